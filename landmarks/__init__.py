@@ -1,0 +1,1 @@
+"""What every part of the landmark search shares, and the `landmarks` command."""

@@ -1,0 +1,114 @@
+"""Finding the encoder that made a collection's vectors: targets by model and digest.
+
+A model may have several targets while an encoder is being replaced, of the old and the new digest
+side by side.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import grpc
+
+from landmarkapi.encoder.v1 import encoder_pb2 as pb
+from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
+from landmarks.errors import LandmarksError, LineageError, NotFoundError, UnavailableError
+from landmarks.grpc_channel import open_channel
+from landmarks.grpc_status import error_from_rpc
+
+_DESCRIBE_TIMEOUT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """A model as one target serves it."""
+
+    name: str
+    dimension: int
+    digest: str
+    target: str
+    limits: pb.InputLimits
+
+
+def described(model: pb.Model, target: str) -> ServedModel:
+    """Return what `target` said of a model."""
+    return ServedModel(model.name, model.dimension, model.digest, target, model.limits)
+
+
+def chosen(
+    model: str, digest: str | None, served: Sequence[ServedModel], failures: Sequence[str]
+) -> ServedModel:
+    """Return the target for `model`: the one with `digest`, or the first where that is None.
+
+    `failures` are the reasons of the targets that did not answer.
+
+    Raises UnavailableError where a target that did not answer might have been the one;
+    LineageError where all answered and none has the digest.
+    """
+    for candidate in served:
+        if digest in (None, candidate.digest):
+            return candidate
+    if failures:
+        raise UnavailableError(f"no encoder of {model!r} could be reached: {'; '.join(failures)}")
+    serving = ", ".join(sorted(candidate.digest[:8] for candidate in served))
+    raise LineageError(
+        f"the collection was made by {model!r} with digest {(digest or '')[:8]}, but the encoders"
+        f" running now have {serving}; start an encoder of that digest, or index again"
+    )
+
+
+class EncoderDirectory:
+    """The encoders for threads: one shared channel per target. Safe to use from many threads."""
+
+    def __init__(self, targets: Mapping[str, Sequence[str]]) -> None:
+        self._targets = {model: tuple(addresses) for model, addresses in targets.items()}
+        self._lock = threading.Lock()
+        self._channels: dict[str, grpc.Channel] = {}
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of all models that have a target."""
+        return tuple(self._targets)
+
+    def stub(self, target: str) -> EncoderServiceStub:
+        """Return the stub for `target`."""
+        with self._lock:
+            if target not in self._channels:
+                self._channels[target] = open_channel(target)
+            return EncoderServiceStub(self._channels[target])
+
+    def find(self, model: str, digest: str | None = None) -> ServedModel:
+        """Return the target that serves `model`, with `digest` if one is given.
+
+        Raises NotFoundError for a model without a target, else as `chosen`.
+        """
+        targets = self._targets.get(model)
+        if not targets:
+            known = ", ".join(sorted(self._targets)) or "none"
+            raise NotFoundError(f"no encoder is set up for model {model!r}; there are: {known}")
+        served: list[ServedModel] = []
+        failures: list[str] = []
+        for target in targets:
+            try:
+                served.append(self._describe(model, target))
+            except LandmarksError as error:
+                failures.append(str(error))
+        return chosen(model, digest, served, failures)
+
+    def close(self) -> None:
+        """Close every channel."""
+        with self._lock:
+            for channel in self._channels.values():
+                channel.close()
+            self._channels.clear()
+
+    def _describe(self, model: str, target: str) -> ServedModel:
+        try:
+            answer = self.stub(target).GetModel(
+                pb.GetModelRequest(model=model), timeout=_DESCRIBE_TIMEOUT_SECONDS
+            )
+        except grpc.RpcError as error:
+            raise error_from_rpc(error, f"encoder {target}") from error
+        return described(answer.model, target)

@@ -1,0 +1,61 @@
+"""Channels: balanced over all addresses of a target, capped, and kept alive.
+
+A target is anything gRPC resolves: `127.0.0.1:50051`, `dns:///encoder-vgg16:50051` (one address
+per replica behind a headless service) or `ipv4:127.0.0.1:50051,127.0.0.1:50052`. Calls go round
+robin over its addresses. Share one channel per target: a channel is a connection pool.
+"""
+
+from __future__ import annotations
+
+import json
+
+import grpc
+
+# Retried before the server has seen the call, or where the server says that it is safe. Overload
+# is not retried here: callers wait it out by the server's own hint.
+_SERVICE_CONFIG = json.dumps(
+    {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "methodConfig": [
+            {
+                "name": [{}],
+                "retryPolicy": {
+                    "maxAttempts": 4,
+                    "initialBackoff": "0.1s",
+                    "maxBackoff": "2s",
+                    "backoffMultiplier": 2,
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            }
+        ],
+    }
+)
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+
+
+def channel_options(max_message_bytes: int = MAX_MESSAGE_BYTES) -> list[tuple[str, int | str]]:
+    """Return the options of every channel in the system."""
+    return [
+        ("grpc.service_config", _SERVICE_CONFIG),
+        ("grpc.enable_retries", 1),
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        # A replica that has come back is found within seconds, not after the default two minutes.
+        ("grpc.max_reconnect_backoff_ms", 3_000),
+        ("grpc.initial_reconnect_backoff_ms", 300),
+        ("grpc.dns_min_time_between_resolutions_ms", 3_000),
+        ("grpc.enable_http_proxy", 0),
+    ]
+
+
+def open_channel(target: str) -> grpc.Channel:
+    """Open a channel for threads."""
+    return grpc.insecure_channel(target, options=channel_options())
+
+
+def open_aio_channel(target: str) -> grpc.aio.Channel:
+    """Open a channel for the running event loop."""
+    return grpc.aio.insecure_channel(target, options=channel_options())

@@ -1,0 +1,154 @@
+"""How every server of the system is set up: limits, errors, health, reflection and draining."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import Any
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as aio_health
+from grpc_reflection.v1alpha import reflection
+
+from landmarks.errors import ConfigurationError
+from landmarks.grpc_channel import MAX_MESSAGE_BYTES
+from landmarks.grpc_status import abort_status, code_number, status_of
+
+_log = structlog.get_logger(__name__)
+
+HealthServicer = aio_health.HealthServicer
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class ErrorInterceptor(grpc.aio.ServerInterceptor):
+    """Turns every exception of a handler into its status, and logs those that are our own fault."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
+        ],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """Wrap the method's handler."""
+        handler = await continuation(handler_call_details)
+        method = handler_call_details.method
+        if handler is None:
+            return None
+        if handler.unary_unary is not None:
+            return grpc.unary_unary_rpc_method_handler(
+                _guarded_unary(handler.unary_unary, method),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=handler.response_serializer,
+            )
+        if handler.unary_stream is not None:
+            return grpc.unary_stream_rpc_method_handler(
+                _guarded_stream(handler.unary_stream, method),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=handler.response_serializer,
+            )
+        return handler
+
+
+def _guarded_unary(behavior: Any, method: str) -> Any:  # noqa: ANN401 - gRPC's own handler types
+    async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:  # noqa: ANN401
+        try:
+            return await behavior(request, context)
+        except (grpc.aio.AbortError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the one place that maps them all
+            await _abort(error, context, method)
+
+    return call
+
+
+def _guarded_stream(behavior: Any, method: str) -> Any:  # noqa: ANN401
+    async def call(
+        request: Any,  # noqa: ANN401
+        context: grpc.aio.ServicerContext[Any, Any],
+    ) -> AsyncIterator[Any]:
+        try:
+            answers = behavior(request, context)
+            if not hasattr(answers, "__aiter__"):  # reflection and health write to the context
+                await answers
+                return
+            async for answer in answers:
+                yield answer
+        except (grpc.aio.AbortError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001
+            await _abort(error, context, method)
+
+    return call
+
+
+async def _abort(
+    error: Exception, context: grpc.aio.ServicerContext[Any, Any], method: str
+) -> None:
+    status = status_of(error)
+    if status.code == code_number(grpc.StatusCode.INTERNAL):
+        _log.error("request failed", method=method, exc_info=error)
+    else:
+        _log.info("request refused", method=method, code=status.code, reason=status.message)
+    await context.abort_with_status(abort_status(status))
+
+
+def create_server(
+    max_message_bytes: int = MAX_MESSAGE_BYTES, max_connection_age_seconds: float | None = 300
+) -> grpc.aio.Server:
+    """Create a server with the options and interceptors that all of ours have.
+
+    Connections are closed, gracefully, at `max_connection_age_seconds`, so that clients look names
+    up again and find replicas that have come since.
+    """
+    options: list[tuple[str, int]] = [
+        ("grpc.so_reuseport", 0),  # otherwise a port in use is taken silently
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ]
+    if max_connection_age_seconds is not None:
+        options.append(("grpc.max_connection_age_ms", int(max_connection_age_seconds * 1000)))
+        options.append(("grpc.max_connection_age_grace_ms", 60_000))
+    return grpc.aio.server(interceptors=[ErrorInterceptor()], options=options)
+
+
+def add_health_and_reflection(server: grpc.aio.Server, services: Iterable[str]) -> HealthServicer:
+    """Add the standard health service and reflection of `services` (full names) to a server."""
+    health = HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    names = (*services, "grpc.health.v1.Health", reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    return health
+
+
+def bind(server: grpc.aio.Server, address: str) -> int:
+    """Bind `server` to `address` (host:port; port 0 is any free one) and return the port.
+
+    Raises ConfigurationError where the port is in use.
+    """
+    try:
+        return server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"cannot listen on {address}: the port is in use, or the address is not this machine's"
+        ) from error
+
+
+async def serve_until_signal(
+    server: grpc.aio.Server, health: HealthServicer, grace_seconds: float = 20
+) -> None:
+    """Wait for SIGTERM or SIGINT; then report NOT_SERVING, finish what was accepted, and stop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await stop.wait()
+    _log.info("draining", grace_seconds=grace_seconds)
+    await health.enter_graceful_shutdown()
+    await server.stop(grace_seconds)

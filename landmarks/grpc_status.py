@@ -1,0 +1,136 @@
+"""The one place where errors become gRPC statuses, and statuses become errors again."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf import any_pb2
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc.code_pb2 import Code
+from google.rpc.error_details_pb2 import BadRequest, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from landmarks import errors
+
+_CODES: dict[type[errors.LandmarksError], grpc.StatusCode] = {
+    errors.InvalidPhotoError: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.InvalidInputError: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.ForbiddenError: grpc.StatusCode.PERMISSION_DENIED,
+    errors.NotFoundError: grpc.StatusCode.NOT_FOUND,
+    errors.AlreadyExistsError: grpc.StatusCode.ALREADY_EXISTS,
+    errors.LineageError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.DeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.UnavailableError: grpc.StatusCode.UNAVAILABLE,
+    errors.UnsupportedError: grpc.StatusCode.UNIMPLEMENTED,
+    errors.ConfigurationError: grpc.StatusCode.FAILED_PRECONDITION,
+}
+STATUS_DETAILS_KEY = "grpc-status-details-bin"
+
+
+def code_number(code: grpc.StatusCode) -> int:
+    """Return a status code's number on the wire."""
+    number: int = code.value[0]
+    return number
+
+
+def status_of(error: BaseException) -> Status:
+    """Return the status that tells a caller of `error`.
+
+    Errors that are not ours become INTERNAL (or DEADLINE_EXCEEDED, CANCELLED) without their text,
+    which may hold what the caller must not see.
+    """
+    if isinstance(error, errors.LandmarksError):
+        code = next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
+        details: list[Message] = []
+        if isinstance(error, errors.InvalidInputError) and error.field:
+            violation = BadRequest.FieldViolation(field=error.field, description=str(error))
+            details.append(BadRequest(field_violations=[violation]))
+        if isinstance(error, errors.OverloadedError):
+            delay = Duration()
+            delay.FromNanoseconds(int(error.retry_after * 1e9))
+            details.append(RetryInfo(retry_delay=delay))
+        return Status(code=code_number(code), message=str(error), details=map(_packed, details))
+    if isinstance(error, TimeoutError):
+        return Status(code=Code.DEADLINE_EXCEEDED, message="the deadline passed")
+    if isinstance(error, asyncio.CancelledError):
+        return Status(code=Code.CANCELLED, message="the call was cancelled")
+    message = f"internal error ({type(error).__name__}); the server's log says more"
+    return Status(code=Code.INTERNAL, message=message)
+
+
+def error_from_status(status: Status) -> errors.LandmarksError:
+    """Return the error that `status` tells of, as the server raised it."""
+    field, retry_after = "", 1.0
+    for detail in status.details:
+        bad_request, retry_info = BadRequest(), RetryInfo()
+        if detail.Unpack(bad_request) and bad_request.field_violations:
+            field = bad_request.field_violations[0].field
+        elif detail.Unpack(retry_info):
+            retry_after = retry_info.retry_delay.ToNanoseconds() / 1e9
+    message = status.message or Code.Name(status.code)
+    match status.code:
+        case Code.INVALID_ARGUMENT if field == "photo":
+            return errors.InvalidPhotoError(message)
+        case Code.INVALID_ARGUMENT | Code.OUT_OF_RANGE:
+            return errors.InvalidInputError(message, field=field)
+        case Code.PERMISSION_DENIED | Code.UNAUTHENTICATED:
+            return errors.ForbiddenError(message)
+        case Code.NOT_FOUND:
+            return errors.NotFoundError(message)
+        case Code.ALREADY_EXISTS:
+            return errors.AlreadyExistsError(message)
+        case Code.FAILED_PRECONDITION:
+            return errors.LineageError(message)
+        case Code.RESOURCE_EXHAUSTED:
+            return errors.OverloadedError(message, retry_after=retry_after)
+        case Code.DEADLINE_EXCEEDED:
+            return errors.DeadlineError(message)
+        case Code.UNAVAILABLE:
+            return errors.UnavailableError(message)
+        case Code.UNIMPLEMENTED:
+            return errors.UnsupportedError(message)
+        case _:
+            return errors.LandmarksError(f"{Code.Name(status.code)}: {message}")
+
+
+def error_from_rpc(error: grpc.RpcError, peer: str = "") -> errors.LandmarksError:
+    """Return the error behind a failed call; `peer` is named where the peer did not answer."""
+    return error_from_status(rpc_status(error, peer))
+
+
+def rpc_status(error: grpc.RpcError, peer: str = "") -> Status:
+    """Return the rich status of a failed call, sync or aio."""
+    if not isinstance(error, (grpc.Call, grpc.aio.AioRpcError)):
+        return Status(code=Code.UNKNOWN, message=str(error))
+    for key, value in error.trailing_metadata() or ():
+        if key == STATUS_DETAILS_KEY:
+            return Status.FromString(value if isinstance(value, bytes) else value.encode())
+    text = error.details() or ""
+    return Status(
+        code=code_number(error.code()), message=f"{peer}: {text}" if peer and text else peer or text
+    )
+
+
+@dataclass(frozen=True)
+class RichStatus(grpc.Status):
+    """A status with details, in the form that `context.abort_with_status` takes."""
+
+    code: grpc.StatusCode
+    details: str
+    trailing_metadata: tuple[tuple[str, bytes], ...]
+
+
+def abort_status(status: Status) -> RichStatus:
+    """Return `status` in the form that `context.abort_with_status` takes."""
+    code = next(code for code in grpc.StatusCode if code_number(code) == status.code)
+    return RichStatus(code, status.message, ((STATUS_DETAILS_KEY, status.SerializeToString()),))
+
+
+def _packed(detail: Message) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(detail)
+    return packed

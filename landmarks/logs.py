@@ -1,0 +1,53 @@
+"""Logs: one JSON object a line for machines, or plain lines for a terminal."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+
+import structlog
+
+from landmarks.settings import Settings
+
+
+def configure_logging(settings: Settings, service: str) -> None:
+    """Send the logs of structlog and of the standard library to standard error."""
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.ExtraAdder(),
+    ]
+    renderer: structlog.types.Processor
+    if settings.log_format == "json":
+        shared.append(structlog.processors.format_exc_info)
+        renderer = structlog.processors.JSONRenderer()
+    else:
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    structlog.contextvars.bind_contextvars(service=service)
+    structlog.get_logger(service).info("settings", **_described(settings))
+
+
+def _described(settings: Settings) -> dict[str, str]:
+    """Return the settings as texts, with passwords inside addresses struck out."""
+    return {
+        f"setting_{name}": re.sub(r"://[^/@]*@", "://***@", str(value)) for name, value in settings
+    }
