@@ -1,0 +1,278 @@
+"""Collections: made once whoever comes first, live by alias, and never of two encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from qdrant_client import QdrantClient, models
+
+from landmarks.errors import AlreadyExistsError, InvalidInputError, LineageError, NotFoundError
+from vector_store.client import address_of
+from vector_store.failures import qdrant_failures
+from vector_store.naming import (
+    alias_name,
+    check_gallery,
+    check_model,
+    collection_name,
+    parse_collection_name,
+)
+from vector_store.settings import VectorStoreSettings
+
+# Filtered or counted by; the rest of a payload is searched without an index.
+INDEXED_FIELDS = ("landmark", "source", "path", "sha256", "job_id")
+
+Status = Literal["green", "yellow", "grey", "red"]
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """A collection, and the encoder that its vectors came from. `digest` is the full one."""
+
+    name: str
+    gallery: str
+    model: str
+    digest: str
+    dimension: int
+
+
+@dataclass(frozen=True)
+class CollectionState:
+    """A collection as an operator sees it.
+
+    Yellow is being optimised; grey waits to be; red has failed.
+    """
+
+    lineage: Lineage
+    live: bool
+    status: Status
+    points: int
+    indexed_vectors: int
+
+
+class Collections:
+    """Creates, finds and switches collections. For threads; safe among many workers at once."""
+
+    def __init__(self, client: QdrantClient, settings: VectorStoreSettings) -> None:
+        self._client = client
+        self._settings = settings
+        self._address = address_of(settings)
+
+    def live(self, gallery: str, model: str) -> Lineage:
+        """Return the live collection of a gallery and model.
+
+        Raises NotFoundError where nothing has been indexed yet.
+        """
+        alias = alias_name(gallery, model)
+        found = self._aliases().get(alias)
+        if found is None:
+            raise not_indexed(gallery, model)
+        return self.lineage(found)
+
+    def to_write(self, gallery: str, model: str, digest: str, dimension: int) -> Lineage:
+        """Return the collection that vectors of this encoder are written to.
+
+        It is the live one; where there is none yet, it is created and becomes live.
+
+        Raises LineageError where the live one was made by an encoder of another digest.
+        """
+        alias = alias_name(gallery, model)
+        if alias not in self._aliases():
+            created = self.create_beside(gallery, model, digest, dimension)
+            # Another worker may have come first. Only where it has not is the alias set, and what
+            # it says afterwards is what counts for both.
+            if alias not in self._aliases():
+                self._point(alias, created.name)
+        live = self.live(gallery, model)
+        check_lineage(live, digest, dimension)
+        self._ensure_indexes(live.name)  # of a worker that died between the two
+        return live
+
+    def create_beside(self, gallery: str, model: str, digest: str, dimension: int) -> Lineage:
+        """Create the collection of an encoder without making it live; if there is one, return it.
+
+        Raises LineageError where one of that name has another digest or dimension.
+        """
+        name = collection_name(gallery, model, digest)
+        try:
+            with qdrant_failures(self._address):
+                if not self._client.collection_exists(name):
+                    self._create(name, gallery, model, digest, dimension)
+        except AlreadyExistsError:
+            pass  # by another worker, between the question and the creation
+        except InvalidInputError as error:
+            if "already exists" not in str(error):
+                raise
+        lineage = self.lineage(name)
+        check_lineage(lineage, digest, dimension)
+        self._ensure_indexes(name)
+        return lineage
+
+    def promote(self, name: str) -> str | None:
+        """Make a collection the live one, at once; return the name of the one that was, if any.
+
+        Raises NotFoundError, or InvalidInputError for a collection that is not one of ours.
+        """
+        lineage = self.lineage(name)
+        alias = alias_name(lineage.gallery, lineage.model)
+        before = self._aliases().get(alias)
+        self._point(alias, name, replace=before is not None)
+        return before
+
+    def drop(self, name: str, *, live_too: bool = False) -> None:
+        """Delete a collection and its points.
+
+        Raises NotFoundError; LineageError for a live one, unless `live_too`.
+        """
+        lineage = self.lineage(name)
+        alias = alias_name(lineage.gallery, lineage.model)
+        if self._aliases().get(alias) == name and not live_too:
+            raise LineageError(f"{name} is live; promote another collection first")
+        with qdrant_failures(self._address):
+            self._client.delete_collection(name)
+
+    def lineage(self, name: str) -> Lineage:
+        """Return a collection's lineage, as its metadata tells.
+
+        Raises NotFoundError; InvalidInputError where it has none.
+        """
+        with qdrant_failures(self._address):
+            info = self._client.get_collection(name)
+        return lineage_of(name, info)
+
+    def states(self, gallery: str | None = None) -> list[CollectionState]:
+        """Return all collections of ours, or those of one gallery, by name."""
+        live = set(self._aliases().values())
+        found: list[CollectionState] = []
+        with qdrant_failures(self._address):
+            names = [one.name for one in self._client.get_collections().collections]
+        for name in sorted(names):
+            if not is_of_gallery(name, gallery):
+                continue
+            try:
+                with qdrant_failures(self._address):
+                    info = self._client.get_collection(name)
+            except NotFoundError:
+                continue  # dropped meanwhile
+            found.append(state_of(name, info, live=name in live))
+        return found
+
+    def _aliases(self) -> dict[str, str]:
+        with qdrant_failures(self._address):
+            return aliases_of(self._client.get_aliases())
+
+    def _point(self, alias: str, name: str, *, replace: bool = False) -> None:
+        with qdrant_failures(self._address):
+            self._client.update_collection_aliases(alias_change(alias, name, replace=replace))
+
+    def _create(self, name: str, gallery: str, model: str, digest: str, dimension: int) -> None:
+        settings = self._settings
+        self._client.create_collection(
+            name,
+            vectors_config=models.VectorParams(size=dimension, distance=models.Distance.COSINE),
+            hnsw_config=models.HnswConfigDiff(
+                m=settings.qdrant_hnsw_m, ef_construct=settings.qdrant_hnsw_ef_construct
+            ),
+            quantization_config=models.ScalarQuantization(
+                scalar=models.ScalarQuantizationConfig(
+                    type=models.ScalarType.INT8, quantile=0.99, always_ram=True
+                )
+            )
+            if settings.qdrant_quantized
+            else None,
+            shard_number=settings.qdrant_shard_number,
+            replication_factor=settings.qdrant_replication_factor,
+            write_consistency_factor=settings.qdrant_write_consistency_factor,
+            metadata={
+                "gallery": gallery,
+                "model": model,
+                "digest": digest,
+                "dimension": dimension,
+            },
+        )
+
+    def _ensure_indexes(self, name: str) -> None:
+        with qdrant_failures(self._address):
+            present = self._client.get_collection(name).payload_schema
+            for field in INDEXED_FIELDS:
+                if field not in present:
+                    self._client.create_payload_index(
+                        name, field, field_schema=models.PayloadSchemaType.KEYWORD, wait=True
+                    )
+
+
+def not_indexed(gallery: str, model: str) -> NotFoundError:
+    """Return the error for a gallery that has no live collection for a model."""
+    return NotFoundError(
+        f"gallery {gallery!r} has nothing indexed with model {model!r}; index it first"
+    )
+
+
+def check_lineage(found: Lineage, digest: str, dimension: int) -> None:
+    """Raise LineageError where a collection is not of the encoder with `digest` and `dimension`."""
+    if found.digest != digest:
+        raise LineageError(
+            f"the collection {found.name} was made by {found.model!r} with digest"
+            f" {found.digest[:8]}, and the encoder now has {digest[:8]}; re-index the gallery to"
+            " build a collection for it beside that one"
+        )
+    if found.dimension != dimension:
+        raise LineageError(
+            f"the collection {found.name} has {found.dimension} dimensions, the encoder {dimension}"
+        )
+
+
+def lineage_of(name: str, info: models.CollectionInfo) -> Lineage:
+    """Read a collection's lineage; raises InvalidInputError where it is not one of ours."""
+    metadata: Mapping[str, object] = info.config.metadata or {}
+    gallery, model = metadata.get("gallery"), metadata.get("model")
+    digest, dimension = metadata.get("digest"), metadata.get("dimension")
+    if (
+        not isinstance(gallery, str)
+        or not isinstance(model, str)
+        or not isinstance(digest, str)
+        or not isinstance(dimension, int)
+    ):
+        raise InvalidInputError(
+            f"the collection {name} was not made by this program: its metadata says nothing of"
+            " gallery, model, digest and dimension"
+        )
+    return Lineage(name, check_gallery(gallery), check_model(model), digest, dimension)
+
+
+def state_of(name: str, info: models.CollectionInfo, *, live: bool) -> CollectionState:
+    """Read a collection's state."""
+    return CollectionState(
+        lineage=lineage_of(name, info),
+        live=live,
+        status=info.status.value,
+        points=info.points_count or 0,
+        indexed_vectors=info.indexed_vectors_count or 0,
+    )
+
+
+def is_of_gallery(name: str, gallery: str | None) -> bool:
+    """Say whether a collection's name is one of ours, and of `gallery` if one is given."""
+    parsed = parse_collection_name(name)
+    return parsed is not None and gallery in (None, parsed.gallery)
+
+
+def aliases_of(response: models.CollectionsAliasesResponse) -> dict[str, str]:
+    """Return which collection each alias points at."""
+    return {one.alias_name: one.collection_name for one in response.aliases}
+
+
+def alias_change(alias: str, name: str, *, replace: bool) -> list[models.AliasOperations]:
+    """Return the operations that point `alias` at a collection in one step."""
+    change: list[models.AliasOperations] = []
+    if replace:
+        change.append(
+            models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+        )
+    change.append(
+        models.CreateAliasOperation(
+            create_alias=models.CreateAlias(collection_name=name, alias_name=alias)
+        )
+    )
+    return change

@@ -1,0 +1,47 @@
+"""The one place where Qdrant's failures become errors of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
+from google.rpc.code_pb2 import Code
+from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
+
+from landmarks.errors import (
+    InvalidInputError,
+    LandmarksError,
+    NotFoundError,
+    OverloadedError,
+    UnavailableError,
+)
+from landmarks.grpc_status import error_from_status, rpc_status
+
+
+@contextmanager
+def qdrant_failures(address: str) -> Iterator[None]:
+    """Turn what goes wrong in a call of qdrant-client, sync or async, into `landmarks.errors`.
+
+    `address` is Qdrant's, for messages. Wrap the call, and nothing but the call.
+    """
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise _from_rpc(error, address) from error
+    except ResourceExhaustedResponse as error:
+        raise OverloadedError(
+            f"Qdrant at {address}: {error.message}", retry_after=float(error.retry_after_s)
+        ) from error
+    except ValueError as error:  # how the client's own checks, and its local mode, say it
+        text = str(error)
+        kind = NotFoundError if "not found" in text else InvalidInputError
+        raise kind(f"Qdrant: {text}") from error
+
+
+def _from_rpc(error: grpc.RpcError, address: str) -> LandmarksError:
+    status = rpc_status(error, f"Qdrant at {address}")
+    if status.code == Code.FAILED_PRECONDITION:
+        # Qdrant's word for a shard or replica that is not ready; it knows nothing of lineage.
+        return UnavailableError(status.message)
+    return error_from_status(status)

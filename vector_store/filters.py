@@ -1,0 +1,106 @@
+"""Conditions on payload, as values of our own, and the same for Qdrant."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from qdrant_client import models
+
+from landmarks.errors import InvalidInputError
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+@dataclass(frozen=True)
+class Equals:
+    """The field `key` has this value."""
+
+    key: str
+    value: str | int | bool
+
+
+@dataclass(frozen=True)
+class AnyOf:
+    """The field `key` has one of these values: all texts, or all whole numbers."""
+
+    key: str
+    values: tuple[str, ...] | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Range:
+    """The number in the field `key` lies within these bounds; at least one is given."""
+
+    key: str
+    gt: float | None = None
+    gte: float | None = None
+    lt: float | None = None
+    lte: float | None = None
+
+
+Condition: TypeAlias = Equals | AnyOf | Range
+
+
+@dataclass(frozen=True)
+class Filter:
+    """All of `must` hold and none of `must_not`. The empty filter passes every point."""
+
+    must: tuple[Condition, ...] = ()
+    must_not: tuple[Condition, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.must or self.must_not)
+
+
+EVERYTHING = Filter()
+
+
+def to_qdrant(conditions: Filter) -> models.Filter | None:
+    """Return the same filter for Qdrant; None for the empty one.
+
+    Raises InvalidInputError for a condition that says nothing or mixes types.
+    """
+    if not conditions:
+        return None
+    return models.Filter(
+        must=[_condition(one) for one in conditions.must] or None,
+        must_not=[_condition(one) for one in conditions.must_not] or None,
+    )
+
+
+def field_path(column: str) -> str:
+    """Return the path to a column: names with unusual characters are quoted in Qdrant's paths."""
+    if _PLAIN_KEY.fullmatch(column):
+        return column
+    if not column or set('"[].').intersection(column):
+        raise InvalidInputError(f"{column!r} is not the name of a field", field="filter")
+    return json.dumps(column, ensure_ascii=False)
+
+
+def _condition(condition: Condition) -> models.FieldCondition:
+    key = field_path(condition.key)
+    match condition:
+        case Equals(_, value):
+            return models.FieldCondition(key=key, match=models.MatchValue(value=value))
+        case AnyOf(_, values):
+            return models.FieldCondition(key=key, match=models.MatchAny(any=_one_type(key, values)))
+        case Range(_, gt, gte, lt, lte):
+            if gt is None and gte is None and lt is None and lte is None:
+                raise InvalidInputError(f"the range of {key} has no bound", field="filter")
+            bounds = models.Range(gt=gt, gte=gte, lt=lt, lte=lte)
+            return models.FieldCondition(key=key, range=bounds)
+
+
+def _one_type(key: str, values: tuple[str, ...] | tuple[int, ...]) -> list[str] | list[int]:
+    texts = [value for value in values if isinstance(value, str)]
+    if len(texts) == len(values):
+        return texts
+    numbers = [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
+    if len(numbers) == len(values):
+        return numbers
+    raise InvalidInputError(
+        f"the values for {key} are neither all texts nor all whole numbers", field="filter"
+    )

@@ -1,0 +1,176 @@
+"""Points: stable ids, and what a point's payload says of its photo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Self, TypeAlias
+from uuid import UUID, uuid5
+
+import numpy as np
+from numpy.typing import NDArray
+
+from landmarks.errors import InvalidInputError
+
+FloatVector: TypeAlias = NDArray[np.float32]
+Scalar: TypeAlias = str | int | float | bool | None
+Payload: TypeAlias = dict[str, Scalar]
+
+# Constant for ever: another namespace would give every photo a second point.
+POINT_NAMESPACE = UUID("f7eec2c3-1e7d-4e91-b6d8-022dc421e075")
+
+RESERVED_COLUMNS = frozenset(
+    {
+        "uri",
+        "source",
+        "path",
+        "sha256",
+        "landmark",
+        "width",
+        "height",
+        "indexed_at",
+        "job_id",
+        "stale",
+    }
+)
+_MAX_COLUMN_LENGTH = 128
+_COLUMN_SYNTAX = frozenset('."[]')  # they mean something in a path into a payload
+
+
+def point_id(gallery: str, source: str, path: str) -> UUID:
+    """Return a stable id, so that indexing a photo again replaces its point instead of adding one.
+
+    `path` is relative to the source's root, so the id survives a moved mount, and is the same in
+    the collections of all models.
+    """
+    return uuid5(POINT_NAMESPACE, f"{gallery}/{source}/{path}")
+
+
+def check_column(name: str) -> str:
+    """Return the name of a manifest's further column as it is.
+
+    Columns are kept under their own names, so one that is called like something that indexing
+    itself records is refused rather than renamed: a filter then means what its author wrote.
+
+    Raises InvalidInputError for a reserved, empty or too long name, or one with `. " [ ]` or
+    control characters in it.
+    """
+    if name in RESERVED_COLUMNS:
+        raise InvalidInputError(
+            f"a manifest cannot have a column {name!r} of its own: indexing records that itself;"
+            " rename the column",
+            field="columns",
+        )
+    usable = name.isprintable() and not _COLUMN_SYNTAX.intersection(name)
+    if not name.strip() or len(name) > _MAX_COLUMN_LENGTH or not usable:
+        raise InvalidInputError(
+            f"{name!r} cannot be the name of a column: 1 to {_MAX_COLUMN_LENGTH} printable"
+            ' characters without . " [ ]',
+            field="columns",
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class PhotoPayload:
+    """What a point says of its photo.
+
+    `landmark` is None where nobody knows it. `stale` marks a point whose photo could not be read
+    when it was last indexed, so that the vector is of an older version. `columns` are the
+    manifest's other columns. Raises InvalidInputError as `check_column`.
+    """
+
+    uri: str
+    source: str
+    path: str  # relative to the source's root
+    sha256: str  # hexadecimal, of the photo's bytes
+    width: int  # pixels, as the photo is shown
+    height: int
+    indexed_at: datetime  # aware
+    job_id: str
+    landmark: str | None = None
+    stale: bool = False
+    columns: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.columns:
+            check_column(name)
+        if self.indexed_at.tzinfo is None:
+            raise InvalidInputError("indexed_at has no time zone", field="indexed_at")
+
+    def to_payload(self) -> Payload:
+        """Return the payload as it is stored; what is absent or false is left out."""
+        payload: Payload = {
+            **self.columns,
+            "uri": self.uri,
+            "source": self.source,
+            "path": self.path,
+            "sha256": self.sha256,
+            "width": self.width,
+            "height": self.height,
+            "indexed_at": self.indexed_at.astimezone(UTC).isoformat(timespec="seconds"),
+            "job_id": self.job_id,
+        }
+        if self.landmark is not None:
+            payload["landmark"] = self.landmark
+        if self.stale:
+            payload["stale"] = True
+        return payload
+
+    @classmethod
+    def from_payload(cls, payload: Mapping[str, object]) -> Self:
+        """Read a stored payload.
+
+        Raises InvalidInputError where it is not one that this program wrote.
+        """
+        try:
+            landmark = payload.get("landmark")
+            return cls(
+                uri=_text(payload["uri"]),
+                source=_text(payload["source"]),
+                path=_text(payload["path"]),
+                sha256=_text(payload["sha256"]),
+                width=_whole(payload["width"]),
+                height=_whole(payload["height"]),
+                indexed_at=datetime.fromisoformat(_text(payload["indexed_at"])),
+                job_id=_text(payload["job_id"]),
+                landmark=None if landmark is None else _text(landmark),
+                stale=payload.get("stale") is True,
+                columns={
+                    name: _scalar(value)
+                    for name, value in payload.items()
+                    if name not in RESERVED_COLUMNS
+                },
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidInputError(
+                f"the payload is not one of a photo: {type(error).__name__}: {error}"
+            ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A point to store: `vector` is float32, unit length, shape (dimension,)."""
+
+    id: UUID
+    vector: FloatVector
+    payload: Mapping[str, Scalar]
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{value!r} is not a whole number")
+    return value
+
+
+def _scalar(value: object) -> Scalar:
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    raise TypeError(f"{value!r} is not a text, number or boolean")

@@ -1,0 +1,119 @@
+"""Requests and answers as values of our own, built and read without a connection."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from qdrant_client import models
+
+from vector_store.filters import EVERYTHING, Filter, to_qdrant
+from vector_store.points import FloatVector, Point
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """A search in one collection, by vector (float32, unit length) or by the id of a point in it.
+
+    A search by id leaves that point itself out. `score_threshold` is a cosine similarity. `exact`
+    scans everything; `hnsw_ef` is how many candidates the index keeps; `oversampling` is how many
+    times `limit` are rescored with original vectors where the collection is quantized.
+    """
+
+    target: FloatVector | UUID
+    limit: int = 10
+    offset: int = 0
+    filter: Filter = EVERYTHING
+    score_threshold: float | None = None
+    exact: bool = False
+    hnsw_ef: int | None = None
+    oversampling: float | None = None
+    with_payload: bool = True
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A point that a search found, and its cosine similarity."""
+
+    id: UUID
+    score: float
+    payload: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class StoredPoint:
+    """A point as it is stored; `payload` is empty where it was not asked for."""
+
+    id: UUID
+    payload: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class FacetCount:
+    """How many points have this value."""
+
+    value: str | int | bool
+    count: int
+
+
+def query_request(query: Query) -> models.QueryRequest:
+    """Return a query for Qdrant."""
+    target = str(query.target) if isinstance(query.target, UUID) else query.target.tolist()
+    quantization = None
+    if query.oversampling is not None:
+        quantization = models.QuantizationSearchParams(
+            oversampling=query.oversampling, rescore=True
+        )
+    return models.QueryRequest(
+        query=target,
+        filter=to_qdrant(query.filter),
+        params=models.SearchParams(
+            exact=query.exact, hnsw_ef=query.hnsw_ef, quantization=quantization
+        ),
+        score_threshold=query.score_threshold,
+        limit=query.limit,
+        offset=query.offset or None,
+        with_payload=query.with_payload,
+        with_vector=False,
+    )
+
+
+def point_struct(point: Point) -> models.PointStruct:
+    """Return a point for Qdrant."""
+    return models.PointStruct(
+        id=str(point.id), vector=point.vector.tolist(), payload=dict(point.payload)
+    )
+
+
+def point_ids(ids: Sequence[UUID]) -> list[str | int | UUID]:
+    """Return ids for Qdrant."""
+    return [str(one) for one in ids]
+
+
+def hits(response: models.QueryResponse) -> list[Hit]:
+    """Read the answer to a query, best first."""
+    return [Hit(uuid_of(one.id), one.score, one.payload or {}) for one in response.points]
+
+
+def stored_points(records: Sequence[models.Record]) -> list[StoredPoint]:
+    """Read retrieved points."""
+    return [StoredPoint(uuid_of(one.id), one.payload or {}) for one in records]
+
+
+def facet_counts(response: models.FacetResponse) -> list[FacetCount]:
+    """Read the answer to a facet request."""
+    return [FacetCount(one.value, one.count) for one in response.hits]
+
+
+def uuid_of(value: str | int | UUID) -> UUID:
+    """Return a point's id; a number, which this program never makes, becomes the UUID of it."""
+    if isinstance(value, UUID):
+        return value
+    return UUID(int=value) if isinstance(value, int) else UUID(value)
+
+
+def whole_seconds(timeout_seconds: float | None) -> int | None:
+    """Return a time limit as Qdrant takes it."""
+    return None if timeout_seconds is None else max(1, math.ceil(timeout_seconds))

@@ -1,0 +1,110 @@
+"""What the search service asks of collections. For the event loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from qdrant_client import AsyncQdrantClient
+
+from landmarks.errors import NotFoundError
+from landmarks.settings import QdrantSettings
+from vector_store.client import address_of
+from vector_store.collections import (
+    CollectionState,
+    Lineage,
+    aliases_of,
+    is_of_gallery,
+    lineage_of,
+    not_indexed,
+    state_of,
+)
+from vector_store.failures import qdrant_failures
+from vector_store.filters import EVERYTHING, Filter, to_qdrant
+from vector_store.naming import alias_name
+from vector_store.requests import (
+    FacetCount,
+    Hit,
+    Query,
+    StoredPoint,
+    facet_counts,
+    hits,
+    point_ids,
+    query_request,
+    stored_points,
+    whole_seconds,
+)
+
+
+class SearchStore:
+    """Searches collections and says which are live.
+
+    Rare operations that change collections are those of `Collections`, run in a thread.
+    """
+
+    def __init__(self, client: AsyncQdrantClient, settings: QdrantSettings) -> None:
+        self._client = client
+        self._address = address_of(settings)
+
+    async def live(self, gallery: str, model: str) -> Lineage:
+        """Return the live collection; raises NotFoundError where nothing has been indexed yet."""
+        with qdrant_failures(self._address):
+            name = aliases_of(await self._client.get_aliases()).get(alias_name(gallery, model))
+            if name is None:
+                raise not_indexed(gallery, model)
+            return lineage_of(name, await self._client.get_collection(name))
+
+    async def states(self, gallery: str | None = None) -> list[CollectionState]:
+        """Return all collections of ours, or those of one gallery, by name."""
+        found: list[CollectionState] = []
+        with qdrant_failures(self._address):
+            live = set(aliases_of(await self._client.get_aliases()).values())
+            names = [one.name for one in (await self._client.get_collections()).collections]
+        for name in sorted(names):
+            if not is_of_gallery(name, gallery):
+                continue
+            try:
+                with qdrant_failures(self._address):
+                    info = await self._client.get_collection(name)
+            except NotFoundError:
+                continue  # dropped meanwhile
+            found.append(state_of(name, info, live=name in live))
+        return found
+
+    async def query(
+        self, collection: str, queries: Sequence[Query], timeout_seconds: float | None = None
+    ) -> list[list[Hit]]:
+        """Run searches in one round trip; one list of hits for each, best first."""
+        if not queries:
+            return []
+        requests = [query_request(query) for query in queries]
+        with qdrant_failures(self._address):
+            answers = await self._client.query_batch_points(
+                collection, requests, timeout=whole_seconds(timeout_seconds)
+            )
+        return [hits(answer) for answer in answers]
+
+    async def point(self, collection: str, point: UUID) -> StoredPoint:
+        """Return one point; raises NotFoundError."""
+        with qdrant_failures(self._address):
+            records = await self._client.retrieve(
+                collection, point_ids([point]), with_payload=True, with_vectors=False
+            )
+        if not records:
+            raise NotFoundError(f"there is no point {point} in {collection}")
+        return stored_points(records)[0]
+
+    async def count(self, collection: str, conditions: Filter = EVERYTHING) -> int:
+        """Return how many points pass a filter."""
+        with qdrant_failures(self._address):
+            return (await self._client.count(collection, to_qdrant(conditions), exact=True)).count
+
+    async def facet(
+        self, collection: str, field: str, conditions: Filter = EVERYTHING, limit: int = 1000
+    ) -> list[FacetCount]:
+        """Return the values of an indexed field and how many points have each, most first."""
+        with qdrant_failures(self._address):
+            response = await self._client.facet(
+                collection, field, to_qdrant(conditions), limit=limit, exact=True
+            )
+        return facet_counts(response)

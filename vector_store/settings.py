@@ -1,0 +1,23 @@
+"""Settings of whoever writes to Qdrant."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from landmarks.settings import QdrantSettings
+
+
+class VectorStoreSettings(QdrantSettings):
+    """Where Qdrant is, and how new collections are laid out there.
+
+    The counts of shards and copies are for a cluster and stay unset elsewhere; the embedded engine
+    refuses more than one. `qdrant_quantized` keeps int8 copies of the vectors in memory beside the
+    originals: four times less memory for the index, and exact scores by rescoring (`oversampling`).
+    """
+
+    qdrant_hnsw_m: int = Field(16, ge=4, le=128)
+    qdrant_hnsw_ef_construct: int = Field(128, ge=4)
+    qdrant_shard_number: int | None = Field(None, ge=1)
+    qdrant_replication_factor: int | None = Field(None, ge=1)
+    qdrant_write_consistency_factor: int | None = Field(None, ge=1)
+    qdrant_quantized: bool = False
