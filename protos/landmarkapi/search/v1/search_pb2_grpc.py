@@ -45,6 +45,11 @@ class SearchServiceStub:
                 request_serializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.GetPointRequest.SerializeToString,
                 response_deserializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.GetPointResponse.FromString,
                 _registered_method=True)
+        self.ListModels = channel.unary_unary(
+                '/landmarkapi.search.v1.SearchService/ListModels',
+                request_serializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.ListModelsRequest.SerializeToString,
+                response_deserializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.ListModelsResponse.FromString,
+                _registered_method=True)
 
 
 class SearchServiceServicer:
@@ -71,6 +76,13 @@ class SearchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListModels(self, request, context):
+        """Lists the models that photos can be indexed and searched with, and whether they answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SearchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -83,6 +95,11 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.GetPoint,
                     request_deserializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.GetPointRequest.FromString,
                     response_serializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.GetPointResponse.SerializeToString,
+            ),
+            'ListModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModels,
+                    request_deserializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.ListModelsRequest.FromString,
+                    response_serializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.ListModelsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -140,6 +157,33 @@ class SearchService:
             '/landmarkapi.search.v1.SearchService/GetPoint',
             landmarkapi_dot_search_dot_v1_dot_search__pb2.GetPointRequest.SerializeToString,
             landmarkapi_dot_search_dot_v1_dot_search__pb2.GetPointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/landmarkapi.search.v1.SearchService/ListModels',
+            landmarkapi_dot_search_dot_v1_dot_search__pb2.ListModelsRequest.SerializeToString,
+            landmarkapi_dot_search_dot_v1_dot_search__pb2.ListModelsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -44,6 +44,8 @@ class SearchServiceStub:
     """
     GetPoint: _grpc.UnaryUnaryMultiCallable[_search_pb2.GetPointRequest, _search_pb2.GetPointResponse]
     """Reads one stored point."""
+    ListModels: _grpc.UnaryUnaryMultiCallable[_search_pb2.ListModelsRequest, _search_pb2.ListModelsResponse]
+    """Lists the models that photos can be indexed and searched with, and whether they answer."""
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
@@ -61,6 +63,8 @@ class SearchServiceAsyncStub(SearchServiceStub):
     """
     GetPoint: _aio.UnaryUnaryMultiCallable[_search_pb2.GetPointRequest, _search_pb2.GetPointResponse]  # type: ignore[assignment]
     """Reads one stored point."""
+    ListModels: _aio.UnaryUnaryMultiCallable[_search_pb2.ListModelsRequest, _search_pb2.ListModelsResponse]  # type: ignore[assignment]
+    """Lists the models that photos can be indexed and searched with, and whether they answer."""
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     """Finds photos of the same landmark."""
@@ -87,5 +91,13 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_search_pb2.GetPointResponse, _abc.Awaitable[_search_pb2.GetPointResponse]]:
         """Reads one stored point."""
+
+    @_abc_1.abstractmethod
+    def ListModels(
+        self,
+        request: _search_pb2.ListModelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.ListModelsResponse, _abc.Awaitable[_search_pb2.ListModelsResponse]]:
+        """Lists the models that photos can be indexed and searched with, and whether they answer."""
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,37 @@
+# Every target does its own set-up: `make demo` and `make test` work in a fresh clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test lint types proto lock
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make the environment in .venv (does nothing if it is there)
+
+$(STAMP): requirements.lock pyproject.toml
+	@scripts/setup $(PYTHON) $(VENV)
+	@touch $@
+
+demo: setup ## See the whole system work on a gallery that it draws itself
+	@$(BIN)/landmarks demo
+
+up: setup ## Run the whole stack on this machine until Ctrl-C
+	@$(BIN)/landmarks up
+
+test: setup ## Lint, strict types and all tests, on real engines
+	@PATH="$(abspath $(BIN)):$$PATH" scripts/check
+	@PATH="$(abspath $(BIN)):$$PATH" pytest
+
+lint: setup ## Lint, formatting and strict types
+	@PATH="$(abspath $(BIN)):$$PATH" scripts/check
+
+proto: setup ## Generate the stubs of the contracts again
+	@$(BIN)/python scripts/generate_stubs.py
+
+lock: ## Pin the newest versions that pyproject.toml admits
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --extra dev --output-file requirements.lock pyproject.toml

@@ -1,0 +1,55 @@
+"""The `landmarks` command: one sub-command a file, and what all of them share."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from landmarks.cli import demo, index, jobs, models, search, up
+from landmarks.cli.output import ExitCode, exit_code_of
+from landmarks.errors import LandmarksError
+
+app = typer.Typer(
+    name="landmarks",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="""Landmark reverse image search: which photos of a gallery show the landmark of this one?
+
+Start everything on this machine with **landmarks up**, put a folder of photos into a gallery with
+**landmarks index**, and look for a photo with **landmarks search**.""",
+    epilog="""Exit status: 0 done; 1 failed; 2 input that cannot be used; 3 not found; 4 a
+service cannot be reached or is busy; 5 done, but some photos could not be indexed; 130 stopped by
+Ctrl-C.""",
+)
+app.command()(up.up)
+app.command()(index.index)
+app.command()(search.search)
+app.command()(jobs.jobs)
+app.command()(models.models)
+app.command()(models.collections)
+app.command()(models.weights)
+app.command()(demo.demo)
+
+
+def main() -> None:
+    """Run the command; say errors of the system in words, on standard error."""
+    try:
+        app()
+    except LandmarksError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(
+            f"[bold red]error:[/] {_plain(str(error))}"
+        )
+        sys.exit(exit_code_of(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(ExitCode.OK)
+
+
+def _plain(text: str) -> str:
+    """Keep [brackets] in a message from being read as markup."""
+    return text.replace("[", "\\[")

@@ -1,0 +1,201 @@
+"""`landmarks demo`: the whole system at work on a gallery that it draws itself."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import socket
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from landmarkapi.indexing.v1 import indexing_pb2
+from landmarkapi.search.v1 import search_pb2 as pb
+from landmarks.cli.index import follow, print_totals
+from landmarks.cli.output import ModelsOption, comma_separated, console, progress, table
+from landmarks.cli.search import print_answer
+from landmarks.cli.setup import models_with_weights
+from landmarks.cli.up import await_ready
+from landmarks.client import Landmarks
+from landmarks.errors import LandmarksError
+from landmarks.stack.broker import broker_binary
+from landmarks.stack.manager import StackManager
+from landmarks.stack.plan import StackPlan, plan_stack
+from landmarks.stack.settings import StackSettings
+
+_GALLERY = "sample"
+_SHOWN = ("Atomium", "Soreq_Cave")
+
+
+@dataclass(frozen=True)
+class Query:
+    """A view that was left out of the gallery, and what it shows."""
+
+    path: Path
+    landmark: str
+
+
+def demo(
+    models: ModelsOption = "",
+    views: Annotated[int, typer.Option(min=4, help="Views drawn of each landmark.")] = 12,
+    out: Annotated[Path, typer.Option(help="Where the sheets and the data go.")] = Path("out/demo"),
+) -> None:
+    """Draw a gallery, index it with every model, and search it for views that were left out.
+
+    Needs no Docker, no model hub and no rights; stops everything that it started.
+    """
+    from evaluation.sample.gallery import ensure_sample_gallery  # needs Pillow; --help does not
+
+    started = time.monotonic()
+    console.print("1. Set-up")
+    settings = _demo_settings(out)
+    names = models_with_weights(comma_separated(models), settings)
+    with progress() as display:
+        line = display.line("sample views")
+        gallery = ensure_sample_gallery(
+            settings.cache_dir / "sample" / f"{views}-views", views=views, progress=line.update
+        )
+    console.print(f"  sample views in {gallery}", markup=False)
+    set_up = time.monotonic()
+
+    plan = plan_stack(names, {}, settings, broker_binary())
+    console.print("\n2. The stack")
+    with StackManager(plan) as manager:
+        await_ready(manager)
+        with Landmarks(plan.server) as client:
+            console.print("\n3. Indexing the sample gallery, a quarter of its views left out")
+            _index(client, gallery, names)
+            queries = _left_out(gallery)
+            console.print("\n4. Searching for views that were left out")
+            sheets = [_show(client, query, names, out) for query in _first_of_each(queries)]
+            console.print(
+                f"\n5. Is the first hit the right landmark? {len(queries)} left-out views"
+            )
+            _print_first_hits(client, queries, names)
+    console.print("\n6. Where to look")
+    for sheet in sheets:
+        console.print(f"  {sheet}", markup=False)
+    _print_how_to_go_on(plan, gallery)
+    console.print(
+        f"\nDone. Set-up took {set_up - started:.0f} s,"
+        f" the rest {time.monotonic() - set_up:.0f} s. Everything is stopped."
+    )
+
+
+def _demo_settings(out: Path) -> StackSettings:
+    """Free ports, so that a stack that runs already is left alone; data that begins empty."""
+    data_dir = (out / "data").resolve()
+    shutil.rmtree(data_dir, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    ports = _free_ports(3)
+    return StackSettings.load().model_copy(
+        update={
+            "data_dir": data_dir,
+            "search_port": ports[0],
+            "qdrant_port": ports[1],
+            "redis_port": ports[2],
+            "encoder_port": _free_run_of_ports(10),
+        }
+    )
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def _free_run_of_ports(count: int) -> int:
+    """Return the first of `count` free ports in a row, below those that systems hand out."""
+    for first in range(20051, 32000, count):
+        try:
+            for port in range(first, first + count):
+                socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return first
+    raise LandmarksError("no ten free ports in a row between 20051 and 32000")
+
+
+def _index(client: Landmarks, gallery: Path, models: Sequence[str]) -> None:
+    job = client.index(
+        source=str(gallery / "manifest.csv"), gallery=_GALLERY, models=models, splits=["gallery"]
+    )
+    job = follow(client, job.id)
+    print_totals(job)
+    if job.state != indexing_pb2.JOB_STATE_SUCCEEDED or any(item.dead for item in job.progress):
+        raise LandmarksError(f"the sample gallery was not indexed whole: {job.error}")
+
+
+def _left_out(gallery: Path) -> list[Query]:
+    with (gallery / "manifest.csv").open(newline="") as file:
+        return [
+            Query(gallery / row["path"], row["landmark"])
+            for row in csv.DictReader(file)
+            if row["split"] == "query"
+        ]
+
+
+def _first_of_each(queries: Sequence[Query]) -> list[Query]:
+    return [next(query for query in queries if query.landmark == name) for name in _SHOWN]
+
+
+def _show(client: Landmarks, query: Query, models: Sequence[str], out: Path) -> Path:
+    from evaluation.search_sheet import draw_search_sheet
+
+    photo = query.path.read_bytes()
+    answer = client.search(photo=photo, gallery=_GALLERY, models=models, limit=8)
+    _require_whole(answer)
+    console.rule(f"a view of {query.landmark}: {query.path.name}", align="left")
+    print_answer(answer)
+    sheet = out / f"{query.landmark.lower()}.png"
+    draw_search_sheet(photo, query.landmark, answer, query.landmark).save(sheet)
+    return sheet
+
+
+def _print_first_hits(client: Landmarks, queries: Sequence[Query], models: Sequence[str]) -> None:
+    right = dict.fromkeys((*models, "fused"), 0)
+    with progress() as display, ThreadPoolExecutor(4) as pool:
+        line = display.line("searches")
+
+        def ask(query: Query) -> pb.SearchResponse:
+            return client.search(
+                photo=query.path.read_bytes(), gallery=_GALLERY, models=models, limit=1
+            )
+
+        for count, (query, answer) in enumerate(
+            zip(queries, pool.map(ask, queries), strict=True), start=1
+        ):
+            _require_whole(answer)
+            for ranking in answer.rankings:
+                right[ranking.model] += ranking.hits[0].point.landmark == query.landmark
+            right["fused"] += answer.fused[0].point.landmark == query.landmark
+            line.update(count, len(queries))
+    rows = [
+        (name, f"{count} of {len(queries)}", f"{count / len(queries):.0%}")
+        for name, count in right.items()
+    ]
+    console.print(table("", ("model", ">right first hits", ">share"), rows))
+
+
+def _require_whole(answer: pb.SearchResponse) -> None:
+    if answer.partial:
+        reasons = "; ".join(f"{item.model}: {item.status.message}" for item in answer.failures)
+        raise LandmarksError(f"a model did not answer: {reasons}")
+    if not all(ranking.hits for ranking in answer.rankings):
+        raise LandmarksError("a model found nothing in the gallery that was just indexed")
+
+
+def _print_how_to_go_on(plan: StackPlan, gallery: Path) -> None:
+    console.print("\n7. To keep it running: make up. Then, from another terminal,")
+    console.print(f"  .venv/bin/landmarks index {gallery} --gallery sample --wait", soft_wrap=True)
+    console.print("  .venv/bin/landmarks search PHOTO --gallery sample --sheet hits.png")
+    console.print("or go on with what was indexed just now:")
+    console.print(f"  .venv/bin/landmarks up --data-dir {plan.data_dir}", soft_wrap=True)

@@ -1,0 +1,141 @@
+"""`landmarks index`: put the photos of a source into a gallery."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from landmarkapi.indexing.v1 import indexing_pb2 as pb
+from landmarks.cli.output import (
+    DEFAULT_GALLERY,
+    DEFAULT_SERVER,
+    ExitCode,
+    GalleryOption,
+    JsonOption,
+    ModelsOption,
+    ServerOption,
+    comma_separated,
+    console,
+    print_json,
+    progress,
+    table,
+)
+from landmarks.client import Landmarks
+from landmarks.errors import LandmarksError
+
+
+def index(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A folder (a sub-folder's name is the landmark), a manifest (CSV with the columns"
+            " path and landmark), or an fsspec URI of either."
+        ),
+    ],
+    gallery: GalleryOption = DEFAULT_GALLERY,
+    models: ModelsOption = "",
+    split: Annotated[
+        list[str] | None,
+        typer.Option("--split", "-s", help="With a manifest: only rows of this split. Repeatable."),
+    ] = None,
+    source_name: Annotated[
+        str,
+        typer.Option(
+            help="Stands for the source in the points' ids, so that it may move; its own name if"
+            " left out."
+        ),
+    ] = "",
+    request_id: Annotated[
+        str, typer.Option(help="Makes starting safe to repeat: the same id is the same job.")
+    ] = "",
+    wait: Annotated[
+        bool, typer.Option("--wait", "-w", help="Wait until the job has ended.")
+    ] = False,
+    server: ServerOption = DEFAULT_SERVER,
+    as_json: JsonOption = False,
+) -> None:
+    """Index a folder or a manifest of photos into a gallery.
+
+    Indexing again encodes only what has changed. With --wait, exit status 5 tells that some photos
+    could not be indexed; `landmarks jobs ID --dead-letters` lists them.
+    """
+    with Landmarks(server) as client:
+        job = client.index(
+            source=_absolute(source),
+            gallery=gallery,
+            models=comma_separated(models),
+            splits=split or [],
+            source_name=source_name,
+            request_id=request_id,
+        )
+        if not wait:
+            print_json(job) if as_json else console.print(f"job {job.id}")
+            return
+        if not as_json:
+            console.print(f"job {job.id}")
+        job = follow(client, job.id, quiet=as_json)
+    print_json(job) if as_json else print_totals(job)
+    finish(job)
+
+
+def follow(client: Landmarks, job_id: str, *, quiet: bool = False) -> pb.IndexJob:
+    """Show a job's progress until it has ended, and return its last state."""
+    job = client.job(job_id)
+    if quiet:
+        for job in client.watch(job_id):  # noqa: B007 - the last one is what is wanted
+            pass
+        return job
+    with progress() as display:
+        lines = {item.model: display.line(item.model) for item in job.progress}
+        for job in client.watch(job_id):
+            for item in job.progress:
+                line = lines.setdefault(item.model, display.line(item.model))
+                total = item.listed if job.listing_complete else None
+                line.update(done(item), total, f"{item.photos_per_second:.1f} photos/s")
+    return job
+
+
+def done(item: pb.ModelProgress) -> int:
+    """Return how many listed photos are accounted for."""
+    return item.stored + item.unchanged + item.dead + item.duplicate
+
+
+def print_totals(job: pb.IndexJob) -> None:
+    """Print what became of every photo, per model."""
+    columns = (
+        "model",
+        *(">listed", ">stored", ">encoded", ">unchanged", ">dead", ">duplicate", ">photos/s"),
+        "collection",
+    )
+    rows = [
+        (
+            item.model,
+            *map(
+                str,
+                (item.listed, item.stored, item.encoded, item.unchanged, item.dead, item.duplicate),
+            ),
+            f"{item.photos_per_second:.1f}",
+            item.collection,
+        )
+        for item in job.progress
+    ]
+    console.print(table("", columns, rows))
+    if dead := sum(item.dead for item in job.progress):
+        console.print(
+            f"{dead} could not be indexed; `landmarks jobs {job.id} --dead-letters` says why"
+        )
+
+
+def finish(job: pb.IndexJob) -> None:
+    """End with the status that tells how the job ended."""
+    if job.state == pb.JOB_STATE_FAILED:
+        raise LandmarksError(f"job {job.id} failed: {job.error}")
+    if any(item.dead for item in job.progress):
+        raise typer.Exit(ExitCode.DEAD_LETTERS)
+
+
+def _absolute(source: str) -> str:
+    """Make a local path absolute: the workers have a working folder of their own."""
+    return source if "://" in source or "::" in source else str(Path(source).expanduser().resolve())

@@ -1,0 +1,94 @@
+"""`landmarks jobs`: what is being indexed, what was, and what could not be."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from landmarkapi.indexing.v1 import indexing_pb2 as pb
+from landmarks.cli.index import done, finish, follow, print_totals
+from landmarks.cli.output import (
+    DEFAULT_SERVER,
+    JsonOption,
+    ServerOption,
+    console,
+    print_json,
+    table,
+)
+from landmarks.client import Landmarks
+
+
+def jobs(
+    job_id: Annotated[str, typer.Argument(metavar="[ID]", help="One job; all if left out.")] = "",
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="With an ID: follow it until it has ended.")
+    ] = False,
+    dead_letters: Annotated[
+        bool, typer.Option("--dead-letters", help="With an ID: the photos not indexed, and why.")
+    ] = False,
+    server: ServerOption = DEFAULT_SERVER,
+    as_json: JsonOption = False,
+) -> None:
+    """List indexing jobs, newest first, or show one."""
+    if not job_id and (watch or dead_letters):
+        raise typer.BadParameter("--watch and --dead-letters need a job's ID")
+    with Landmarks(server) as client:
+        if not job_id:
+            _print_jobs(list(client.jobs()), as_json=as_json)
+        elif dead_letters:
+            _print_dead_letters(list(client.dead_letters(job_id)), as_json=as_json)
+        else:
+            job = follow(client, job_id, quiet=as_json) if watch else client.job(job_id)
+            if as_json:
+                print_json(job)
+            else:
+                _print_job(job)
+            if watch:
+                finish(job)
+
+
+def state_of(job: pb.IndexJob) -> str:
+    """Return a job's state in a word."""
+    return pb.JobState.Name(job.state).removeprefix("JOB_STATE_").lower()
+
+
+def _print_jobs(found: list[pb.IndexJob], *, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        console.print("no jobs yet; start one with `landmarks index FOLDER`")
+        return
+    rows = [
+        (
+            job.id,
+            state_of(job),
+            job.spec.gallery,
+            f"{sum(map(done, job.progress))}/{sum(item.listed for item in job.progress)}",
+            job.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M"),
+            job.spec.source,
+        )
+        for job in found
+    ]
+    console.print(table("", ("id", "state", "gallery", ">done", "created (UTC)", "source"), rows))
+
+
+def _print_job(job: pb.IndexJob) -> None:
+    spec = job.spec
+    splits = f", splits {', '.join(spec.splits)}" if spec.splits else ""
+    console.print(f"job {job.id}: {state_of(job)}")
+    console.print(f"  {spec.source}{splits} into gallery {spec.gallery!r}")
+    if job.error:
+        console.print(f"  {job.error}", markup=False)
+    print_totals(job)
+
+
+def _print_dead_letters(letters: list[pb.DeadLetter], *, as_json: bool) -> None:
+    if as_json:
+        print_json(letters)
+    elif not letters:
+        console.print("none: every photo was indexed")
+    else:
+        rows = [(letter.model, letter.path, letter.reason) for letter in letters]
+        console.print(table("", ("model", "photo", "reason"), rows), markup=False)

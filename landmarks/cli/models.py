@@ -1,0 +1,104 @@
+"""`landmarks models`, `landmarks collections` and `landmarks weights`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from landmarks.cli.output import (
+    DEFAULT_SERVER,
+    JsonOption,
+    ServerOption,
+    console,
+    print_json,
+    table,
+)
+from landmarks.cli.setup import fetch_weights, registered_models
+from landmarks.client import Landmarks
+from landmarks.settings import Settings
+
+
+def models(server: ServerOption = DEFAULT_SERVER, as_json: JsonOption = False) -> None:
+    """List the models that the running system can index and search with."""
+    with Landmarks(server) as client:
+        served = list(client.models())
+    if as_json:
+        print_json(served)
+        return
+    rows = [
+        (
+            model.name,
+            "ready" if model.ready else f"not ready: {model.reason}",
+            str(model.dimension or "–"),
+            model.digest[:8] or "–",
+            model.layer or "–",
+            model.target,
+        )
+        for model in served
+    ]
+    columns = ("model", "state", ">dimension", "digest", "vector read from", "served at")
+    console.print(table("", columns, rows))
+
+
+def collections(
+    gallery: Annotated[
+        str, typer.Option("--gallery", "-g", help="Only this gallery's; all if left out.")
+    ] = "",
+    server: ServerOption = DEFAULT_SERVER,
+    as_json: JsonOption = False,
+) -> None:
+    """List the collections: one per gallery, model and digest."""
+    with Landmarks(server) as client:
+        found = list(client.collections(gallery))
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        console.print("no collections yet; fill one with `landmarks index FOLDER`")
+        return
+    rows = [
+        (
+            item.name,
+            item.gallery,
+            item.model,
+            str(item.points),
+            str(item.dimension),
+            str(item.indexed_vectors),
+            item.status,
+            "yes" if item.live else "no",
+        )
+        for item in found
+    ]
+    columns = (
+        "collection",
+        "gallery",
+        "model",
+        ">points",
+        ">dimension",
+        ">indexed",
+        "status",
+        "live",
+    )
+    console.print(table("", columns, rows))
+
+
+def weights(
+    model: Annotated[
+        str, typer.Argument(metavar="[MODEL]", help="Fetch and verify this model's weights.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Show where each model's weights are; with MODEL, fetch and verify them."""
+    settings = Settings.load()
+    if model:
+        fetch_weights(model, settings, quiet=as_json)
+    from encoder_service.weights import weights_status  # here, for its imports take a while
+
+    found = [weights_status(name, settings) for name in ([model] if model else registered_models())]
+    if as_json:
+        print_json([{key: str(value) for key, value in asdict(item).items()} for item in found])
+        return
+    for item in found:
+        console.print(item)

@@ -1,0 +1,34 @@
+"""Asks a service whether it is ready: `python -m landmarks.probe HOST:PORT [SERVICE]`.
+
+Exit status 0 if it is serving, 1 if not. It speaks the standard health protocol, so that a
+container needs no other probe.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+from landmarks.grpc_channel import open_channel
+
+
+def is_serving(address: str, service: str = "", timeout_seconds: float = 2.0) -> bool:
+    """Return whether the server at `address` says that `service` is serving."""
+    request = health_pb2.HealthCheckRequest(service=service)
+    with open_channel(address) as channel:
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        try:
+            answer: health_pb2.HealthCheckResponse = check(request, timeout=timeout_seconds)
+        except grpc.RpcError:
+            return False
+    return answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+if __name__ == "__main__":
+    sys.exit(not is_serving(*sys.argv[1:3]))

@@ -1,0 +1,174 @@
+"""Which processes make up the stack: a pure plan, made before anything is started."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from landmarks.errors import InvalidInputError
+from landmarks.settings import ENV_PREFIX
+from landmarks.stack.settings import StackSettings
+
+HOST = "127.0.0.1"
+
+
+class Role(StrEnum):
+    """What a process is for; decides how one can tell that it is ready."""
+
+    BROKER = "broker"
+    VECTORS = "vectors"
+    ENCODER = "encoder"
+    WORKER = "worker"
+    SEARCH = "search"
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of the stack."""
+
+    name: str
+    role: Role
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    port: int | None = None
+    model: str = ""
+
+    @property
+    def address(self) -> str:
+        """Where it listens, or what it waits on."""
+        return f"{HOST}:{self.port}" if self.port else f"queue of {self.model}"
+
+
+@dataclass(frozen=True)
+class StackPlan:
+    """Everything that `landmarks up` starts, in the order of starting."""
+
+    processes: tuple[Process, ...]
+    data_dir: Path
+    redis_url: str
+
+    @property
+    def server(self) -> str:
+        """The address of the search service."""
+        return self.one(Role.SEARCH).address
+
+    def one(self, role: Role) -> Process:
+        """Return the first process with a role."""
+        return next(process for process in self.processes if process.role == role)
+
+
+def plan_stack(
+    models: Sequence[str], scale: Mapping[str, int], settings: StackSettings, broker_binary: Path
+) -> StackPlan:
+    """Plan the stack for `models`, each with `scale[model]` encoder processes (1 if absent).
+
+    Raises InvalidInputError for a scale of an unknown model or below 1, and where two processes
+    would share a port.
+    """
+    if not models:
+        raise InvalidInputError("there is no model to serve; name one with --models")
+    for model, count in scale.items():
+        if model not in models:
+            raise InvalidInputError(f"--scale names {model!r}, which is not among --models")
+        if count < 1:
+            raise InvalidInputError(f"--scale {model}={count}: at least 1 process is needed")
+
+    # The first process of each model keeps the port it has unscaled, as in Compose.
+    ordered = [*models, *(model for model in models for _ in range(scale.get(model, 1) - 1))]
+    encoders = [(model, settings.encoder_port + index) for index, model in enumerate(ordered)]
+    targets = {
+        model: "ipv4:" + ",".join(f"{HOST}:{port}" for name, port in encoders if name == model)
+        for model in models
+    }
+    redis_url = f"redis://{HOST}:{settings.redis_port}/0"
+    shared = {
+        "CACHE_DIR": str(settings.cache_dir),
+        "LOG_LEVEL": settings.log_level,
+        "LOG_FORMAT": settings.log_format,
+        "QDRANT_HOST": HOST,
+        "QDRANT_PORT": str(settings.qdrant_port),
+        "REDIS_URL": redis_url,
+        "ENCODERS": json.dumps({model: [target] for model, target in targets.items()}),
+        "SOURCE_ROOTS": json.dumps(settings.source_roots),
+    }
+
+    processes = [
+        _broker(settings, broker_binary),
+        Process(
+            "qdrant",
+            Role.VECTORS,
+            _module("vector_store.edge"),
+            _environment(shared, EDGE_HOST=HOST, EDGE_DATA_DIR=str(settings.data_dir / "qdrant")),
+            settings.qdrant_port,
+        ),
+    ]
+    seen: dict[str, int] = {}
+    for model, port in encoders:
+        seen[model] = seen.get(model, 0) + 1
+        name = f"encoder-{model}" if seen[model] == 1 else f"encoder-{model}-{seen[model]}"
+        environment = _environment(
+            shared,
+            MODELS=json.dumps([model]),
+            ENCODER_HOST=HOST,
+            ENCODER_PORT=str(port),
+        )
+        processes.append(
+            Process(name, Role.ENCODER, _module("encoder_service"), environment, port, model)
+        )
+    processes += [
+        Process(
+            f"worker-{model}",
+            Role.WORKER,
+            _module("indexer_worker"),
+            _environment(shared, MODELS=json.dumps([model]), WORKER_NAME=f"worker-{model}"),
+            model=model,
+        )
+        for model in models
+    ]
+    processes.append(
+        Process(
+            "search",
+            Role.SEARCH,
+            _module("search_service"),
+            _environment(shared, SEARCH_HOST=HOST, SEARCH_PORT=str(settings.search_port)),
+            settings.search_port,
+        )
+    )
+    _refuse_shared_ports(processes)
+    return StackPlan(tuple(processes), settings.data_dir, redis_url)
+
+
+def _broker(settings: StackSettings, binary: Path) -> Process:
+    """Valkey, keeping every write in its append-only file and never evicting a job."""
+    command = (
+        str(binary),
+        *("--bind", HOST, "--port", str(settings.redis_port)),
+        *("--dir", str(settings.data_dir / "valkey"), "--appendonly", "yes", "--save", ""),
+        *("--maxmemory-policy", "noeviction"),
+    )
+    return Process("valkey", Role.BROKER, command, {}, settings.redis_port)
+
+
+def _module(name: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", name)
+
+
+def _environment(shared: Mapping[str, str], **own: str) -> dict[str, str]:
+    return {f"{ENV_PREFIX}{name}": value for name, value in {**shared, **own}.items()}
+
+
+def _refuse_shared_ports(processes: Sequence[Process]) -> None:
+    owners: dict[int, str] = {}
+    for process in processes:
+        if process.port is None:
+            continue
+        if process.port in owners:
+            raise InvalidInputError(
+                f"{owners[process.port]} and {process.name} would both listen on port"
+                f" {process.port}; set LANDMARKS_…_PORT of one of them to another"
+            )
+        owners[process.port] = process.name

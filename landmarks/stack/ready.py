@@ -1,0 +1,41 @@
+"""Tells when each process of a stack is ready to work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import redis
+
+from landmarks.probe import is_serving
+from landmarks.stack.plan import Process, Role, StackPlan
+
+_PROBE_SECONDS = 2.0
+
+
+def is_ready(process: Process, plan: StackPlan) -> bool:
+    """Return whether `process` answers and says that it is ready."""
+    if process.role in (Role.BROKER, Role.WORKER):
+        return _redis_says_so(process, plan)
+    return is_serving(process.address, process.model, _PROBE_SECONDS)
+
+
+def become_ready(plan: StackPlan, timeout_seconds: float) -> Iterator[Process]:
+    """Yield each process as it becomes ready; stop when all are, or when the time is up."""
+    deadline = time.monotonic() + timeout_seconds
+    waiting = list(plan.processes)
+    while waiting and time.monotonic() < deadline:
+        ready = [process for process in waiting if is_ready(process, plan)]
+        yield from ready
+        waiting = [process for process in waiting if process not in ready]
+        time.sleep(0.2 if ready else 0.5)
+
+
+def _redis_says_so(process: Process, plan: StackPlan) -> bool:
+    with redis.Redis.from_url(plan.redis_url, socket_timeout=_PROBE_SECONDS) as client:
+        try:
+            if process.role == Role.BROKER:
+                return bool(client.ping())
+            return bool(client.exists(f"landmarks:worker:{process.name}"))
+        except redis.RedisError:
+            return False
