@@ -1,0 +1,1 @@
+"""Photos to vectors: the encoders, and the gRPC service that runs them."""

@@ -1,0 +1,249 @@
+"""Batches across requests: admission, fairness, deadlines. Knows neither gRPC nor torch.
+
+A request is admitted as a whole, before its photos are decoded; each photo is submitted when it is
+ready, and waits for its batch. A batch starts when it is full, or when its oldest photo has waited
+long enough; photos of different requests go into it in turn, so that a single photo is not stuck
+behind a large request. Nothing polls: what happens next is decided when a photo arrives, a batch
+ends or a timer fires. Everything runs on one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Generic, Protocol, Self, TypeVar
+
+from landmarks.errors import DeadlineError, OverloadedError, UnavailableError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# How much the latest batch counts in the typical time of one.
+_NEWEST_SHARE = 0.2
+_LEAST_RETRY_SECONDS = 0.1
+
+
+class Timer(Protocol):
+    """Something that will be called, unless it is cancelled."""
+
+    def cancel(self) -> None:
+        """Do not call it."""
+
+
+class Clock(Protocol):
+    """What the batcher needs of an event loop: the running one, or a test's."""
+
+    def time(self) -> float:
+        """Return the time in seconds, of any origin."""
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
+        """Call back at a time."""
+
+
+@dataclass(frozen=True)
+class BatchLimits:
+    """Photos of one batch; seconds the oldest may wait for more; caps on what is admitted."""
+
+    max_batch: int
+    max_delay_seconds: float
+    max_queued_photos: int
+    max_queued_pixels: int
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[Result]):
+    """A result, how long it waited and ran, and the number of the batch that it was made in."""
+
+    result: Result
+    queue_seconds: float
+    inference_seconds: float
+    batch: int
+
+
+@dataclass
+class _Entry(Generic[Item, Result]):
+    item: Item
+    deadline: float | None
+    since: float
+    outcome: asyncio.Future[Outcome[Result]]
+
+
+@dataclass(eq=False)
+class Admission(Generic[Item, Result]):
+    """A request's place in the queue. Use it as a context; leaving drops what still waits."""
+
+    batcher: Batcher[Item, Result]
+    photos: int
+    pixels: int
+    deadline: float | None
+    waiting: deque[_Entry[Item, Result]] = field(default_factory=deque)
+
+    async def submit(self, item: Item) -> Outcome[Result]:
+        """Wait for the result of `item`.
+
+        Raises DeadlineError where the deadline could not be met, UnavailableError where the
+        batcher was closed, and what running the batch raised.
+        """
+        return await self.batcher.enqueue(self, item)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.batcher.leave(self)
+
+
+class Batcher(Generic[Item, Result]):
+    """Runs items in batches, one batch at a time. Create it while its event loop runs."""
+
+    def __init__(
+        self,
+        run: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        limits: BatchLimits,
+        clock: Clock | None = None,
+    ) -> None:
+        self._run = run
+        self._limits = limits
+        self._clock: Clock = clock or asyncio.get_running_loop()
+        # Requests with something waiting; the first is next in turn.
+        self._turns: deque[Admission[Item, Result]] = deque()
+        self._photos = 0
+        self._pixels = 0
+        self._timer: Timer | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._batches = 0
+        self._typical_seconds = 0.0
+        self._closed = False
+
+    @property
+    def queued_photos(self) -> int:
+        """Photos that were admitted and whose request has not ended."""
+        return self._photos
+
+    def admit(
+        self, photos: int, pixels: int, timeout_seconds: float | None = None
+    ) -> Admission[Item, Result]:
+        """Admit a request of so many photos, which declare so many pixels.
+
+        An idle queue admits any request, for it could never be smaller.
+
+        Raises OverloadedError, at once, where the queue is full; UnavailableError when closed.
+        """
+        if self._closed:
+            raise UnavailableError("the model is shutting down")
+        limits = self._limits
+        full = (
+            self._photos + photos > limits.max_queued_photos
+            or self._pixels + pixels > limits.max_queued_pixels
+        )
+        if self._photos and full:
+            batches = self._photos / limits.max_batch
+            raise OverloadedError(
+                f"the queue is full: {self._photos} photos of {self._pixels:,} pixels wait, and at"
+                f" most {limits.max_queued_photos} of {limits.max_queued_pixels:,} may;"
+                " try again later",
+                retry_after=max(_LEAST_RETRY_SECONDS, batches * self._typical_seconds),
+            )
+        self._photos += photos
+        self._pixels += pixels
+        deadline = None if timeout_seconds is None else self._clock.time() + timeout_seconds
+        return Admission(self, photos, pixels, deadline)
+
+    async def enqueue(self, request: Admission[Item, Result], item: Item) -> Outcome[Result]:
+        """Wait for the result of one item of an admitted request; see `Admission.submit`."""
+        if self._closed:
+            raise UnavailableError("the model is shutting down")
+        outcome: asyncio.Future[Outcome[Result]] = asyncio.get_running_loop().create_future()
+        if not request.waiting:
+            self._turns.append(request)
+        request.waiting.append(_Entry(item, request.deadline, self._clock.time(), outcome))
+        self._start_or_wait()
+        return await outcome
+
+    def leave(self, request: Admission[Item, Result]) -> None:
+        """End a request: what of it still waits is dropped, its room is free again."""
+        self._photos -= request.photos
+        self._pixels -= request.pixels
+        request.photos = request.pixels = 0
+        if request.waiting:
+            for entry in request.waiting:
+                entry.outcome.cancel()
+            request.waiting.clear()
+            self._turns.remove(request)
+
+    async def close(self) -> None:
+        """Refuse what waits and what comes; wait for the batch that runs."""
+        self._closed = True
+        if self._timer:
+            self._timer.cancel()
+        while self._turns:
+            request = self._turns.popleft()
+            while request.waiting:
+                _fail(request.waiting.popleft(), UnavailableError("the model is shutting down"))
+        if self._running:
+            await asyncio.wait([self._running])
+
+    def _start_or_wait(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        if self._running or not self._turns:
+            return
+        ready = sum(len(request.waiting) for request in self._turns)
+        due = min(request.waiting[0].since for request in self._turns)
+        due += self._limits.max_delay_seconds
+        if ready < self._limits.max_batch and self._clock.time() < due:
+            self._timer = self._clock.call_at(due, self._start_or_wait)
+        elif batch := self._take():
+            self._running = asyncio.get_running_loop().create_task(self._run_batch(batch))
+
+    def _take(self) -> list[_Entry[Item, Result]]:
+        """Take the next batch: one photo of each request in turn; the dead are dropped."""
+        taken: list[_Entry[Item, Result]] = []
+        end = self._clock.time() + self._typical_seconds
+        while self._turns and len(taken) < self._limits.max_batch:
+            request = self._turns.popleft()
+            entry = request.waiting.popleft()
+            if request.waiting:
+                self._turns.append(request)
+            if entry.outcome.done():  # its caller left
+                continue
+            if entry.deadline is not None and entry.deadline <= end:
+                _fail(entry, DeadlineError("the deadline could not be met: too many photos wait"))
+                continue
+            taken.append(entry)
+        return taken
+
+    async def _run_batch(self, batch: Sequence[_Entry[Item, Result]]) -> None:
+        number, self._batches = self._batches, self._batches + 1
+        started = self._clock.time()
+        try:
+            results = await self._run([entry.item for entry in batch])
+            seconds = self._clock.time() - started
+            for entry, result in zip(batch, results, strict=True):
+                if not entry.outcome.done():
+                    waited = started - entry.since
+                    entry.outcome.set_result(Outcome(result, waited, seconds, number))
+        except Exception as error:  # noqa: BLE001 - whatever it is, each caller is told
+            for entry in batch:
+                _fail(entry, error)
+        else:
+            share = _NEWEST_SHARE if number else 1.0
+            self._typical_seconds += share * (seconds - self._typical_seconds)
+        finally:
+            self._running = None
+            if not self._closed:
+                self._start_or_wait()
+
+
+def _fail(entry: _Entry[Item, Result], error: Exception) -> None:
+    if not entry.outcome.done():
+        entry.outcome.set_exception(error)

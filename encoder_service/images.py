@@ -1,0 +1,180 @@
+"""Bytes to RGB: what is accepted, what is refused, and why.
+
+JPEG, PNG, WebP, GIF (first frame), BMP and TIFF (first page). The limits are checked against the
+file's header, before anything is decoded. Colour profiles are not applied.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageCms, UnidentifiedImageError
+
+from landmarks.errors import InvalidPhotoError
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+_NAMES = "JPEG, PNG, WebP, GIF, BMP or TIFF"
+_EXIF_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Pillow's own guard warns or raises by a constant; ours is a setting, and checked on each header.
+Image.MAX_IMAGE_PIXELS = None
+
+
+@dataclass(frozen=True)
+class PhotoLimits:
+    """Most bytes of a file, and most pixels that its header may declare."""
+
+    max_bytes: int
+    max_pixels: int
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded photo, upright, mode RGB. `width` and `height` are the file's own, upright.
+
+    `image` may be smaller than that, where scaling down while decoding was allowed.
+    """
+
+    image: Image.Image
+    width: int
+    height: int
+    format: str
+
+
+def declared_pixels(data: bytes, limits: PhotoLimits) -> int:
+    """Return how many pixels the header of a photo declares. Nothing is decoded.
+
+    Raises InvalidPhotoError where the bytes are no photo, or over a limit.
+    """
+    with _opened(data, limits) as image:
+        return image.width * image.height
+
+
+def decode(data: bytes, limits: PhotoLimits, decode_size: int | None = None) -> Photo:
+    """Return the photo in `data`. JPEGs may be scaled down to no less than `decode_size`.
+
+    Raises InvalidPhotoError where the bytes are no photo, damaged, or over a limit.
+    """
+    with _opened(data, limits) as image:
+        kind = _kind(image)
+        width, height = image.size
+        try:
+            if decode_size is not None and kind == "JPEG":
+                image.draft(image.mode, (decode_size, decode_size))
+            image.load()
+            if kind == "TIFF":  # Pillow has applied the orientation to these
+                width, height = image.size
+            turn = _UPRIGHT.get(_orientation(image))
+            upright = _rgb(image if turn is None else image.transpose(turn))
+        except MemoryError:
+            raise
+        except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+            raise InvalidPhotoError(
+                f"the {kind} file is truncated or damaged ({error}); send the whole file, or save"
+                " it again from an image editor"
+            ) from error
+    if turn is not None and turn.name in {"TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90"}:
+        width, height = height, width
+    return Photo(upright, width, height, kind)
+
+
+def _opened(data: bytes, limits: PhotoLimits) -> Image.Image:
+    if not data:
+        raise InvalidPhotoError("the photo is empty (0 bytes); send the contents of its file")
+    if len(data) > limits.max_bytes:
+        raise InvalidPhotoError(
+            f"the photo has {len(data):,} bytes, and at most {limits.max_bytes:,} are accepted;"
+            " send a smaller copy"
+        )
+    _silence_pillow()
+    try:
+        image = Image.open(BytesIO(data), formats=_FORMATS)
+    except UnidentifiedImageError as error:
+        raise InvalidPhotoError(
+            f"the bytes are not a photo that can be read: they are no {_NAMES}; convert it to one"
+            " of these"
+        ) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's parsers raise nearly anything on damaged files
+        raise InvalidPhotoError(
+            f"the photo's header is damaged ({error}); save it again from an image editor"
+        ) from error
+    width, height = image.size
+    if width * height > limits.max_pixels:
+        image.close()
+        raise InvalidPhotoError(
+            f"the photo declares {width:,} × {height:,} pixels, and at most"
+            f" {limits.max_pixels:,} in all are accepted; send a smaller copy"
+        )
+    return image
+
+
+def _kind(image: Image.Image) -> str:
+    # A JPEG with further pictures inside, as of many phones, is opened as MPO.
+    return "JPEG" if image.format == "MPO" else image.format or ""
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - damaged EXIF does not make a photo unusable
+        return 1
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Return any mode as RGB. What is transparent becomes white, as on a page."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image.copy()
+    if image.mode.startswith("I") or image.mode == "F":
+        return _grey(image)
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        if converted is None:
+            raise ValueError("LAB colours could not be converted")
+        return converted
+    if image.has_transparency_data:
+        layered = image.convert("RGBA")
+        page = Image.new("RGBA", layered.size, "white")
+        return Image.alpha_composite(page, layered).convert("RGB")
+    return image.convert("RGB")
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    """Return 16-bit, 32-bit and float greys as RGB; Pillow would clip them at 255.
+
+    Floats are taken as 0–1 where none is above, else as 0–255, else, like integers, as 0–65,535.
+    """
+    values = np.nan_to_num(np.asarray(image).astype(np.float32), posinf=0, neginf=0)
+    white = 65535.0
+    if image.mode == "F" and values.max(initial=0) <= 255:
+        white = 1.0 if values.max(initial=0) <= 1 else 255.0
+    shades = np.clip(np.rint(values * (255 / white)), 0, 255).astype(np.uint8)
+    return Image.fromarray(shades).convert("RGB")
+
+
+def _silence_pillow() -> None:
+    # Pillow warns of oddities in files that it reads all the same. Each time, for something else
+    # may have replaced the filters; catch_warnings is not safe between threads.
+    wanted = ("ignore", None, Warning)
+    if not any(entry[:3] == wanted and _is_ours(entry[3]) for entry in warnings.filters):
+        warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
+
+
+_PILLOW_MODULES = r"PIL\."
+
+
+def _is_ours(module: object) -> bool:
+    return getattr(module, "pattern", module) == _PILLOW_MODULES

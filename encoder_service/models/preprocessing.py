@@ -1,0 +1,50 @@
+"""Photo to tensor: the ways of resizing, and normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+
+from encoder_service.models.contract import Json
+
+Fit = Literal["squash", "crop"]
+
+
+@dataclass(frozen=True)
+class Resized:
+    """Resizes with Pillow's antialiased bilinear filter; then (x - mean) / scale, x in 0–255.
+
+    `fit` is "squash": the whole photo, its aspect ratio lost; or "crop": the middle square.
+    `decode_size` lets JPEGs be decoded at 1/2, 1/4 or 1/8 scale down to that size. It should be
+    twice the input size at least: what the filter would average away is then never computed.
+    """
+
+    input_size: int
+    fit: Fit
+    mean: tuple[float, float, float]
+    scale: tuple[float, float, float]
+    decode_size: int | None
+
+    def settings(self) -> Mapping[str, Json]:
+        """Return all that decides the result."""
+        return {**asdict(self), "filter": "pillow-bilinear"}
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        """Return one photo (mode RGB, any size) as (3, H, W) float32."""
+        width, height = image.size
+        box = (0.0, 0.0, float(width), float(height))
+        if self.fit == "crop":
+            # The box, not a crop after resizing: that of a photo of 30,000 × 1 would be enormous.
+            side = min(width, height)
+            left, top = (width - side) / 2, (height - side) / 2
+            box = (left, top, left + side, top + side)
+        size = (self.input_size, self.input_size)
+        small = image.resize(size, Image.Resampling.BILINEAR, box=box)
+        pixels = torch.from_numpy(np.array(small)).permute(2, 0, 1).float()
+        mean, scale = torch.tensor(self.mean), torch.tensor(self.scale)
+        return (pixels - mean[:, None, None]) / scale[:, None, None]

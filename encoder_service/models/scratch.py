@@ -1,0 +1,40 @@
+"""`scratch`: a small CNN trained by this project on the landmark photos, and on nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from encoder_service.models.contract import ModelDefinition
+from encoder_service.models.preprocessing import Resized
+from encoder_service.models.recipes import CommittedWeights
+from encoder_service.models.scratch_network import DIMENSION, ScratchNetwork
+from encoder_service.tensors import Tensors
+
+# Squashed, as in training: half of the photos it was trained on came square already.
+PREPROCESSING = Resized(112, "squash", (127.5,) * 3, (64.0,) * 3, decode_size=224)
+WEIGHTS = Path(__file__).parent.parent / "weights" / "scratch.safetensors"
+
+
+def build(tensors: Tensors) -> nn.Module:
+    """Return the network with these weights; they are kept in half precision, and run in single."""
+    network = ScratchNetwork()
+    state = {name: tensor.float() for name, tensor in tensors.items()}
+    # Counters that only training reads are not in the file.
+    counters = {n: t for n, t in network.state_dict().items() if n.endswith("num_batches_tracked")}
+    network.load_state_dict({**state, **counters}, strict=True)
+    return network.eval()
+
+
+MODEL = ModelDefinition(
+    name="scratch",
+    description="Small CNN trained from scratch on 50 landmarks; 0.9 million parameters.",
+    layer="embedding_norm: the layer before the classifier",
+    dimension=DIMENSION,
+    revision=1,
+    preprocessing=PREPROCESSING,
+    pooling="mean",
+    weights=CommittedWeights(WEIGHTS),
+    build=build,
+)

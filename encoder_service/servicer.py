@@ -1,0 +1,272 @@
+"""EncoderService over the models of this process. A thin adapter: the work is elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import grpc
+import numpy as np
+import structlog
+import torch
+from google.protobuf.duration_pb2 import Duration
+
+from encoder_service.batcher import Admission, Outcome
+from encoder_service.hosting import ModelHost, Vector
+from encoder_service.images import Photo, PhotoLimits, declared_pixels, decode
+from encoder_service.models.contract import Encoder
+from encoder_service.settings import EncoderSettings
+from landmarkapi.encoder.v1 import encoder_pb2 as pb
+from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceServicer
+from landmarks.errors import (
+    InvalidInputError,
+    InvalidPhotoError,
+    LandmarksError,
+    LineageError,
+    NotFoundError,
+)
+from landmarks.grpc_status import status_of
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    info: pb.PhotoInfo
+    tensor: torch.Tensor
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """What became of one photo: a vector, or an error."""
+
+    outcome: Outcome[Vector] | Exception
+    decoded: _Decoded | None
+
+
+class EncoderServicer(EncoderServiceServicer):
+    """Serves `hosts`. Create it while the event loop runs; `close` it afterwards."""
+
+    def __init__(self, hosts: Sequence[ModelHost], settings: EncoderSettings) -> None:
+        self._hosts = {host.name: host for host in hosts}
+        self._settings = settings
+        self._limits = PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels)
+        # Headers have a thread of their own, so that a full queue is told of at once.
+        self._headers = ThreadPoolExecutor(1, thread_name_prefix="headers")
+        self._decoders = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decode")
+
+    def close(self) -> None:
+        """Let the decoding threads end."""
+        self._headers.shutdown(wait=False, cancel_futures=True)
+        self._decoders.shutdown(wait=False, cancel_futures=True)
+
+    async def Encode(  # noqa: N802 - gRPC's name
+        self,
+        request: pb.EncodeRequest,
+        context: grpc.aio.ServicerContext[pb.EncodeRequest, pb.EncodeResponse],
+    ) -> pb.EncodeResponse:
+        """Encode one photo."""
+        host, encoder = self._chosen(request.model, request.expected_digest)
+        [encoded] = await self._encode(host, encoder, [request.photo], context.time_remaining())
+        if isinstance(encoded.outcome, Exception):
+            raise encoded.outcome
+        return pb.EncodeResponse(
+            embedding=pb.Embedding(values=encoded.outcome.result),
+            model=encoder.spec.name,
+            digest=encoder.spec.digest,
+            photo=encoded.decoded.info if encoded.decoded else None,
+            timings=_timings([encoded]),
+        )
+
+    async def BatchEncode(  # noqa: N802
+        self,
+        request: pb.BatchEncodeRequest,
+        context: grpc.aio.ServicerContext[pb.BatchEncodeRequest, pb.BatchEncodeResponse],
+    ) -> pb.BatchEncodeResponse:
+        """Encode several photos; each has a vector or an error of its own."""
+        host, encoder = self._chosen(request.model, request.expected_digest)
+        if len(request.photos) > self._settings.max_batch_photos:
+            raise InvalidInputError(
+                f"the batch has {len(request.photos)} photos, and at most"
+                f" {self._settings.max_batch_photos} are accepted; send several batches",
+                field="photos",
+            )
+        photos = list(request.photos)
+        encoded = await self._encode(host, encoder, photos, context.time_remaining())
+        return pb.BatchEncodeResponse(
+            results=[_result(one) for one in encoded],
+            model=encoder.spec.name,
+            digest=encoder.spec.digest,
+            timings=_timings(encoded),
+        )
+
+    async def GetModel(  # noqa: N802
+        self,
+        request: pb.GetModelRequest,
+        context: grpc.aio.ServicerContext[pb.GetModelRequest, pb.GetModelResponse],
+    ) -> pb.GetModelResponse:
+        """Describe one model."""
+        del context
+        return pb.GetModelResponse(model=self._described(self._host(request.model)))
+
+    async def ListModels(  # noqa: N802
+        self,
+        request: pb.ListModelsRequest,
+        context: grpc.aio.ServicerContext[pb.ListModelsRequest, pb.ListModelsResponse],
+    ) -> pb.ListModelsResponse:
+        """Describe all models."""
+        del request, context
+        hosts = [self._hosts[name] for name in sorted(self._hosts)]
+        return pb.ListModelsResponse(models=map(self._described, hosts))
+
+    def _host(self, name: str) -> ModelHost:
+        serving = ", ".join(sorted(self._hosts))
+        if not name and len(self._hosts) == 1:
+            return next(iter(self._hosts.values()))
+        if not name:
+            raise InvalidInputError(
+                f"no model is named, and this process serves several: {serving}", field="model"
+            )
+        if name not in self._hosts:
+            raise NotFoundError(f"this process does not serve model {name!r}; it serves: {serving}")
+        return self._hosts[name]
+
+    def _chosen(self, name: str, expected_digest: str) -> tuple[ModelHost, Encoder]:
+        host = self._host(name)
+        encoder = host.encoder()
+        if expected_digest not in ("", encoder.spec.digest):
+            raise LineageError(
+                f"model {host.name!r} has digest {encoder.spec.digest} here, and"
+                f" {expected_digest} was expected: their vectors must not be mixed; use an encoder"
+                " of the expected digest, or index again with this one"
+            )
+        return host, encoder
+
+    async def _encode(
+        self,
+        host: ModelHost,
+        encoder: Encoder,
+        photos: Sequence[bytes],
+        timeout_seconds: float | None,
+    ) -> list[_Encoded]:
+        """Return what became of each photo. Raises OverloadedError where none could be tried."""
+        loop = asyncio.get_running_loop()
+        declared = await loop.run_in_executor(self._headers, self._declared, photos)
+        pixels = [size for size in declared if isinstance(size, int)]
+        if not pixels:
+            return [_Encoded(error, None) for error in declared if not isinstance(error, int)]
+        # Of one request, no more photos than there are decoders wait in their queue, so that a
+        # single photo is not stuck behind a large request here either.
+        turn = asyncio.Semaphore(self._settings.decoders)
+        with host.batcher.admit(len(pixels), sum(pixels), timeout_seconds) as admission:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._encode_one(admission, encoder, photo, size, turn))
+                    for photo, size in zip(photos, declared, strict=True)
+                ]
+        return [task.result() for task in tasks]
+
+    def _declared(self, photos: Sequence[bytes]) -> list[int | InvalidPhotoError]:
+        sizes: list[int | InvalidPhotoError] = []
+        for photo in photos:
+            try:
+                sizes.append(declared_pixels(photo, self._limits))
+            except InvalidPhotoError as error:
+                sizes.append(error)
+        return sizes
+
+    async def _encode_one(
+        self,
+        admission: Admission[torch.Tensor, Vector],
+        encoder: Encoder,
+        photo: bytes,
+        declared: int | InvalidPhotoError,
+        turn: asyncio.Semaphore,
+    ) -> _Encoded:
+        if not isinstance(declared, int):
+            return _Encoded(declared, None)
+        decoded: _Decoded | None = None
+        try:
+            async with turn:
+                decoded = await asyncio.get_running_loop().run_in_executor(
+                    self._decoders, self._decode, encoder, photo
+                )
+            outcome = await admission.submit(decoded.tensor)
+            _check_direction(outcome.result, encoder.spec.name)
+        except LandmarksError as error:
+            return _Encoded(error, decoded)
+        except Exception as error:  # noqa: BLE001 - see below
+            # One photo's trouble is not that of the others; its caller learns nothing internal.
+            _log.exception("encoding a photo failed", model=encoder.spec.name)
+            return _Encoded(error, decoded)
+        return _Encoded(outcome, decoded)
+
+    def _decode(self, encoder: Encoder, data: bytes) -> _Decoded:
+        started = time.monotonic()
+        photo = decode(data, self._limits, encoder.spec.decode_size)
+        tensor = encoder.preprocess(photo.image)
+        return _Decoded(_info(photo), tensor, time.monotonic() - started)
+
+    def _described(self, host: ModelHost) -> pb.Model:
+        settings = self._settings
+        model = pb.Model(
+            name=host.name,
+            limits=pb.InputLimits(
+                max_photo_bytes=settings.max_photo_bytes,
+                max_photo_pixels=settings.max_photo_pixels,
+                max_batch_photos=settings.max_batch_photos,
+                max_request_bytes=settings.max_request_bytes,
+            ),
+            ready=host.ready,
+            failure=host.failure,
+        )
+        if host.loaded is not None:
+            spec = host.loaded.spec
+            model.description = spec.description
+            model.layer = spec.layer
+            model.dimension = spec.dimension
+            model.digest = spec.digest
+            model.input_size = spec.input_size
+            model.runtime = host.loaded.runtime
+        return model
+
+
+def _check_direction(vector: Vector, model: str) -> None:
+    if not (np.isfinite(vector).all() and vector.any()):
+        raise InvalidPhotoError(
+            f"model {model!r} finds nothing in this photo: its vector has no direction; is it"
+            " blank?"
+        )
+
+
+def _result(encoded: _Encoded) -> pb.BatchEncodeResult:
+    result = pb.BatchEncodeResult(photo=encoded.decoded.info if encoded.decoded else None)
+    if isinstance(encoded.outcome, Exception):
+        result.error.CopyFrom(status_of(encoded.outcome))
+    else:
+        result.embedding.values.extend(encoded.outcome.result)
+    return result
+
+
+def _timings(encoded: Sequence[_Encoded]) -> pb.EncodeTimings:
+    outcomes = [one.outcome for one in encoded if isinstance(one.outcome, Outcome)]
+    batches = {outcome.batch: outcome.inference_seconds for outcome in outcomes}
+    return pb.EncodeTimings(
+        decode=_duration(sum(one.decoded.seconds for one in encoded if one.decoded)),
+        queue=_duration(max((outcome.queue_seconds for outcome in outcomes), default=0.0)),
+        inference=_duration(sum(batches.values())),
+    )
+
+
+def _duration(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromNanoseconds(int(seconds * 1e9))
+    return duration
+
+
+def _info(photo: Photo) -> pb.PhotoInfo:
+    return pb.PhotoInfo(width=photo.width, height=photo.height, format=photo.format)

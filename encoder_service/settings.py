@@ -1,0 +1,105 @@
+"""What the encoder service may be told."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import NoDecode
+
+from landmarks.grpc_channel import MAX_MESSAGE_BYTES
+from landmarks.settings import Settings
+
+# What a message holds besides its photos: names, digests, lengths.
+MESSAGE_OVERHEAD_BYTES = 64 * 1024
+
+
+class WeightsSettings(Settings):
+    """Where weights are kept. `weights_files` is JSON: a model's name to a file of its weights."""
+
+    weights_files: dict[str, Path] = Field(default_factory=dict)
+
+
+class EncoderSettings(WeightsSettings):
+    """The encoder service's settings.
+
+    `models` are the names of the models that this process serves, with commas between them.
+    """
+
+    encoder_host: str = "127.0.0.1"
+    encoder_port: int = Field(50051, ge=0, le=65535)  # 0: any free one
+    models: Annotated[tuple[str, ...], NoDecode] = ("efficientnet_lite0",)
+
+    max_photo_bytes: int = Field(20_000_000, gt=0)
+    max_photo_pixels: int = Field(64_000_000, gt=0)
+    max_batch_photos: int = Field(64, gt=0)
+    max_request_bytes: int = Field(MAX_MESSAGE_BYTES, gt=0)
+
+    # Of each model: photos that were accepted and have no vector yet, and the pixels they declare.
+    max_queued_photos: int = Field(512, gt=0)
+    max_queued_pixels: int = Field(1_000_000_000, gt=0)
+    batch_size: int = Field(8, gt=0)
+    batch_delay_seconds: float = Field(0.004, ge=0)
+
+    device: str = "cpu"
+    threads: int = Field(0, ge=0)  # of one inference; 0: the physical cores
+    decode_threads: int = Field(0, ge=0)  # 0: as many as inference has
+    drain_seconds: float = Field(20, ge=0)
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(name for part in value.split(",") if (name := part.strip()))
+        return value
+
+    @field_validator("models")
+    @classmethod
+    def _some_and_each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("names no model")
+        return tuple(dict.fromkeys(value))
+
+    @model_validator(mode="after")
+    def _limits_fit_each_other(self) -> Self:
+        if self.max_photo_bytes + MESSAGE_OVERHEAD_BYTES > self.max_request_bytes:
+            raise ValueError("max_photo_bytes leaves no room in max_request_bytes for the rest")
+        return self
+
+    @property
+    def inference_threads(self) -> int:
+        """Threads of one inference."""
+        return self.threads or physical_cores()
+
+    @property
+    def decoders(self) -> int:
+        """Threads that decode photos."""
+        return self.decode_threads or self.inference_threads
+
+
+def physical_cores() -> int:
+    """Return how many physical cores this process may use.
+
+    Two hyper-threads of one core count once, as inference gains nothing from the second; a
+    container's CPU quota counts too.
+    """
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    if usable is None:
+        return os.cpu_count() or 1
+    siblings = {
+        _read(f"/sys/devices/system/cpu/cpu{n}/topology/core_cpus_list") or n for n in usable
+    }
+    cores = len(siblings)
+    quota, _, period = (_read("/sys/fs/cgroup/cpu.max") or "max").partition(" ")
+    if quota.isdigit() and period.isdigit():
+        cores = min(cores, round(int(quota) / int(period)))
+    return max(1, cores)
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""

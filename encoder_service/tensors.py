@@ -1,0 +1,50 @@
+"""Named tensors: reading and writing safetensors, and their digest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from landmarks.errors import ConfigurationError
+
+Tensors = Mapping[str, torch.Tensor]
+
+
+def tensors_digest(tensors: Tensors) -> str:
+    """Return the sha256, as hex, of the names, types, shapes and bytes of `tensors`, by name.
+
+    It does not depend on the order, the memory layout, the device or the file they came in.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().to("cpu").contiguous()
+        header = [name, str(tensor.dtype).removeprefix("torch."), list(tensor.shape)]
+        digest.update(json.dumps(header).encode() + b"\n")
+        # As bytes, because numpy has no bfloat16. reshape first: a scalar has no last axis.
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Read a safetensors file. Raises ConfigurationError where it is not one."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise ConfigurationError(f"{path} cannot be read as a safetensors file: {error}") from error
+
+
+def write_tensors(tensors: Tensors, path: Path) -> None:
+    """Write a safetensors file, all of it or nothing."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

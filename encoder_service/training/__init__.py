@@ -1,0 +1,1 @@
+"""Training of the encoders whose weights this project makes."""

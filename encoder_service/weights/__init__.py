@@ -1,0 +1,19 @@
+"""The encoders' weights: committed here, or fetched once into the user's cache."""
+
+from encoder_service.weights.fetch import Progress
+from encoder_service.weights.store import (
+    WeightsStatus,
+    available_models,
+    ensure_weights,
+    load_weights,
+    weights_status,
+)
+
+__all__ = [
+    "Progress",
+    "WeightsStatus",
+    "available_models",
+    "ensure_weights",
+    "load_weights",
+    "weights_status",
+]

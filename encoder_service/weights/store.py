@@ -1,0 +1,227 @@
+"""Where each model's weights are on this machine, and making sure that they are the right ones."""
+
+from __future__ import annotations
+
+import fcntl
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from encoder_service.models.recipes import (
+    CommittedWeights,
+    FetchedWeights,
+    NoWeights,
+    Source,
+    WeightsRecipe,
+)
+from encoder_service.models.registry import MODULES, definition_of
+from encoder_service.settings import WeightsSettings
+from encoder_service.tensors import Tensors, read_tensors, tensors_digest, write_tensors
+from encoder_service.weights.fetch import Progress, fetch
+from landmarks.errors import ConfigurationError, UnavailableError
+
+_log = structlog.get_logger(__name__)
+
+Fetch = Callable[[Source, Path, Progress], Path]
+Where = Literal["none needed", "committed", "file", "cache", "absent"]
+
+
+@dataclass(frozen=True)
+class WeightsStatus:
+    """What is known of a model's weights without fetching anything.
+
+    `verified`: the file there has the tensors it must have. `bytes` is the size of the file, or
+    about what will be fetched. `source` says where they come from, in words.
+    """
+
+    model: str
+    where: Where
+    path: Path | None
+    verified: bool
+    bytes: int
+    source: str
+    obtainable: bool
+
+
+def available_models(settings: WeightsSettings) -> tuple[str, ...]:
+    """Return the names of all models whose weights are here or can be fetched, sorted."""
+    return tuple(
+        name for name in sorted(MODULES) if _status(name, settings, verify=False).obtainable
+    )
+
+
+def weights_status(model: str, settings: WeightsSettings) -> WeightsStatus:
+    """Say where a model's weights are, and whether they are right. Fetches nothing.
+
+    Raises NotFoundError where there is no such model.
+    """
+    return _status(model, settings, verify=True)
+
+
+def ensure_weights(
+    model: str,
+    settings: WeightsSettings,
+    progress: Progress | None = None,
+    fetch_source: Fetch = fetch,
+) -> Path | None:
+    """Return the safetensors file of a model's weights, fetched and converted if need be.
+
+    None where the model has no weights. `progress` is told the bytes done and the bytes in all;
+    a next source starts again. Two processes that ask at once fetch once.
+
+    Raises NotFoundError where there is no such model; ConfigurationError where a file that ships
+    with the program or that the user named is not right; UnavailableError where no source can be
+    reached, with the reason of each.
+    """
+    recipe = definition_of(model).weights
+    if isinstance(recipe, NoWeights):
+        return None
+    if isinstance(recipe, CommittedWeights):
+        if not recipe.path.is_file():
+            raise ConfigurationError(f"the weights of {model} are missing: {recipe.path}")
+        return recipe.path
+    target = _cached(model, recipe, settings)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(target.with_name(f".{target.stem}.lock")):
+        named = settings.weights_files.get(model)
+        if named is not None:
+            return _converted(named, recipe, target)
+        if target.is_file():
+            if _is_right(target, recipe):
+                return target
+            _log.warning("cached weights are damaged; fetching again", path=str(target))
+        return _fetched(model, recipe, target, progress or _silent, fetch_source)
+
+
+def load_weights(
+    model: str, settings: WeightsSettings, progress: Progress | None = None
+) -> Tensors:
+    """Return the tensors of a model's weights. Raises as `ensure_weights`."""
+    path = ensure_weights(model, settings, progress)
+    return {} if path is None else read_tensors(path)
+
+
+def _converted(named: Path, recipe: FetchedWeights, target: Path) -> Path:
+    """Return the file that the user named, if it is right, as safetensors."""
+    if not named.is_file():
+        raise ConfigurationError(f"there is no file {named}, which LANDMARKS_WEIGHTS_FILES names")
+    tensors = _read(named, recipe)
+    if (digest := tensors_digest(tensors)) != recipe.digest:
+        raise ConfigurationError(
+            f"{named}, which LANDMARKS_WEIGHTS_FILES names, holds other weights: their digest is"
+            f" {digest[:12]}, not {recipe.digest[:12]}"
+        )
+    if named.suffix == ".safetensors":
+        return named
+    if not (target.is_file() and _is_right(target, recipe)):
+        write_tensors(tensors, target)
+    return target
+
+
+def _fetched(
+    model: str, recipe: FetchedWeights, target: Path, progress: Progress, fetch_source: Fetch
+) -> Path:
+    reasons: list[str] = []
+    for source in recipe.sources:
+        _log.info("fetching weights", model=model, source=str(source))
+        # Beside the target, so that a small /tmp is no hindrance.
+        with tempfile.TemporaryDirectory(prefix=f".{model}-", dir=target.parent) as folder:
+            try:
+                tensors = _read(fetch_source(source, Path(folder), progress), recipe)
+            except (UnavailableError, ConfigurationError) as error:
+                reasons.append(str(error))
+                _log.warning("source failed", model=model, reason=str(error))
+                continue
+        if (digest := tensors_digest(tensors)) == recipe.digest:
+            write_tensors(tensors, target)
+            return target
+        reasons.append(f"{source} holds other weights: their digest is {digest[:12]}")
+        _log.warning("source refused", model=model, source=str(source), digest=digest)
+    raise UnavailableError(
+        f"the weights of {model} cannot be had: {'; '.join(reasons)}. Name a file of them in"
+        " LANDMARKS_WEIGHTS_FILES, or try again with a connection"
+    )
+
+
+def _read(path: Path, recipe: FetchedWeights) -> Tensors:
+    if path.suffix == ".safetensors":
+        return read_tensors(path)
+    if path.suffix not in recipe.readers:
+        kinds = ", ".join([".safetensors", *recipe.readers])
+        raise ConfigurationError(f"{path} cannot be read as weights; files may be: {kinds}")
+    try:
+        return recipe.readers[path.suffix](path)
+    except Exception as error:  # a file of any content: torch and onnx raise what they like
+        raise ConfigurationError(f"{path} cannot be read as weights: {error}") from error
+
+
+def _is_right(path: Path, recipe: FetchedWeights) -> bool:
+    try:
+        return tensors_digest(read_tensors(path)) == recipe.digest
+    except ConfigurationError:
+        return False
+
+
+def _cached(model: str, recipe: FetchedWeights, settings: WeightsSettings) -> Path:
+    return settings.cache_dir / "weights" / f"{model}-{recipe.digest[:12]}.safetensors"
+
+
+def _status(model: str, settings: WeightsSettings, *, verify: bool) -> WeightsStatus:
+    recipe = definition_of(model).weights
+    where, path, source = _place(model, recipe, settings)
+    present = path is not None and path.is_file()
+    expected = recipe.bytes if isinstance(recipe, FetchedWeights) else 0
+    verified = where == "none needed"
+    if verify and present and path is not None:
+        verified = True
+        if isinstance(recipe, FetchedWeights):
+            verified = _named_is_right(path, recipe) if where == "file" else _is_right(path, recipe)
+    return WeightsStatus(
+        model=model,
+        where=where,
+        path=path,
+        verified=verified,
+        bytes=path.stat().st_size if present and path is not None else expected,
+        source=source,
+        obtainable=where == "none needed"
+        or present
+        or (where == "absent" and isinstance(recipe, FetchedWeights) and bool(recipe.sources)),
+    )
+
+
+def _place(
+    model: str, recipe: WeightsRecipe, settings: WeightsSettings
+) -> tuple[Where, Path | None, str]:
+    if isinstance(recipe, NoWeights):
+        return "none needed", None, "the model has no weights"
+    if isinstance(recipe, CommittedWeights):
+        return "committed", recipe.path, "ships with the program"
+    sources = ", else ".join(str(source) for source in recipe.sources)
+    if (named := settings.weights_files.get(model)) is not None:
+        return "file", named, "named in LANDMARKS_WEIGHTS_FILES"
+    cached = _cached(model, recipe, settings)
+    return ("cache", cached, sources) if cached.is_file() else ("absent", None, sources)
+
+
+def _named_is_right(path: Path, recipe: FetchedWeights) -> bool:
+    try:
+        return tensors_digest(_read(path, recipe)) == recipe.digest
+    except ConfigurationError:
+        return False
+
+
+def _silent(done: int, total: int) -> None:
+    del done, total
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock that the kernel lets go of when the process ends, however it does."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
