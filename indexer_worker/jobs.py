@@ -1,0 +1,333 @@
+"""Jobs in Redis: created once, counted once, listed and followed. For threads.
+
+landmarks:job:<id>           hash: spec, state, counters per model
+landmarks:job:<id>:chunks    hash: number → the packed entries of a chunk
+landmarks:job:<id>:open      set: `<model>/<number>` of the chunks not yet done
+landmarks:job:<id>:tokens    hash: `<model>/<number>` or `listing` → the last fencing token
+landmarks:job:<id>:attempts  hash: the same → how often it was begun
+landmarks:job:<id>:dead      list of dead letters
+landmarks:jobs               sorted set of job ids by creation
+landmarks:active             set of the jobs that have not ended
+landmarks:leases             sorted set: `<job>/<field>` by expiry
+landmarks:request:<id>       the job of a request id
+landmarks:changes            channel on which the id of a changed job is published
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from indexer_worker import scripts
+from indexer_worker.records import DeadLetter, Job, Lease, Listed, Outcome, pack_chunk, unpack_chunk
+from indexer_worker.spec import IndexSpec
+from landmarks.errors import (
+    AlreadyExistsError,
+    InvalidInputError,
+    NotFoundError,
+    UnavailableError,
+)
+
+CHANGES_CHANNEL = "landmarks:changes"
+LISTING = "listing"
+_TIMEOUT_SECONDS = 5.0
+_MAX_REQUEST_ID = 200
+
+
+class LeaseLostError(Exception):
+    """Somebody else works on this now, or the job has ended; what was done is not counted."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where one model's vectors go: the encoder's digest, and the collection."""
+
+    model: str
+    digest: str
+    collection: str
+
+
+def connect_redis(url: str) -> redis.Redis[bytes]:
+    """Return a client that gives up promptly; who can wait does so outside."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=_TIMEOUT_SECONDS,
+        socket_connect_timeout=_TIMEOUT_SECONDS,
+        # Once more at once: an idle connection may have been closed by the server.
+        retry=Retry(NoBackoff(), 1),
+        health_check_interval=30,
+    )
+
+
+@contextmanager
+def redis_failures(address: str) -> Iterator[None]:
+    """Turn what goes wrong in a call of redis-py into UnavailableError; `address` is Redis's."""
+    try:
+        yield
+    except redis.exceptions.ResponseError as error:
+        if not str(error).startswith(("OOM", "READONLY", "LOADING", "MISCONF", "NOREPLICAS")):
+            raise
+        raise UnavailableError(f"Redis at {address} cannot store anything now: {error}") from error
+    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
+        raise UnavailableError(
+            f"Redis at {address} cannot be reached: {error}; start it, or set LANDMARKS_REDIS_URL"
+            " to where it is"
+        ) from error
+
+
+def redis_address(url: str) -> str:
+    """Return host:port of a Redis URL, without its password."""
+    parts = urlsplit(url)
+    return f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+
+
+class JobStore:
+    """Reads and changes jobs. Every operation raises UnavailableError where Redis is not there."""
+
+    def __init__(self, client: redis.Redis[bytes], url: str) -> None:
+        self._redis = client
+        self._address = redis_address(url)
+        self._scripts = {
+            text: client.register_script(text)
+            for text in (
+                scripts.CREATE,
+                scripts.BEGIN,
+                scripts.EXTEND,
+                scripts.ADD_CHUNK,
+                scripts.END_LISTING,
+                scripts.END_CHUNK,
+                scripts.FAIL,
+                scripts.TAKE_EXPIRED,
+            )
+        }
+
+    # Jobs
+
+    def create(self, spec: IndexSpec, request_id: str = "", job_id: str = "") -> Job:
+        """Create a job, or return the one that `request_id` or `job_id` has made already.
+
+        Raises AlreadyExistsError where that one has another spec.
+        """
+        if len(request_id) > _MAX_REQUEST_ID:
+            raise InvalidInputError(
+                f"the request id is longer than {_MAX_REQUEST_ID} characters", field="request_id"
+            )
+        new = job_id or str(uuid.uuid4())
+        found = self._run(scripts.CREATE, new, request_id, spec.to_json())
+        job = self.get(_decoded(found))
+        if job.spec != spec:
+            raise AlreadyExistsError(
+                f"the request id {request_id or job_id!r} was used for another job, {job.id}; use a"
+                " new one, or ask for the same gallery, source, models and splits again"
+            )
+        return job
+
+    def get(self, job_id: str) -> Job:
+        """Return a job; raises NotFoundError."""
+        with redis_failures(self._address):
+            fields = self._redis.hgetall(f"landmarks:job:{job_id}")
+        if not fields:
+            raise NotFoundError(
+                f"there is no job {job_id!r}; ended jobs are kept for"
+                f" {scripts.KEEP_ENDED_SECONDS // 86400} days"
+            )
+        return Job.from_fields(job_id, {_decoded(k): _decoded(v) for k, v in fields.items()})
+
+    def page(self, gallery: str, size: int, token: str) -> tuple[list[Job], str]:
+        """Return up to `size` jobs, newest first, and the token of what follows, or ""."""
+        jobs: list[Job] = []
+        following = ""
+        for created, job_id in self._newest(token):
+            try:
+                job = self.get(job_id)
+            except NotFoundError:  # it has expired
+                with redis_failures(self._address):
+                    self._redis.zrem("landmarks:jobs", job_id)
+                continue
+            if gallery and job.spec.gallery != gallery:
+                continue
+            if len(jobs) == size:
+                return jobs, following
+            jobs.append(job)
+            following = f"{created}:{job_id}"
+        return jobs, ""
+
+    def _newest(self, token: str) -> Iterator[tuple[int, str]]:
+        """Return when jobs were created and their ids, newest first, after those up to `token`."""
+        last, _, last_id = token.partition(":")
+        highest = str(_number(last, "page_token")) if token else "+inf"
+        with redis_failures(self._address):
+            rows = self._redis.zrevrangebyscore("landmarks:jobs", highest, "-inf", withscores=True)
+        for member, score in rows:
+            job_id = _decoded(member)
+            # Those of the same moment come by id, downwards.
+            if not token or (int(score), job_id) < (int(last), last_id):
+                yield int(score), job_id
+
+    def active(self) -> list[str]:
+        """Return the ids of the jobs that have not ended."""
+        with redis_failures(self._address):
+            return sorted(_decoded(one) for one in self._redis.smembers("landmarks:active"))
+
+    def fail(self, job_id: str, reason: str) -> None:
+        """End a job that cannot go on; one that has ended stays as it is."""
+        self._run(scripts.FAIL, job_id, reason)
+
+    def dead_letters(self, job_id: str, size: int, token: str) -> tuple[list[DeadLetter], str]:
+        """Return up to `size` dead letters, oldest first, and the token of what follows, or ""."""
+        self.get(job_id)
+        start = _number(token, "page_token") if token else 0
+        with redis_failures(self._address):
+            rows = self._redis.lrange(f"landmarks:job:{job_id}:dead", start, start + size)
+        following = str(start + size) if len(rows) > size else ""
+        return [DeadLetter.from_json(row) for row in rows[:size]], following
+
+    # Work
+
+    def begin(self, job_id: str, field: str, seconds: float) -> Lease | None:
+        """Take the lease of a chunk or the listing; None where it is held, done or not needed."""
+        token, attempts = self._run(scripts.BEGIN, job_id, field, _milliseconds(seconds))
+        return Lease(job_id, field, token, attempts) if token > 0 else None
+
+    def renew(self, lease: Lease, seconds: float) -> bool:
+        """Say that work goes on; False where the lease was lost."""
+        return bool(
+            self._run(
+                scripts.EXTEND, lease.job_id, lease.field, lease.token, _milliseconds(seconds), 0
+            )
+        )
+
+    def postpone(self, lease: Lease, seconds: float, *, blameless: bool) -> None:
+        """Give work back, to be begun again after some seconds.
+
+        A lease that nobody renews does that: when it expires, the work is enqueued again.
+        `blameless` takes back the attempt, where an outage and not the work was the reason.
+        """
+        self._run(
+            scripts.EXTEND,
+            lease.job_id,
+            lease.field,
+            lease.token,
+            _milliseconds(seconds),
+            int(blameless),
+        )
+
+    def take_expired(self, most: int = 1000) -> list[tuple[str, str]]:
+        """Return job and field of the leases that have expired, each to one caller only."""
+        members = [_decoded(one) for one in self._run(scripts.TAKE_EXPIRED, most)]
+        return [(job, field) for job, _, field in (one.partition("/") for one in members)]
+
+    def set_targets(self, job_id: str, source_name: str, targets: Sequence[Target]) -> None:
+        """Record what the source is called in points' ids, and where vectors go."""
+        fields: dict[str | bytes, str | bytes | int | float] = {"source_name": source_name}
+        for target in targets:
+            fields[f"collection:{target.model}"] = target.collection
+            fields[f"digest:{target.model}"] = target.digest
+        with redis_failures(self._address):
+            self._redis.hset(f"landmarks:job:{job_id}", mapping=fields)
+
+    def add_chunk(self, lease: Lease, chunk: Sequence[Listed], models: Sequence[str]) -> int:
+        """Add a chunk to do with each model and return its number; raises LeaseLostError."""
+        number = int(
+            self._run(
+                scripts.ADD_CHUNK, lease.job_id, lease.token, pack_chunk(chunk), len(chunk), *models
+            )
+        )
+        if number < 0:
+            raise LeaseLostError
+        return number
+
+    def end_listing(self, lease: Lease) -> None:
+        """Say that the source has been listed to its end; raises LeaseLostError."""
+        if not self._run(scripts.END_LISTING, lease.job_id, lease.token):
+            raise LeaseLostError
+
+    def chunk(self, job_id: str, number: int) -> list[Listed]:
+        """Return a chunk's entries; raises LeaseLostError where the job has ended."""
+        with redis_failures(self._address):
+            packed = self._redis.hget(f"landmarks:job:{job_id}:chunks", str(number))
+        if packed is None:
+            raise LeaseLostError
+        return unpack_chunk(packed)
+
+    def chunks(self, job_id: str) -> Iterator[list[Listed]]:
+        """Return the chunks that there are so far, in order."""
+        with redis_failures(self._address):
+            count = self._redis.hlen(f"landmarks:job:{job_id}:chunks")
+        for number in range(count):
+            yield self.chunk(job_id, number)
+
+    def end_chunk(self, lease: Lease, model: str, outcome: Outcome) -> bool:
+        """Count a chunk's photos, once; False where that was done, or the lease was lost."""
+        return bool(
+            self._run(
+                scripts.END_CHUNK,
+                lease.job_id,
+                lease.field,
+                lease.token,
+                model,
+                outcome.stored,
+                outcome.unchanged,
+                outcome.duplicate,
+                outcome.encoded,
+                *(letter.to_json() for letter in outcome.dead),
+            )
+        )
+
+    def unleased(self, job_id: str, queue_lengths: Mapping[str, int]) -> list[str]:
+        """Return the open work of a job that nobody holds though its queue is empty.
+
+        `queue_lengths` are by model, and by `listing`.
+        """
+        key = f"landmarks:job:{job_id}"
+        with redis_failures(self._address):
+            fields = [_decoded(one) for one in self._redis.smembers(f"{key}:open")]
+            if self._redis.hget(key, "listing_complete") != b"1":
+                fields.append(LISTING)
+            idle = sorted(f for f in fields if queue_lengths.get(f.partition("/")[0], 0) == 0)
+            return [
+                field
+                for field in idle
+                if self._redis.zscore("landmarks:leases", f"{job_id}/{field}") is None
+            ]
+
+    def queue_length(self, queue: str) -> int:
+        """Return how many messages wait in a queue of Celery's."""
+        with redis_failures(self._address):
+            return int(self._redis.llen(queue))
+
+    def announce_worker(self, name: str, description: str, seconds: int) -> None:
+        """Say that a worker is ready, for some seconds."""
+        with redis_failures(self._address):
+            self._redis.set(f"landmarks:worker:{name}", description, ex=seconds)
+
+    def retire_worker(self, name: str) -> None:
+        """Say that a worker is no longer ready."""
+        with redis_failures(self._address):
+            self._redis.delete(f"landmarks:worker:{name}")
+
+    def _run(self, script: str, *arguments: str | int | bytes) -> Any:  # noqa: ANN401 - Lua's value
+        with redis_failures(self._address):
+            return self._scripts[script](args=arguments)
+
+
+def _decoded(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, int(seconds * 1000))
+
+
+def _number(text: str, field: str) -> int:
+    if not text.isdecimal():
+        raise InvalidInputError(f"the page token {text!r} is not one of ours", field=field)
+    return int(text)

@@ -1,0 +1,135 @@
+"""Listing a source: its photos in chunks, each enqueued once per model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
+
+import structlog
+
+from indexer_worker.jobs import LISTING, LeaseLostError, Target
+from indexer_worker.leases import HeldLease
+from indexer_worker.patience import PASSING
+from indexer_worker.records import Job, Listed
+from indexer_worker.runtime import Runtime
+from landmarks.errors import LandmarksError
+from landmarks.sources import Entry, Source
+from vector_store.points import RESERVED_COLUMNS, check_column
+
+_log = structlog.get_logger(__name__)
+
+
+def run_listing(runtime: Runtime, job_id: str) -> None:
+    """List a job's source, unless somebody else does or has done."""
+    with runtime.leases.hold(job_id, LISTING) as held:
+        if held is None:
+            return
+        try:
+            _list(runtime, runtime.jobs.get(job_id), held)
+        except LeaseLostError:
+            _log.warning("listing given up: the job ended or another worker lists it", job=job_id)
+        except PASSING as error:
+            _log.warning("listing postponed", job=job_id, reason=str(error))
+            runtime.leases.release(held)
+            runtime.jobs.postpone(held.lease, runtime.settings.sweep_seconds, blameless=True)
+        except LandmarksError as error:
+            _log.warning("job failed", job=job_id, reason=str(error))
+            runtime.jobs.fail(job_id, str(error))
+        except Exception as error:  # noqa: BLE001 - logged, and tried again
+            _log.exception("listing failed", job=job_id)
+            if held.lease.attempts < runtime.settings.chunk_max_attempts:
+                runtime.leases.release(held)
+                runtime.jobs.postpone(held.lease, runtime.settings.sweep_seconds, blameless=False)
+            else:
+                kind = type(error).__name__
+                runtime.jobs.fail(job_id, f"listing the source failed: {kind}: {error}")
+
+
+def _list(runtime: Runtime, job: Job, held: HeldLease) -> None:
+    spec = job.spec
+    source = runtime.sources.open(spec.source, spec.splits)
+    runtime.patience.wait_out(source.check)  # before a collection is made for nothing
+    _open_targets(runtime, job, source)
+    seen: set[bytes] = set()
+    before: Counter[str] = Counter()
+    for earlier in runtime.jobs.chunks(job.id):  # of a listing that died
+        before.update(one.entry.path for one in earlier)
+    new = without(before, source.entries(), seen)
+    for chunk in chunks(marked(checked(new), seen), runtime.settings.chunk_size):
+        held.check()
+        number = runtime.jobs.add_chunk(held.lease, chunk, spec.models)
+        for model in spec.models:
+            runtime.send_chunk(job.id, f"{model}/{number}")
+    runtime.patience.wait_out(lambda: runtime.jobs.end_listing(held.lease))
+
+
+def _open_targets(runtime: Runtime, job: Job, source: Source) -> None:
+    """Find each model's encoder, and its collection, which is created where there is none."""
+    targets: list[Target] = []
+    for model, earlier in zip(job.spec.models, job.progress, strict=True):
+        digest = earlier.digest or None  # a job keeps the encoder that it began with
+        served = runtime.patience.wait_out(
+            lambda model=model, digest=digest: runtime.encoders.find(model, digest)  # type: ignore[misc]
+        )
+        lineage = runtime.patience.wait_out(
+            lambda model=model, served=served: runtime.collections.to_write(  # type: ignore[misc]
+                job.spec.gallery, model, served.digest, served.dimension
+            )
+        )
+        targets.append(Target(model, served.digest, lineage.name))
+    runtime.jobs.set_targets(job.id, job.spec.source_name or source.name, targets)
+
+
+def without(before: Counter[str], entries: Iterable[Entry], seen: set[bytes]) -> Iterator[Entry]:
+    """Leave out entries that chunks hold already, each as often as they do; note them as seen.
+
+    A listing that is begun again so adds what is missing and nothing twice, even where the source
+    has changed meanwhile.
+    """
+    for entry in entries:
+        if before[entry.path] > 0:
+            before[entry.path] -= 1
+            seen.add(_key(entry.path))
+        else:
+            yield entry
+
+
+def checked(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Pass entries on; raises InvalidInputError for a column whose name no payload can have."""
+    known: set[str] = set()
+    for entry in entries:
+        for column in entry.columns:
+            if column not in known:
+                known.add(column)
+                if column in RESERVED_COLUMNS:
+                    _log.info("column left out: indexing records its own", column=column)
+                else:
+                    check_column(column)
+        yield entry
+
+
+def marked(entries: Iterable[Entry], seen: set[bytes]) -> Iterator[Listed]:
+    """Mark the entries that name a photo that an earlier one named."""
+    for entry in entries:
+        key = _key(entry.path)
+        yield Listed(entry, duplicate=key in seen and not entry.problem)
+        if not entry.problem:
+            seen.add(key)
+
+
+def chunks(entries: Iterable[Listed], size: int) -> Iterator[Sequence[Listed]]:
+    """Cut a stream into chunks of `size`; the last may be shorter."""
+    chunk: list[Listed] = []
+    for entry in entries:
+        chunk.append(entry)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _key(path: str) -> bytes:
+    # Sixteen bytes a photo, so that the paths of millions fit in memory.
+    return blake2b(path.encode(), digest_size=16).digest()

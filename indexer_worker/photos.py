@@ -1,0 +1,64 @@
+"""Reading the photos of a chunk: several at a time, and never all of them in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from indexer_worker.patience import PASSING, Patience
+from indexer_worker.plan import Described
+from landmarks.errors import LandmarksError
+from landmarks.sources import Sources
+
+
+@dataclass(frozen=True)
+class ReadPhoto:
+    """A photo's bytes, and their sha256 in hexadecimal."""
+
+    photo: Described
+    data: bytes
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A photo that could not be read, and why."""
+
+    photo: Described
+    reason: str
+
+
+class PhotoReader:
+    """Reads photos with a few threads, shared by the chunks of a process."""
+
+    def __init__(self, sources: Sources, patience: Patience, threads: int) -> None:
+        self._sources = sources
+        self._patience = patience
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
+
+    def read(self, photos: Sequence[Described], max_bytes: int) -> Iterator[ReadPhoto | Unreadable]:
+        """Read photos in their order, a few ahead of whoever iterates.
+
+        Raises UnavailableError where a source does not answer in the time that is waited for it.
+        """
+        for start in range(0, len(photos), self._threads):
+            window = photos[start : start + self._threads]
+            yield from self._pool.map(lambda photo: self._one(photo, max_bytes), window)
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _one(self, photo: Described, max_bytes: int) -> ReadPhoto | Unreadable:
+        try:
+            data = self._patience.wait_out(lambda: self._sources.read(photo.entry, max_bytes))
+        except PASSING:
+            raise
+        except LandmarksError as error:
+            return Unreadable(photo, str(error))
+        if not data:
+            return Unreadable(photo, f"{photo.entry.uri} is empty")
+        return ReadPhoto(photo, data, hashlib.sha256(data).hexdigest())

@@ -1,0 +1,177 @@
+"""What Redis holds of a job, as values: the job, its progress, its chunks and its dead letters."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Self
+
+from indexer_worker.spec import IndexSpec
+from landmarks.sources import Entry
+
+
+class State(StrEnum):
+    """How far a job is; the words of `JobState`."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One model's counts. `encoded` is `stored` less those whose payload alone changed."""
+
+    model: str
+    collection: str
+    digest: str
+    listed: int
+    stored: int
+    unchanged: int
+    dead: int
+    duplicate: int
+    encoded: int
+    photos_per_second: float
+
+    @property
+    def done(self) -> int:
+        """How many photos are accounted for; `listed` at the end."""
+        return self.stored + self.unchanged + self.dead + self.duplicate
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job. `source_name` is the one in use once the source was opened."""
+
+    id: str
+    spec: IndexSpec
+    state: State
+    error: str
+    source_name: str
+    listing_complete: bool
+    created: datetime
+    updated: datetime
+    progress: tuple[Progress, ...]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in (State.SUCCEEDED, State.FAILED)
+
+    @classmethod
+    def from_fields(cls, job_id: str, fields: Mapping[str, str]) -> Self:
+        """Read the fields of a job's hash in Redis."""
+        spec = IndexSpec.from_json(fields["spec"])
+        return cls(
+            id=job_id,
+            spec=spec,
+            state=State(fields["state"]),
+            error=fields.get("error", ""),
+            source_name=fields.get("source_name", ""),
+            listing_complete=fields.get("listing_complete") == "1",
+            created=_time(fields["created"]),
+            updated=_time(fields["updated"]),
+            progress=tuple(_progress(model, fields) for model in spec.models),
+        )
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A photo that could not be indexed."""
+
+    model: str
+    uri: str
+    path: str
+    reason: str
+    time: datetime  # aware
+    attempts: int
+
+    def to_json(self) -> str:
+        """Return the letter as JSON."""
+        return json.dumps(asdict(replace(self)) | {"time": self.time.isoformat()})
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read what `to_json` returned."""
+        values = json.loads(text)
+        return cls(**values | {"time": datetime.fromisoformat(values["time"])})
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An entry of a chunk; `duplicate` where an earlier entry named the same photo."""
+
+    entry: Entry
+    duplicate: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a chunk's photos; each is in exactly one of the first four."""
+
+    stored: int
+    unchanged: int
+    duplicate: int
+    dead: tuple[DeadLetter, ...]
+    encoded: int
+
+    @property
+    def total(self) -> int:
+        """How many photos are accounted for."""
+        return self.stored + self.unchanged + self.duplicate + len(self.dead)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to work on a chunk, or on the listing, for a while.
+
+    `token` is the fencing token: a later lease of the same work has a higher one, and what is
+    recorded with a lower one is refused. `attempts` counts how often the work was begun, less
+    those that an outage ended.
+    """
+
+    job_id: str
+    field: str
+    token: int
+    attempts: int
+
+
+def pack_chunk(chunk: Sequence[Listed]) -> bytes:
+    """Return a chunk as compressed JSON: paths and columns repeat themselves."""
+    rows = [{**asdict(one.entry), "duplicate": one.duplicate} for one in chunk]
+    return zlib.compress(json.dumps(rows).encode())
+
+
+def unpack_chunk(packed: bytes) -> list[Listed]:
+    """Read what `pack_chunk` returned."""
+    rows = json.loads(zlib.decompress(packed))
+    return [Listed(duplicate=row.pop("duplicate"), entry=Entry(**row)) for row in rows]
+
+
+def _progress(model: str, fields: Mapping[str, str]) -> Progress:
+    def count(name: str) -> int:
+        return int(fields.get(f"{name}:{model}", 0))
+
+    found = Progress(
+        model=model,
+        collection=fields.get(f"collection:{model}", ""),
+        digest=fields.get(f"digest:{model}", ""),
+        listed=int(fields.get("listed", 0)),
+        stored=count("stored"),
+        unchanged=count("unchanged"),
+        dead=count("dead"),
+        duplicate=count("duplicate"),
+        encoded=count("encoded"),
+        photos_per_second=0.0,
+    )
+    seconds = (count("last") - count("first")) / 1000
+    return replace(found, photos_per_second=found.done / seconds) if seconds > 0 else found
+
+
+def _time(milliseconds: str) -> datetime:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, tz=UTC)

@@ -1,0 +1,106 @@
+"""What a worker process holds: connections, and the thread that keeps its leases."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from indexer_worker.jobs import LISTING, JobStore, connect_redis
+from indexer_worker.leases import LeaseKeeper
+from indexer_worker.patience import Patience
+from indexer_worker.photos import PhotoReader
+from indexer_worker.settings import IndexerSettings
+from indexer_worker.spec import CHUNK_TASK, INDEX_QUEUE, INDEX_TASK, encode_queue
+from indexer_worker.sweeper import Sweeper
+from landmarks.encoders import EncoderDirectory
+from landmarks.errors import LandmarksError
+from landmarks.source_roots import SourceRoots
+from landmarks.sources import Sources
+from vector_store.client import connect
+from vector_store.collections import Collections
+from vector_store.store import PointStore
+
+_log = structlog.get_logger(__name__)
+
+# Enqueues a task: its name, its arguments, its queue. Raises UnavailableError.
+Send = Callable[[str, Mapping[str, str | int], str], None]
+_RENEWALS_PER_LEASE = 4
+
+
+class Runtime:
+    """Made once per process, and shared by its threads; connects when first used."""
+
+    def __init__(self, settings: IndexerSettings, send: Send) -> None:
+        self.settings = settings
+        self.stopping = threading.Event()
+        self.patience = Patience(settings.outage_patience_seconds, self.stopping)
+        self.jobs = JobStore(connect_redis(settings.redis_url), settings.redis_url)
+        self.leases = LeaseKeeper(self.jobs, settings.lease_seconds)
+        self.encoders = EncoderDirectory(settings.encoders)
+        self.sources = Sources(SourceRoots(settings.source_roots))
+        self.reader = PhotoReader(self.sources, self.patience, settings.read_threads)
+        client = connect(settings)
+        self.collections = Collections(client, settings)
+        self.points = PointStore(client, settings)
+        self.name = settings.worker_name or f"indexer-{socket.gethostname()}-{os.getpid()}"
+        self._send = send
+        self._closed = threading.Event()
+        self._sweeper = Sweeper(self.jobs, self.send_work)
+
+    def send_work(self, job_id: str, field: str) -> None:
+        """Enqueue a job's listing, or one of its chunks; `field` is as in `Lease`."""
+        if field == LISTING:
+            self._enqueue(INDEX_TASK, {"job_id": job_id}, INDEX_QUEUE)
+        else:
+            self.send_chunk(job_id, field)
+
+    def send_chunk(self, job_id: str, field: str) -> None:
+        """Enqueue a chunk: `<model>/<number>`."""
+        model, _, number = field.partition("/")
+        arguments: dict[str, str | int] = {"job_id": job_id, "model": model, "chunk": int(number)}
+        self._enqueue(CHUNK_TASK, arguments, encode_queue(model))
+
+    def start_threads(self) -> None:
+        """Start to renew leases, and to sweep and announce that this worker is ready."""
+        lease, sweep = self.settings.lease_seconds, self.settings.sweep_seconds
+        self._repeat("leases", lease / _RENEWALS_PER_LEASE, self.leases.renew_all)
+        self._repeat("sweeper", sweep, self._sweeper.sweep)
+        self._repeat("announcer", sweep, self._announce)
+
+    def close(self) -> None:
+        """Say that the worker is gone, and stop its threads."""
+        self.stopping.set()
+        self._closed.set()
+        try:
+            self.jobs.retire_worker(self.name)
+        except LandmarksError as error:
+            _log.warning("worker not retired", reason=str(error))
+        self.reader.close()
+        self.encoders.close()
+
+    def _enqueue(self, task: str, arguments: Mapping[str, str | int], queue: str) -> None:
+        self.patience.wait_out(lambda: self._send(task, arguments, queue))
+
+    def _announce(self) -> None:
+        description = {"models": self.settings.consumed_models, "pid": os.getpid()}
+        seconds = max(15, int(self.settings.sweep_seconds * 3))
+        self.jobs.announce_worker(self.name, json.dumps(description), seconds)
+
+    def _repeat(self, name: str, seconds: float, work: Callable[[], None]) -> None:
+        def run() -> None:
+            while not self._closed.is_set():
+                try:
+                    work()
+                except LandmarksError as error:
+                    _log.warning("not done this time", thread=name, reason=str(error))
+                except Exception:  # noqa: BLE001
+                    # Without this thread, nothing would recover what dies.
+                    _log.exception("not done this time", thread=name)
+                self._closed.wait(seconds)
+
+        threading.Thread(target=run, name=name, daemon=True).start()

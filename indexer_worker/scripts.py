@@ -1,0 +1,193 @@
+"""What changes more than one thing in Redis at once, in Lua: each runs whole or not at all.
+
+Times are Redis's own, in milliseconds, so that the clocks of workers need not agree.
+"""
+
+from __future__ import annotations
+
+# How long an ended job, its counts and its dead letters are kept.
+KEEP_ENDED_SECONDS = 30 * 24 * 3600
+
+_COMMON = f"""
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function changed(job)
+  redis.call('HSET', 'landmarks:job:' .. job, 'updated', now())
+  redis.call('PUBLISH', 'landmarks:changes', job)
+end
+local function ended(job)
+  local state = redis.call('HGET', 'landmarks:job:' .. job, 'state')
+  return not state or state == 'succeeded' or state == 'failed'
+end
+local function finish(job, state, problem)
+  local key = 'landmarks:job:' .. job
+  redis.call('HSET', key, 'state', state, 'error', problem)
+  redis.call('SREM', 'landmarks:active', job)
+  redis.call('DEL', key .. ':chunks', key .. ':open', key .. ':tokens', key .. ':attempts')
+  local request = redis.call('HGET', key, 'request')
+  if request and request ~= '' then
+    redis.call('EXPIRE', 'landmarks:request:' .. request, {KEEP_ENDED_SECONDS})
+  end
+  redis.call('EXPIRE', key, {KEEP_ENDED_SECONDS})
+  redis.call('EXPIRE', key .. ':dead', {KEEP_ENDED_SECONDS})
+  changed(job)
+end
+local function finish_if_done(job)
+  local key = 'landmarks:job:' .. job
+  if redis.call('HGET', key, 'listing_complete') == '1' and not ended(job)
+      and redis.call('SCARD', key .. ':open') == 0 then
+    finish(job, 'succeeded', '')
+  end
+end
+local function disown(job, field)
+  local key = 'landmarks:job:' .. job
+  redis.call('ZREM', 'landmarks:leases', job .. '/' .. field)
+  redis.call('HDEL', key .. ':tokens', field)
+  redis.call('HDEL', key .. ':attempts', field)
+end
+local function owns(job, field, token)
+  return redis.call('HGET', 'landmarks:job:' .. job .. ':tokens', field) == token
+end
+"""
+
+# job, request, spec → the id of the job that there is now
+CREATE = (
+    _COMMON
+    + """
+local job, request, spec = ARGV[1], ARGV[2], ARGV[3]
+if request ~= '' then
+  local earlier = redis.call('GET', 'landmarks:request:' .. request)
+  if earlier and redis.call('EXISTS', 'landmarks:job:' .. earlier) == 1 then return earlier end
+  redis.call('SET', 'landmarks:request:' .. request, job)
+end
+local key = 'landmarks:job:' .. job
+if redis.call('EXISTS', key) == 1 then return job end
+redis.call('HSET', key, 'spec', spec, 'state', 'queued', 'request', request, 'created', now())
+redis.call('ZADD', 'landmarks:jobs', now(), job)
+redis.call('SADD', 'landmarks:active', job)
+changed(job)
+return job
+"""
+)
+
+# job, field, lease's milliseconds → {token, attempts}; token 0: held by another; -1: nothing to do
+BEGIN = (
+    _COMMON
+    + """
+local job, field, milliseconds = ARGV[1], ARGV[2], ARGV[3]
+local key, member = 'landmarks:job:' .. job, job .. '/' .. field
+local open
+if field == 'listing' then
+  open = redis.call('HGET', key, 'listing_complete') ~= '1'
+else
+  open = redis.call('SISMEMBER', key .. ':open', field) == 1
+end
+if ended(job) or not open then
+  redis.call('ZREM', 'landmarks:leases', member)
+  return {-1, 0}
+end
+local expiry = redis.call('ZSCORE', 'landmarks:leases', member)
+if expiry and tonumber(expiry) > now() then return {0, 0} end
+redis.call('ZADD', 'landmarks:leases', now() + milliseconds, member)
+local token = redis.call('HINCRBY', key .. ':tokens', field, 1)
+local attempts = redis.call('HINCRBY', key .. ':attempts', field, 1)
+if field ~= 'listing' then
+  redis.call('HSETNX', key, 'first:' .. string.match(field, '^[^/]+'), now())
+end
+if redis.call('HGET', key, 'state') == 'queued' then
+  redis.call('HSET', key, 'state', 'running')
+  changed(job)
+end
+return {token, attempts}
+"""
+)
+
+# An expired lease that nobody took over may be extended still: the token is what decides.
+# job, field, token, milliseconds, 1 if an outage is the reason → 1, or 0 where the lease was lost
+EXTEND = (
+    _COMMON
+    + """
+local job, field, token = ARGV[1], ARGV[2], ARGV[3]
+if not owns(job, field, token) then return 0 end
+redis.call('ZADD', 'landmarks:leases', now() + ARGV[4], job .. '/' .. field)
+if ARGV[5] == '1' then
+  redis.call('HINCRBY', 'landmarks:job:' .. job .. ':attempts', field, -1)
+end
+return 1
+"""
+)
+
+# job, token of the listing, packed chunk, how many entries, models… → the chunk's number, or -1
+ADD_CHUNK = (
+    _COMMON
+    + """
+local job, token, packed, entries = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local key = 'landmarks:job:' .. job
+if ended(job) or not owns(job, 'listing', token) then return -1 end
+local number = redis.call('HLEN', key .. ':chunks')
+redis.call('HSET', key .. ':chunks', number, packed)
+for i = 5, #ARGV do redis.call('SADD', key .. ':open', ARGV[i] .. '/' .. number) end
+redis.call('HINCRBY', key, 'listed', entries)
+changed(job)
+return number
+"""
+)
+
+# job, token of the listing → 1, or 0 where the lease was lost
+END_LISTING = (
+    _COMMON
+    + """
+local job, token = ARGV[1], ARGV[2]
+if ended(job) or not owns(job, 'listing', token) then return 0 end
+redis.call('HSET', 'landmarks:job:' .. job, 'listing_complete', 1)
+disown(job, 'listing')
+changed(job)
+finish_if_done(job)
+return 1
+"""
+)
+
+# job, field, token, model, stored, unchanged, duplicate, encoded, letters… → 1, or 0 where it was
+# done already, the job has ended, or the lease was lost
+END_CHUNK = (
+    _COMMON
+    + """
+local job, field, token, model = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local key = 'landmarks:job:' .. job
+if ended(job) or not owns(job, field, token) then return 0 end
+if redis.call('SREM', key .. ':open', field) == 0 then return 0 end
+disown(job, field)
+redis.call('HINCRBY', key, 'stored:' .. model, ARGV[5])
+redis.call('HINCRBY', key, 'unchanged:' .. model, ARGV[6])
+redis.call('HINCRBY', key, 'duplicate:' .. model, ARGV[7])
+redis.call('HINCRBY', key, 'encoded:' .. model, ARGV[8])
+redis.call('HINCRBY', key, 'dead:' .. model, #ARGV - 8)
+for i = 9, #ARGV do redis.call('RPUSH', key .. ':dead', ARGV[i]) end
+redis.call('HSET', key, 'last:' .. model, now())
+changed(job)
+finish_if_done(job)
+return 1
+"""
+)
+
+# job, reason
+FAIL = (
+    _COMMON
+    + """
+if not ended(ARGV[1]) then finish(ARGV[1], 'failed', ARGV[2]) end
+return 1
+"""
+)
+
+# most members → those whose lease has expired; they are nobody's now
+TAKE_EXPIRED = (
+    _COMMON
+    + """
+local expired = redis.call(
+  'ZRANGEBYSCORE', 'landmarks:leases', '-inf', now(), 'LIMIT', 0, ARGV[1])
+for _, member in ipairs(expired) do redis.call('ZREM', 'landmarks:leases', member) end
+return expired
+"""
+)

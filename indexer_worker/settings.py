@@ -1,0 +1,50 @@
+"""Settings of the indexing worker."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from landmarks.settings import BrokerSettings, EncoderEndpoints
+from vector_store.settings import VectorStoreSettings
+
+
+class IndexerSettings(VectorStoreSettings, BrokerSettings, EncoderEndpoints):
+    """What a worker is told.
+
+    `source_roots` is JSON: the local paths and URIs below which sources may lie; the search
+    service is told the same. `models` (JSON, or names with commas between them) limits which
+    models' queues this worker takes chunks from; all of `encoders` where it is empty.
+    """
+
+    source_roots: list[str] = Field(default_factory=list)
+    models: Annotated[list[str], NoDecode] = Field(default_factory=list)
+    # A chunk is what is lost when a worker dies: seconds of work, and a few batches of an encoder.
+    chunk_size: int = Field(64, ge=1, le=1000)
+    # One chunk reads or stores while another one's photos are encoded.
+    worker_concurrency: int = Field(4, ge=1, le=256)
+    worker_name: str = ""
+    read_threads: int = Field(8, ge=1, le=64)
+    encode_timeout_seconds: float = Field(120, gt=0)
+    # How long a chunk waits for an encoder, Qdrant or Redis before it gives its thread back.
+    outage_patience_seconds: float = Field(600, ge=0)
+    # How often a chunk is begun without ending before its photos become dead letters.
+    chunk_max_attempts: int = Field(5, ge=1)
+    # Together they bound how long a dead worker's chunk waits: a lease, a sweep, the queue.
+    lease_seconds: float = Field(15, gt=0)
+    sweep_seconds: float = Field(5, gt=0)
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str) and not value.startswith("["):
+            return [name for part in value.split(",") if (name := part.strip())]
+        return json.loads(value) if isinstance(value, str) else value
+
+    @property
+    def consumed_models(self) -> tuple[str, ...]:
+        """The models whose queues this worker takes chunks from."""
+        return tuple(self.models or self.encoders)

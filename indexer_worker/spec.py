@@ -1,0 +1,112 @@
+"""What a job indexes, and how tasks and queues are called. Imports no engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Self
+
+from landmarks.errors import InvalidInputError
+from vector_store.naming import check_gallery, check_model
+
+INDEX_TASK = "indexer_worker.index"
+CHUNK_TASK = "indexer_worker.index_chunk"
+INDEX_QUEUE = "index"
+# Seconds until Redis hands out again what a worker took and did not acknowledge. The same for every
+# process, for the smallest counts. Leases find dead workers long before; this is the backstop.
+VISIBILITY_TIMEOUT_SECONDS = 3600
+_MAX_SOURCE_LENGTH = 4096
+_MAX_NAME_LENGTH = 128
+
+
+def encode_queue(model: str) -> str:
+    """Return the queue of a model's chunks: one per model, so that each scales by itself."""
+    return f"encode.{model}"
+
+
+@dataclass(frozen=True)
+class IndexSpec:
+    """What a job indexes. `source_name` stands for the source in points' ids; may be empty."""
+
+    gallery: str
+    source: str
+    models: tuple[str, ...]
+    splits: tuple[str, ...] = ()
+    source_name: str = ""
+
+    def to_json(self) -> str:
+        """Return the spec as JSON."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read what `to_json` returned."""
+        return cls.from_values(json.loads(text))
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, object]) -> Self:
+        """Read a spec from JSON values; raises InvalidInputError for one of a wrong type."""
+        return cls(
+            gallery=_text(values, "gallery"),
+            source=_text(values, "source"),
+            models=_texts(values, "models"),
+            splits=_texts(values, "splits"),
+            source_name=_text(values, "source_name"),
+        )
+
+
+def checked_spec(spec: IndexSpec, known_models: Collection[str]) -> IndexSpec:
+    """Return a spec whose fields can all be used; without models, it is all that are known.
+
+    Raises InvalidInputError that names the field, what is wrong and what would be right.
+    """
+    check_gallery(spec.gallery)
+    if not spec.source or len(spec.source) > _MAX_SOURCE_LENGTH:
+        raise InvalidInputError(
+            "the source is missing: the path or URI of a folder or a manifest"
+            if not spec.source
+            else f"the source is longer than {_MAX_SOURCE_LENGTH} characters",
+            field="source",
+        )
+    if "/" in spec.source_name or len(spec.source_name) > _MAX_NAME_LENGTH:
+        raise InvalidInputError(
+            f"the source name {spec.source_name[:_MAX_NAME_LENGTH]!r} has a / in it, or more than"
+            f" {_MAX_NAME_LENGTH} characters",
+            field="source_name",
+        )
+    models = tuple(dict.fromkeys(spec.models)) or tuple(known_models)
+    for model in models:
+        check_model(model)
+        if model not in known_models:
+            known = ", ".join(sorted(known_models)) or "none"
+            raise InvalidInputError(
+                f"there is no encoder for the model {model!r}; there are: {known}", field="models"
+            )
+    if not models:
+        raise InvalidInputError(
+            "no model is named and none is known; LANDMARKS_ENCODERS says where encoders are",
+            field="models",
+        )
+    splits = tuple(dict.fromkeys(spec.splits))
+    return IndexSpec(spec.gallery, spec.source, models, splits, spec.source_name)
+
+
+def _text(values: Mapping[str, object], name: str) -> str:
+    value = values.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{name} is {value!r}, which is not a text", field=name)
+    return value
+
+
+def _texts(values: Mapping[str, object], name: str) -> tuple[str, ...]:
+    value = values.get(name)
+    if value is None:
+        return ()
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise InvalidInputError(f"{name} is {value!r}, which is not a list of texts", field=name)
+    if not all(isinstance(item, str) for item in value):
+        raise InvalidInputError(f"{name} has an item that is not a text", field=name)
+    return tuple(value)

@@ -1,0 +1,85 @@
+"""The tasks, as Celery calls them. docs/indexing.md documents their arguments."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from celery import current_task
+from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
+
+from indexer_worker.app import app, runtime, settings
+from indexer_worker.chunk import run_chunk
+from indexer_worker.listing import run_listing
+from indexer_worker.runtime import Runtime
+from indexer_worker.spec import CHUNK_TASK, INDEX_TASK, IndexSpec, checked_spec
+from landmarks.errors import AlreadyExistsError, InvalidInputError
+from landmarks.logs import configure_logging
+
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_ARGUMENTS = frozenset({"gallery", "source", "models", "splits", "source_name", "request_id"})
+
+
+@app.task(name=INDEX_TASK)
+def index(job_id: str | None = None, **arguments: object) -> dict[str, str]:
+    """Index a source; `job_id` is given where the job has been created already."""
+    held = runtime()
+    if job_id is None:
+        task_id = current_task.request.id or str(uuid.uuid4())
+        job_id = held.patience.wait_out(lambda: create_job(held, arguments, task_id))
+    run_listing(held, job_id)
+    return {"job_id": job_id}
+
+
+@app.task(name=CHUNK_TASK)
+def index_chunk(job_id: str, model: str, chunk: int) -> None:
+    """Index one chunk of a job with one model."""
+    run_chunk(runtime(), job_id, model, chunk)
+
+
+def create_job(held: Runtime, arguments: dict[str, object], task_id: str) -> str:
+    """Create the job of a message that names none, and return its id: that of the Celery task.
+
+    So a message that is delivered twice makes one job, and its sender knows the job's id. Where
+    the arguments cannot be used, the job is there to say why it failed.
+    """
+    job_id = task_id if _JOB_ID.fullmatch(task_id) else str(uuid.uuid5(uuid.NAMESPACE_OID, task_id))
+    try:
+        spec = checked_spec(_spec_of(arguments), held.settings.encoders)
+        return held.jobs.create(spec, str(arguments.get("request_id") or ""), job_id).id
+    except (InvalidInputError, AlreadyExistsError) as error:
+        reason = str(error)
+    refused = IndexSpec(str(arguments.get("gallery", "")), str(arguments.get("source", "")), ())
+    held.jobs.create(refused, "", job_id)
+    held.jobs.fail(job_id, reason)
+    return job_id
+
+
+def _spec_of(arguments: dict[str, object]) -> IndexSpec:
+    unknown = sorted(set(arguments) - _ARGUMENTS)
+    if unknown:
+        raise InvalidInputError(
+            f"{INDEX_TASK} takes no {', '.join(unknown)}; it takes {', '.join(sorted(_ARGUMENTS))}"
+        )
+    return IndexSpec.from_values(arguments)
+
+
+@setup_logging.connect
+def _set_up_logging(**_: object) -> None:
+    configure_logging(settings, "indexer_worker")
+
+
+@worker_ready.connect
+def _ready(**_: object) -> None:
+    runtime().start_threads()
+
+
+@worker_shutting_down.connect
+def _shutting_down(**_: object) -> None:
+    # Whoever waits for another part gives its chunk back instead, so that stopping is prompt.
+    runtime().stopping.set()
+
+
+@worker_shutdown.connect
+def _shut_down(**_: object) -> None:
+    runtime().close()

@@ -1,0 +1,263 @@
+"""Where photos may be read from: an allow-list of roots, and reading below it and nowhere else.
+
+A location is a local path, or an fsspec URI: `file:///photos/a.jpg`, `https://host/photos/a.jpg`,
+`zip://inside/a.jpg::file:///photos.zip`. For a zip file, what counts is where the zip file lies.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import posixpath
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any, cast
+from urllib.parse import quote, unquote, urlsplit
+
+import fsspec
+
+from landmarks.errors import (
+    ForbiddenError,
+    InvalidInputError,
+    InvalidPhotoError,
+    NotFoundError,
+    UnavailableError,
+)
+
+ROOTS_SETTING = "LANDMARKS_SOURCE_ROOTS"
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_WEB = ("http", "https")
+# A server on the list must not send us on to an address that is not: a first redirect is an error.
+_HTTP_OPTIONS: dict[str, object] = {"max_redirects": 1}
+
+
+@dataclass(frozen=True)
+class Location:
+    """A place that photos can be read from.
+
+    `path` is what a file system of `protocol` takes: an absolute path for `file`, the whole URI
+    for `http` and `https`. `inside` is the path in the zip file that `path` names, if it is one.
+    """
+
+    protocol: str
+    path: str
+    inside: str | None = None
+
+    @property
+    def uri(self) -> str:
+        """The location as a URI that `parse_location` reads back."""
+        outer = f"file://{self.path}" if self.protocol == "file" else self.path
+        return outer if self.inside is None else f"zip://{self.inside}::{outer}"
+
+    @property
+    def name(self) -> str:
+        """The last part of the path, without the `.zip` of a zip file."""
+        if self.inside:
+            return posixpath.basename(self.inside)
+        last = posixpath.basename(urlsplit(self.path).path if self.is_remote else self.path)
+        return last.removesuffix(".zip") if self.inside is not None else last
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is not on this machine."""
+        return self.protocol != "file"
+
+    def below(self, relative: str) -> Location:
+        """Return the location of a normalised relative path below this one."""
+        if self.inside is not None:
+            return Location(self.protocol, self.path, posixpath.join(self.inside, relative))
+        if self.protocol in _WEB:
+            relative = quote(relative)
+        return Location(self.protocol, posixpath.join(self.path, relative))
+
+    def parent(self) -> Location:
+        """Return the folder that holds this."""
+        if self.inside is not None:
+            return Location(self.protocol, self.path, posixpath.dirname(self.inside))
+        return Location(self.protocol, posixpath.dirname(self.path))
+
+
+def parse_location(text: str) -> Location:
+    """Read a local path or a URI.
+
+    Raises InvalidInputError where it is neither, and ForbiddenError for a chain of anything but
+    `zip`, whose other links could reach any address.
+    """
+    if not text or "\0" in text:
+        raise InvalidInputError("the source is empty, or has a NUL in it", field="source")
+    outer, chained, base = text.partition("::")
+    if chained:
+        scheme = _SCHEME.match(outer)
+        if scheme is None or scheme[1].lower() != "zip" or "::" in base:
+            raise ForbiddenError(
+                f"the source {text!r} is a chain that is not allowed; the only one is"
+                " zip://<path inside>::<where the zip file is>"
+            )
+        location = parse_location(base)
+        inside = posixpath.normpath(outer[len("zip://") :].strip("/") or ".")
+        if inside == ".." or inside.startswith("../"):
+            raise ForbiddenError(f"the source {text!r} climbs out of its zip file")
+        return Location(location.protocol, location.path, "" if inside == "." else inside)
+    scheme = _SCHEME.match(text)
+    if scheme is None:
+        return _local(text, text)
+    protocol = scheme[1].lower()
+    if protocol == "zip":
+        raise InvalidInputError(
+            f"the source {text!r} does not say where the zip file is:"
+            " zip://<path inside>::<where the zip file is>",
+            field="source",
+        )
+    if protocol in ("file", "local"):
+        return _local(text[scheme.end() :], text)
+    return Location(protocol, _checked_uri(text, protocol))
+
+
+def _local(path: str, text: str) -> Location:
+    if not path.startswith("/"):
+        raise InvalidInputError(
+            f"the source {text!r} is a relative path; give an absolute one, or a URI",
+            field="source",
+        )
+    # What `..` means depends on links, so it is the file system that resolves it.
+    return Location("file", os.path.realpath(path) if ".." in path else posixpath.normpath(path))
+
+
+def _checked_uri(text: str, protocol: str) -> str:
+    parts = urlsplit(text)
+    segments = unquote(unquote(parts.path)).replace("\\", "/").split("/")
+    if ".." in segments or "." in segments:
+        raise ForbiddenError(f"the source {text!r} has . or .. in its path")
+    if "@" in parts.netloc:
+        raise ForbiddenError("the source has a user name in it; give addresses without credentials")
+    if protocol in _WEB and (parts.query or parts.fragment):
+        raise InvalidInputError(
+            f"the source {text!r} has a ? or #, which photos below it could not share",
+            field="source",
+        )
+    path = text.partition("://")[2][len(parts.netloc) :].rstrip("/")
+    return f"{protocol}://{parts.netloc.lower()}{path}"
+
+
+class SourceRoots:
+    """The allow-list. Reads what lies below its roots; refuses everything else.
+
+    A root is an absolute local path or a URI, as in `["/photos", "https://host/photos/"]`. Safe to
+    use from many threads.
+    """
+
+    def __init__(self, roots: Sequence[str]) -> None:
+        self._roots = [parse_location(root) for root in roots]
+        self._local = [os.path.realpath(r.path) for r in self._roots if not r.is_remote]
+
+    def check(self, location: Location) -> None:
+        """Raise ForbiddenError unless a location lies below one of the roots.
+
+        Links of the local file system are followed first. Nothing is said of whether the location
+        exists, and no address is called.
+        """
+        if location.protocol == "file":
+            resolved = os.path.realpath(location.path)
+            if any(_is_below(resolved, root) for root in self._local):
+                return
+        else:
+            for root in self._roots:
+                if root.protocol == location.protocol and _is_below(location.path, root.path):
+                    return
+        raise ForbiddenError(
+            f"{location.uri} is not below an allowed root; whoever runs the service can add one to"
+            f" {ROOTS_SETTING}"
+        )
+
+    def read(self, uri: str, max_bytes: int) -> bytes:
+        """Return the bytes of a photo; never reads more than `max_bytes` + 1 of them.
+
+        Raises ForbiddenError outside the roots, NotFoundError, InvalidPhotoError for one that is
+        larger or cannot be read, UnavailableError where its server does not answer.
+        """
+        location = parse_location(uri)
+        with self.open(location) as file:
+            data = file.read(max_bytes + 1)
+        if len(data) > max_bytes:
+            raise InvalidPhotoError(f"{uri} is larger than {max_bytes} bytes")
+        return data
+
+    @contextmanager
+    def open(self, location: Location) -> Iterator[IO[bytes]]:
+        """Open a file for reading; raises as `read`."""
+        self.check(location)
+        with reading_failures(location):
+            if location.inside is None and location.protocol == "file":
+                with _open_regular(location.path) as file:
+                    yield file
+            else:
+                files, path = self.file_system(location)
+                with files.open(path, "rb") as file:
+                    yield file
+
+    def file_system(self, location: Location) -> tuple[Any, str]:
+        """Return the fsspec file system of a location, and the location's path in it."""
+        self.check(location)
+        if location.inside is None:
+            return _file_system(location), location.path
+        if location.protocol == "file":
+            base: object = _open_regular(location.path)
+        else:
+            base = _file_system(location).open(location.path, "rb")
+        # A file system of its own for each call: one must not serve two threads, and a zip file
+        # may be replaced while the worker runs.
+        return fsspec.filesystem("zip", fo=base, skip_instance_cache=True), location.inside
+
+
+@contextmanager
+def reading_failures(location: Location) -> Iterator[None]:
+    """Turn what goes wrong while reading `location` into `landmarks.errors`."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, KeyError) as error:
+        raise NotFoundError(f"{location.uri} does not exist") from error
+    except PermissionError as error:
+        raise InvalidPhotoError(f"{location.uri} may not be read by this process") from error
+    except (ImportError, ValueError) as error:
+        raise InvalidInputError(
+            f"{location.uri} cannot be read: {error}", field="source"
+        ) from error
+    except Exception as error:
+        # aiohttp's errors and zipfile's have no common base below Exception.
+        kind = type(error).__module__.partition(".")[0]
+        if kind not in ("aiohttp", "zipfile", "zlib") and not isinstance(error, OSError):
+            raise
+        message = f"{location.uri} cannot be read: {type(error).__name__}: {error}"
+        passing = kind == "aiohttp" or isinstance(error, (ConnectionError, TimeoutError))
+        if location.is_remote and passing and not _is_final(error):
+            raise UnavailableError(message) from error
+        raise InvalidPhotoError(message) from error
+
+
+def _is_final(error: Exception) -> bool:
+    """Say whether asking a web server again would be answered the same way."""
+    status = getattr(error, "status", None)
+    return type(error).__name__ == "TooManyRedirects" or (
+        isinstance(status, int) and 300 <= status < 500 and status not in (408, 429)
+    )
+
+
+def _is_below(path: str, root: str) -> bool:
+    return path == root or path.startswith(root if root.endswith("/") else root + "/")
+
+
+def _file_system(location: Location) -> Any:  # noqa: ANN401 - fsspec has no types
+    options = _HTTP_OPTIONS if location.protocol in _WEB else {}
+    return fsspec.filesystem(location.protocol, **options)
+
+
+def _open_regular(path: str) -> IO[bytes]:
+    """Open a regular file; a pipe or a device would hold its reader for ever."""
+    descriptor = os.open(os.path.realpath(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return cast("IO[bytes]", os.fdopen(descriptor, "rb"))

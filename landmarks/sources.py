@@ -1,0 +1,273 @@
+"""Sources of photos: a folder, or a manifest (a CSV file), below an allowed root.
+
+In a folder, a photo's landmark is the name of the first-level sub-folder that it is in; a photo
+directly in the folder has none. A manifest has the columns `path` (relative to the manifest's
+folder) and `landmark`, and any others.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+from landmarks.errors import ForbiddenError, InvalidInputError, NotFoundError
+from landmarks.source_roots import Location, SourceRoots, parse_location, reading_failures
+
+IMAGE_EXTENSIONS = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".jfif"}
+)
+_MANIFEST_COLUMNS = ("path", "landmark")
+_SPLIT = "split"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One photo that a source lists.
+
+    `path` is relative to the source's root, with `/`. `columns` are the manifest's others.
+    `problem` says why the photo cannot be read, where that is known already; `uri` is empty then.
+    """
+
+    path: str
+    uri: str
+    landmark: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    problem: str = ""
+
+
+class Source:
+    """A source that has been found to exist. `name` stands for it in points' ids by default."""
+
+    def __init__(self, roots: SourceRoots, location: Location, splits: Sequence[str]) -> None:
+        self._roots = roots
+        self._location = location
+        self._splits = frozenset(splits)
+        self._is_manifest = _is_manifest(location)
+        self._root = location.parent() if self._is_manifest else location
+        self.name = self._root.name or "source"
+
+    def entries(self) -> Iterator[Entry]:
+        """List the photos, in a constant order, as they are found.
+
+        Raises InvalidInputError where there is none, or the manifest cannot be used.
+        """
+        found = False
+        for entry in self._manifest() if self._is_manifest else self._folder():
+            found = True
+            yield entry
+        if not found:
+            raise InvalidInputError(
+                f"{self._location.uri} has no photos: {self._emptiness()}", field="source"
+            )
+
+    def check(self) -> None:
+        """Look for the first photo; raises as `entries`."""
+        next(iter(self.entries()))
+
+    def _emptiness(self) -> str:
+        if self._is_manifest:
+            return "the manifest has no rows"
+        return f"no file in it ends with {', '.join(sorted(IMAGE_EXTENSIONS))}"
+
+    # Manifests
+
+    def _manifest(self) -> Iterator[Entry]:
+        uri = self._location.uri
+        with self._roots.open(self._location) as file:
+            rows = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""))
+            try:
+                self._check_header(rows.fieldnames or ())
+                yield from self._rows(rows)
+            except UnicodeDecodeError as error:
+                raise InvalidInputError(f"{uri} is not UTF-8: {error}", field="source") from error
+            except csv.Error as error:
+                raise InvalidInputError(
+                    f"{uri} is not CSV: line {rows.line_num}: {error}", field="source"
+                ) from error
+
+    def _check_header(self, names: Sequence[str]) -> None:
+        uri = self._location.uri
+        for column in _MANIFEST_COLUMNS:
+            if column not in names:
+                raise InvalidInputError(
+                    f"the manifest {uri} has no column {column!r}; its first line must name"
+                    f" {' and '.join(_MANIFEST_COLUMNS)}, separated by commas, and it names:"
+                    f" {', '.join(names)[:200] or 'nothing'}",
+                    field="source",
+                )
+        if len(set(names)) < len(names):
+            raise InvalidInputError(f"the manifest {uri} names a column twice", field="source")
+        if self._splits and _SPLIT not in names:
+            raise InvalidInputError(
+                f"splits were asked for, but the manifest {uri} has no column {_SPLIT!r}",
+                field="splits",
+            )
+
+    def _rows(self, rows: csv.DictReader[str]) -> Iterator[Entry]:
+        present: set[str] = set()
+        chosen = 0
+        for row in rows:
+            split = row.get(_SPLIT) or ""
+            if self._splits and split not in self._splits:
+                if len(present) < 20:
+                    present.add(split)
+                continue
+            chosen += 1
+            yield self._entry(row, rows.line_num)
+        if not chosen and present:
+            raise InvalidInputError(
+                f"no row of {self._location.uri} has a split of {', '.join(sorted(self._splits))};"
+                f" there are: {', '.join(sorted(present))}",
+                field="splits",
+            )
+
+    def _entry(self, row: Mapping[str | None, object], line: int) -> Entry:
+        cells = {name: str(value or "") for name, value in row.items() if name is not None}
+        given = cells.pop("path").strip()
+        landmark = cells.pop("landmark").strip() or None
+        if None in row:
+            problem = f"line {line} of the manifest has more cells than the first line"
+        elif not given:
+            problem = f"line {line} of the manifest has no path"
+        else:
+            problem = _path_problem(given)
+        if problem:
+            return Entry(given or f"line {line}", "", landmark, cells, problem)
+        path = posixpath.normpath(given)
+        return self._checked(path, landmark, cells)
+
+    def _checked(self, path: str, landmark: str | None, columns: Mapping[str, str]) -> Entry:
+        location = self._root.below(path)
+        try:
+            self._roots.check(location)
+        except ForbiddenError:
+            return Entry(path, "", landmark, columns, "it is a link that leads out of the roots")
+        return Entry(path, location.uri, landmark, columns)
+
+    # Folders
+
+    def _folder(self) -> Iterator[Entry]:
+        if self._splits:
+            raise InvalidInputError(
+                f"splits were asked for, but {self._location.uri} is a folder; only a manifest"
+                f" with a column {_SPLIT!r} has splits",
+                field="splits",
+            )
+        if self._location.protocol == "file" and self._location.inside is None:
+            yield from self._walk("", ())
+            return
+        with reading_failures(self._location):
+            files, root = self._roots.file_system(self._location)
+            names = sorted(str(name) for name in files.find(root))
+        for name in names:
+            path = posixpath.relpath(name, root) if root else name
+            if self._location.protocol in ("http", "https") and self._location.inside is None:
+                path = unquote(path)
+            if not _path_problem(path) and _is_photo(path):
+                yield self._checked(path, _first_folder(path), {})
+
+    def _walk(self, relative: str, above: tuple[str, ...]) -> Iterator[Entry]:
+        """List a local folder and those in it; `above` are the resolved folders it is in."""
+        folder = os.path.join(self._root.path, relative)  # noqa: PTH118 - names may be no text
+        resolved = os.path.realpath(folder)
+        if resolved in above:
+            return  # a link to a folder that this one is in
+        with reading_failures(self._location), os.scandir(folder) as found:
+            items = sorted(found, key=lambda item: item.name)
+        for item in items:
+            path = posixpath.join(relative, item.name)
+            if item.name.startswith("."):
+                continue
+            if item.is_dir():
+                if item.is_symlink() and self._leads_out(path):
+                    yield Entry(_printable(path), "", problem="it is a link out of the roots")
+                else:
+                    yield from self._walk(path, (*above, resolved))
+            elif _is_photo(item.name):
+                if _printable(path) != path:
+                    yield Entry(_printable(path), "", problem="its name is not UTF-8")
+                else:
+                    yield self._checked(path, _first_folder(path), {})
+
+    def _leads_out(self, path: str) -> bool:
+        try:
+            self._roots.check(self._root.below(path))
+        except ForbiddenError:
+            return True
+        return False
+
+
+class Sources:
+    """Opens sources below the allowed roots."""
+
+    def __init__(self, roots: SourceRoots) -> None:
+        self._roots = roots
+
+    def open(self, source: str, splits: Sequence[str] = ()) -> Source:
+        """Return the source that a path or URI names.
+
+        Raises ForbiddenError outside the roots, NotFoundError where it does not exist,
+        InvalidInputError where it is neither a folder nor a manifest.
+        """
+        location = parse_location(source)
+        self._roots.check(location)
+        if location.inside is None and location.path.lower().endswith(".zip"):
+            location = Location(location.protocol, location.path, "")
+        if location.protocol == "file":
+            _check_local(location)
+        return Source(self._roots, location, splits)
+
+    def read(self, entry: Entry, max_bytes: int) -> bytes:
+        """Return the bytes of a photo; raises as `SourceRoots.read`."""
+        if entry.problem:
+            raise InvalidInputError(entry.problem)
+        return self._roots.read(entry.uri, max_bytes)
+
+
+def _check_local(location: Location) -> None:
+    path = location.path
+    if not os.path.exists(path):  # noqa: PTH110 - a path, not a Path
+        raise NotFoundError(
+            f"the source {location.uri} does not exist; check the path, and that it is mounted"
+            " where the service runs"
+        )
+    if location.inside is None and os.path.isdir(path) is _is_manifest(location):  # noqa: PTH112
+        raise InvalidInputError(
+            f"the source {location.uri} is neither a folder nor a manifest (a .csv file)",
+            field="source",
+        )
+
+
+def _is_manifest(location: Location) -> bool:
+    return (location.inside or location.path).lower().endswith(".csv")
+
+
+def _is_photo(path: str) -> bool:
+    hidden = any(part.startswith(".") for part in path.split("/"))
+    return not hidden and posixpath.splitext(path)[1].lower() in IMAGE_EXTENSIONS
+
+
+def _first_folder(path: str) -> str | None:
+    first, separator, _ = path.partition("/")
+    return first if separator else None
+
+
+def _path_problem(path: str) -> str:
+    if "\0" in path:
+        return "its path has a NUL in it"
+    if path.startswith("/"):
+        return "its path is absolute; paths are relative to the manifest's folder"
+    if "://" in path or "::" in path:
+        return "its path is a URI; paths are relative to the manifest's folder"
+    if posixpath.normpath(path).split("/")[0] == "..":
+        return "its path climbs out of the source's folder"
+    return ""
+
+
+def _printable(path: str) -> str:
+    return path.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,241 @@
+"""From a folder or a manifest to points, through a real worker, Valkey, Qdrant and encoder."""
+
+import csv
+import subprocess
+import sys
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from indexer_worker.records import Job, Progress, State
+from tests.indexer_worker.conftest import MODEL, ROOT, Rig, draw_photo
+from tests.support.colour_encoder import DIGEST, MAX_PHOTO_BYTES
+
+pytestmark = pytest.mark.integration
+
+
+def counts(job: Job) -> dict[str, int]:
+    """Return a job's counts that are not zero, after checking the sum that always holds."""
+    assert job.state is State.SUCCEEDED, job.error
+    assert job.listing_complete
+    (progress,) = job.progress
+    assert progress.done == progress.listed
+    names = ("listed", "stored", "unchanged", "dead", "duplicate", "encoded")
+    return {name: value for name in names if (value := getattr(progress, name))}
+
+
+def write_manifest(path: Path, rows: Sequence[dict[str, str]]) -> Path:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture
+def folder(rig: Rig, gallery: str) -> Path:
+    """Nine photos of three landmarks, and one of none."""
+    made = rig.photos / gallery
+    for seed in range(9):
+        draw_photo(made / ("atomium", "soreq", "taj")[seed % 3] / f"{seed}.png", seed)
+    draw_photo(made / "unknown.jpg", 100)
+    return made
+
+
+def test_a_folder_becomes_points_that_say_what_their_photos_are(rig, gallery, folder):
+    job = rig.index(gallery, folder)
+
+    assert counts(job) == {"listed": 10, "stored": 10, "encoded": 10}
+    progress: Progress = job.progress[0]
+    assert progress.collection == f"{gallery}__{MODEL}__{DIGEST[:8]}"
+    assert progress.digest == DIGEST
+    payloads = rig.payloads(gallery)
+    assert len(payloads) == 10
+    payload = payloads["atomium/0.png"]
+    assert payload["landmark"] == "atomium"
+    assert payload["source"] == folder.name
+    assert payload["uri"] == f"file://{folder}/atomium/0.png"
+    assert (payload["width"], payload["height"]) == (24, 16)
+    assert payload["job_id"] == job.id
+    assert "landmark" not in payloads["unknown.jpg"]
+
+
+def test_the_second_run_encodes_nothing(rig, gallery, folder):
+    rig.index(gallery, folder)
+    assert counts(rig.index(gallery, folder)) == {"listed": 10, "unchanged": 10}
+
+
+def test_a_changed_photo_and_a_new_one_are_encoded_and_no_other(rig, gallery, folder):
+    rig.index(gallery, folder)
+    before = rig.payloads(gallery)
+    draw_photo(folder / "taj/2.png", 50)
+    draw_photo(folder / "taj/new.png", 51)
+
+    job = rig.index(gallery, folder)
+
+    assert counts(job) == {"listed": 11, "stored": 2, "unchanged": 9, "encoded": 2}
+    after = rig.payloads(gallery)
+    assert after["taj/2.png"]["sha256"] != before["taj/2.png"]["sha256"]
+    assert len(after) == 11
+
+
+def test_bad_photos_become_dead_letters_and_the_rest_is_indexed(rig, gallery, folder):
+    rig.index(gallery, folder)
+    (folder / "atomium/0.png").write_bytes(b"not a photo any more")
+    (folder / "taj/cut.jpg").write_bytes((folder / "unknown.jpg").read_bytes()[:100])
+    (folder / "taj/huge.jpg").write_bytes(b"\xff" * (MAX_PHOTO_BYTES + 1))
+    (folder / "taj/none.jpg").touch()
+
+    job = rig.index(gallery, folder)
+
+    assert counts(job) == {"listed": 13, "unchanged": 9, "dead": 4}
+    letters, following = rig.jobs.dead_letters(job.id, 3, "")
+    more, end = rig.jobs.dead_letters(job.id, 3, following)
+    reasons = {letter.path: letter.reason for letter in [*letters, *more]}
+    assert (len(letters), len(more), end) == (3, 1, "")
+    assert set(reasons) == {"atomium/0.png", "taj/cut.jpg", "taj/huge.jpg", "taj/none.jpg"}
+    assert "not an image" in reasons["atomium/0.png"]
+    assert f"larger than {MAX_PHOTO_BYTES} bytes" in reasons["taj/huge.jpg"]
+    assert "empty" in reasons["taj/none.jpg"]
+    payloads = rig.payloads(gallery)
+    assert len(payloads) == 10, "the older point of a dead photo stays"
+    assert payloads["atomium/0.png"]["stale"] is True
+    assert not any(p.get("stale") for path, p in payloads.items() if path != "atomium/0.png")
+
+    draw_photo(folder / "atomium/0.png", 0)
+    for name in ("cut", "huge", "none"):
+        (folder / f"taj/{name}.jpg").unlink()
+    assert counts(rig.index(gallery, folder)) == {"listed": 10, "stored": 1, "unchanged": 9}
+    assert "stale" not in rig.payloads(gallery)["atomium/0.png"]
+
+
+def test_a_manifests_columns_become_payload_and_a_change_of_them_encodes_nothing(rig, gallery):
+    folder = rig.photos / gallery
+    rows = [
+        {"path": f"{seed}.png", "landmark": "atomium", "split": "train", "licence": "cc0"}
+        for seed in range(6)
+    ]
+    for seed in range(6):
+        draw_photo(folder / f"{seed}.png", seed)
+    manifest = write_manifest(folder / "manifest.csv", rows)
+    assert counts(rig.index(gallery, manifest)) == {"listed": 6, "stored": 6, "encoded": 6}
+    assert rig.payloads(gallery)["3.png"]["licence"] == "cc0"
+
+    rows[3] |= {"landmark": "soreq cave"}
+    rows[4] |= {"licence": "by"}
+    write_manifest(manifest, rows)
+    job = rig.index(gallery, manifest)
+
+    assert counts(job) == {"listed": 6, "stored": 2, "unchanged": 4}
+    payloads = rig.payloads(gallery)
+    assert payloads["3.png"]["landmark"] == "soreq cave"
+    assert payloads["3.png"]["job_id"] == job.id
+    assert payloads["3.png"]["width"] == 24
+    assert payloads["4.png"]["licence"] == "by"
+
+
+def test_a_manifests_bad_rows_are_accounted_for_one_by_one(rig, gallery):
+    folder = rig.photos / gallery / "inner"
+    draw_photo(folder / "a.png", 1)
+    draw_photo(folder / "b.png", 2)
+    draw_photo(folder.parent / "outside.png", 3)
+    paths = ["a.png", "../outside.png", "gone.png", "./a.png", "b.png", "", "/etc/passwd", "a.png"]
+    manifest = write_manifest(
+        folder / "m.csv", [{"path": path, "landmark": "x", "width": "7"} for path in paths]
+    )
+
+    job = rig.index(gallery, manifest)
+
+    assert counts(job) == {"listed": 8, "stored": 2, "encoded": 2, "dead": 4, "duplicate": 2}
+    letters, _ = rig.jobs.dead_letters(job.id, 100, "")
+    reasons = {letter.path: letter.reason for letter in letters}
+    assert "climbs out" in reasons["../outside.png"]
+    assert "does not exist" in reasons["gone.png"]
+    assert "has no path" in reasons["line 7"]
+    assert "absolute" in reasons["/etc/passwd"]
+    assert rig.payloads(gallery)["a.png"]["width"] == 24, "what indexing finds out itself counts"
+
+
+def test_splits_choose_rows(rig, gallery):
+    folder = rig.photos / gallery
+    rows = [
+        {"path": f"{seed}.png", "landmark": "x", "split": ("train", "val", "test")[seed % 3]}
+        for seed in range(9)
+    ]
+    for seed in range(9):
+        draw_photo(folder / f"{seed}.png", seed)
+    manifest = write_manifest(folder / "m.csv", rows)
+    job = rig.index(gallery, manifest, splits=("train", "val"))
+    assert counts(job) == {"listed": 6, "stored": 6, "encoded": 6}
+
+
+def test_a_source_that_cannot_be_used_fails_the_job_with_the_reason(rig, gallery):
+    folder = rig.photos / gallery
+    folder.mkdir()
+    job = rig.index(gallery, folder)
+    assert (job.state, job.progress[0].listed) == (State.FAILED, 0)
+    assert "has no photos" in job.error
+
+    job = rig.index(gallery, Path("/etc"))
+    assert job.state is State.FAILED
+    assert "LANDMARKS_SOURCE_ROOTS" in job.error
+
+
+def test_a_job_can_be_sent_with_celery_alone(rig, gallery, folder):
+    request_id = uuid.uuid4().hex
+    send = f"""
+from celery import Celery
+sent = Celery(broker={rig.valkey.url!r}).send_task(
+    "indexer_worker.index",
+    kwargs=dict(source={str(folder)!r}, gallery={gallery!r}, request_id={request_id!r}),
+    queue="index",
+)
+print(sent.id)
+import sys
+assert not any(name.startswith(("indexer_worker", "landmarks")) for name in sys.modules)
+"""
+    ids = [
+        subprocess.run(
+            [sys.executable, "-c", send], check=True, capture_output=True, text=True, cwd="/"
+        ).stdout.strip()
+        for _ in range(2)
+    ]
+
+    job = rig.ended(ids[0])
+    assert counts(job) == {"listed": 10, "stored": 10, "encoded": 10}
+    with rig.valkey.client() as client:
+        assert client.get(f"landmarks:request:{request_id}").decode() == ids[0]
+        assert not client.exists(f"landmarks:job:{ids[1]}"), "the second is the first one's job"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({"source": "/x"}, "gallery"),
+        ({"source": "/x", "gallery": "No Name"}, "gallery 'No Name' is not a name"),
+        ({"gallery": "g"}, "source is missing"),
+        ({"source": "/x", "gallery": "g", "models": ["resnet"]}, "there are: colours"),
+        ({"source": "/x", "gallery": "g", "models": "colours"}, "not a list of texts"),
+        ({"source": "/x", "gallery": "g", "modles": []}, "takes no modles"),
+    ],
+)
+def test_arguments_that_cannot_be_used_make_a_failed_job_that_says_why(rig, arguments, reason):
+    from celery import Celery
+
+    with Celery(broker=rig.valkey.url) as sender:
+        sent = sender.send_task("indexer_worker.index", kwargs=arguments, queue="index")
+    job = rig.ended(sent.id)
+    assert job.state is State.FAILED
+    assert reason in job.error
+
+
+def test_the_worker_imports_neither_torch_nor_pillow():
+    code = (
+        "import sys, indexer_worker.tasks; print([m for m in ('torch', 'PIL') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,95 @@
+"""A small real encoder: the colours of a photo on a 4 × 4 grid, as a unit vector, over gRPC.
+
+`python -m tests.support.colour_encoder PORT MODEL [SECONDS]`; SECONDS is how long a batch takes
+at least, for tests that need to come in between.
+"""
+
+import asyncio
+import hashlib
+import io
+import sys
+
+import grpc
+import numpy as np
+from google.rpc.code_pb2 import Code
+from google.rpc.status_pb2 import Status
+from PIL import Image, UnidentifiedImageError
+
+from landmarkapi.encoder.v1 import encoder_pb2 as pb
+from landmarkapi.encoder.v1 import encoder_pb2_grpc as rpc
+from landmarks.errors import LineageError, NotFoundError
+from landmarks.grpc_server import SERVING, add_health_and_reflection, bind, create_server
+
+DIMENSION = 4 * 4 * 3
+DIGEST = hashlib.sha256(b"colours on a 4 x 4 grid, revision 1").hexdigest()
+MAX_PHOTO_BYTES = 200_000
+MAX_BATCH_PHOTOS = 4
+
+
+def embedded(photo: bytes) -> pb.BatchEncodeResult:
+    """Return the vector of one photo, or the error of its item."""
+    try:
+        image = Image.open(io.BytesIO(photo))
+        pixels = np.asarray(image.convert("RGB").resize((4, 4)), dtype=np.float32).ravel() + 1
+    except (UnidentifiedImageError, OSError) as error:
+        status = Status(code=Code.INVALID_ARGUMENT, message=f"not an image: {error}")
+        return pb.BatchEncodeResult(error=status)
+    vector = pixels / np.linalg.norm(pixels)
+    return pb.BatchEncodeResult(
+        embedding=pb.Embedding(values=vector.tolist()),
+        photo=pb.PhotoInfo(width=image.width, height=image.height, format=image.format),
+    )
+
+
+class ColourEncoder(rpc.EncoderServiceServicer):
+    def __init__(self, model: str, seconds: float) -> None:
+        self._seconds = seconds
+        self._model = pb.Model(
+            name=model,
+            dimension=DIMENSION,
+            digest=DIGEST,
+            ready=True,
+            limits=pb.InputLimits(
+                max_photo_bytes=MAX_PHOTO_BYTES,
+                max_batch_photos=MAX_BATCH_PHOTOS,
+                max_request_bytes=1_000_000,
+            ),
+        )
+
+    async def GetModel(  # noqa: N802 - the name in the contract
+        self, request: pb.GetModelRequest, context: grpc.aio.ServicerContext
+    ) -> pb.GetModelResponse:
+        self._check(request.model)
+        return pb.GetModelResponse(model=self._model)
+
+    async def BatchEncode(  # noqa: N802
+        self, request: pb.BatchEncodeRequest, context: grpc.aio.ServicerContext
+    ) -> pb.BatchEncodeResponse:
+        self._check(request.model)
+        if request.expected_digest not in ("", DIGEST):
+            raise LineageError("another digest")
+        assert len(request.photos) <= MAX_BATCH_PHOTOS
+        await asyncio.sleep(self._seconds)
+        return pb.BatchEncodeResponse(
+            results=[embedded(photo) for photo in request.photos],
+            model=self._model.name,
+            digest=DIGEST,
+        )
+
+    def _check(self, model: str) -> None:
+        if model not in ("", self._model.name):
+            raise NotFoundError(f"no model {model!r} here")
+
+
+async def serve(port: int, model: str, seconds: float) -> None:
+    server = create_server()
+    rpc.add_EncoderServiceServicer_to_server(ColourEncoder(model, seconds), server)
+    health = add_health_and_reflection(server, ["landmarkapi.encoder.v1.EncoderService"])
+    bind(server, f"127.0.0.1:{port}")
+    await health.set("", SERVING)
+    await server.start()
+    await server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]) if sys.argv[3:] else 0))
