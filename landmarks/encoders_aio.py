@@ -1,0 +1,170 @@
+"""The encoders for an event loop; `landmarks.encoders` is the same for threads."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+
+from landmarkapi.encoder.v1 import encoder_pb2 as pb
+from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
+from landmarks.encoders import ServedModel, chosen, described
+from landmarks.errors import (
+    DeadlineError,
+    LandmarksError,
+    LineageError,
+    NotFoundError,
+    UnavailableError,
+)
+from landmarks.grpc_channel import open_aio_channel
+from landmarks.grpc_status import error_from_rpc
+
+_DESCRIBE_TIMEOUT_SECONDS = 5.0
+_REMEMBER_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A photo's vector, (dimension,) float32 of unit length, and the digest that made it."""
+
+    vector: NDArray[np.float32]
+    digest: str
+
+
+class AsyncEncoderDirectory:
+    """The encoders for one event loop: one shared channel per target.
+
+    Which target serves which digest is remembered for half a minute, and forgotten at once when
+    that target turns out to be gone or replaced.
+    """
+
+    def __init__(self, targets: Mapping[str, Sequence[str]]) -> None:
+        self._targets = {model: tuple(addresses) for model, addresses in targets.items()}
+        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._remembered: dict[tuple[str, str | None], tuple[float, ServedModel]] = {}
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of all models that have a target."""
+        return tuple(self._targets)
+
+    @property
+    def targets(self) -> tuple[tuple[str, str], ...]:
+        """Every model with each of its targets."""
+        return tuple((model, target) for model, some in self._targets.items() for target in some)
+
+    def channel(self, target: str) -> grpc.aio.Channel:
+        """Return the shared channel to `target`."""
+        if target not in self._channels:
+            self._channels[target] = open_aio_channel(target)
+        return self._channels[target]
+
+    async def describe(
+        self,
+        model: str,
+        target: str,
+        timeout: float = _DESCRIBE_TIMEOUT_SECONDS,  # noqa: ASYNC109 - it is the call's deadline
+    ) -> pb.Model:
+        """Return what `target` says of `model` now; raises as the target does, or unavailable."""
+        try:
+            answer = await EncoderServiceStub(self.channel(target)).GetModel(
+                pb.GetModelRequest(model=model), timeout=timeout
+            )
+        except grpc.aio.AioRpcError as error:
+            raise error_from_rpc(error, f"encoder {target}") from error
+        return answer.model
+
+    async def find(
+        self,
+        model: str,
+        digest: str | None = None,
+        *,
+        timeout: float = _DESCRIBE_TIMEOUT_SECONDS,  # noqa: ASYNC109 - it is the call's deadline
+    ) -> ServedModel:
+        """Return the target that serves `model`, with `digest` if one is given.
+
+        Raises NotFoundError for a model without a target, else as `landmarks.encoders.chosen`.
+        """
+        targets = self._targets.get(model)
+        if not targets:
+            known = ", ".join(sorted(self._targets)) or "none"
+            raise NotFoundError(f"no encoder is set up for model {model!r}; there are: {known}")
+        remembered = self._remembered.get((model, digest))
+        if remembered is not None and time.monotonic() - remembered[0] < _REMEMBER_SECONDS:
+            return remembered[1]
+        answers = await asyncio.gather(
+            *(self._describe(model, target, timeout) for target in targets)
+        )
+        served = [answer for answer in answers if isinstance(answer, ServedModel)]
+        failures = [str(answer) for answer in answers if isinstance(answer, LandmarksError)]
+        found = chosen(model, digest, served, failures)
+        self._remembered[model, digest] = (time.monotonic(), found)
+        return found
+
+    async def encode(
+        self,
+        model: str,
+        photo: bytes,
+        digest: str | None = None,
+        timeout: float = 30.0,  # noqa: ASYNC109 - it is the call's deadline
+    ) -> Encoded:
+        """Return the vector of `photo` as `model` with `digest` sees it, within `timeout` seconds.
+
+        A target that is gone, or has been given another digest, is looked for once more.
+
+        Raises InvalidPhotoError, OverloadedError, DeadlineError, or what `find` raises.
+        """
+        deadline = time.monotonic() + timeout
+        remembered = (model, digest) in self._remembered
+        try:
+            return await self._encode(model, photo, digest, deadline)
+        except (UnavailableError, LineageError, NotFoundError):
+            self._remembered.pop((model, digest), None)
+            if not remembered:
+                raise
+        return await self._encode(model, photo, digest, deadline)
+
+    async def close(self) -> None:
+        """Close every channel."""
+        channels = list(self._channels.values())
+        self._channels.clear()
+        for channel in channels:
+            await channel.close()
+
+    async def _encode(
+        self, model: str, photo: bytes, digest: str | None, deadline: float
+    ) -> Encoded:
+        found = await self.find(
+            model, digest, timeout=min(_DESCRIBE_TIMEOUT_SECONDS, _left(model, deadline))
+        )
+        request = pb.EncodeRequest(model=model, photo=photo, expected_digest=digest or "")
+        try:
+            answer = await EncoderServiceStub(self.channel(found.target)).Encode(
+                request, timeout=_left(model, deadline)
+            )
+        except grpc.aio.AioRpcError as error:
+            raise error_from_rpc(error, f"encoder {found.target}") from error
+        return Encoded(np.asarray(answer.embedding.values, dtype=np.float32), answer.digest)
+
+    async def _describe(
+        self,
+        model: str,
+        target: str,
+        timeout: float,  # noqa: ASYNC109
+    ) -> ServedModel | LandmarksError:
+        try:
+            return described(await self.describe(model, target, timeout), target)
+        except LandmarksError as error:
+            return error
+
+
+def _left(model: str, deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise DeadlineError(f"the time was up before {model!r} could encode the photo")
+    return left

@@ -1,0 +1,1 @@
+"""The front door: searches galleries, starts indexing jobs, lists collections. Never torch."""

@@ -1,0 +1,30 @@
+"""`python -m search_service`: serve until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from landmarks.errors import ConfigurationError
+from landmarks.logs import configure_logging
+from search_service.server import serve
+from search_service.settings import SearchSettings
+
+# As in sysexits.h: EX_CONFIG. Starting again does not help until someone has changed something.
+CONFIGURATION_EXIT_CODE = 78
+
+
+def main() -> int:
+    """Serve; return the exit status."""
+    try:
+        settings = SearchSettings.load()
+        configure_logging(settings, "search")
+        asyncio.run(serve(settings))
+    except ConfigurationError as error:
+        sys.stderr.write(f"search service: {error}\n")
+        return CONFIGURATION_EXIT_CODE
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""Says whether searches can be answered: Qdrant answers, and at least one encoder does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from landmarks.encoders_aio import AsyncEncoderDirectory
+from landmarks.errors import LandmarksError
+from landmarks.grpc_server import NOT_SERVING, SERVING, HealthServicer
+
+_log = structlog.get_logger(__name__)
+
+_CHECK_SECONDS = 2.0
+
+
+class HealthWatch:
+    """Keeps the health service's word on `services` true, by asking every `every_seconds`."""
+
+    def __init__(
+        self,
+        health: HealthServicer,
+        services: Sequence[str],
+        ping_qdrant: Callable[[], Awaitable[None]],
+        encoders: AsyncEncoderDirectory,
+        every_seconds: float,
+    ) -> None:
+        self._health = health
+        self._services = services
+        self._ping_qdrant = ping_qdrant
+        self._encoders = encoders
+        self._every_seconds = every_seconds
+        self._last: str | None = None
+
+    async def run(self) -> None:
+        """Check and tell until cancelled."""
+        while True:
+            try:
+                await self.check()
+            except Exception as error:  # noqa: BLE001 - a watch that died would go on saying SERVING
+                _log.error("the health check failed", exc_info=error)
+            await asyncio.sleep(self._every_seconds)
+
+    async def check(self) -> None:
+        """Check once, and tell."""
+        reasons = await asyncio.gather(self._qdrant(), self._encoder())
+        reason = "; ".join(filter(None, reasons))
+        for service in self._services:
+            await self._health.set(service, NOT_SERVING if reason else SERVING)
+        if reason != self._last:
+            if reason:
+                _log.warning("not serving", reason=reason)
+            else:
+                _log.info("serving")
+        self._last = reason
+
+    async def _qdrant(self) -> str:
+        """Return why Qdrant cannot be used; empty if it can."""
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                await self._ping_qdrant()
+        except TimeoutError:
+            return "Qdrant does not answer in time"
+        except LandmarksError as error:
+            return str(error)
+        return ""
+
+    async def _encoder(self) -> str:
+        """Return why no encoder can be used; empty if one can."""
+        targets = self._encoders.targets
+        if not targets:
+            return "no encoder is set up; name one in LANDMARKS_ENCODERS"
+        reasons = await asyncio.gather(*(self._not_ready(*one) for one in targets))
+        return "" if "" in reasons else "; ".join(reasons)
+
+    async def _not_ready(self, model: str, target: str) -> str:
+        try:
+            said = await self._encoders.describe(model, target, _CHECK_SECONDS)
+        except LandmarksError as error:
+            return str(error)
+        return "" if said.ready else f"{model} at {target} is not ready {said.failure}".strip()

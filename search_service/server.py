@@ -1,0 +1,87 @@
+"""Puts the search service together and serves it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc
+import structlog
+
+from landmarkapi.search.v1 import search_pb2
+from landmarkapi.search.v1.search_pb2_grpc import add_SearchServiceServicer_to_server
+from landmarks.encoders_aio import AsyncEncoderDirectory
+from landmarks.grpc_server import (
+    HealthServicer,
+    add_health_and_reflection,
+    bind,
+    create_server,
+    serve_until_signal,
+)
+from search_service.health import HealthWatch
+from search_service.service import SearchServicer
+from search_service.settings import SearchSettings
+from vector_store.client import address_of, connect_async
+from vector_store.failures import qdrant_failures
+from vector_store.search import SearchStore
+
+_log = structlog.get_logger(__name__)
+
+SEARCH_SERVICE = search_pb2.DESCRIPTOR.services_by_name["SearchService"].full_name
+
+
+@dataclass(frozen=True)
+class RunningService:
+    """A search service that accepts calls."""
+
+    server: grpc.aio.Server
+    health: HealthServicer
+    port: int
+
+
+@asynccontextmanager
+async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
+    """Serve until the block ends.
+
+    Raises ConfigurationError where the port is in use.
+    """
+    server = create_server()
+    qdrant = connect_async(settings)
+    encoders = AsyncEncoderDirectory(settings.encoders)
+    services = [SEARCH_SERVICE]
+    add_SearchServiceServicer_to_server(
+        SearchServicer(SearchStore(qdrant, settings), encoders, settings.search_max_seconds),
+        server,
+    )
+    health = add_health_and_reflection(server, services)
+
+    async def ping_qdrant() -> None:
+        with qdrant_failures(address_of(settings)):
+            await qdrant.get_aliases()
+
+    watch = HealthWatch(
+        health, ("", *services), ping_qdrant, encoders, settings.search_health_seconds
+    )
+    watching: asyncio.Task[None] | None = None
+    try:
+        port = bind(server, f"{settings.search_host}:{settings.search_port}")
+        await watch.check()  # so that the first answer is a true one
+        await server.start()
+        watching = asyncio.create_task(watch.run())
+        _log.info("listening", address=f"{settings.search_host}:{port}", services=services)
+        yield RunningService(server, health, port)
+    finally:
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait([watching])
+        await server.stop(None)
+        await encoders.close()
+        await qdrant.close()
+
+
+async def serve(settings: SearchSettings) -> None:
+    """Serve until SIGTERM or SIGINT, then finish the calls that were accepted."""
+    async with running(settings) as service:
+        await serve_until_signal(service.server, service.health, settings.search_drain_seconds)

@@ -1,0 +1,23 @@
+"""What the search service may be told."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from landmarks.settings import BrokerSettings, EncoderEndpoints, QdrantSettings
+
+
+class SearchSettings(QdrantSettings, BrokerSettings, EncoderEndpoints):
+    """The search service's settings.
+
+    `source_roots` is JSON: the local paths and URIs below which sources may lie; the indexing
+    workers are told the same, as they are told the same `encoders`, Qdrant and Redis.
+    """
+
+    search_host: str = "127.0.0.1"
+    search_port: int = Field(50050, ge=0, le=65535)  # 0: any free one
+    # How long a search may take where its caller sets no deadline, or a later one.
+    search_max_seconds: float = Field(30, gt=0)
+    search_drain_seconds: float = Field(20, ge=0)
+    search_health_seconds: float = Field(2, gt=0)
+    source_roots: list[str] = Field(default_factory=list)
