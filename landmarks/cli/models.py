@@ -17,7 +17,6 @@ from landmarks.cli.output import (
 )
 from landmarks.cli.setup import fetch_weights, registered_models
 from landmarks.client import Landmarks
-from landmarks.settings import Settings
 
 
 def models(server: ServerOption = DEFAULT_SERVER, as_json: JsonOption = False) -> None:
@@ -91,14 +90,24 @@ def weights(
     as_json: JsonOption = False,
 ) -> None:
     """Show where each model's weights are; with MODEL, fetch and verify them."""
-    settings = Settings.load()
+    from encoder_service.settings import WeightsSettings  # here, for these imports take a while
+    from encoder_service.weights import weights_status
+
+    settings = WeightsSettings.load()
     if model:
         fetch_weights(model, settings, quiet=as_json)
-    from encoder_service.weights import weights_status  # here, for its imports take a while
-
     found = [weights_status(name, settings) for name in ([model] if model else registered_models())]
     if as_json:
-        print_json([{key: str(value) for key, value in asdict(item).items()} for item in found])
+        print_json([{**asdict(item), "path": str(item.path or "")} for item in found])
         return
-    for item in found:
-        console.print(item)
+    rows = [
+        (
+            item.model,
+            item.where,
+            "yes" if item.verified else "no",
+            f"{item.bytes / 1e6:.1f}",
+            str(item.path or item.source),
+        )
+        for item in found
+    ]
+    console.print(table("", ("model", "weights", "verified", ">MB", "where"), rows))

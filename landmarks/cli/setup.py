@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from landmarks.cli.output import console, progress
+from landmarks.cli.output import ProgressLine, console, progress
 from landmarks.errors import LandmarksError
 from landmarks.settings import Settings
+
+_MEGABYTE = 1_000_000
 
 
 def registered_models() -> list[str]:
     """Return the names of all encoders."""
-    from encoder_service.models.registry import MODELS  # here, so that --help stays quick
+    from encoder_service.models.registry import MODULES  # here, so that --help stays quick
 
-    return list(MODELS)
+    return list(MODULES)
 
 
-def fetch_weights(model: str, settings: Settings, *, quiet: bool = False) -> Path:
-    """Return the file of a model's verified weights, fetched first if need be."""
+def fetch_weights(model: str, settings: Settings, *, quiet: bool = False) -> str:
+    """Make sure of a model's verified weights, fetched first if need be, and say where they are."""
+    from encoder_service.settings import WeightsSettings
     from encoder_service.weights import ensure_weights
 
+    places = WeightsSettings.load({"cache_dir": settings.cache_dir})
     if quiet:
-        return ensure_weights(model, settings)
+        return str(ensure_weights(model, places) or "none needed")
     with progress() as display:
-        line = display.line(f"weights of {model}")
+        line: ProgressLine | None = None
 
         def show(done: int, total: int) -> None:
-            line.update(done, total, "bytes")
+            nonlocal line
+            line = line or display.line(f"weights of {model}")
+            line.update(done // _MEGABYTE, max(total // _MEGABYTE, 1), "MB")
 
-        return ensure_weights(model, settings, show)
+        return str(ensure_weights(model, places, show) or "none needed")
 
 
 def models_with_weights(asked: Sequence[str], settings: Settings) -> list[str]:
@@ -40,12 +45,12 @@ def models_with_weights(asked: Sequence[str], settings: Settings) -> list[str]:
     served: list[str] = []
     for model in asked or registered_models():
         try:
-            file = fetch_weights(model, settings)
+            place = fetch_weights(model, settings)
         except LandmarksError as error:
             if asked:
                 raise
             console.print(f"  {model}: left out; {error}", markup=False)
         else:
             served.append(model)
-            console.print(f"  {model}: weights in {file}", markup=False)
+            console.print(f"  weights of {model}: {place}", markup=False)
     return served

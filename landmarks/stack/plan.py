@@ -112,7 +112,7 @@ def plan_stack(
         name = f"encoder-{model}" if seen[model] == 1 else f"encoder-{model}-{seen[model]}"
         environment = _environment(
             shared,
-            MODELS=json.dumps([model]),
+            MODELS=model,
             ENCODER_HOST=HOST,
             ENCODER_PORT=str(port),
         )
@@ -124,7 +124,7 @@ def plan_stack(
             f"worker-{model}",
             Role.WORKER,
             _module("indexer_worker"),
-            _environment(shared, MODELS=json.dumps([model]), WORKER_NAME=f"worker-{model}"),
+            _environment(shared, MODELS=model, WORKER_NAME=f"worker-{model}"),
             model=model,
         )
         for model in models

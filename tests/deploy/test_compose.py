@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from encoder_service.models.registry import MODELS
+from encoder_service.models.registry import MODULES
 from encoder_service.settings import EncoderSettings
 from indexer_worker.settings import IndexerSettings
 from landmarks.settings import ENV_PREFIX, Settings
@@ -120,7 +120,7 @@ def test_every_target_is_a_service_that_serves_that_model_there() -> None:
         if isinstance(settings, EncoderSettings):
             (model,) = settings.models
             serving[model] = [f"dns:///{name}:{settings.encoder_port}"]
-    assert set(serving) <= set(MODELS)
+    assert set(serving) <= set(MODULES)
     for service in OURS.values():
         settings = settings_of(service)
         if isinstance(settings, (IndexerSettings, SearchSettings)):
@@ -163,8 +163,7 @@ def test_the_processes_of_one_machine_have_the_same_ports_and_settings() -> None
     settings = StackSettings(
         **{name: defaults[name] for name in defaults if name.endswith("_port")}  # not this shell's
     )
-    ordered = sorted(encoders, key=lambda model: encoders[model].encoder_port)
-    plan = plan_stack(ordered, {}, settings, Path("valkey-server"))
+    plan = plan_stack(list(MODULES), {}, settings, Path("valkey-server"))
     for process in plan.processes:
         match process.role:
             case Role.ENCODER:
