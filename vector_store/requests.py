@@ -61,23 +61,27 @@ class FacetCount:
 def query_request(query: Query) -> models.QueryRequest:
     """Return a query for Qdrant."""
     target = str(query.target) if isinstance(query.target, UUID) else query.target.tolist()
-    quantization = None
-    if query.oversampling is not None:
-        quantization = models.QuantizationSearchParams(
-            oversampling=query.oversampling, rescore=True
-        )
     return models.QueryRequest(
         query=target,
         filter=to_qdrant(query.filter),
-        params=models.SearchParams(
-            exact=query.exact, hnsw_ef=query.hnsw_ef, quantization=quantization
-        ),
+        params=_search_params(query),
         score_threshold=query.score_threshold,
         limit=query.limit,
         offset=query.offset or None,
         with_payload=query.with_payload,
         with_vector=False,
     )
+
+
+def _search_params(query: Query) -> models.SearchParams | None:
+    if not query.exact and query.hnsw_ef is None and query.oversampling is None:
+        return None
+    quantization = None
+    if query.oversampling is not None:
+        quantization = models.QuantizationSearchParams(
+            oversampling=query.oversampling, rescore=True
+        )
+    return models.SearchParams(exact=query.exact, hnsw_ef=query.hnsw_ef, quantization=quantization)
 
 
 def point_struct(point: Point) -> models.PointStruct:

@@ -1,0 +1,97 @@
+"""Starts the embedded vector database for a test, as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+_START_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class EdgeProcess:
+    """A running server."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        """Kill it at once, as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+
+def free_port() -> int:
+    """Return a port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def edge_environment(data_dir: Path, port: int) -> dict[str, str]:
+    """Return the environment of a server."""
+    return {
+        **os.environ,
+        "LANDMARKS_QDRANT_PORT": str(port),
+        "LANDMARKS_EDGE_DATA_DIR": str(data_dir),
+        "LANDMARKS_LOG_FORMAT": "console",
+        "LANDMARKS_LOG_LEVEL": "WARNING",
+    }
+
+
+@contextmanager
+def edge_process(
+    data_dir: Path, port: int | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[EdgeProcess]:
+    """Run a server on `data_dir` and wait until it serves; stop it in order at the end."""
+    port = port or free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vector_store.edge"],
+        env={**edge_environment(data_dir, port), **(settings or {})},
+    )
+    try:
+        _wait_until_serving(process, port)
+        yield EdgeProcess(port, process)
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def edge_server(data_dir: Path, port: int | None = None) -> Iterator[int]:
+    """Run a server as `edge_process` does, and give its port."""
+    with edge_process(data_dir, port) as server:
+        yield server.port
+
+
+def _wait_until_serving(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended with {process.returncode}")
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            try:
+                answer = health_pb2_grpc.HealthStub(channel).Check(
+                    health_pb2.HealthCheckRequest(service="qdrant.Points"), timeout=1
+                )
+            except grpc.RpcError:
+                time.sleep(0.1)
+                continue
+        if answer.status == health_pb2.HealthCheckResponse.SERVING:
+            return
+    raise RuntimeError("the server did not start in time")

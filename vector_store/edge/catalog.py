@@ -1,0 +1,113 @@
+"""What is known of collections and aliases, kept in one file that is replaced as a whole.
+
+One file makes every change atomic, also one that touches several collections and aliases.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+from google.protobuf import json_format
+from qdrant_client import grpc as q
+
+from landmarks.errors import ConfigurationError
+
+_FILE = "catalog.json"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A collection: its folder's name, which is never used twice, and its parameters."""
+
+    folder: str
+    config: q.CreateCollection
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All collections by name, and which collection each alias points at."""
+
+    collections: Mapping[str, Entry] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def resolve(self, name: str) -> str | None:
+        """Return the name of the collection that `name`, of a collection or an alias, means."""
+        if name in self.collections:
+            return name
+        return self.aliases.get(name)
+
+    def with_collection(self, name: str, entry: Entry) -> Self:
+        """Return the catalog with one collection added or replaced."""
+        return replace(self, collections={**self.collections, name: entry})
+
+    def without_collection(self, name: str) -> Self:
+        """Return the catalog without a collection and its aliases."""
+        return replace(
+            self,
+            collections={key: one for key, one in self.collections.items() if key != name},
+            aliases={alias: to for alias, to in self.aliases.items() if to != name},
+        )
+
+    def with_aliases(self, aliases: Mapping[str, str]) -> Self:
+        """Return the catalog with these aliases and no others."""
+        return replace(self, aliases=dict(aliases))
+
+    def save(self, directory: Path) -> None:
+        """Write the catalog so that a crash leaves the old or the new one, whole."""
+        content = {
+            "version": _VERSION,
+            "collections": {
+                name: {"folder": entry.folder, "config": json_format.MessageToDict(entry.config)}
+                for name, entry in self.collections.items()
+            },
+            "aliases": dict(self.aliases),
+        }
+        temporary = directory / f"{_FILE}.new"
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(content, file, ensure_ascii=False, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(directory / _FILE)
+        sync_directory(directory)
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Read the catalog; an empty one where there is none yet.
+
+        Raises ConfigurationError where the file cannot be read as one.
+        """
+        path = directory / _FILE
+        if not path.exists():
+            return cls()
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            if content["version"] != _VERSION:
+                raise ConfigurationError(
+                    f"{path} was written by another version of the embedded engine"
+                )
+            return cls(
+                collections={
+                    name: Entry(
+                        one["folder"], json_format.ParseDict(one["config"], q.CreateCollection())
+                    )
+                    for name, one in content["collections"].items()
+                },
+                aliases=dict(content["aliases"]),
+            )
+        except (ValueError, KeyError, TypeError, json_format.ParseError) as error:
+            raise ConfigurationError(f"{path} cannot be read: {error}") from error
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames and new names in a folder durable."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,45 @@
+"""What the server and a shard process say to each other: length-prefixed frames.
+
+A request is a method's name, a zero byte and a payload. An answer is a kind and a payload: the
+result, the status of an error that the caller is told of, or the traceback of one that is a fault.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+LENGTH = struct.Struct("<I")
+RESULT, REFUSAL, FAULT = b"r", b"e", b"f"
+
+
+def request_frame(method: str, payload: bytes) -> bytes:
+    """Return a request as it is sent."""
+    body = method.encode() + b"\0" + payload
+    return LENGTH.pack(len(body)) + body
+
+
+def read_request(connection: socket.socket) -> tuple[str, bytes] | None:
+    """Wait for a request; None where the other side is gone."""
+    head = _read(connection, LENGTH.size)
+    body = _read(connection, LENGTH.unpack(head)[0]) if head else None
+    if body is None:
+        return None
+    method, _, payload = body.partition(b"\0")
+    return method.decode(), payload
+
+
+def write_answer(connection: socket.socket, kind: bytes, payload: bytes) -> None:
+    """Send an answer."""
+    connection.sendall(LENGTH.pack(len(payload) + 1) + kind + payload)
+
+
+def _read(connection: socket.socket, size: int) -> bytes | None:
+    parts = bytearray(size)
+    view, have = memoryview(parts), 0
+    while have < size:
+        got = connection.recv_into(view[have:])
+        if got == 0:
+            return None
+        have += got
+    return bytes(parts)

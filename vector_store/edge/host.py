@@ -1,0 +1,107 @@
+"""One shard process, seen from the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+import structlog
+from google.rpc.status_pb2 import Status
+
+from landmarks.errors import LandmarksError, UnavailableError
+from landmarks.grpc_status import error_from_status
+from vector_store.edge.frames import FAULT, LENGTH, REFUSAL, request_frame
+from vector_store.edge.zygote import Zygote
+
+_log = structlog.get_logger(__name__)
+
+# One is being worked on while the next is on its way; the rest waits here, where a caller that has
+# left takes its request along.
+_IN_FLIGHT = 2
+
+
+class ShardHost:
+    """Sends requests to a shard process and matches the answers, which come in order."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._slots = asyncio.Semaphore(_IN_FLIGHT)
+        self._waiting: deque[asyncio.Future[bytes]] = deque()
+        self.gone = False
+        """Whether the process has died or was ended."""
+        self._receiving = asyncio.create_task(self._receive())
+
+    @classmethod
+    async def start(cls, zygote: Zygote) -> ShardHost:
+        """Start a process; it has no shard yet."""
+        reader, writer = await asyncio.open_connection(sock=zygote.fork())
+        return cls(reader, writer)
+
+    async def call(self, method: str, payload: bytes = b"") -> bytes:
+        """Have the process carry out one request and return the answer's bytes.
+
+        Raises what the request raised there, and UnavailableError where the process has died.
+        """
+        await self._slots.acquire()
+        if self.gone:
+            self._slots.release()
+            raise died()
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        # The slot is kept until the answer is here, even where the caller leaves before: the
+        # process is busy with it.
+        answer.add_done_callback(self._free_slot)
+        self._waiting.append(answer)
+        self._writer.write(request_frame(method, payload))
+        return await asyncio.shield(answer)
+
+    def _free_slot(self, answer: asyncio.Future[bytes]) -> None:
+        self._slots.release()
+        if not answer.cancelled():
+            answer.exception()  # looked at, in case nobody waits for it any more
+
+    async def stop(self) -> None:
+        """Close the shard, if it has one, and end the process."""
+        if not self.gone:
+            try:
+                await self.call("close")
+            except (LandmarksError, RuntimeError):
+                _log.exception("a shard could not be closed in order")
+        await self.discard()
+
+    async def discard(self) -> None:
+        """End the process as it is, after what it is at, and wait until it has ended."""
+        if not self.gone:
+            self._writer.write_eof()
+        await self._receiving
+        self._writer.close()
+
+    async def _receive(self) -> None:
+        try:
+            while True:
+                head = await self._reader.readexactly(LENGTH.size)
+                body = await self._reader.readexactly(LENGTH.unpack(head)[0])
+                _settle(self._waiting.popleft(), body[:1], body[1:])
+        except (asyncio.IncompleteReadError, OSError):
+            pass
+        finally:
+            self.gone = True
+            while self._waiting:
+                answer = self._waiting.popleft()
+                if not answer.done():
+                    answer.set_exception(died())
+
+
+def died() -> UnavailableError:
+    """Return the error of a call whose shard process is no more."""
+    return UnavailableError("the process of the collection has died; it is being started again")
+
+
+def _settle(answer: asyncio.Future[bytes], kind: bytes, payload: bytes) -> None:
+    if kind == REFUSAL:
+        answer.set_exception(error_from_status(Status.FromString(payload)))
+    elif kind == FAULT:
+        _log.error("a shard process failed at a request", fault=payload.decode())
+        answer.set_exception(RuntimeError("a shard process failed at a request"))
+    else:
+        answer.set_result(payload)

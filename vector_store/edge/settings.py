@@ -1,0 +1,28 @@
+"""Settings of the embedded vector database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import platformdirs
+from pydantic import Field
+
+from landmarks.settings import Settings
+
+
+def default_data_dir() -> Path:
+    """Return the user's folder for the embedded vector database."""
+    return Path(platformdirs.user_data_dir("landmarks")) / "qdrant"
+
+
+class EdgeSettings(Settings):
+    """Where the embedded database listens and keeps its data.
+
+    It has no passwords, so it listens on loopback. `edge_optimize_after_seconds` is how long a
+    collection must have had no writes before an index that is due is built.
+    """
+
+    edge_host: str = "127.0.0.1"
+    qdrant_port: int = Field(6334, ge=0, le=65535)
+    edge_data_dir: Path = Field(default_factory=default_data_dir)
+    edge_optimize_after_seconds: float = Field(5, gt=0)
