@@ -31,4 +31,5 @@ def is_serving(address: str, service: str = "", timeout_seconds: float = 2.0) ->
 
 
 if __name__ == "__main__":
-    sys.exit(not is_serving(*sys.argv[1:3]))
+    address, service = [*sys.argv[1:3], ""][:2]
+    sys.exit(not is_serving(address, service))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
+import structlog
 import typer
 from rich.console import Console
 
@@ -37,6 +39,15 @@ app.command()(demo.demo)
 
 def main() -> None:
     """Run the command; say errors of the system in words, on standard error."""
+    # What the services would log is said to people by the command itself, but for warnings.
+    structlog.configure(
+        processors=[
+            structlog.processors.format_exc_info,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     try:
         app()
     except LandmarksError as error:
