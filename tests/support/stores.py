@@ -39,6 +39,16 @@ class StoreUnderTest:
         return self.collections.to_write(self.gallery, "vgg16", DIGEST, dimension)
 
 
+@dataclass(frozen=True)
+class Filled:
+    """An engine with a collection of photos that no test changes."""
+
+    engine: StoreUnderTest
+    name: str
+    rows: FloatVector
+    count: int = 150
+
+
 def unit_rows(count: int, dimension: int = DIMENSION, seed: int = 0) -> FloatVector:
     rows = np.random.default_rng(seed).normal(size=(count, dimension)).astype(np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -10,7 +9,7 @@ import pytest
 from qdrant_client import QdrantClient
 
 from tests.support.edge import edge_process
-from tests.support.stores import StoreUnderTest, photo, photo_id, unit_rows
+from tests.support.stores import Filled, StoreUnderTest, photo, photo_id, unit_rows
 from vector_store.client import connect
 from vector_store.points import FloatVector, Point
 from vector_store.settings import VectorStoreSettings
@@ -41,11 +40,7 @@ def _opened(name: str, request: pytest.FixtureRequest) -> Iterator[StoreUnderTes
             )
         client = connect(settings)
     gallery = f"t{uuid4().hex[:12]}"
-    with warnings.catch_warnings():
-        # The local mode scans everything, and says so each time.
-        warnings.filterwarnings("ignore", "Payload indexes have no effect")
-        warnings.filterwarnings("ignore", "Local mode performs exact")
-        yield StoreUnderTest(name, client, settings, gallery)
+    yield StoreUnderTest(name, client, settings, gallery)
     for collection in client.get_collections().collections:
         if collection.name.startswith(gallery):
             client.delete_collection(collection.name)
@@ -77,14 +72,22 @@ def embedded(request: pytest.FixtureRequest) -> Iterator[StoreUnderTest]:
 @pytest.fixture
 def stored() -> Callable[[StoreUnderTest, int], tuple[str, FloatVector]]:
     """Store this many photos and return the collection's name and their vectors."""
+    return _store
 
-    def store(engine: StoreUnderTest, count: int) -> tuple[str, FloatVector]:
-        name = engine.collection().name
-        rows = unit_rows(count)
-        engine.points.upsert(
-            name,
-            [Point(photo_id(n), rows[n], photo(n).to_payload()) for n in range(count)],
-        )
-        return name, rows
 
-    return store
+@pytest.fixture(scope="module", params=[_EMBEDDED, "memory", _SERVER])
+def filled(request: pytest.FixtureRequest) -> Iterator[Filled]:
+    """Every engine, filled once for all tests that only read."""
+    opened = _opened(request.param, request)
+    engine = next(opened)
+    yield Filled(engine, *_store(engine, Filled.count))
+    next(opened, None)
+
+
+def _store(engine: StoreUnderTest, count: int) -> tuple[str, FloatVector]:
+    name = engine.collection().name
+    rows = unit_rows(count)
+    engine.points.upsert(
+        name, [Point(photo_id(n), rows[n], photo(n).to_payload()) for n in range(count)]
+    )
+    return name, rows

@@ -15,12 +15,26 @@ from landmarks.errors import (
     LineageError,
     NotFoundError,
 )
-from tests.support.stores import DIGEST, DIMENSION, StoreUnderTest, photo, photo_id, unit_rows
+from tests.support.stores import (
+    DIGEST,
+    DIMENSION,
+    Filled,
+    StoreUnderTest,
+    photo,
+    photo_id,
+    unit_rows,
+)
 from vector_store.collections import INDEXED_FIELDS
 from vector_store.filters import AnyOf, Condition, Equals, Filter, Range
 from vector_store.naming import alias_name
 from vector_store.points import PhotoPayload, Point
 from vector_store.requests import Hit, Query
+
+# The local mode scans everything, and says so.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+]
 
 OTHER_DIGEST = "cd" * 32
 
@@ -223,8 +237,8 @@ def test_payload_of_every_kind_survives(engine: StoreUnderTest):
     assert engine.client.retrieve(name, [7])[0].payload == payload
 
 
-def test_a_part_of_the_payload_can_be_asked_for(engine: StoreUnderTest, stored):
-    name, _ = stored(engine, 3)
+def test_a_part_of_the_payload_can_be_asked_for(filled: Filled):
+    engine, name = filled.engine, filled.name
     only = engine.client.retrieve(name, [str(photo_id(1))], with_payload=["path", "year"])[0]
     assert only.payload == {"path": "1.jpg", "year": 1901}
     rest = engine.client.retrieve(
@@ -296,8 +310,8 @@ def test_empty_requests_do_nothing(engine: StoreUnderTest, stored):
 # Searches
 
 
-def test_a_query_ranks_by_cosine_similarity(engine: StoreUnderTest, stored):
-    name, rows = stored(engine, 200)
+def test_a_query_ranks_by_cosine_similarity(filled: Filled):
+    engine, name, rows = filled.engine, filled.name, filled.rows
     queries = unit_rows(5, seed=1)
     answers = engine.points.query(name, [Query(row, limit=10) for row in queries])
     for row, hits in zip(queries, answers, strict=True):
@@ -308,42 +322,42 @@ def test_a_query_ranks_by_cosine_similarity(engine: StoreUnderTest, stored):
         assert PhotoPayload.from_payload(hits[0].payload) == photo(int(best[0]))
 
 
-def test_a_query_need_not_be_of_unit_length(engine: StoreUnderTest, stored):
-    name, rows = stored(engine, 50)
+def test_a_query_need_not_be_of_unit_length(filled: Filled):
+    engine, name, rows = filled.engine, filled.name, filled.rows
     hits = engine.points.query(name, [Query(rows[4] * 7, limit=1)])[0]
     assert hits[0].score == pytest.approx(1, abs=1e-5)
 
 
-def test_a_query_by_id_leaves_the_point_itself_out(engine: StoreUnderTest, stored):
-    name, rows = stored(engine, 60)
-    hits = engine.points.query(name, [Query(photo_id(8), limit=59)])[0]
+def test_a_query_by_id_leaves_the_point_itself_out(filled: Filled):
+    engine, name, rows = filled.engine, filled.name, filled.rows
+    hits = engine.points.query(name, [Query(photo_id(8), limit=filled.count)])[0]
     scores = rows @ rows[8]
     assert _ids(hits) == [photo_id(int(n)) for n in np.argsort(-scores) if n != 8]
     with pytest.raises(NotFoundError):
         engine.points.query(name, [Query(uuid4())])
 
 
-def test_pages_follow_each_other(engine: StoreUnderTest, stored):
-    name, rows = stored(engine, 50)
-    whole = engine.points.query(name, [Query(rows[0], limit=50)])[0]
+def test_pages_follow_each_other(filled: Filled):
+    engine, name, rows = filled.engine, filled.name, filled.rows
+    whole = engine.points.query(name, [Query(rows[0], limit=150)])[0]
     pages = engine.points.query(
-        name, [Query(rows[0], limit=20, offset=offset) for offset in (0, 20, 40, 60)]
+        name, [Query(rows[0], limit=20, offset=offset) for offset in range(0, 180, 20)]
     )
-    assert [len(page) for page in pages] == [20, 20, 10, 0]
+    assert [len(page) for page in pages] == [20] * 7 + [10, 0]
     assert _ids([hit for page in pages for hit in page]) == _ids(whole)
 
 
-def test_a_score_threshold_cuts_the_ranking(engine: StoreUnderTest, stored):
-    name, rows = stored(engine, 100)
+def test_a_score_threshold_cuts_the_ranking(filled: Filled):
+    engine, name, rows = filled.engine, filled.name, filled.rows
     scores = np.sort(rows @ rows[0])[::-1]
     threshold = float((scores[9] + scores[10]) / 2)
-    hits = engine.points.query(name, [Query(rows[0], limit=100, score_threshold=threshold)])[0]
+    hits = engine.points.query(name, [Query(rows[0], limit=150, score_threshold=threshold)])[0]
     assert len(hits) == 10
     assert all(hit.score >= threshold for hit in hits)
 
 
-def test_search_settings_do_not_change_a_small_ranking(engine: StoreUnderTest, stored):
-    name, rows = stored(engine, 100)
+def test_search_settings_do_not_change_a_small_ranking(filled: Filled):
+    engine, name, rows = filled.engine, filled.name, filled.rows
     plain, exact, wide = engine.points.query(
         name,
         [
@@ -376,19 +390,19 @@ FILTERS = {
 
 
 @pytest.mark.parametrize("conditions", FILTERS.values(), ids=FILTERS.keys())
-def test_a_filter_means_the_same_everywhere(engine: StoreUnderTest, stored, conditions: Filter):
-    name, rows = stored(engine, 100)
-    passing = [n for n in range(100) if _passes(conditions, photo(n).to_payload())]
+def test_a_filter_means_the_same_everywhere(filled: Filled, conditions: Filter):
+    engine, name, rows = filled.engine, filled.name, filled.rows
+    passing = [n for n in range(filled.count) if _passes(conditions, photo(n).to_payload())]
     ranked = sorted(passing, key=lambda n: -float(rows[n] @ rows[0]))
-    hits = engine.points.query(name, [Query(rows[0], limit=100, filter=conditions)])[0]
+    hits = engine.points.query(name, [Query(rows[0], limit=150, filter=conditions)])[0]
     assert _ids(hits) == [photo_id(n) for n in ranked]
     assert engine.points.count(name, conditions) == len(passing)
     scanned = {point.id for point in engine.points.scan(name, conditions)}
     assert scanned == {photo_id(n) for n in passing}
 
 
-def test_random_filtered_queries_agree_with_brute_force(engine: StoreUnderTest, stored):
-    name, rows = stored(engine, 150)
+def test_random_filtered_queries_agree_with_brute_force(filled: Filled):
+    engine, name, rows = filled.engine, filled.name, filled.rows
     payloads = [photo(n).to_payload() for n in range(150)]
     choose = np.random.default_rng(5)
     for row in unit_rows(25, seed=6):
@@ -428,10 +442,10 @@ def test_a_scan_reads_every_point_once_over_many_pages(engine: StoreUnderTest, m
     assert scanned[0].payload.keys() == {"path"}
 
 
-def test_values_of_an_indexed_field_are_counted(engine: StoreUnderTest, stored):
-    name, _ = stored(engine, 30)
+def test_values_of_an_indexed_field_are_counted(filled: Filled):
+    engine, name = filled.engine, filled.name
     counted = {one.value: one.count for one in engine.points.facet(name, "landmark")}
-    labels = [photo(n).landmark for n in range(30)]
+    labels = [photo(n).landmark for n in range(filled.count)]
     assert counted == {label: labels.count(label) for label in set(labels) if label is not None}
     few = engine.points.facet(
         name, "landmark", Filter(must=(Equals("landmark", "landmark-2"),)), limit=1

@@ -1,0 +1,121 @@
+"""How Qdrant is reached: over gRPC alone, and with errors that say where."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from landmarks.errors import InvalidInputError, NotFoundError, UnavailableError
+from tests.support.edge import free_port
+from tests.support.stores import DIGEST, StoreUnderTest, photo, photo_id, unit_rows
+from vector_store.client import connect, connect_async
+from vector_store.collections import Collections
+from vector_store.filters import Equals, Filter
+from vector_store.points import PhotoPayload, Point
+from vector_store.requests import Query
+from vector_store.search import SearchStore
+from vector_store.settings import VectorStoreSettings
+from vector_store.store import PointStore
+
+
+@pytest.fixture
+def nowhere() -> VectorStoreSettings:
+    return VectorStoreSettings.load({"qdrant_port": free_port(), "qdrant_timeout_seconds": 5})
+
+
+def test_a_qdrant_that_is_not_there_is_unavailable_and_named(nowhere: VectorStoreSettings):
+    client = connect(nowhere)
+    for call in (
+        lambda: Collections(client, nowhere).live("sample", "vgg16"),
+        lambda: PointStore(client, nowhere).count("sample__vgg16"),
+        lambda: PointStore(client, nowhere).query("sample__vgg16", [Query(photo_id(1))]),
+    ):
+        with pytest.raises(UnavailableError, match=f"127.0.0.1:{nowhere.qdrant_port}"):
+            call()
+    client.close()
+
+
+async def test_the_same_on_the_event_loop(nowhere: VectorStoreSettings):
+    client = connect_async(nowhere)
+    store = SearchStore(client, nowhere)
+    with pytest.raises(UnavailableError, match=f"127.0.0.1:{nowhere.qdrant_port}"):
+        await store.live("sample", "vgg16")
+    with pytest.raises(UnavailableError):
+        await store.query("sample__vgg16", [Query(photo_id(1))])
+    await client.close()
+
+
+def test_no_call_falls_back_to_rest(
+    embedded: StoreUnderTest, monkeypatch: pytest.MonkeyPatch, stored
+):
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a call went over REST")
+
+    monkeypatch.setattr(httpx.Client, "send", refuse)
+    collections, points = embedded.collections, embedded.points
+    name, rows = stored(embedded, 20)
+    other = collections.create_beside(embedded.gallery, "vgg16", "cd" * 32, 4)
+    collections.promote(other.name)
+    collections.promote(name)
+    collections.states()
+    collections.drop(other.name)
+    points.query(name, [Query(rows[0]), Query(photo_id(2), exact=True)])
+    points.payloads(name, [photo_id(1)])
+    points.set_payload(name, [photo_id(1)], {"stale": True})
+    points.overwrite_payloads(name, {photo_id(1): photo(1).to_payload()})
+    points.facet(name, "landmark")
+    list(points.scan(name))
+    points.delete(name, [photo_id(3)])
+    points.delete_where(name, Filter(must=(Equals("source", "photos"),)))
+    assert points.count(name) == 10
+
+
+@pytest.fixture
+async def search(embedded: StoreUnderTest) -> AsyncIterator[SearchStore]:
+    client = connect_async(embedded.settings)
+    yield SearchStore(client, embedded.settings)
+    await client.close()
+
+
+@pytest.mark.integration
+async def test_the_search_service_finds_what_the_indexer_stored(
+    embedded: StoreUnderTest, search: SearchStore
+):
+    lineage = await asyncio.to_thread(embedded.collection)
+    rows = unit_rows(40)
+    points = [Point(photo_id(n), rows[n], photo(n).to_payload()) for n in range(40)]
+    await asyncio.to_thread(embedded.points.upsert, lineage.name, points)
+
+    assert await search.live(embedded.gallery, "vgg16") == lineage
+    (state,) = await search.states(embedded.gallery)
+    assert (state.lineage.digest, state.live, state.status, state.points) == (
+        DIGEST,
+        True,
+        "green",
+        40,
+    )
+    by_vector, by_id = await search.query(
+        lineage.name, [Query(rows[5], limit=3), Query(photo_id(5), limit=3)], timeout_seconds=5
+    )
+    assert by_vector[0].id == photo_id(5)
+    assert [hit.id for hit in by_vector[1:]] == [hit.id for hit in by_id[:2]]
+    found = await search.point(lineage.name, photo_id(7))
+    assert PhotoPayload.from_payload(found.payload) == photo(7)
+    assert await search.count(lineage.name, Filter(must=(Equals("source", "photos"),))) == 20
+    assert sum(one.count for one in await search.facet(lineage.name, "source")) == 40
+    assert await search.query(lineage.name, []) == []
+
+
+@pytest.mark.integration
+async def test_what_is_not_there_is_not_found(embedded: StoreUnderTest, search: SearchStore):
+    with pytest.raises(NotFoundError, match="nothing indexed"):
+        await search.live(embedded.gallery, "vgg16")
+    name = (await asyncio.to_thread(embedded.collection)).name
+    with pytest.raises(NotFoundError, match="no point"):
+        await search.point(name, uuid4())
+    with pytest.raises(InvalidInputError, match="expected dim"):
+        await search.query(name, [Query(unit_rows(1, dimension=3)[0])])

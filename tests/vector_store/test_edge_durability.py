@@ -1,0 +1,187 @@
+"""What was acknowledged survives; nobody else touches the data."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from landmarks.errors import UnavailableError
+from tests.support.edge import EdgeProcess, edge_environment, edge_process, free_port
+from tests.support.stores import DIGEST, DIMENSION, StoreUnderTest, photo, photo_id, unit_rows
+from vector_store.client import connect
+from vector_store.points import PhotoPayload, Point
+from vector_store.requests import Query
+from vector_store.settings import VectorStoreSettings
+
+pytestmark = pytest.mark.integration
+
+ROWS = unit_rows(600)
+
+
+def _store(server: EdgeProcess) -> StoreUnderTest:
+    settings = VectorStoreSettings.load({"qdrant_port": server.port})
+    return StoreUnderTest("embedded", connect(settings), settings, "durable")
+
+
+def _points(numbers: range) -> list[Point]:
+    return [Point(photo_id(n), ROWS[n], photo(n).to_payload()) for n in numbers]
+
+
+def test_a_killed_server_has_lost_nothing_that_it_acknowledged(tmp_path: Path):
+    acknowledged: list[int] = []
+    with edge_process(tmp_path) as server:
+        store = _store(server)
+        name = store.collection().name
+        store.collections.create_beside("durable", "vgg16", "cd" * 32, 4)
+
+        def write() -> None:
+            try:
+                for start in range(0, 600, 20):
+                    store.points.upsert(name, _points(range(start, start + 20)))
+                    acknowledged.append(start)
+            except UnavailableError:
+                pass  # killed while it was at it
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        while len(acknowledged) < 5:
+            time.sleep(0.01)
+        store.points.set_payload(name, [photo_id(0)], {"stale": True})
+        server.kill()
+        writer.join()
+        store.client.close()
+
+    with edge_process(tmp_path) as server:
+        store = _store(server)
+        live = store.collections.live("durable", "vgg16")
+        assert (live.name, live.digest, live.dimension) == (name, DIGEST, DIMENSION)
+        assert len(store.collections.states("durable")) == 2
+        kept = {n for start in acknowledged for n in range(start, start + 20)}
+        read = store.points.payloads(name, [photo_id(n) for n in kept])
+        assert len(read) == len(kept)
+        first = PhotoPayload.from_payload(read[photo_id(0)])
+        assert first == photo(0, stale=True)
+        hit = store.points.query(name, [Query(ROWS[3], limit=1)])[0][0]
+        assert (hit.id, hit.score) == (photo_id(3), pytest.approx(1, abs=1e-5))
+        assert sum(one.count for one in store.points.facet(name, "source")) >= len(kept)
+        store.client.close()
+
+
+def test_a_server_that_is_stopped_in_order_comes_back_whole(tmp_path: Path):
+    with edge_process(tmp_path) as server:
+        store = _store(server)
+        name = store.collection().name
+        store.points.upsert(name, _points(range(50)))
+        store.points.delete(name, [photo_id(1)])
+        store.client.close()
+    assert server.process.returncode == 0
+    with edge_process(tmp_path) as server:
+        store = _store(server)
+        assert store.points.count(name) == 49
+        store.collections.drop(name, live_too=True)
+        store.client.close()
+    with edge_process(tmp_path) as server:
+        store = _store(server)
+        assert store.collections.states() == []
+        store.client.close()
+    assert list((tmp_path / "shards").iterdir()) == []
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, IndexError):
+                continue
+            if parent == pid:
+                found.append(int(entry.name))
+    return found
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][:3]
+    except OSError:
+        return False
+
+
+def _wait_until_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 10
+    while any(map(_alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(map(_alive, pids))
+
+
+def test_shard_processes_die_with_the_server(tmp_path: Path):
+    with edge_process(tmp_path) as server:
+        store = _store(server)
+        store.collection()
+        store.client.close()
+        (zygote,) = _children(server.process.pid)
+        workers = _children(zygote)
+        assert len(workers) == 1
+        server.kill()
+        _wait_until_gone([zygote, *workers])
+
+
+def test_a_shard_process_that_dies_is_started_again_with_its_points(tmp_path: Path):
+    with edge_process(tmp_path) as server:
+        store = _store(server)
+        name = store.collection().name
+        store.points.upsert(name, _points(range(40)))
+        (zygote,) = _children(server.process.pid)
+        os.kill(_children(zygote)[0], signal.SIGKILL)
+        assert store.points.count(name) == 40  # the client tries again
+        os.kill(zygote, signal.SIGKILL)
+        assert store.points.count(name) == 40
+        store.client.close()
+
+
+def _refused_start(data_dir: Path, port: int) -> str:
+    second = subprocess.run(
+        [sys.executable, "-m", "vector_store.edge"],
+        env=edge_environment(data_dir, port),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert second.returncode != 0
+    assert "Traceback" not in second.stderr
+    return second.stderr
+
+
+def test_a_second_server_on_the_same_data_refuses_to_start(tmp_path: Path):
+    with edge_process(tmp_path) as server:
+        store = _store(server)
+        name = store.collection().name
+        complaint = _refused_start(tmp_path, free_port())
+        assert "in use by another process" in complaint
+        assert str(tmp_path) in complaint
+        store.points.upsert(name, _points(range(10)))  # the first is none the worse
+        assert store.points.count(name) == 10
+        store.client.close()
+
+
+def test_a_port_in_use_is_said_so(tmp_path: Path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        complaint = _refused_start(tmp_path, port)
+    assert f"cannot listen on 127.0.0.1:{port}: the port is in use" in complaint
+
+
+def test_a_catalog_that_cannot_be_read_is_said_so(tmp_path: Path):
+    (tmp_path / "catalog.json").write_text("{")
+    assert "catalog.json cannot be read" in _refused_start(tmp_path, free_port())
