@@ -1,0 +1,1 @@
+"""Retrieval metrics, contact sheets, benchmarks and the sample gallery."""
