@@ -109,6 +109,10 @@ class JobStore:
             )
         }
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+
     # Jobs
 
     def create(self, spec: IndexSpec, request_id: str = "", job_id: str = "") -> Job:
@@ -122,13 +126,20 @@ class JobStore:
             )
         new = job_id or str(uuid.uuid4())
         found = self._run(scripts.CREATE, new, request_id, spec.to_json())
-        job = self.get(_decoded(found))
-        if job.spec != spec:
-            raise AlreadyExistsError(
-                f"the request id {request_id or job_id!r} was used for another job, {job.id}; use a"
-                " new one, or ask for the same gallery, source, models and splits again"
-            )
-        return job
+        return _same(self.get(_decoded(found)), spec, request_id or job_id)
+
+    def of_request(self, request_id: str, spec: IndexSpec) -> Job | None:
+        """Return the job that a request id has made, if any; raises AlreadyExistsError as above."""
+        if not request_id:
+            return None
+        with redis_failures(self._address):
+            job_id = self._redis.get(f"landmarks:request:{request_id}")
+        if job_id is None:
+            return None
+        try:
+            return _same(self.get(_decoded(job_id)), spec, request_id)
+        except NotFoundError:  # it has expired
+            return None
 
     def get(self, job_id: str) -> Job:
         """Return a job; raises NotFoundError."""
@@ -317,6 +328,15 @@ class JobStore:
     def _run(self, script: str, *arguments: str | int | bytes) -> Any:  # noqa: ANN401 - Lua's value
         with redis_failures(self._address):
             return self._scripts[script](args=arguments)
+
+
+def _same(job: Job, spec: IndexSpec, request_id: str) -> Job:
+    if job.spec != spec:
+        raise AlreadyExistsError(
+            f"the request id {request_id!r} was used for another job, {job.id}; use a new one, or"
+            " ask for the same gallery, source, models and splits again"
+        )
+    return job
 
 
 def _decoded(value: bytes | str) -> str:

@@ -1,141 +1,13 @@
-"""Real parts for the worker's tests: Valkey, the embedded Qdrant, an encoder, a Celery worker."""
+"""The stacks that the worker's tests use."""
 
-import json
-import os
-import subprocess
-import sys
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
-from qdrant_client import QdrantClient
 
-from indexer_worker.jobs import JobStore, connect_redis
-from indexer_worker.records import Job
-from indexer_worker.spec import INDEX_QUEUE, INDEX_TASK, IndexSpec
-from landmarks.errors import LandmarksError
-from tests.support.processes import eventually, free_port
+from tests.support.indexing_rig import Rig
 from tests.support.valkey import Valkey, running_valkey
-from vector_store.client import connect
-from vector_store.collections import Collections
-from vector_store.settings import VectorStoreSettings
-from vector_store.store import PointStore
-
-MODEL = "colours"
-ROOT = Path(__file__).parents[2]
-
-
-@contextmanager
-def running(*module: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `python -m module…` with settings; it is ended by its id."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", *module],
-        cwd=ROOT,
-        env={
-            **{k: v for k, v in os.environ.items() if not k.startswith("LANDMARKS_")},
-            "LANDMARKS_LOG_FORMAT": "console",
-            **{f"LANDMARKS_{name.upper()}": value for name, value in environment.items()},
-        },
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-@dataclass
-class Rig:
-    """The parts of one stack, and how to start and ask them."""
-
-    directory: Path
-    valkey: Valkey
-    photos: Path
-    qdrant_port: int = field(default_factory=free_port)
-    encoder_port: int = field(default_factory=free_port)
-
-    def settings(self, **more: str) -> dict[str, str]:
-        return {
-            "redis_url": self.valkey.url,
-            "qdrant_port": str(self.qdrant_port),
-            "encoders": json.dumps({MODEL: [f"127.0.0.1:{self.encoder_port}"]}),
-            "source_roots": json.dumps([str(self.photos)]),
-            "chunk_size": "4",
-            **more,
-        }
-
-    def qdrant(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
-        return running(
-            "vector_store.edge",
-            qdrant_port=str(self.qdrant_port),
-            edge_data_dir=str(self.directory / "qdrant"),
-        )
-
-    def encoder(self, seconds: float = 0) -> AbstractContextManager[subprocess.Popen[bytes]]:
-        return running("tests.support.colour_encoder", str(self.encoder_port), MODEL, str(seconds))
-
-    @contextmanager
-    def worker(self, **more: str) -> Iterator[subprocess.Popen[bytes]]:
-        name = f"test-{uuid.uuid4().hex[:8]}"
-        with running("indexer_worker", **self.settings(worker_name=name, **more)) as process:
-            key = f"landmarks:worker:{name}"
-            with self.valkey.client() as client:
-                eventually(lambda: bool(client.exists(key)), "the worker is ready")
-            yield process
-
-    @property
-    def jobs(self) -> JobStore:
-        return JobStore(connect_redis(self.valkey.url), self.valkey.url)
-
-    def client(self) -> QdrantClient:
-        return connect(VectorStoreSettings(qdrant_port=self.qdrant_port))
-
-    def payloads(self, gallery: str) -> dict[str, dict[str, object]]:
-        """Return the payloads of a gallery's points, by path."""
-        settings = VectorStoreSettings(qdrant_port=self.qdrant_port)
-        client = connect(settings)
-        try:
-            live = Collections(client, settings).live(gallery, MODEL)
-            points = PointStore(client, settings).scan(live.name)
-            return {str(point.payload["path"]): dict(point.payload) for point in points}
-        finally:
-            client.close()
-
-    def create(self, gallery: str, source: Path, **more: object) -> str:
-        """Create a job and enqueue it; return its id."""
-        from celery import Celery
-
-        spec = IndexSpec(gallery, str(source), (MODEL,), **more)
-        job = self.jobs.create(spec)
-        with Celery(broker=self.valkey.url) as sender:
-            sender.send_task(INDEX_TASK, kwargs={"job_id": job.id}, queue=INDEX_QUEUE)
-        return job.id
-
-    def ended(self, job_id: str, seconds: float = 60) -> Job:
-        """Wait until a job has ended."""
-        jobs = self.jobs
-        eventually(lambda: _ended(jobs, job_id), f"job {job_id} ends", seconds)
-        return jobs.get(job_id)
-
-    def index(self, gallery: str, source: Path, **more: object) -> Job:
-        """Index a source to its end."""
-        return self.ended(self.create(gallery, source, **more))
-
-
-def _ended(jobs: JobStore, job_id: str) -> bool:
-    try:
-        return jobs.get(job_id).ended
-    except LandmarksError:
-        return False
 
 
 @pytest.fixture(scope="session")
@@ -147,11 +19,8 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 @pytest.fixture(scope="session")
 def rig(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Rig]:
     """The whole stack, running."""
-    with ExitStack() as stack:
-        made = Rig(tmp_path_factory.mktemp("rig"), valkey, tmp_path_factory.mktemp("photos"))
-        stack.enter_context(made.qdrant())
-        stack.enter_context(made.encoder())
-        stack.enter_context(made.worker())
+    made = Rig(tmp_path_factory.mktemp("rig"), valkey, tmp_path_factory.mktemp("photos"))
+    with made.qdrant(), made.encoder(), made.worker():
         yield made
 
 
@@ -167,17 +36,3 @@ def own_rig(tmp_path: Path) -> Iterator[Rig]:
 @pytest.fixture
 def gallery() -> str:
     return f"g{uuid.uuid4().hex[:12]}"
-
-
-@pytest.fixture
-def draw() -> Callable[[Path, int], Path]:
-    return draw_photo
-
-
-def draw_photo(path: Path, seed: int) -> Path:
-    """Draw a small photo; another seed is another photo."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    colours = [(seed * 37 + i * 53) % 256 for i in range(12)]
-    image = Image.frombytes("RGB", (2, 2), bytes(colours)).resize((24, 16))
-    image.save(path)
-    return path

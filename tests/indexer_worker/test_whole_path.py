@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from indexer_worker.records import Job, Progress, State
-from tests.indexer_worker.conftest import MODEL, ROOT, Rig, draw_photo
 from tests.support.colour_encoder import DIGEST, MAX_PHOTO_BYTES
+from tests.support.indexing_rig import MODEL, ROOT, Rig, draw_photo
 
 pytestmark = pytest.mark.integration
 

@@ -1,0 +1,218 @@
+"""IndexingService: starts and follows indexing jobs, and lists collections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+
+import grpc
+import structlog
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from indexer_worker.jobs import JobStore, connect_redis
+from indexer_worker.records import Job
+from indexer_worker.spec import (
+    INDEX_QUEUE,
+    INDEX_TASK,
+    VISIBILITY_TIMEOUT_SECONDS,
+    IndexSpec,
+    checked_spec,
+)
+from landmarkapi.indexing.v1 import indexing_pb2 as pb
+from landmarkapi.indexing.v1.indexing_pb2_grpc import IndexingServiceServicer
+from landmarks.errors import InvalidInputError, NotFoundError
+from landmarks.sources import Sources
+from search_service.job_changes import JobChanges
+from search_service.jobs_view import collection_message, dead_letter_message, job_message, spec_of
+from vector_store.naming import check_gallery
+from vector_store.search import SearchStore
+
+_log = structlog.get_logger(__name__)
+
+_MAX_PAGE = 1000
+_JOBS_PAGE = 50
+_LETTERS_PAGE = 100
+# Where a change was not told of, a watcher sees it when it looks again by itself; and of many
+# changes within a moment it sees the last.
+_LOOK_AGAIN_SECONDS = 1.0
+_MOMENT_SECONDS = 0.1
+
+
+def create_indexing_servicer(
+    *,
+    redis_url: str,
+    models: Collection[str],
+    sources: Sources,
+    collections: SearchStore,
+) -> IndexingServicer:
+    """Put the servicer together; it connects to Redis when it is first used. Close it when done.
+
+    `models` are the names that have an encoder (the keys of `LANDMARKS_ENCODERS`), `sources` the
+    allowed roots as the workers have them: `Sources(SourceRoots(settings.source_roots))`.
+    """
+    sender = Celery(
+        broker=redis_url,
+        set_as_current=False,
+        broker_transport_options={
+            "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+            "socket_connect_timeout": 2,
+            "socket_timeout": 5,
+        },
+    )
+    jobs = JobStore(connect_redis(redis_url), redis_url)
+    return IndexingServicer(jobs, JobChanges(redis_url), sender, models, sources, collections)
+
+
+class IndexingServicer(IndexingServiceServicer):
+    """The service. What blocks (Redis, the broker, looking at a source) runs in threads."""
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        changes: JobChanges,
+        sender: Celery,
+        models: Collection[str],
+        sources: Sources,
+        collections: SearchStore,
+    ) -> None:
+        self._jobs = jobs
+        self._changes = changes
+        self._sender = sender
+        self._models = tuple(models)
+        self._sources = sources
+        self._collections = collections
+
+    async def close(self) -> None:
+        """Close the connections to Redis."""
+        await self._changes.close()
+        await asyncio.to_thread(self._sender.close)
+        await asyncio.to_thread(self._jobs.close)
+
+    async def CreateIndexJob(  # noqa: N802 - the contract's name
+        self,
+        request: pb.CreateIndexJobRequest,
+        context: grpc.aio.ServicerContext[pb.CreateIndexJobRequest, pb.CreateIndexJobResponse],
+    ) -> pb.CreateIndexJobResponse:
+        """Check what can be checked at once, record the job and enqueue it."""
+        del context
+        try:
+            job = await asyncio.to_thread(self._create, spec_of(request.spec), request.request_id)
+        except InvalidInputError as error:
+            if error.field not in pb.IndexSpec.DESCRIPTOR.fields_by_name:
+                raise
+            raise InvalidInputError(str(error), field=f"spec.{error.field}") from error
+        return pb.CreateIndexJobResponse(job=job_message(job))
+
+    async def GetIndexJob(  # noqa: N802
+        self,
+        request: pb.GetIndexJobRequest,
+        context: grpc.aio.ServicerContext[pb.GetIndexJobRequest, pb.GetIndexJobResponse],
+    ) -> pb.GetIndexJobResponse:
+        """Read one job."""
+        del context
+        job = await asyncio.to_thread(self._jobs.get, request.id)
+        return pb.GetIndexJobResponse(job=job_message(job))
+
+    async def ListIndexJobs(  # noqa: N802
+        self,
+        request: pb.ListIndexJobsRequest,
+        context: grpc.aio.ServicerContext[pb.ListIndexJobsRequest, pb.ListIndexJobsResponse],
+    ) -> pb.ListIndexJobsResponse:
+        """Read a page of jobs."""
+        del context
+        size = _page_size(request.page_size, _JOBS_PAGE)
+        jobs, following = await asyncio.to_thread(
+            self._jobs.page, request.gallery, size, request.page_token
+        )
+        return pb.ListIndexJobsResponse(
+            jobs=[job_message(job) for job in jobs], next_page_token=following
+        )
+
+    async def WatchIndexJob(  # noqa: N802
+        self,
+        request: pb.WatchIndexJobRequest,
+        context: grpc.aio.ServicerContext[pb.WatchIndexJobRequest, pb.WatchIndexJobResponse],
+    ) -> AsyncIterator[pb.WatchIndexJobResponse]:
+        """Send the job now, after each change, and a last time when it has ended."""
+        del context
+        sent: Job | None = None
+        with self._changes.of(request.id) as changed:
+            while True:
+                changed.clear()  # before reading, so that no change falls in between
+                job = await asyncio.to_thread(self._jobs.get, request.id)
+                if job != sent:
+                    yield pb.WatchIndexJobResponse(job=job_message(job))
+                    sent = job
+                if job.ended:
+                    return
+                await asyncio.sleep(_MOMENT_SECONDS)
+                try:
+                    async with asyncio.timeout(_LOOK_AGAIN_SECONDS):
+                        await changed.wait()
+                except TimeoutError:
+                    pass
+
+    async def ListDeadLetters(  # noqa: N802
+        self,
+        request: pb.ListDeadLettersRequest,
+        context: grpc.aio.ServicerContext[pb.ListDeadLettersRequest, pb.ListDeadLettersResponse],
+    ) -> pb.ListDeadLettersResponse:
+        """Read a page of a job's dead letters."""
+        del context
+        size = _page_size(request.page_size, _LETTERS_PAGE)
+        letters, following = await asyncio.to_thread(
+            self._jobs.dead_letters, request.job_id, size, request.page_token
+        )
+        return pb.ListDeadLettersResponse(
+            dead_letters=[dead_letter_message(one) for one in letters], next_page_token=following
+        )
+
+    async def ListCollections(  # noqa: N802
+        self,
+        request: pb.ListCollectionsRequest,
+        context: grpc.aio.ServicerContext[pb.ListCollectionsRequest, pb.ListCollectionsResponse],
+    ) -> pb.ListCollectionsResponse:
+        """Read what collections there are."""
+        del context
+        gallery = check_gallery(request.gallery) if request.gallery else None
+        states = await self._collections.states(gallery)
+        return pb.ListCollectionsResponse(collections=[collection_message(one) for one in states])
+
+    def _create(self, spec: IndexSpec, request_id: str) -> Job:
+        if not spec.models:
+            raise InvalidInputError(
+                f"no model is named; there are: {', '.join(sorted(self._models)) or 'none'}",
+                field="models",
+            )
+        spec = checked_spec(spec, self._models)
+        earlier = self._jobs.of_request(request_id, spec)
+        if earlier is not None:
+            return earlier
+        try:
+            self._sources.open(spec.source, spec.splits).check()
+        except NotFoundError as error:
+            raise InvalidInputError(str(error), field="source") from error
+        job = self._jobs.create(spec, request_id)
+        try:
+            self._sender.send_task(
+                INDEX_TASK,
+                kwargs={"job_id": job.id},
+                queue=INDEX_QUEUE,
+                # A pooled connection may be one that Redis has closed since.
+                retry=True,
+                retry_policy={"max_retries": 2, "interval_start": 0, "interval_step": 0.2},
+                ignore_result=True,
+            )
+        except (OperationalError, OSError) as error:
+            # The job is recorded, and a worker's sweep enqueues what nobody has enqueued.
+            _log.warning("job recorded, and not enqueued yet", job=job.id, reason=str(error))
+        return job
+
+
+def _page_size(size: int, default: int) -> int:
+    if not 0 <= size <= _MAX_PAGE:
+        raise InvalidInputError(
+            f"the page size {size} is not 0 (for {default}) to {_MAX_PAGE}", field="page_size"
+        )
+    return size or default

@@ -1,0 +1,98 @@
+"""Jobs as the contract says them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from indexer_worker.records import DeadLetter, Job, Progress, State
+from indexer_worker.spec import IndexSpec
+from landmarkapi.indexing.v1 import indexing_pb2 as pb
+from vector_store.collections import CollectionState
+
+_STATES = {
+    State.QUEUED: pb.JOB_STATE_QUEUED,
+    State.RUNNING: pb.JOB_STATE_RUNNING,
+    State.SUCCEEDED: pb.JOB_STATE_SUCCEEDED,
+    State.FAILED: pb.JOB_STATE_FAILED,
+}
+
+
+def spec_of(message: pb.IndexSpec) -> IndexSpec:
+    """Read what a job is to index."""
+    return IndexSpec(
+        gallery=message.gallery,
+        source=message.source,
+        models=tuple(message.models),
+        splits=tuple(message.splits),
+        source_name=message.source_name,
+    )
+
+
+def job_message(job: Job) -> pb.IndexJob:
+    """Return a job's message."""
+    return pb.IndexJob(
+        id=job.id,
+        spec=pb.IndexSpec(
+            gallery=job.spec.gallery,
+            source=job.spec.source,
+            models=job.spec.models,
+            splits=job.spec.splits,
+            source_name=job.spec.source_name,
+        ),
+        state=_STATES[job.state],
+        error=job.error,
+        progress=[_progress_message(one) for one in job.progress],
+        listing_complete=job.listing_complete,
+        create_time=_timestamp(job.created),
+        update_time=_timestamp(job.updated),
+    )
+
+
+def dead_letter_message(letter: DeadLetter) -> pb.DeadLetter:
+    """Return a dead letter's message."""
+    return pb.DeadLetter(
+        model=letter.model,
+        uri=letter.uri,
+        path=letter.path,
+        reason=letter.reason,
+        time=_timestamp(letter.time),
+        attempts=letter.attempts,
+    )
+
+
+def collection_message(state: CollectionState) -> pb.Collection:
+    """Return a collection's message."""
+    return pb.Collection(
+        name=state.lineage.name,
+        gallery=state.lineage.gallery,
+        model=state.lineage.model,
+        digest=state.lineage.digest,
+        points=state.points,
+        indexed_vectors=state.indexed_vectors,
+        dimension=state.lineage.dimension,
+        live=state.live,
+        status=state.status,
+    )
+
+
+def _progress_message(progress: Progress) -> pb.ModelProgress:
+    return pb.ModelProgress(
+        model=progress.model,
+        collection=progress.collection,
+        digest=progress.digest,
+        listed=progress.listed,
+        stored=progress.stored,
+        unchanged=progress.unchanged,
+        dead=progress.dead,
+        duplicate=progress.duplicate,
+        encoded=progress.encoded,
+        photos_per_second=progress.photos_per_second,
+    )
+
+
+def _timestamp(time: datetime) -> Timestamp:
+    message = Timestamp()
+    message.FromDatetime(time)
+    return message
