@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,33 @@ def _points(numbers: range) -> list[Point]:
     return [Point(photo_id(n), ROWS[n], photo(n).to_payload()) for n in numbers]
 
 
+def _children(pid: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, IndexError):
+                continue
+            if parent == pid:
+                found.append(int(entry.name))
+    return found
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][:3]
+    except OSError:
+        return False
+
+
+def _wait_until_gone(pids: list[int]) -> None:
+    deadline = time.monotonic() + 10
+    while any(map(_alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not any(map(_alive, pids))
+
+
 def test_a_killed_server_has_lost_nothing_that_it_acknowledged(tmp_path: Path):
     acknowledged: list[int] = []
     with edge_process(tmp_path) as server:
@@ -55,7 +83,11 @@ def test_a_killed_server_has_lost_nothing_that_it_acknowledged(tmp_path: Path):
         while len(acknowledged) < 5:
             time.sleep(0.01)
         store.points.set_payload(name, [photo_id(0)], {"stale": True})
+        (zygote,) = _children(server.process.pid)
+        processes = [zygote, *_children(zygote)]
+        assert len(processes) == 3
         server.kill()
+        _wait_until_gone(processes)  # shards die with their server
         writer.join()
         store.client.close()
 
@@ -87,64 +119,40 @@ def test_a_server_that_is_stopped_in_order_comes_back_whole(tmp_path: Path):
         store = _store(server)
         assert store.points.count(name) == 49
         store.collections.drop(name, live_too=True)
-        store.client.close()
-    with edge_process(tmp_path) as server:
-        store = _store(server)
         assert store.collections.states() == []
         store.client.close()
     assert list((tmp_path / "shards").iterdir()) == []
 
 
-def _children(pid: int) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except (OSError, IndexError):
-                continue
-            if parent == pid:
-                found.append(int(entry.name))
-    return found
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EdgeProcess, Path]]:
+    data_dir = tmp_path_factory.mktemp("shared")
+    with edge_process(data_dir) as server:
+        yield server, data_dir
 
 
-def _alive(pid: int) -> bool:
-    try:
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][:3]
-    except OSError:
-        return False
+def test_a_shard_process_that_dies_is_started_again_with_its_points(shared):
+    server, _ = shared
+    store = _store(server)
+    name = store.collection().name
+    store.points.upsert(name, _points(range(40)))
+    (zygote,) = _children(server.process.pid)
+    os.kill(_children(zygote)[0], signal.SIGKILL)
+    assert store.points.count(name) == 40  # the client tries again
+    store.client.close()
 
 
-def _wait_until_gone(pids: list[int]) -> None:
-    deadline = time.monotonic() + 10
-    while any(map(_alive, pids)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not any(map(_alive, pids))
-
-
-def test_shard_processes_die_with_the_server(tmp_path: Path):
-    with edge_process(tmp_path) as server:
-        store = _store(server)
-        store.collection()
-        store.client.close()
-        (zygote,) = _children(server.process.pid)
-        workers = _children(zygote)
-        assert len(workers) == 1
-        server.kill()
-        _wait_until_gone([zygote, *workers])
-
-
-def test_a_shard_process_that_dies_is_started_again_with_its_points(tmp_path: Path):
+def test_a_server_that_can_start_no_more_processes_ends_and_says_so(tmp_path: Path):
     with edge_process(tmp_path) as server:
         store = _store(server)
         name = store.collection().name
         store.points.upsert(name, _points(range(40)))
-        (zygote,) = _children(server.process.pid)
-        os.kill(_children(zygote)[0], signal.SIGKILL)
-        assert store.points.count(name) == 40  # the client tries again
-        os.kill(zygote, signal.SIGKILL)
-        assert store.points.count(name) == 40
         store.client.close()
+        (zygote,) = _children(server.process.pid)
+        workers = _children(zygote)
+        os.kill(zygote, signal.SIGKILL)
+        assert server.process.wait(10) != 0
+        _wait_until_gone(workers)
 
 
 def _refused_start(data_dir: Path, port: int) -> str:
@@ -161,16 +169,16 @@ def _refused_start(data_dir: Path, port: int) -> str:
     return second.stderr
 
 
-def test_a_second_server_on_the_same_data_refuses_to_start(tmp_path: Path):
-    with edge_process(tmp_path) as server:
-        store = _store(server)
-        name = store.collection().name
-        complaint = _refused_start(tmp_path, free_port())
-        assert "in use by another process" in complaint
-        assert str(tmp_path) in complaint
-        store.points.upsert(name, _points(range(10)))  # the first is none the worse
-        assert store.points.count(name) == 10
-        store.client.close()
+def test_a_second_server_on_the_same_data_refuses_to_start(shared):
+    server, data_dir = shared
+    store = _store(server)
+    name = store.collection().name
+    complaint = _refused_start(data_dir, free_port())
+    assert "in use by another process" in complaint
+    assert str(data_dir) in complaint
+    store.points.upsert(name, _points(range(50)))  # the first is none the worse
+    assert store.points.count(name) == 50
+    store.client.close()
 
 
 def test_a_port_in_use_is_said_so(tmp_path: Path):

@@ -12,7 +12,7 @@ from qdrant_client.grpc import collections_service_pb2, points_service_pb2
 from landmarks.errors import UnsupportedError
 from tests.support.stores import StoreUnderTest, unit_rows
 from vector_store.edge.allowed import _ALLOWED, refuse_unsupported
-from vector_store.edge.points import READS, WRITES
+from vector_store.edge.methods import READS, WRITES
 
 NEAREST = q.Query(nearest=q.VectorInput(dense=q.DenseVector(data=[1.0])))
 

@@ -10,7 +10,6 @@ from google.protobuf.message import Message
 from qdrant_client import grpc as q
 
 from landmarks.errors import InvalidInputError, NotFoundError
-from vector_store.edge import schema
 from vector_store.edge.allowed import refuse_unsupported
 from vector_store.edge.catalog import Catalog
 from vector_store.edge.engine import Engine, not_found
@@ -49,11 +48,7 @@ class CollectionsService:
         return q.CollectionOperationResponse(result=True)
 
     async def _get(self, request: q.GetCollectionInfoRequest) -> Message:
-        collection = self._engine.collection(request.collection_name)
-        info = q.CollectionInfo.FromString(await collection.call("info"))
-        info.status = q.Green
-        info.optimizer_status.ok = True
-        info.config.CopyFrom(schema.collection_config(collection.config))
+        info = await self._engine.collection(request.collection_name).info()
         return q.GetCollectionInfoResponse(result=info)
 
     async def _list(self, _request: q.ListCollectionsRequest) -> Message:

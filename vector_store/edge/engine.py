@@ -14,62 +14,13 @@ from qdrant_client import grpc as q
 from landmarks.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from vector_store.edge import schema
 from vector_store.edge.catalog import Catalog, Entry, sync_directory
-from vector_store.edge.host import ShardHost
+from vector_store.edge.collection import Collection
 from vector_store.edge.zygote import Zygote
 
 _log = structlog.get_logger(__name__)
 
 _FORBIDDEN = frozenset('<>:"/\\|?*\0\x1f')
 _MAX_NAME_LENGTH = 255
-
-
-class Collection:
-    """A collection that is being served. Its process is started again when it has died."""
-
-    def __init__(self, path: Path, config: q.CreateCollection, zygote: Zygote) -> None:
-        self.path = path
-        self.config = config
-        self._zygote = zygote
-        self._host: ShardHost | None = None
-        self._starting = asyncio.Lock()
-
-    async def open(self, method: str) -> None:
-        """Have the shard created or loaded ("create", "load") in a new process."""
-        host = await ShardHost.start(self._zygote)
-        try:
-            await host.call(method, bytes(self.path) + b"\0" + self.config.SerializeToString())
-        except BaseException:
-            await host.discard()
-            raise
-        self._host = host
-
-    async def call(self, method: str, payload: bytes = b"") -> bytes:
-        """Have the shard's process carry out a request; raises what that raises."""
-        return await (await self._alive()).call(method, payload)
-
-    async def close(self) -> None:
-        """Flush, and end the process."""
-        if self._host is not None:
-            await self._host.stop()
-            self._host = None
-
-    async def discard(self) -> None:
-        """End the process without writing what is in memory: the collection is deleted."""
-        if self._host is not None:
-            await self._host.discard()
-            self._host = None
-
-    async def _alive(self) -> ShardHost:
-        if self._host is not None and not self._host.gone:
-            return self._host
-        async with self._starting:
-            if self._host is None or self._host.gone:
-                _log.warning("a shard process is gone and is started again", path=str(self.path))
-                await self.open("load")
-        host = self._host
-        if host is None:
-            raise RuntimeError("the collection is closed")
-        return host
 
 
 class Engine:
@@ -89,7 +40,7 @@ class Engine:
         self._shards.mkdir(parents=True, exist_ok=True)
         for path in self._shards.iterdir():
             if path.stem not in kept:
-                _remove(path)
+                remove(path)
         for name, entry in self.catalog.collections.items():
             self._collections[name] = self._collection(entry)
         async with asyncio.TaskGroup() as tasks:
@@ -141,7 +92,7 @@ class Engine:
             self._save(self.catalog.without_collection(name))
             collection = self._collections.pop(name)
             await collection.discard()
-        _remove(collection.path)
+        remove(collection.path)
         return True
 
     async def update_metadata(self, name: str, change: q.UpdateCollection) -> None:
@@ -162,6 +113,29 @@ class Engine:
         """Replace all aliases by what `change` makes of the catalog, in one step."""
         async with self._changing:
             self._save(self.catalog.with_aliases(change(self.catalog)))
+
+    @property
+    def collections(self) -> tuple[Collection, ...]:
+        """All collections as they are now."""
+        return tuple(self._collections.values())
+
+    def new_folder(self) -> Path:
+        """Return a folder that was never used; what is left of it is removed at the next start."""
+        return self._shards / uuid4().hex
+
+    async def move(self, collection: Collection, folder: Path) -> None:
+        """Have a collection be in another folder from now on.
+
+        Raises NotFoundError where it was deleted meanwhile.
+        """
+        async with self._changing:
+            for name, known in self._collections.items():
+                if known is collection:
+                    entry = Entry(folder.name, collection.config)
+                    sync_directory(self._shards)
+                    self._save(self.catalog.with_collection(name, entry))
+                    return
+        raise not_found(folder.name)
 
     @property
     def _shards(self) -> Path:
@@ -187,7 +161,8 @@ def _check_name(name: str) -> None:
         )
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a shard's folder and its lock."""
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections import deque
+from pathlib import Path
 
 import structlog
 from google.rpc.status_pb2 import Status
+from qdrant_client import grpc as q
 
 from landmarks.errors import LandmarksError, UnavailableError
 from landmarks.grpc_status import error_from_status
 from vector_store.edge.frames import FAULT, LENGTH, REFUSAL, request_frame
+from vector_store.edge.methods import WRITES
 from vector_store.edge.zygote import Zygote
 
 _log = structlog.get_logger(__name__)
@@ -18,6 +23,7 @@ _log = structlog.get_logger(__name__)
 # One is being worked on while the next is on its way; the rest waits here, where a caller that has
 # left takes its request along.
 _IN_FLIGHT = 2
+_MAX_JOURNAL_BYTES = 256 * 1024 * 1024
 
 
 class ShardHost:
@@ -27,7 +33,17 @@ class ShardHost:
         self._reader = reader
         self._writer = writer
         self._slots = asyncio.Semaphore(_IN_FLIGHT)
+        self._calls = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._waiting: deque[asyncio.Future[bytes]] = deque()
+        self.journal: list[tuple[str, bytes]] | None = None
+        """The writes that were sent since the last "copy", in order, for the copy to catch up.
+
+        None where there is no copy, or where so much was written that it is not worth it.
+        """
+        self._journal_bytes = 0
+        self._process = 0
         self.gone = False
         """Whether the process has died or was ended."""
         self._receiving = asyncio.create_task(self._receive())
@@ -38,11 +54,26 @@ class ShardHost:
         reader, writer = await asyncio.open_connection(sock=zygote.fork())
         return cls(reader, writer)
 
+    async def open(self, method: str, path: Path, config: q.CreateCollection) -> None:
+        """Have the process create or load ("create", "load") the shard in a folder."""
+        payload = bytes(path) + b"\0" + config.SerializeToString()
+        self._process = int(await self.call(method, payload))
+
     async def call(self, method: str, payload: bytes = b"") -> bytes:
         """Have the process carry out one request and return the answer's bytes.
 
         Raises what the request raised there, and UnavailableError where the process has died.
         """
+        self._calls += 1
+        self._idle.clear()
+        try:
+            return await self._call(method, payload)
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._idle.set()
+
+    async def _call(self, method: str, payload: bytes) -> bytes:
         await self._slots.acquire()
         if self.gone:
             self._slots.release()
@@ -52,13 +83,27 @@ class ShardHost:
         # process is busy with it.
         answer.add_done_callback(self._free_slot)
         self._waiting.append(answer)
+        self._record(method, payload)
         self._writer.write(request_frame(method, payload))
         return await asyncio.shield(answer)
+
+    def _record(self, method: str, payload: bytes) -> None:
+        if method == "copy":
+            self.journal, self._journal_bytes = [], 0
+        elif self.journal is not None and method in WRITES:
+            self.journal.append((method, payload))
+            self._journal_bytes += len(payload)
+            if self._journal_bytes > _MAX_JOURNAL_BYTES:
+                self.journal = None
 
     def _free_slot(self, answer: asyncio.Future[bytes]) -> None:
         self._slots.release()
         if not answer.cancelled():
             answer.exception()  # looked at, in case nobody waits for it any more
+
+    async def drained(self) -> None:
+        """Wait until everything that was handed over has been carried out."""
+        await self._idle.wait()
 
     async def stop(self) -> None:
         """Close the shard, if it has one, and end the process."""
@@ -67,6 +112,12 @@ class ShardHost:
                 await self.call("close")
             except (LandmarksError, RuntimeError):
                 _log.exception("a shard could not be closed in order")
+        await self.discard()
+
+    async def kill(self) -> None:
+        """End the process at once, in the middle of what it is at."""
+        if not self.gone and self._process:
+            os.kill(self._process, signal.SIGKILL)
         await self.discard()
 
     async def discard(self) -> None:

@@ -5,20 +5,8 @@ from __future__ import annotations
 from qdrant_client import grpc as q
 
 from vector_store.edge.engine import Engine
+from vector_store.edge.methods import READS, WRITES
 from vector_store.edge.services import Handler
-
-WRITES = (
-    "Upsert",
-    "Delete",
-    "SetPayload",
-    "OverwritePayload",
-    "DeletePayload",
-    "ClearPayload",
-    "UpdateBatch",
-    "CreateFieldIndex",
-    "DeleteFieldIndex",
-)
-READS = ("Get", "Scroll", "Count", "Facet", "Query", "QueryBatch")
 
 
 class PointsService:

@@ -126,6 +126,16 @@ def collection_config(config: q.CreateCollection) -> q.CollectionConfig:
     return answer
 
 
+def index_is_due(config: q.CreateCollection, info: q.CollectionInfo) -> bool:
+    """Say whether so many vectors have no index that Qdrant would build one.
+
+    The threshold is in kilobytes of float32; 0 turns indexing off.
+    """
+    threshold = optimizers_config(config).indexing_threshold
+    unindexed = info.points_count - info.indexed_vectors_count
+    return threshold > 0 and unindexed * dimension(config) * 4 > threshold * 1024
+
+
 def index(
     request: q.CreateFieldIndexCollection,
 ) -> edge.PayloadSchemaType | edge.KeywordIndexParams | edge.IntegerIndexParams:

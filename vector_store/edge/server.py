@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 
+import grpc
 import structlog
+from google.protobuf.descriptor import ServiceDescriptor
 from qdrant_client import grpc as q
 from qdrant_client.grpc import collections_service_pb2, points_service_pb2, qdrant_pb2
 
@@ -21,8 +24,9 @@ from landmarks.logs import configure_logging
 from vector_store.edge.collections import CollectionsService, health_check, typed
 from vector_store.edge.engine import Engine
 from vector_store.edge.locks import lock
+from vector_store.edge.optimizing import optimize_when_due
 from vector_store.edge.points import PointsService
-from vector_store.edge.services import service
+from vector_store.edge.services import Handler, service
 from vector_store.edge.settings import EdgeSettings
 from vector_store.edge.zygote import Zygote
 
@@ -34,12 +38,16 @@ def main() -> None:
     try:
         settings = EdgeSettings.load()
         configure_logging(settings, "qdrant-edge")
-        asyncio.run(serve(settings))
+        zygote = Zygote.start()
+        try:
+            asyncio.run(serve(settings, zygote))
+        finally:
+            zygote.stop()
     except ConfigurationError as error:
         sys.exit(str(error))
 
 
-async def serve(settings: EdgeSettings) -> None:
+async def serve(settings: EdgeSettings, zygote: Zygote) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises ConfigurationError where the port or the data directory is another process's.
@@ -48,35 +56,45 @@ async def serve(settings: EdgeSettings) -> None:
     with lock(directory / "server.lock"):
         server = create_server()
         port = bind(server, f"{settings.edge_host}:{settings.qdrant_port}")
-        zygote = Zygote()
-        try:
-            zygote.start()
-            engine = Engine(directory, zygote)
-            await engine.open()
-            services = {
-                points_service_pb2.DESCRIPTOR.services_by_name["Points"]: PointsService(
-                    engine
-                ).handlers(),
-                collections_service_pb2.DESCRIPTOR.services_by_name[
-                    "Collections"
-                ]: CollectionsService(engine).handlers(),
-                qdrant_pb2.DESCRIPTOR.services_by_name["Qdrant"]: {
-                    "HealthCheck": typed(q.HealthCheckRequest, health_check)
-                },
-            }
-            server.add_generic_rpc_handlers(
-                tuple(service(descriptor, table) for descriptor, table in services.items())
-            )
-            names = [descriptor.full_name for descriptor in services]
-            health = add_health_and_reflection(server, names)
-            await server.start()
-            for name in ("", *names):
-                await health.set(name, SERVING)
-            _log.info("serving", port=port, data=str(directory))
-            await serve_until_signal(server, health)
-            await engine.close()
-        finally:
-            zygote.stop()
+        asyncio.get_running_loop().add_reader(zygote.fileno(), _give_up)
+        engine = Engine(directory, zygote)
+        await engine.open()
+        optimizing = asyncio.create_task(
+            optimize_when_due(engine, settings.edge_optimize_after_seconds)
+        )
+        names = _add_services(server, engine)
+        health = add_health_and_reflection(server, names)
+        await server.start()
+        for name in ("", *names):
+            await health.set(name, SERVING)
+        _log.info("serving", port=port, data=str(directory))
+        await serve_until_signal(server, health)
+        optimizing.cancel()
+        await asyncio.wait([optimizing])
+        await engine.close()
+
+
+def _add_services(server: grpc.aio.Server, engine: Engine) -> list[str]:
+    services: dict[ServiceDescriptor, dict[str, Handler]] = {
+        points_service_pb2.DESCRIPTOR.services_by_name["Points"]: PointsService(engine).handlers(),
+        collections_service_pb2.DESCRIPTOR.services_by_name["Collections"]: CollectionsService(
+            engine
+        ).handlers(),
+        qdrant_pb2.DESCRIPTOR.services_by_name["Qdrant"]: {
+            "HealthCheck": typed(q.HealthCheckRequest, health_check)
+        },
+    }
+    server.add_generic_rpc_handlers(
+        tuple(service(descriptor, handlers) for descriptor, handlers in services.items())
+    )
+    return [descriptor.full_name for descriptor in services]
+
+
+def _give_up() -> None:
+    # The shard processes have died with it. Whoever keeps this server running starts it again, and
+    # the write-ahead logs have everything that was acknowledged.
+    _log.critical("the process that shards are forked from has died")
+    os._exit(1)
 
 
 if __name__ == "__main__":

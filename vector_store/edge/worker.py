@@ -5,7 +5,9 @@ It runs in a process of its own because every call into Edge holds Python's glob
 
 from __future__ import annotations
 
+import os
 import select
+import shutil
 import socket
 import time
 import traceback
@@ -22,6 +24,7 @@ from vector_store.edge.shard import Shard
 
 _IDLE_SECONDS = 1.0
 _FLUSH_SECONDS = 10.0
+_OPTIMIZING_NICENESS = 10
 _LOCK_SECONDS = 10.0  # for a predecessor that is being killed to be gone
 
 
@@ -31,6 +34,7 @@ class Worker:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._shard: Shard | None = None
+        self._path = Path()
         self._lock: IO[bytes] | None = None
         self._flushed_at = time.monotonic()
 
@@ -57,7 +61,7 @@ class Worker:
         if method in ("create", "load"):
             path, _, config = payload.partition(b"\0")
             self._open(Path(path.decode()), q.CreateCollection.FromString(config), method)
-            return b""
+            return str(os.getpid()).encode()
         if self._shard is None:
             raise RuntimeError(f"{method} before a shard was opened")
         match method:
@@ -66,7 +70,12 @@ class Worker:
             case "flush":
                 self._shard.flush()
                 return b""
+            case "copy":
+                self._shard.flush()
+                shutil.copytree(self._path, payload.decode())
+                return b""
             case "optimize":
+                os.nice(_OPTIMIZING_NICENESS)  # searches come first
                 self._shard.optimize()
                 return b""
             case "close":
@@ -76,6 +85,7 @@ class Worker:
                 return self._shard.handle(method, payload)
 
     def _open(self, path: Path, config: q.CreateCollection, method: str) -> None:
+        self._path = path
         self._lock = lock(path.with_suffix(".lock"), _LOCK_SECONDS)
         if method == "create":
             path.mkdir()

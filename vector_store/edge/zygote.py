@@ -1,8 +1,8 @@
 """The small process that shard processes are forked from.
 
-It has imported everything and does nothing, so a fork is ready in milliseconds where a new
-interpreter takes seconds; and it has never made a gRPC object, so forking is safe. It dies with the
-server, and the forks die with it, whatever they are doing: the kernel sees to both.
+The server forks it before it makes any gRPC object. It has imported everything and does nothing, so
+forking it further is safe, and ready in milliseconds where a new interpreter takes seconds. It dies
+with the server, and the shard processes with it, whatever they are doing: the kernel sees to both.
 """
 
 from __future__ import annotations
@@ -11,49 +11,45 @@ import ctypes
 import os
 import signal
 import socket
-import subprocess
-import sys
+
+from vector_store.edge.worker import Worker
 
 _PR_SET_PDEATHSIG = 1
 _FORK = b"f"
 
 
 class Zygote:
-    """The server's handle of the process. Use it from the server's main thread only.
+    """The server's handle of the process."""
 
-    The kernel counts the death of the thread that started a child as that of its parent.
-    """
+    def __init__(self, control: socket.socket, process: int) -> None:
+        self._control = control
+        self._process = process
 
-    def __init__(self) -> None:
-        self._control: socket.socket | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+    @classmethod
+    def start(cls) -> Zygote:
+        """Fork the process. Only from the main thread, before any gRPC object or event loop is.
 
-    def start(self) -> None:
-        """Start the process, unless it runs."""
-        if self._process is not None and self._process.poll() is None:
-            return
-        self.stop()
+        The kernel counts the end of the thread that forked as that of the parent.
+        """
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "vector_store.edge.zygote",
-                    str(theirs.fileno()),
-                    str(os.getpid()),
-                ],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # no threads before forking
-            )
-        self._control = ours
+        parent = os.getpid()
+        process = os.fork()
+        if process == 0:
+            try:
+                ours.close()
+                _die_with_parent(parent)
+                _serve(theirs)
+            finally:
+                os._exit(0)
+        theirs.close()
+        return cls(ours, process)
+
+    def fileno(self) -> int:
+        """Return the descriptor that becomes readable when the process has died."""
+        return self._control.fileno()
 
     def fork(self) -> socket.socket:
         """Return the connection to a new shard process; it answers when it is ready."""
-        self.start()
-        if self._control is None:
-            raise RuntimeError("the process to fork from was not started")
         ours, theirs = socket.socketpair()
         with theirs:
             socket.send_fds(self._control, [_FORK], [theirs.fileno()])
@@ -61,29 +57,15 @@ class Zygote:
 
     def stop(self) -> None:
         """End the process, and with it what shard processes are left."""
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        self._control.close()
+        os.kill(self._process, signal.SIGKILL)
+        os.waitpid(self._process, 0)
 
 
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies; exit if it has already."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
-
-
-def main() -> None:
-    """Fork a shard process for every connection that is handed over."""
-    from vector_store.edge.worker import Worker  # the server needs the handle only
-
-    control = socket.socket(fileno=int(sys.argv[1]))
-    die_with_parent(int(sys.argv[2]))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the server decides
+def _serve(control: socket.socket) -> None:
+    # Signals for the whole group are for the server, which closes the shards in order.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
     zygote = os.getpid()
     while True:
@@ -92,13 +74,15 @@ def main() -> None:
             return
         connection = socket.socket(fileno=handed[0])
         if os.fork() == 0:
-            die_with_parent(zygote)
+            _die_with_parent(zygote)
             control.close()
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             Worker(connection).run()
             os._exit(0)
         connection.close()
 
 
-if __name__ == "__main__":
-    main()
+def _die_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies; exit if it has already."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)

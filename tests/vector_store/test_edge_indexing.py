@@ -1,0 +1,137 @@
+"""An index is built beside a collection that goes on serving, and nothing is lost on the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import pytest
+from qdrant_client import QdrantClient, models
+
+from tests.support.edge import edge_process
+from tests.support.stores import unit_rows
+from vector_store.client import connect
+from vector_store.points import FloatVector, Point
+from vector_store.requests import Query
+from vector_store.settings import VectorStoreSettings
+from vector_store.store import PointStore
+
+pytestmark = pytest.mark.integration
+
+SOON = {"LANDMARKS_EDGE_OPTIMIZE_AFTER_SECONDS": "0.2"}
+DIMENSION = 64
+COUNT = 2000
+ROWS = unit_rows(4000, DIMENSION)
+
+
+def _point(number: int, row: FloatVector) -> Point:
+    return Point(UUID(int=number), row, {"landmark": f"l{number % 7}", "number": number})
+
+
+def _create(client: QdrantClient, name: str, threshold_kilobytes: int) -> None:
+    client.create_collection(
+        name,
+        models.VectorParams(size=DIMENSION, distance=models.Distance.COSINE),
+        optimizers_config=models.OptimizersConfigDiff(indexing_threshold=threshold_kilobytes),
+        hnsw_config=models.HnswConfigDiff(full_scan_threshold=10),
+    )
+    client.create_payload_index(name, "landmark", models.PayloadSchemaType.KEYWORD)
+
+
+def _wait_until_indexed(client: QdrantClient, name: str) -> None:
+    for _ in range(600):
+        info = client.get_collection(name)
+        if info.indexed_vectors_count and info.status == models.CollectionStatus.GREEN:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"no index was built: {info}")
+
+
+def test_searches_and_writes_go_on_while_an_index_is_built(tmp_path: Path):
+    with edge_process(tmp_path, settings=SOON) as server:
+        settings = VectorStoreSettings.load({"qdrant_port": server.port})
+        client = connect(settings)
+        store = PointStore(client, settings)
+        _create(client, "busy", threshold_kilobytes=100)
+        for start in range(0, COUNT, 500):
+            store.upsert("busy", [_point(n, ROWS[n]) for n in range(start, start + 500)])
+
+        expected = {n: ROWS[n] for n in range(COUNT)}
+        changed, seen = 0, set()
+        info = client.get_collection("busy")
+        while not info.indexed_vectors_count:
+            assert changed < 600, info
+            seen.add(info.status)
+            if info.status == models.CollectionStatus.YELLOW and changed < 300:
+                time.sleep(0.25)  # quiet long enough for the build to begin
+            new, old = COUNT + changed, changed
+            store.upsert("busy", [_point(new, ROWS[new]), _point(old, ROWS[-1 - old])])
+            store.delete("busy", [UUID(int=old + 1000)])
+            expected |= {new: ROWS[new], old: ROWS[-1 - old]}
+            expected.pop(old + 1000, None)
+            changed += 1
+            assert store.query("busy", [Query(ROWS[new], limit=1)])[0][0].id == UUID(int=new)
+            info = client.get_collection("busy")
+        assert models.CollectionStatus.YELLOW in seen
+        _check(store, expected)
+
+        server.kill()
+        client.close()
+
+    with edge_process(tmp_path, settings=SOON) as server:
+        settings = VectorStoreSettings.load({"qdrant_port": server.port})
+        client = connect(settings)
+        assert client.get_collection("busy").indexed_vectors_count
+        _check(PointStore(client, settings), expected)
+        assert {one.value for one in PointStore(client, settings).facet("busy", "landmark")} == {
+            f"l{n}" for n in range(7)
+        }
+        client.close()
+    assert len([one for one in (tmp_path / "shards").iterdir() if one.is_dir()]) == 1
+
+
+def _check(store: PointStore, expected: dict[int, FloatVector]) -> None:
+    assert {point.id.int for point in store.scan("busy")} == set(expected)
+    numbers = np.array(sorted(expected))
+    rows = np.stack([expected[int(n)] for n in numbers])
+    for row in unit_rows(10, DIMENSION, seed=3):
+        best = numbers[np.argsort(-(rows @ row))[:10]]
+        exact, found = store.query("busy", [Query(row, exact=True), Query(row, hnsw_ef=256)])
+        assert [hit.id.int for hit in exact] == [int(n) for n in best]
+        assert len({hit.id.int for hit in found} & {int(n) for n in best}) >= 8
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[QdrantClient, PointStore]]:
+    with edge_process(tmp_path_factory.mktemp("indexing"), settings=SOON) as server:
+        settings = VectorStoreSettings.load({"qdrant_port": server.port})
+        client = connect(settings)
+        yield client, PointStore(client, settings)
+        client.close()
+
+
+def test_a_small_collection_is_scanned_and_stays_green(store):
+    client, points = store
+    _create(client, "small", threshold_kilobytes=20_000)
+    points.upsert("small", [_point(n, ROWS[n]) for n in range(500)])
+    time.sleep(1)
+    info = client.get_collection("small")
+    assert (info.status, info.indexed_vectors_count) == (models.CollectionStatus.GREEN, 0)
+    client.delete_collection("small")
+
+
+def test_a_collection_can_be_dropped_while_its_index_is_built(store):
+    client, points = store
+    for name in ("dropped", "kept"):
+        _create(client, name, threshold_kilobytes=100)
+        points.upsert(name, [_point(n, ROWS[n]) for n in range(COUNT)])
+    while client.get_collection("dropped").status != models.CollectionStatus.YELLOW:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    client.delete_collection("dropped")
+    _wait_until_indexed(client, "kept")
+    assert [one.name for one in client.get_collections().collections] == ["kept"]
+    assert points.count("kept") == COUNT

@@ -1,0 +1,107 @@
+"""A collection that is being served: its shard's process, started again when it has died."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+import structlog
+from qdrant_client import grpc as q
+
+from vector_store.edge import schema
+from vector_store.edge.host import ShardHost
+from vector_store.edge.methods import WRITES
+from vector_store.edge.zygote import Zygote
+
+_log = structlog.get_logger(__name__)
+
+
+class Collection:
+    """Passes requests to the process of one shard. Use it from one event loop."""
+
+    def __init__(self, path: Path, config: q.CreateCollection, zygote: Zygote) -> None:
+        self.path = path
+        self.config = config
+        self.optimizing = False
+        """Whether an index is being built beside it."""
+        self.settled = True
+        """Whether nothing was written since an index was last considered."""
+        self.written_at = time.monotonic()
+        self._zygote = zygote
+        self._host: ShardHost | None = None
+        self._changing = asyncio.Lock()
+        self._open = asyncio.Event()
+        self._open.set()
+
+    async def open(self, method: str) -> None:
+        """Have the shard created or loaded ("create", "load") in a new process."""
+        self._host = await self.start(method, self.path)
+
+    async def start(self, method: str, path: Path) -> ShardHost:
+        """Return a new process that has created or loaded the shard in a folder."""
+        host = await ShardHost.start(self._zygote)
+        try:
+            await host.open(method, path, self.config)
+        except BaseException:
+            await host.discard()
+            raise
+        return host
+
+    async def call(self, method: str, payload: bytes = b"") -> bytes:
+        """Have the shard's process carry out a request; raises what that raises."""
+        await self._open.wait()
+        host = await self.host()
+        if method in WRITES:
+            self.settled = False
+            self.written_at = time.monotonic()
+        return await host.call(method, payload)
+
+    async def info(self) -> q.CollectionInfo:
+        """Return what Qdrant reports of a collection.
+
+        Yellow means that an index is due or being built.
+        """
+        info = q.CollectionInfo.FromString(await self.call("info"))
+        due = not self.settled and schema.index_is_due(self.config, info)
+        info.status = q.Yellow if self.optimizing or due else q.Green
+        info.optimizer_status.ok = True
+        info.config.CopyFrom(schema.collection_config(self.config))
+        return info
+
+    async def host(self) -> ShardHost:
+        """Return the process of the shard; one that has died is replaced."""
+        if self._host is None or self._host.gone:
+            async with self._changing:
+                if self._host is None:
+                    raise RuntimeError("the collection is closed")
+                if self._host.gone:
+                    _log.warning("a shard's process is started again", path=str(self.path))
+                    await self.open("load")
+        return self._host
+
+    def pause(self) -> None:
+        """Have new requests wait until `resume`."""
+        self._open.clear()
+
+    def resume(self) -> None:
+        """Let requests through again."""
+        self._open.set()
+
+    async def replace_host(self, host: ShardHost, path: Path) -> None:
+        """Serve from another process and folder from now on, and end the one before."""
+        before, self._host, self.path = self._host, host, path
+        if before is not None:
+            await before.discard()
+
+    async def close(self) -> None:
+        """Flush, and end the process."""
+        host, self._host = self._host, None
+        if host is not None:
+            await host.stop()
+
+    async def discard(self) -> None:
+        """End the process without writing what is in memory: the collection is deleted."""
+        host, self._host = self._host, None
+        if host is not None:
+            await host.discard()
