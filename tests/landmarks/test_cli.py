@@ -1,0 +1,115 @@
+"""The command without a stack: help, options, exit statuses."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from landmarkapi.search.v1 import search_pb2 as pb
+from landmarks import errors
+from landmarks.cli.app import app
+from landmarks.cli.output import ExitCode, comma_separated, exit_code_of
+from landmarks.cli.search import parse_where
+from landmarks.cli.up import parse_scale
+from tests.support.processes import free_port
+
+LANDMARKS = Path(sys.executable).with_name("landmarks")
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([LANDMARKS, *arguments], capture_output=True, text=True)
+
+
+COMMANDS = ["up", "index", "search", "jobs", "models", "collections", "weights", "demo"]
+
+
+def test_every_command_is_listed_and_explains_itself() -> None:
+    listed = run("--help")
+    assert listed.returncode == 0
+    for command in COMMANDS:
+        assert command in listed.stdout
+        own = CliRunner().invoke(app, [command, "--help"])
+        assert own.exit_code == 0
+        assert f"{command} [OPTIONS]" in own.stdout
+
+
+def test_without_a_stack_the_command_says_so_and_how_to_start_one() -> None:
+    result = run("jobs", "--server", f"127.0.0.1:{free_port()}")
+    assert result.returncode == ExitCode.UNAVAILABLE
+    assert "landmarks up" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("index", "/tmp"), ("search", "pyproject.toml"), ("models",), ("collections",)],
+    ids=lambda arguments: arguments[0],
+)
+def test_without_a_stack_every_command_that_needs_one_fails(arguments: tuple[str, ...]) -> None:
+    server = ["--server", f"127.0.0.1:{free_port()}"]
+    result = CliRunner().invoke(app, [*arguments, *server])
+    assert isinstance(result.exception, errors.UnavailableError)
+
+
+def test_weights_are_listed_for_programs_without_fetching_any() -> None:
+    result = run("weights", "--json")
+    assert result.returncode == 0, result.stderr
+    assert {item["model"] for item in json.loads(result.stdout)} >= {"scratch", "vgg16"}
+
+
+def test_an_unknown_model_is_named_with_those_there_are() -> None:
+    result = run("weights", "resnet")
+    assert result.returncode == ExitCode.NOT_FOUND
+    assert "resnet" in result.stderr
+    assert "vgg16" in result.stderr
+
+
+def test_where_means_either_value_of_a_field_and_all_fields() -> None:
+    where = parse_where(["landmark=Atomium", "landmark=Soreq_Cave", "split=a=b", "season!=winter"])
+    assert where == pb.Filter(
+        must=[
+            pb.Condition(
+                field="landmark",
+                any_of=pb.FieldValues(
+                    values=[pb.FieldValue(text="Atomium"), pb.FieldValue(text="Soreq_Cave")]
+                ),
+            ),
+            pb.Condition(field="split", equals=pb.FieldValue(text="a=b")),
+        ],
+        must_not=[pb.Condition(field="season", equals=pb.FieldValue(text="winter"))],
+    )
+
+
+@pytest.mark.parametrize("clause", ["landmark", "=Atomium", "!=x"])
+def test_a_where_that_means_nothing_is_refused(clause: str) -> None:
+    with pytest.raises(errors.InvalidInputError, match="FIELD=VALUE"):
+        parse_where([clause])
+
+
+def test_scale_is_a_count_per_model() -> None:
+    assert parse_scale(["vgg16=2", "scratch=1"]) == {"vgg16": 2, "scratch": 1}
+    with pytest.raises(errors.InvalidInputError, match="MODEL=N"):
+        parse_scale(["vgg16"])
+
+
+def test_names_with_commas_between_them() -> None:
+    assert comma_separated(" a, b,,c ") == ["a", "b", "c"]
+    assert comma_separated("") == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.InvalidPhotoError("x"), ExitCode.USAGE),
+        (errors.NotFoundError("x"), ExitCode.NOT_FOUND),
+        (errors.OverloadedError("x"), ExitCode.UNAVAILABLE),
+        (errors.LineageError("x"), ExitCode.FAILED),
+    ],
+)
+def test_an_exit_status_tells_the_kind_of_error(
+    error: errors.LandmarksError, status: ExitCode
+) -> None:
+    assert exit_code_of(error) == status
