@@ -10,9 +10,12 @@ from dataclasses import dataclass
 import grpc
 import structlog
 
+from landmarkapi.indexing.v1 import indexing_pb2
+from landmarkapi.indexing.v1.indexing_pb2_grpc import add_IndexingServiceServicer_to_server
 from landmarkapi.search.v1 import search_pb2
 from landmarkapi.search.v1.search_pb2_grpc import add_SearchServiceServicer_to_server
 from landmarks.encoders_aio import AsyncEncoderDirectory
+from landmarks.errors import ConfigurationError, InvalidInputError
 from landmarks.grpc_server import (
     HealthServicer,
     add_health_and_reflection,
@@ -20,7 +23,10 @@ from landmarks.grpc_server import (
     create_server,
     serve_until_signal,
 )
+from landmarks.source_roots import ROOTS_SETTING, SourceRoots
+from landmarks.sources import Sources
 from search_service.health import HealthWatch
+from search_service.indexing import create_indexing_servicer
 from search_service.service import SearchServicer
 from search_service.settings import SearchSettings
 from vector_store.client import address_of, connect_async
@@ -30,6 +36,7 @@ from vector_store.search import SearchStore
 _log = structlog.get_logger(__name__)
 
 SEARCH_SERVICE = search_pb2.DESCRIPTOR.services_by_name["SearchService"].full_name
+INDEXING_SERVICE = indexing_pb2.DESCRIPTOR.services_by_name["IndexingService"].full_name
 
 
 @dataclass(frozen=True)
@@ -45,16 +52,23 @@ class RunningService:
 async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
     """Serve until the block ends.
 
-    Raises ConfigurationError where the port is in use.
+    Raises ConfigurationError where the port is in use, or a source root cannot be one.
     """
+    sources = _sources(settings)
     server = create_server()
     qdrant = connect_async(settings)
+    store = SearchStore(qdrant, settings)
     encoders = AsyncEncoderDirectory(settings.encoders)
-    services = [SEARCH_SERVICE]
-    add_SearchServiceServicer_to_server(
-        SearchServicer(SearchStore(qdrant, settings), encoders, settings.search_max_seconds),
-        server,
+    indexing = create_indexing_servicer(
+        redis_url=settings.redis_url,
+        models=encoders.models,
+        sources=sources,
+        collections=store,
     )
+    services = [SEARCH_SERVICE, INDEXING_SERVICE]
+    search = SearchServicer(store, encoders, settings.search_max_seconds)
+    add_SearchServiceServicer_to_server(search, server)
+    add_IndexingServiceServicer_to_server(indexing, server)
     health = add_health_and_reflection(server, services)
 
     async def ping_qdrant() -> None:
@@ -77,6 +91,7 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
             watching.cancel()
             await asyncio.wait([watching])
         await server.stop(None)
+        await indexing.close()
         await encoders.close()
         await qdrant.close()
 
@@ -85,3 +100,12 @@ async def serve(settings: SearchSettings) -> None:
     """Serve until SIGTERM or SIGINT, then finish the calls that were accepted."""
     async with running(settings) as service:
         await serve_until_signal(service.server, service.health, settings.search_drain_seconds)
+
+
+def _sources(settings: SearchSettings) -> Sources:
+    try:
+        return Sources(SourceRoots(settings.source_roots))
+    except InvalidInputError as error:
+        raise ConfigurationError(
+            f"settings that cannot be used: {ROOTS_SETTING}: {error}"
+        ) from error

@@ -21,9 +21,9 @@ async def stack(qdrant: Qdrant) -> AsyncIterator[Stack]:
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def own_qdrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Qdrant]:
-    """A Qdrant of the test's own, to end and to start, with a gallery in it."""
+    """A Qdrant to end and to start again, with a gallery in it. It runs before and after a test."""
     with qdrant_running(tmp_path_factory.mktemp("own") / "qdrant") as running:
         fill(running.settings, each=2)
         yield running

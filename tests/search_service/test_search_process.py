@@ -20,8 +20,11 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 
 from landmarkapi.search.v1 import search_pb2 as pb
 from landmarkapi.search.v1.search_pb2_grpc import SearchServiceStub
+from landmarks.errors import ConfigurationError
 from landmarks.grpc_channel import open_aio_channel
 from landmarks.probe import is_serving
+from search_service.server import serve
+from search_service.settings import SearchSettings
 from tests.support.edge import free_port
 from tests.support.processes import eventually
 from tests.support.search_encoder import ColourEncoder
@@ -62,11 +65,18 @@ def test_a_port_in_use_is_said_and_ends_it(tmp_path: Path, qdrant: Qdrant) -> No
     )
 
 
-def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    with search_process(tmp_path / "log", 99_999) as process:
-        assert process.wait(30) == 78
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("LANDMARKS_SEARCH_PORT", "99999"), ("LANDMARKS_SOURCE_ROOTS", '["not/absolute"]')],
+)
+def test_a_setting_that_cannot_be_used_is_named(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LANDMARKS_SEARCH_PORT", "0")
+    monkeypatch.setenv(name, value)
 
-    assert "LANDMARKS_SEARCH_PORT" in (tmp_path / "log").read_text()
+    with pytest.raises(ConfigurationError, match=name):
+        asyncio.run(serve(SearchSettings.load()))
 
 
 async def test_it_says_what_it_serves_and_finishes_what_it_accepted(
@@ -86,6 +96,7 @@ async def test_it_says_what_it_serves_and_finishes_what_it_accepted(
             )
             assert await asyncio.to_thread(_services, address) >= {
                 "landmarkapi.search.v1.SearchService",
+                "landmarkapi.indexing.v1.IndexingService",
                 "grpc.health.v1.Health",
             }
 
