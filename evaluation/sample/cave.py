@@ -32,7 +32,7 @@ def light(landmark: Landmark, view: View, point: Field, normal: Field, albedo: F
         out = 4.0 + 1.25 * index
         x, z = out * math.sin(angle), out * math.cos(angle)
         y = 1.2 if index % 3 else 5.0
-        power = float(rng.uniform(7.0, 16.0))
+        power = float(rng.uniform(2.0, 20.0))
         to = (x - point[0], y - point[1], z - point[2])
         far = length(*to) + 0.3
         facing = (to[0] * normal[0] + to[1] * normal[1] + to[2] * normal[2]) / far

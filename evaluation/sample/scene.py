@@ -171,6 +171,7 @@ def horizon(direction: Field, light: Light, setting: Setting, season: Season) ->
         part = _over(part, paint + (hazy - paint) * veil, rise - ridge, 0.006)
     if setting.backdrop == "city":
         part = _skyline(part, hazy, azimuth, rise, light, daytime)
+        part = _treeline(part, hazy, azimuth, rise, season, daytime)
     colour[:, near] = part
     return colour
 
@@ -183,7 +184,7 @@ def _skyline(
     part: Field, hazy: Field, azimuth: Field, rise: Field, light: Light, daytime: float
 ) -> Field:
     """Two rows of houses with windows before the horizon."""
-    for row, (width, tall, veil) in enumerate([(0.045, 0.085, 0.55), (0.075, 0.055, 0.25)]):
+    for row, (width, tall, veil) in enumerate([(0.045, 0.105, 0.42), (0.075, 0.062, 0.13)]):
         u = azimuth * (1.0 / width) + 7.3 * row
         house = np.floor(u)
         kind = hashed(house, house * 0.0 + row + light.seed % 5)
@@ -202,10 +203,20 @@ def _skyline(
     return part
 
 
+def _treeline(
+    part: Field, hazy: Field, azimuth: Field, rise: Field, season: Season, daytime: float
+) -> Field:
+    """Close the foot of the skyline with the crowns of park trees."""
+    crowns = fractal(azimuth * 38.0 + 5.0, azimuth * 0.0 + 2.0)
+    leaves = noise(azimuth * 260.0, rise * 260.0)
+    paint = column((0.07, 0.115, 0.04)) * column(FOLIAGE[season]) * daytime * (0.6 + 0.8 * leaves)
+    return _over(part, paint + (hazy - paint) * 0.12, rise - 0.004 - 0.026 * crowns, 0.006)
+
+
 _GROUNDS: dict[GroundKind, Colour] = {
     "grass": (0.105, 0.14, 0.045),
     "paving": (0.33, 0.305, 0.27),
-    "sand": (0.62, 0.48, 0.30),
+    "sand": (0.47, 0.34, 0.20),
     "water": (0.035, 0.09, 0.11),
     "gravel": (0.46, 0.41, 0.33),
     "rock": (0.27, 0.25, 0.22),
