@@ -13,6 +13,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from torch import nn
 
 from encoder_service.models.contract import ModelDefinition
+from encoder_service.models.folding import fold
 from encoder_service.models.preprocessing import Resized
 from encoder_service.models.recipes import FetchedWeights, PackageSource
 from encoder_service.tensors import Tensors
@@ -68,7 +69,11 @@ def build(tensors: Tensors) -> nn.Module:
         if name.endswith("num_batches_tracked")
     }
     module.network.load_state_dict({**tensors, **counters}, strict=True)
-    return module.eval()
+    network = module.eval().network
+    fold(network, {"_conv_stem": "_bn0", "_conv_head": "_bn1"})
+    for block in network._blocks:
+        fold(block, {"_expand_conv": "_bn0", "_depthwise_conv": "_bn1", "_project_conv": "_bn2"})
+    return module
 
 
 MODEL = ModelDefinition(

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from encoder_service.models.contract import ModelDefinition
+from encoder_service.models.folding import fold
 from encoder_service.models.preprocessing import Resized
 from encoder_service.models.recipes import CommittedWeights
 from encoder_service.models.scratch_network import DIMENSION, ScratchNetwork
@@ -24,7 +25,11 @@ def build(tensors: Tensors) -> nn.Module:
     # Counters that only training reads are not in the file.
     counters = {n: t for n, t in network.state_dict().items() if n.endswith("num_batches_tracked")}
     network.load_state_dict({**state, **counters}, strict=True)
-    return network.eval()
+    network.eval()
+    fold(network, {"stem": "stem_norm"})
+    for block in network.blocks:
+        fold(block, {"conv1": "norm1", "conv2": "norm2", "shortcut": "norm3"})
+    return network
 
 
 MODEL = ModelDefinition(

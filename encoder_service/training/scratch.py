@@ -7,30 +7,32 @@ network sees the split `train`; `val` chooses the checkpoint; no other split is 
 from __future__ import annotations
 
 import argparse
-import copy
 import csv
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import structlog
 import torch
-from PIL import Image
-from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
+from encoder_service.images import PhotoLimits, decode
+from encoder_service.models.preprocessing import Resized
+from encoder_service.models.scratch import PREPROCESSING
 from encoder_service.models.scratch_network import DIMENSION, ScratchNetwork
+from encoder_service.tensors import write_tensors
 from encoder_service.training.augment import augmented
+from landmarks.errors import ConfigurationError
 
 _log = structlog.get_logger(__name__)
-INPUT_SIZE = 112
-MEAN, SCALE = 127.5, 64.0
 # Larger than the network's input, so that a crop of the photo still has detail to show.
 _CACHED_SIZE = 144
 _COSINE_SCALE = 16.0
+# The photos of a manifest are the user's own.
+_ANY_SIZE = PhotoLimits(max_bytes=1 << 30, max_pixels=1 << 30)
 
 
 @dataclass(frozen=True)
@@ -66,17 +68,21 @@ def read_split(manifest: Path, split: str, size: int) -> Photos:
     """Decode the photos of one split, squashed to `size` × `size`."""
     with manifest.open(newline="") as lines:
         rows = [row for row in csv.DictReader(lines) if row["split"] == split]
+    if not rows:
+        raise ConfigurationError(f"{manifest} lists no photo of the split {split!r}")
+    squash = Resized(size, "squash", (0.0,) * 3, (1.0,) * 3, decode_size=None)
     arrays = []
     for row in rows:
-        with Image.open(manifest.parent / row["path"]) as photo:
-            small = photo.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
-        arrays.append(torch.from_numpy(np.array(small)).permute(2, 0, 1))
+        photo = decode((manifest.parent / row["path"]).read_bytes(), _ANY_SIZE)
+        arrays.append(squash(photo.image).to(torch.uint8))
     return Photos(torch.stack(arrays), tuple(row["landmark"] for row in rows))
 
 
 def normalised(pixels: torch.Tensor) -> torch.Tensor:
     """Return 0–255 pixels (N, 3, H, W) as the network takes them."""
-    return ((pixels.float() - MEAN) / SCALE).contiguous(memory_format=torch.channels_last)
+    mean, scale = torch.tensor(PREPROCESSING.mean), torch.tensor(PREPROCESSING.scale)
+    photos = (pixels.float() - mean[:, None, None]) / scale[:, None, None]
+    return photos.contiguous(memory_format=torch.channels_last)
 
 
 @torch.inference_mode()
@@ -94,19 +100,23 @@ def score(network: nn.Module, gallery: Photos, queries: Photos) -> Score:
     first, precisions = [], []
     for name, order in zip(queries.landmarks, similarity.argsort(descending=True), strict=True):
         relevant = gallery_names[order.numpy()] == name
+        if not relevant.any():  # nothing could have been found
+            continue
         places = np.flatnonzero(relevant) + 1
         first.append(bool(relevant[0]))
         precisions.append(float(np.mean(np.arange(1, len(places) + 1) / places)))
+    if not first:
+        raise ConfigurationError("no photo of `val` shows a landmark of `train`")
     return Score(float(np.mean(first)), float(np.mean(precisions)))
 
 
-def train(manifest: Path, plan: Plan) -> tuple[ScratchNetwork, Score]:
-    """Train on `manifest` and return the checkpoint with the best mAP on `val`."""
+def train(manifest: Path, plan: Plan, out: Path) -> Score:
+    """Train on `manifest`; keep in `out` the checkpoint with the best mAP on `val`."""
     torch.manual_seed(plan.seed)
     generator = torch.Generator().manual_seed(plan.seed)
     training = read_split(manifest, "train", _CACHED_SIZE)
-    gallery = read_split(manifest, "train", INPUT_SIZE)
-    queries = read_split(manifest, "val", INPUT_SIZE)
+    gallery = read_split(manifest, "train", PREPROCESSING.input_size)
+    queries = read_split(manifest, "val", PREPROCESSING.input_size)
     names = sorted(set(training.landmarks))
     labels = torch.tensor([names.index(name) for name in training.landmarks])
 
@@ -115,44 +125,51 @@ def train(manifest: Path, plan: Plan) -> tuple[ScratchNetwork, Score]:
     optimizer = torch.optim.SGD(
         _parameter_groups(network, classes, plan.weight_decay), momentum=0.9, nesterov=True
     )
-    steps = len(labels) // plan.batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, plan.learning_rate, epochs=plan.epochs, steps_per_epoch=steps, pct_start=0.2
+        optimizer,
+        plan.learning_rate,
+        epochs=plan.epochs,
+        steps_per_epoch=len(labels) // plan.batch,
+        pct_start=0.2,
     )
-    best, best_score = copy.deepcopy(network), Score(0, 0)
+    best = Score(0, 0)
     started = time.monotonic()
     for epoch in range(1, plan.epochs + 1):
         network.train()
+        losses = []
+        # What is left over of an epoch is dropped: norms of a tiny batch would be noise.
         order = torch.randperm(len(labels), generator=generator)
-        total = 0.0
-        for step in range(steps):
-            chosen = order[step * plan.batch : (step + 1) * plan.batch]
-            views = normalised(augmented(training.pixels[chosen], INPUT_SIZE, generator))
-            with torch.autocast("cpu", torch.bfloat16):
-                embedded = network(views)
-            cosines = functional.normalize(embedded.float()) @ functional.normalize(classes).T
-            loss = functional.cross_entropy(
-                cosines * _COSINE_SCALE, labels[chosen], label_smoothing=plan.label_smoothing
-            )
+        for first in range(0, len(labels) - plan.batch + 1, plan.batch):
+            chosen = order[first : first + plan.batch]
+            views = augmented(training.pixels[chosen], PREPROCESSING.input_size, generator)
+            loss = _loss(network, classes, views, labels[chosen], plan.label_smoothing)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
-            total += loss.item()
-        now = Score(0, 0)
+            losses.append(loss.item())
+        seconds = round(time.monotonic() - started)
+        _log.info("epoch", epoch=epoch, loss=round(float(np.mean(losses)), 4), seconds=seconds)
         if epoch % plan.evaluate_every == 0 or epoch == plan.epochs:
             now = score(network, gallery, queries)
-            if now.mean_average_precision > best_score.mean_average_precision:
-                best, best_score = copy.deepcopy(network), now
-        _log.info(
-            "epoch",
-            epoch=epoch,
-            loss=round(total / steps, 4),
-            recall_at_1=round(now.recall_at_1, 4),
-            mean_average_precision=round(now.mean_average_precision, 4),
-            seconds=round(time.monotonic() - started),
-        )
-    return best, best_score
+            _log.info("evaluated", epoch=epoch, **asdict(now))
+            if now.mean_average_precision >= best.mean_average_precision:
+                best = now
+                export(network, out)
+    return best
+
+
+def _loss(
+    network: nn.Module,
+    classes: torch.Tensor,
+    views: torch.Tensor,
+    labels: torch.Tensor,
+    smoothing: float,
+) -> torch.Tensor:
+    with torch.autocast("cpu", torch.bfloat16):  # twice as fast where the CPU has it
+        embedded = network(normalised(views))
+    cosines = functional.normalize(embedded.float()) @ functional.normalize(classes).T
+    return functional.cross_entropy(cosines * _COSINE_SCALE, labels, label_smoothing=smoothing)
 
 
 def _parameter_groups(
@@ -169,28 +186,28 @@ def _parameter_groups(
 def export(network: nn.Module, path: Path) -> None:
     """Write the network's tensors as float16 safetensors."""
     tensors = {
-        name: tensor.to(torch.float16).contiguous()
+        name: tensor.to(torch.float16)
         for name, tensor in network.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    save_file(tensors, path)
+    write_tensors(tensors, path)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Train and write the weights."""
+def main(arguments: Sequence[str] | None = None) -> Score:
+    """Train, write the weights, and return the score on `val`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("manifest", type=Path)
     parser.add_argument("out", type=Path, help="safetensors file to write")
     parser.add_argument("--epochs", type=int, default=Plan.epochs)
+    parser.add_argument("--batch", type=int, default=Plan.batch)
     parser.add_argument("--seed", type=int, default=Plan.seed)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    network, best = train(options.manifest, Plan(epochs=options.epochs, seed=options.seed))
-    export(network, options.out)
-    _log.info(
-        "best", recall_at_1=best.recall_at_1, mean_average_precision=best.mean_average_precision
-    )
+    plan = Plan(epochs=options.epochs, batch=options.batch, seed=options.seed)
+    best = train(options.manifest, plan, options.out)
+    _log.info("best", **asdict(best))
+    return best
 
 
 if __name__ == "__main__":

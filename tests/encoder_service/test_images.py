@@ -1,0 +1,205 @@
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from encoder_service.images import PhotoLimits, declared_pixels, decode
+from landmarks.errors import InvalidPhotoError
+from tests.support.photos import drawn_photo, exif, png_declaring, saved
+
+LIMITS = PhotoLimits(max_bytes=1_000_000, max_pixels=1_000_000)
+PHOTO = drawn_photo()
+
+
+def difference(image, other):
+    return np.abs(np.asarray(image, np.int16) - np.asarray(other, np.int16)).mean()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_each_accepted_format_is_decoded(kind):
+    photo = decode(saved(PHOTO, kind), LIMITS)
+    assert (photo.width, photo.height, photo.format, photo.image.mode) == (320, 240, kind, "RGB")
+    assert difference(photo.image, PHOTO) < 12  # GIF has 256 colours
+
+
+@pytest.mark.parametrize("kind", ["PPM", "ICO", "TGA"])
+def test_other_formats_are_refused_by_name_of_those_accepted(kind):
+    with pytest.raises(InvalidPhotoError, match="JPEG, PNG, WebP, GIF, BMP or TIFF"):
+        decode(saved(PHOTO.resize((64, 64)), kind), LIMITS)
+
+
+def test_no_bytes_are_refused():
+    with pytest.raises(InvalidPhotoError, match="empty"):
+        declared_pixels(b"", LIMITS)
+
+
+def test_bytes_that_are_no_photo_are_refused():
+    with pytest.raises(InvalidPhotoError, match="not a photo"):
+        declared_pixels(b"%PDF-1.7 surely not a photo", LIMITS)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_a_truncated_file_is_refused(kind):
+    data = saved(PHOTO, kind)
+    with pytest.raises(InvalidPhotoError, match=r"truncated|damaged"):
+        decode(data[: len(data) // 2], LIMITS)
+
+
+@pytest.mark.parametrize("size", [10, 30, 60, 120])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_a_file_cut_in_its_header_is_refused_or_unknown(kind, size):
+    with pytest.raises(InvalidPhotoError):
+        decode(saved(PHOTO, kind)[:size], LIMITS)
+
+
+def test_damage_anywhere_is_a_photo_or_a_refusal_and_nothing_else():
+    random = np.random.default_rng(0)
+    for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"):
+        data = np.frombuffer(saved(PHOTO.resize((64, 48)), kind), np.uint8)
+        for _ in range(40):
+            damaged = data.copy()
+            places = random.integers(0, min(len(data), 400), 4)
+            damaged[places] = random.integers(0, 256, 4)
+            try:
+                decode(damaged.tobytes(), LIMITS)
+            except InvalidPhotoError:
+                continue
+
+
+def test_too_many_bytes_are_refused_before_they_are_looked_at():
+    with pytest.raises(InvalidPhotoError, match=r"1,000,001 bytes.*1,000,000"):
+        declared_pixels(bytes(1_000_001), LIMITS)
+
+
+def test_a_decompression_bomb_is_refused_from_its_header():
+    with pytest.raises(InvalidPhotoError, match=r"40,000 × 40,000.*1,000,000"):
+        declared_pixels(png_declaring(40_000, 40_000), LIMITS)
+
+
+def test_the_header_alone_tells_the_pixels():
+    assert declared_pixels(saved(PHOTO, "JPEG")[:2000], LIMITS) == 320 * 240
+
+
+def turned(orientation):
+    """Return the pixels to store so that `orientation` makes them upright."""
+    back = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    return PHOTO.transpose(back[orientation])
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "JPEG"])
+def test_the_exif_orientation_is_applied(kind, orientation):
+    options = {"lossless": True} if kind == "WEBP" else {"quality": 95} if kind == "JPEG" else {}
+    photo = decode(saved(turned(orientation), kind, exif=exif(orientation), **options), LIMITS)
+    assert (photo.width, photo.height) == photo.image.size == (320, 240)
+    assert difference(photo.image, PHOTO) < 2
+
+
+def test_a_jpeg_is_scaled_down_while_decoding_no_further_than_allowed():
+    large = drawn_photo(1000, 800)
+    photo = decode(saved(large, "JPEG", exif=exif(6)), LIMITS, decode_size=200)
+    assert (photo.width, photo.height) == (800, 1000)
+    assert photo.image.size == (200, 250)
+    assert decode(saved(large, "JPEG"), LIMITS, decode_size=500).image.size == (1000, 800)
+
+
+def grey16():
+    values = np.asarray(PHOTO.convert("L"), np.uint16) * 257
+    return Image.fromarray(values)
+
+
+def transparent():
+    layered = PHOTO.convert("RGBA")
+    layered.putalpha(Image.linear_gradient("L").resize(PHOTO.size))
+    return layered
+
+
+def on_white(image):
+    layered = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), layered).convert("RGB")
+
+
+MODES = {
+    "CMYK JPEG": (PHOTO.convert("CMYK"), "JPEG", {"quality": 95}, PHOTO, 3),
+    "16-bit PNG": (grey16(), "PNG", {}, PHOTO.convert("L").convert("RGB"), 0.01),
+    "16-bit TIFF": (grey16(), "TIFF", {}, PHOTO.convert("L").convert("RGB"), 0.01),
+    "palette PNG": (PHOTO.quantize(256), "PNG", {}, PHOTO, 6),
+    "RGBA PNG": (transparent(), "PNG", {}, on_white(transparent()), 0.01),
+    "RGBA WebP": (transparent(), "WEBP", {"lossless": True}, on_white(transparent()), 1),
+    "LA PNG": (transparent().convert("LA"), "PNG", {}, on_white(transparent().convert("LA")), 0.01),
+    "grey JPEG": (
+        PHOTO.convert("L"),
+        "JPEG",
+        {"quality": 95},
+        PHOTO.convert("L").convert("RGB"),
+        2,
+    ),
+    "one bit PNG": (PHOTO.convert("1"), "PNG", {}, PHOTO.convert("1").convert("RGB"), 0.01),
+    "LAB TIFF": (Image.new("LAB", (320, 240), (128, 128, 128)), "TIFF", {}, None, 0),
+    "float TIFF": (
+        Image.fromarray(np.asarray(PHOTO.convert("L"), np.float32) / 255),
+        "TIFF",
+        {},
+        PHOTO.convert("L").convert("RGB"),
+        1,
+    ),
+    "32-bit TIFF": (
+        Image.fromarray(np.asarray(PHOTO.convert("L"), np.int32) * 257),
+        "TIFF",
+        {},
+        PHOTO.convert("L").convert("RGB"),
+        0.01,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_any_mode_becomes_rgb(name):
+    image, kind, options, expected, most = MODES[name]
+    photo = decode(saved(image, kind, **options), LIMITS)
+    assert photo.image.mode == "RGB"
+    if expected is not None:
+        assert difference(photo.image, expected) <= most
+
+
+def test_transparency_by_colour_or_palette_becomes_white():
+    colour_key = saved(Image.new("RGB", (8, 8), (1, 2, 3)), "PNG", transparency=(1, 2, 3))
+    assert decode(colour_key, LIMITS).image.getpixel((4, 4)) == (255, 255, 255)
+    palette = Image.new("P", (8, 8), 1)
+    palette.putpalette([9, 9, 9, 7, 7, 7])
+    bytes_key = saved(palette, "PNG", transparency=b"\xff\x00")
+    assert decode(bytes_key, LIMITS).image.getpixel((4, 4)) == (255, 255, 255)
+
+
+def test_the_first_frame_of_an_animation_is_taken():
+    frames = [Image.new("RGB", (40, 30), colour) for colour in ("red", "blue")]
+    data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    photo = decode(data, LIMITS)
+    assert photo.image.getpixel((5, 5)) == (255, 0, 0)
+
+
+def test_a_jpeg_with_pictures_inside_is_a_jpeg():
+    data = saved(PHOTO, "MPO", save_all=True, append_images=[PHOTO])
+    assert decode(data, LIMITS).format == "JPEG"
+
+
+def test_warnings_of_the_decoder_do_not_reach_the_log():
+    data = saved(PHOTO, "TIFF")
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        for size in range(100, len(data), 9001):
+            try:
+                decode(data[:size], LIMITS)
+            except InvalidPhotoError:
+                continue
+        decode(saved(Image.new("P", (8, 8)), "PNG", transparency=b"\xff\x00"), LIMITS)
+    assert seen == []

@@ -1,0 +1,194 @@
+"""The service through its socket: answers, health, reflection, several models."""
+
+import asyncio
+import threading
+
+import grpc
+import numpy as np
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from encoder_service.loading import load_encoder
+from encoder_service.models.registry import MODULES
+from encoder_service.server import SERVICE_NAME, start
+from landmarkapi.encoder.v1 import encoder_pb2 as pb
+from landmarks.errors import ConfigurationError, InvalidInputError
+from landmarks.grpc_channel import open_aio_channel
+from landmarks.grpc_status import error_from_rpc
+from tests.support.encoder_server import running_encoder, toy_settings
+from tests.support.photos import drawn_photo, saved
+
+pytestmark = pytest.mark.usefixtures("_toy")
+PHOTOS = [saved(drawn_photo(seed=seed), "JPEG") for seed in range(20)]
+HEALTH = health_pb2.HealthCheckResponse
+
+
+async def health_of(server, service):
+    async with open_aio_channel(f"127.0.0.1:{server.port}") as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        return (await stub.Check(health_pb2.HealthCheckRequest(service=service))).status
+
+
+async def test_a_new_encoder_is_a_file_and_a_line_and_is_then_served():
+    async with running_encoder(toy_settings()) as (_, stub):
+        [model] = (await stub.ListModels(pb.ListModelsRequest())).models
+        answer = await stub.Encode(pb.EncodeRequest(model="toy", photo=PHOTOS[0]))
+    assert (model.name, model.dimension, model.input_size, model.ready) == ("toy", 48, 32, True)
+    assert len(model.digest) == 64
+    assert model.description
+    assert model.layer == "tiles"
+    assert "cpu" in model.runtime
+    assert model.limits.max_batch_photos > 0
+    assert (answer.model, answer.digest) == ("toy", model.digest)
+    assert np.linalg.norm(answer.embedding.values) == pytest.approx(1, abs=1e-5)
+    assert (answer.photo.width, answer.photo.height, answer.photo.format) == (320, 240, "JPEG")
+
+
+async def test_batch_encode_gives_the_vectors_of_encode_in_order():
+    async with running_encoder(toy_settings(batch_size=3)) as (_, stub):
+        batch = await stub.BatchEncode(pb.BatchEncodeRequest(photos=PHOTOS))
+        single = [await stub.Encode(pb.EncodeRequest(photo=photo)) for photo in PHOTOS]
+    for one, result in zip(single, batch.results, strict=True):
+        assert np.dot(one.embedding.values, result.embedding.values) > 0.9999
+        assert result.photo == one.photo
+
+
+async def test_calls_at_once_share_batches_and_each_has_its_own_answer():
+    async with running_encoder(toy_settings()) as (_, stub):
+        alone = [await stub.Encode(pb.EncodeRequest(photo=photo)) for photo in PHOTOS]
+        calls = [stub.Encode(pb.EncodeRequest(photo=photo)) for photo in PHOTOS]
+        together = await asyncio.gather(*calls)
+    for one, other in zip(alone, together, strict=True):
+        assert np.dot(one.embedding.values, other.embedding.values) > 0.9999
+
+
+async def test_answers_say_where_the_time_went():
+    async with running_encoder(toy_settings()) as (_, stub):
+        one = (await stub.Encode(pb.EncodeRequest(photo=PHOTOS[0]))).timings
+        many = (await stub.BatchEncode(pb.BatchEncodeRequest(photos=PHOTOS))).timings
+    for timings in (one, many):
+        for part in ("decode", "queue", "inference"):
+            assert timings.HasField(part)
+        assert timings.decode.ToNanoseconds() > 0
+        assert timings.inference.ToNanoseconds() > 0
+
+
+async def test_a_photo_without_direction_is_an_error_of_its_own():
+    blank = saved(drawn_photo().point(lambda value: 128))  # the toy's mean colour
+    async with running_encoder(toy_settings()) as (_, stub):
+        answer = await stub.BatchEncode(pb.BatchEncodeRequest(photos=[blank, PHOTOS[0]]))
+    assert "no direction" in answer.results[0].error.message
+    assert answer.results[1].WhichOneof("outcome") == "embedding"
+
+
+async def test_health_is_not_serving_until_the_model_is_warm():
+    go = threading.Event()
+
+    def slow(name, settings, progress):
+        go.wait(30)
+        return load_encoder(name, settings, progress)
+
+    async with running_encoder(toy_settings(), slow, wait=False) as (server, stub):
+        for service in ("", SERVICE_NAME, "toy"):
+            assert await health_of(server, service) == HEALTH.NOT_SERVING
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.Encode(pb.EncodeRequest(photo=PHOTOS[0]), timeout=5)
+        assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert "loading" in refused.value.details()
+        assert not (await stub.GetModel(pb.GetModelRequest())).model.ready
+        go.set()
+        await server.loading
+        for service in ("", SERVICE_NAME, "toy"):
+            assert await health_of(server, service) == HEALTH.SERVING
+
+
+async def test_a_model_that_cannot_be_loaded_does_not_take_the_others_down(monkeypatch):
+    monkeypatch.setitem(MODULES, "broken", "tests.support.no_such_module")
+    settings = toy_settings(models="broken,toy")
+    async with running_encoder(settings) as (server, stub):
+        assert await health_of(server, "broken") == HEALTH.NOT_SERVING
+        for service in ("", SERVICE_NAME, "toy"):
+            assert await health_of(server, service) == HEALTH.SERVING
+        broken, toy = (await stub.ListModels(pb.ListModelsRequest())).models
+        assert "no_such_module" in broken.failure
+        assert not broken.ready
+        assert toy.ready
+        await stub.Encode(pb.EncodeRequest(model="toy", photo=PHOTOS[0]))
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.Encode(pb.EncodeRequest(model="broken", photo=PHOTOS[0]))
+        assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+        with pytest.raises(grpc.aio.AioRpcError) as unnamed:
+            await stub.Encode(pb.EncodeRequest(photo=PHOTOS[0]))
+        error = error_from_rpc(unnamed.value)
+        assert isinstance(error, InvalidInputError)
+        assert error.field == "model"
+
+
+async def test_an_encoder_that_breaks_tells_each_caller_without_its_secrets():
+    class Breaking:
+        def __init__(self, encoder):
+            self.spec, self.runtime, self.preprocess = encoder.spec, "", encoder.preprocess
+
+        def embed(self, batch):
+            if batch.any():  # not the warm-up
+                raise RuntimeError("secret path")
+            return np.ones((len(batch), 48), np.float32)
+
+    def breaking(*arguments):
+        return Breaking(load_encoder(*arguments))
+
+    async with running_encoder(toy_settings(), breaking) as (_, stub):
+        answer = await stub.BatchEncode(pb.BatchEncodeRequest(photos=PHOTOS[:2]))
+        for result in answer.results:
+            assert result.error.code == grpc.StatusCode.INTERNAL.value[0]
+            assert "secret" not in result.error.message
+            assert "RuntimeError" in result.error.message
+
+
+async def test_reflection_lists_the_service():
+    async with (
+        running_encoder(toy_settings()) as (server, _),
+        open_aio_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        ask = reflection_pb2.ServerReflectionRequest(list_services="")
+        async for answer in stub.ServerReflectionInfo(iter([ask])):
+            names = {service.name for service in answer.list_services_response.service}
+            break
+    assert {SERVICE_NAME, "grpc.health.v1.Health"} <= names
+
+
+async def test_a_caller_that_leaves_frees_its_place_in_the_queue():
+    go, entered = threading.Event(), threading.Event()
+
+    class Slow:
+        def __init__(self, encoder):
+            self.spec, self.runtime, self.preprocess = encoder.spec, "", encoder.preprocess
+
+        def embed(self, batch):
+            if batch.any():
+                entered.set()
+                go.wait(30)
+            return np.ones((len(batch), 48), np.float32)
+
+    async with running_encoder(toy_settings(), lambda *a: Slow(load_encoder(*a))) as (server, stub):
+        call = stub.BatchEncode(pb.BatchEncodeRequest(photos=PHOTOS))
+        await asyncio.to_thread(entered.wait, 30)
+        assert server.hosts[0].batcher.queued_photos == len(PHOTOS)
+        call.cancel()
+        async with asyncio.timeout(30):
+            while server.hosts[0].batcher.queued_photos:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
+        go.set()
+
+
+async def test_a_port_in_use_is_told_of():
+    async with running_encoder(toy_settings()) as (server, _):
+        with pytest.raises(ConfigurationError, match="port is in use"):
+            await start(toy_settings(encoder_port=server.port))
+
+
+async def test_an_unknown_model_in_the_settings_is_told_of():
+    with pytest.raises(ConfigurationError, match="vgg99"):
+        await start(toy_settings(models="vgg99"))
