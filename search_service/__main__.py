@@ -10,8 +10,8 @@ from landmarks.logs import configure_logging
 from search_service.server import serve
 from search_service.settings import SearchSettings
 
-# As in sysexits.h: EX_CONFIG. Starting again does not help until someone has changed something.
-CONFIGURATION_EXIT_CODE = 78
+# Starting again does not help until someone has changed something.
+EXIT_CONFIGURATION = 2
 
 
 def main() -> int:
@@ -22,7 +22,7 @@ def main() -> int:
         asyncio.run(serve(settings))
     except ConfigurationError as error:
         sys.stderr.write(f"search service: {error}\n")
-        return CONFIGURATION_EXIT_CODE
+        return EXIT_CONFIGURATION
     return 0
 
 

@@ -20,7 +20,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 
 from landmarkapi.search.v1 import search_pb2 as pb
 from landmarkapi.search.v1.search_pb2_grpc import SearchServiceStub
-from landmarks.errors import ConfigurationError
+from landmarks.errors import ConfigurationError, InvalidPhotoError
 from landmarks.grpc_channel import open_aio_channel
 from landmarks.probe import is_serving
 from search_service.server import serve
@@ -28,9 +28,11 @@ from search_service.settings import SearchSettings
 from tests.support.edge import free_port
 from tests.support.processes import eventually
 from tests.support.search_encoder import ColourEncoder
-from tests.support.search_stack import GALLERY, Qdrant, draw
+from tests.support.search_stack import GALLERY, Qdrant, draw, told
 
 pytestmark = pytest.mark.integration
+
+SECRET = b"what-only-the-photo-holds"
 
 
 @contextmanager
@@ -58,7 +60,7 @@ def test_a_port_in_use_is_said_and_ends_it(tmp_path: Path, qdrant: Qdrant) -> No
     taken = qdrant.settings.qdrant_port
 
     with search_process(tmp_path / "log", taken) as process:
-        assert process.wait(30) == 78
+        assert process.wait(30) == 2
 
     assert (
         f"cannot listen on 127.0.0.1:{taken}: the port is in use" in (tmp_path / "log").read_text()
@@ -79,7 +81,7 @@ def test_a_setting_that_cannot_be_used_is_named(
         asyncio.run(serve(SearchSettings.load()))
 
 
-async def test_it_says_what_it_serves_and_finishes_what_it_accepted(
+async def test_it_says_what_it_serves_logs_no_photo_and_finishes_what_it_accepted(
     tmp_path: Path, qdrant: Qdrant
 ) -> None:
     port = free_port()
@@ -101,10 +103,16 @@ async def test_it_says_what_it_serves_and_finishes_what_it_accepted(
             }
 
             async with open_aio_channel(address) as channel:
+                refused = SearchServiceStub(channel).Search(
+                    pb.SearchRequest(gallery=GALLERY, photo=SECRET, models=["thumbnail"]),
+                    timeout=20,
+                )
+                assert isinstance(await told(refused), InvalidPhotoError)
+                encoder.asked.clear()
                 encoder.go.clear()
                 answer = SearchServiceStub(channel).Search(
                     pb.SearchRequest(
-                        gallery=GALLERY, photo=draw("Atomium", 99), models=["thumbnail"]
+                        gallery=GALLERY, photo=draw("Atomium", 99) + SECRET, models=["thumbnail"]
                     ),
                     timeout=20,
                 )
@@ -117,6 +125,9 @@ async def test_it_says_what_it_serves_and_finishes_what_it_accepted(
                 assert (await answer).verdict.landmark == "Atomium"
 
             assert await asyncio.to_thread(process.wait, 30) == 0
+    said = (tmp_path / "log").read_bytes()
+    assert b"request refused" in said
+    assert SECRET not in said
 
 
 def _services(address: str) -> set[str]:
