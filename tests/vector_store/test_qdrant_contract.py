@@ -24,7 +24,7 @@ from tests.support.stores import (
     photo_id,
     unit_rows,
 )
-from vector_store.collections import INDEXED_FIELDS
+from vector_store.collections import INDEXED_FIELDS, Collections
 from vector_store.filters import AnyOf, Condition, Equals, Filter, Range
 from vector_store.naming import alias_name
 from vector_store.points import PhotoPayload, Point
@@ -367,6 +367,38 @@ def test_search_settings_do_not_change_a_small_ranking(filled: Filled):
         ],
     )
     assert _ids(plain) == _ids(exact) == _ids(wide)
+
+
+def test_hits_carry_no_more_of_the_payload_than_was_asked_for(filled: Filled):
+    engine, name, rows = filled.engine, filled.name, filled.rows
+    whole, some, none = engine.points.query(
+        name,
+        [
+            Query(rows[3], limit=1),
+            Query(rows[3], limit=1, fields=("path", "landmark")),
+            Query(rows[3], limit=1, with_payload=False),
+        ],
+    )
+    assert whole[0].payload == photo(3).to_payload()
+    assert some[0].payload == {"path": "3.jpg", "landmark": "landmark-3"}
+    assert none[0].payload == {}
+
+
+def test_a_quantized_collection_ranks_like_a_plain_one(wire_engine: StoreUnderTest):
+    quantized = wire_engine.settings.model_copy(update={"qdrant_quantized": True})
+    name = (
+        Collections(wire_engine.client, quantized)
+        .to_write(wire_engine.gallery, "vgg16", DIGEST, DIMENSION)
+        .name
+    )
+    assert wire_engine.client.get_collection(name).config.quantization_config is not None
+    rows = unit_rows(50)
+    points = [Point(photo_id(n), rows[n], {}) for n in range(50)]
+    wire_engine.points.upsert(name, points)
+    hits = wire_engine.points.query(name, [Query(rows[0], limit=5, oversampling=3.0)])[0]
+    scores = rows @ rows[0]
+    assert _ids(hits) == [photo_id(int(n)) for n in np.argsort(-scores)[:5]]
+    np.testing.assert_allclose([hit.score for hit in hits], np.sort(scores)[::-1][:5], atol=1e-5)
 
 
 FILTERS = {

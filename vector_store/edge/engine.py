@@ -11,7 +11,12 @@ from uuid import uuid4
 import structlog
 from qdrant_client import grpc as q
 
-from landmarks.errors import AlreadyExistsError, InvalidInputError, NotFoundError
+from landmarks.errors import (
+    AlreadyExistsError,
+    ConfigurationError,
+    InvalidInputError,
+    NotFoundError,
+)
 from vector_store.edge import schema
 from vector_store.edge.catalog import Catalog, Entry, sync_directory
 from vector_store.edge.collection import Collection
@@ -34,7 +39,10 @@ class Engine:
         self.catalog = Catalog()
 
     async def open(self) -> None:
-        """Read the catalog, load every shard, and remove what a crash has left over."""
+        """Read the catalog, load every shard, and remove what a crash has left over.
+
+        Raises ConfigurationError that names what cannot be read.
+        """
         self.catalog = Catalog.load(self._directory)
         kept = {entry.folder for entry in self.catalog.collections.values()}
         self._shards.mkdir(parents=True, exist_ok=True)
@@ -43,9 +51,16 @@ class Engine:
                 remove(path)
         for name, entry in self.catalog.collections.items():
             self._collections[name] = self._collection(entry)
-        async with asyncio.TaskGroup() as tasks:
-            for collection in self._collections.values():
-                tasks.create_task(collection.open("load"))
+        names = list(self._collections)
+        opened = await asyncio.gather(
+            *(self._collections[name].open("load") for name in names), return_exceptions=True
+        )
+        for name, problem in zip(names, opened, strict=True):
+            if problem is not None:
+                raise ConfigurationError(
+                    f"the collection {name} in {self._collections[name].path} cannot be loaded:"
+                    f" {problem}"
+                ) from problem
 
     async def close(self) -> None:
         """Flush and close every shard."""

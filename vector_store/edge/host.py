@@ -152,7 +152,8 @@ def _settle(answer: asyncio.Future[bytes], kind: bytes, payload: bytes) -> None:
     if kind == REFUSAL:
         answer.set_exception(error_from_status(Status.FromString(payload)))
     elif kind == FAULT:
-        _log.error("a shard process failed at a request", fault=payload.decode())
-        answer.set_exception(RuntimeError("a shard process failed at a request"))
+        fault = payload.decode()
+        _log.error("a shard process failed at a request", fault=fault)
+        answer.set_exception(RuntimeError(fault.rstrip().rpartition("\n")[2]))
     else:
         answer.set_result(payload)
