@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -68,8 +68,12 @@ class ModelHost:
             raise ConfigurationError(f"model {self.name!r} could not be loaded: {self.failure}")
         raise UnavailableError(f"model {self.name!r} is still loading; try again in a moment")
 
-    async def load(self) -> None:
-        """Load the model and warm it up; afterwards it is ready, or `failure` says why not."""
+    async def load(self, changed: Callable[[], Awaitable[None]]) -> None:
+        """Load the model and warm it up; afterwards it is ready, or `failure` says why not.
+
+        Where its weights cannot be had now, it is tried again. `changed` is awaited whenever
+        `ready` or `failure` has changed.
+        """
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -77,20 +81,21 @@ class ModelHost:
             except UnavailableError as error:
                 self.failure = str(error)
                 _log.warning("model not loaded; will try again", model=self.name, reason=str(error))
+                await changed()
                 await asyncio.sleep(_RETRY_LOADING_SECONDS)
             except LandmarksError as error:
                 self.failure = str(error)
                 _log.error("model not loaded", model=self.name, reason=str(error))
-                return
+                break
             except Exception as error:  # noqa: BLE001 - torch and files raise what they like
                 self.failure = f"{type(error).__name__}: {error}"
                 _log.exception("model not loaded", model=self.name)
-                return
+                break
             else:
                 self.failure = ""
-                spec = self._encoder.spec
-                _log.info("model ready", model=self.name, digest=spec.digest)
-                return
+                _log.info("model ready", model=self.name, digest=self._encoder.spec.digest)
+                break
+        await changed()
 
     async def close(self) -> None:
         """Stop the batcher, and the thread once it is idle."""

@@ -85,19 +85,17 @@ async def _load_all(hosts: Sequence[ModelHost], health: HealthServicer) -> None:
     failed model does not take the others down.
     """
 
-    async def load(host: ModelHost) -> None:
-        await host.load()
-        if host.ready:
-            await health.set(host.name, SERVING)
-        if any(other.ready for other in hosts) and all(
-            other.ready or other.failure for other in hosts
-        ):
+    async def report() -> None:
+        for host in hosts:
+            await health.set(host.name, SERVING if host.ready else NOT_SERVING)
+        settled = all(host.ready or host.failure for host in hosts)
+        if settled and any(host.ready for host in hosts):
             for name in ("", SERVICE_NAME):
                 await health.set(name, SERVING)
 
     async with asyncio.TaskGroup() as group:
         for host in hosts:
-            group.create_task(load(host))
+            group.create_task(host.load(report))
 
 
 async def serve(settings: EncoderSettings) -> None:

@@ -13,7 +13,7 @@ from encoder_service.loading import load_encoder
 from encoder_service.models.registry import MODULES
 from encoder_service.server import SERVICE_NAME, start
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
-from landmarks.errors import ConfigurationError, InvalidInputError
+from landmarks.errors import ConfigurationError, InvalidInputError, UnavailableError
 from landmarks.grpc_channel import open_aio_channel
 from landmarks.grpc_status import error_from_rpc
 from tests.support.encoder_server import running_encoder, toy_settings
@@ -28,6 +28,15 @@ async def health_of(server, service):
     async with open_aio_channel(f"127.0.0.1:{server.port}") as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         return (await stub.Check(health_pb2.HealthCheckRequest(service=service))).status
+
+
+async def serving(server, service):
+    """Wait until a service is reported as SERVING."""
+    async with open_aio_channel(f"127.0.0.1:{server.port}") as channel:
+        request = health_pb2.HealthCheckRequest(service=service)
+        async for answer in health_pb2_grpc.HealthStub(channel).Watch(request, timeout=30):
+            if answer.status == HEALTH.SERVING:
+                return
 
 
 async def test_a_new_encoder_is_a_file_and_a_line_and_is_then_served():
@@ -123,6 +132,26 @@ async def test_a_model_that_cannot_be_loaded_does_not_take_the_others_down(monke
         error = error_from_rpc(unnamed.value)
         assert isinstance(error, InvalidInputError)
         assert error.field == "model"
+
+
+async def test_a_model_whose_weights_cannot_be_had_now_does_not_hold_up_the_others(monkeypatch):
+    monkeypatch.setitem(MODULES, "absent", "tests.support.toy_encoder")
+    tried = threading.Event()
+
+    def load(name, settings, progress):
+        if name == "absent":
+            tried.set()
+            raise UnavailableError("no connection")
+        tried.wait(30)
+        return load_encoder(name, settings, progress)
+
+    settings = toy_settings(models="absent,toy")
+    async with running_encoder(settings, load, wait=False) as (server, stub):
+        await serving(server, "")
+        assert await health_of(server, "absent") == HEALTH.NOT_SERVING
+        answer = await stub.GetModel(pb.GetModelRequest(model="absent"))
+        assert answer.model.failure == "no connection"
+        await stub.Encode(pb.EncodeRequest(model="toy", photo=PHOTOS[0]))
 
 
 async def test_an_encoder_that_breaks_tells_each_caller_without_its_secrets():
