@@ -103,7 +103,8 @@ def occlude(landmark: Landmark, view: View, light: Light, colour: Field, visible
     if view.occluder == "tree":
         tall = size * float(rng.uniform(1.0, 1.3))
         middle = size * (0.5 + side * float(rng.uniform(0.16, 0.3)))
-        _stamp("tree", (middle, size * 1.02), tall, view.seed, *near)
+        kind = "palm" if landmark.setting.backdrop == "desert" else "tree"
+        _stamp(kind, (middle, size * 1.02), tall, view.seed, *near)
     elif view.occluder == "people":
         for _ in range(7 if hard else 2):
             at = size * float(rng.uniform(0.05, 0.95))

@@ -168,9 +168,10 @@ def _shade_solid(
     if light.flood:
         height = landmark.extent[1]
         upward = 0.32 + 0.68 * np.exp(-point[1] / (0.55 * height))
-        facing = 0.65 + 0.35 * np.clip(-normal[1] + 0.4, 0.0, 1.0)
-        colour += albedo * column(landmark.setting.flood) * (upward * facing * lit * 1.15)
-        colour += glow * 1.1
+        # Lamps stand at the foot, more of them before the front.
+        facing = 0.35 + 0.25 * np.clip(0.4 - normal[1], 0.0, 1.0) + 0.4 * np.abs(normal[2])
+        colour += albedo * column(landmark.setting.flood) * (upward * facing * lit * 0.8)
+        colour += glow * 0.8
     if gloss.any():
         at = np.flatnonzero(gloss)
         d, n = direction[:, at], normal[:, at]

@@ -26,8 +26,8 @@ from evaluation.sample.sdf import (
 )
 from evaluation.sample.surface import Material, bands, courses, either, hashed, openings, scaled
 
-_LIMESTONE = Material((0.54, 0.40, 0.23), (0.27, 0.18, 0.10), courses(5.0, 3.2, 0.14, 0.5))
-_CASING = Material((0.66, 0.54, 0.38), (0.45, 0.34, 0.2), courses(4.0, 3.0, 0.1, 0.3))
+_LIMESTONE = Material((0.46, 0.33, 0.19), (0.24, 0.16, 0.09), courses(5.0, 3.2, 0.14, 0.5))
+_CASING = Material((0.55, 0.44, 0.30), (0.45, 0.34, 0.2), courses(4.0, 3.0, 0.1, 0.3))
 
 
 def _pyramid(x: Field, y: Field, z: Field, half: float, height: float) -> Field:
@@ -69,7 +69,7 @@ _TRAVERTINE = Material(
     ),
     grain=0.2,
     grain_size=7.0,
-    glow=(0.9, 0.45, 0.12),
+    glow=(0.55, 0.25, 0.06),
 )
 
 
