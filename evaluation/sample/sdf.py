@@ -80,11 +80,6 @@ def capsule(x: Field, y: Field, z: Field, a: Vector, b: Vector, ra: float, rb: f
     return length(px - ax * along, py - ay * along, pz - az * along) - radius
 
 
-def torus(r: Field, y: Field, major: float, minor: float) -> Field:
-    """Return a horizontal ring, `r` the distance from its axis."""
-    return length(r - major, y) - minor
-
-
 def union(first: Field, *others: Field) -> Field:
     """Return the solids together."""
     result = first
