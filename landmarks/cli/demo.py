@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 import socket
 import time
@@ -135,12 +134,13 @@ def _index(client: Landmarks, gallery: Path, models: Sequence[str]) -> None:
 
 
 def _left_out(gallery: Path) -> list[Query]:
-    with (gallery / "manifest.csv").open(newline="") as file:
-        return [
-            Query(gallery / row["path"], row["landmark"])
-            for row in csv.DictReader(file)
-            if row["split"] == "query"
-        ]
+    from evaluation.sample.gallery import read_manifest
+
+    return [
+        Query(gallery / photo.path, photo.landmark)
+        for photo in read_manifest(gallery)
+        if photo.split == "query"
+    ]
 
 
 def _first_of_each(queries: Sequence[Query]) -> list[Query]:

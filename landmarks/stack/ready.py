@@ -5,8 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+import grpc
 import redis
 
+from landmarkapi.encoder.v1.encoder_pb2 import GetModelRequest
+from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
+from landmarks.errors import LandmarksError
+from landmarks.grpc_channel import open_channel
 from landmarks.probe import is_serving
 from landmarks.stack.plan import Process, Role, StackPlan
 
@@ -21,14 +26,32 @@ def is_ready(process: Process, plan: StackPlan) -> bool:
 
 
 def become_ready(plan: StackPlan, timeout_seconds: float) -> Iterator[Process]:
-    """Yield each process as it becomes ready; stop when all are, or when the time is up."""
+    """Yield each process as it becomes ready; stop when all are, or when the time is up.
+
+    Raises LandmarksError as soon as an encoder says that it cannot load its model.
+    """
     deadline = time.monotonic() + timeout_seconds
     waiting = list(plan.processes)
     while waiting and time.monotonic() < deadline:
         ready = [process for process in waiting if is_ready(process, plan)]
         yield from ready
         waiting = [process for process in waiting if process not in ready]
+        for process in waiting:
+            if process.role == Role.ENCODER and (reason := _load_failure(process)):
+                raise LandmarksError(f"{process.name} cannot serve its model: {reason}")
         time.sleep(0.2 if ready else 0.5)
+
+
+def _load_failure(process: Process) -> str:
+    """Return why an encoder could not load its model; empty if it may yet."""
+    with open_channel(process.address) as channel:
+        try:
+            answer = EncoderServiceStub(channel).GetModel(
+                GetModelRequest(model=process.model), timeout=_PROBE_SECONDS
+            )
+        except grpc.RpcError:
+            return ""
+    return answer.model.failure
 
 
 def _redis_says_so(process: Process, plan: StackPlan) -> bool:
