@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import uuid
 
@@ -67,6 +68,8 @@ def _spec_of(arguments: dict[str, object]) -> IndexSpec:
 @setup_logging.connect
 def _set_up_logging(**_: object) -> None:
     configure_logging(settings, "indexer_worker")
+    for name in ("celery.worker.strategy", "celery.app.trace"):  # a line or two for each chunk
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @worker_ready.connect

@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, Any, cast
+from typing import IO, Any, NoReturn, cast
 from urllib.parse import quote, unquote, urlsplit
 
 import fsspec
@@ -65,11 +65,16 @@ class Location:
         """Whether it is not on this machine."""
         return self.protocol != "file"
 
+    @property
+    def is_web(self) -> bool:
+        """Whether it is a file or folder of a web server, and not inside a zip file."""
+        return self.protocol in _WEB and self.inside is None
+
     def below(self, relative: str) -> Location:
         """Return the location of a normalised relative path below this one."""
         if self.inside is not None:
             return Location(self.protocol, self.path, posixpath.join(self.inside, relative))
-        if self.protocol in _WEB:
+        if self.is_web:
             relative = quote(relative)
         return Location(self.protocol, posixpath.join(self.path, relative))
 
@@ -179,15 +184,15 @@ class SourceRoots:
         larger or cannot be read, UnavailableError where its server does not answer.
         """
         location = parse_location(uri)
-        with self.open(location) as file:
-            data = file.read(max_bytes + 1)
+        with self.open(location, whole=True) as file, reading_failures(location):
+            data = b"".join(_parts(file, max_bytes + 1))
         if len(data) > max_bytes:
             raise InvalidPhotoError(f"{uri} is larger than {max_bytes} bytes")
         return data
 
     @contextmanager
-    def open(self, location: Location) -> Iterator[IO[bytes]]:
-        """Open a file for reading; raises as `read`."""
+    def open(self, location: Location, *, whole: bool = False) -> Iterator[IO[bytes]]:
+        """Open a file for reading, from start to end at once if `whole`; raises as `read`."""
         self.check(location)
         with reading_failures(location):
             if location.inside is None and location.protocol == "file":
@@ -195,7 +200,9 @@ class SourceRoots:
                     yield file
             else:
                 files, path = self.file_system(location)
-                with files.open(path, "rb") as file:
+                # One request a photo: without these, fsspec first asks how large it is.
+                stream = {"block_size": 0, "size": 1} if whole and location.is_web else {}
+                with files.open(path, "rb", **stream) as file:
                     yield file
 
     def file_system(self, location: Location) -> tuple[Any, str]:
@@ -218,6 +225,9 @@ def reading_failures(location: Location) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError, KeyError) as error:
+        # fsspec says this of a web server whatever it was; the cause tells.
+        if location.is_remote and isinstance(error.__cause__, Exception):
+            _raise_remote(location, error.__cause__)
         raise NotFoundError(f"{location.uri} does not exist") from error
     except PermissionError as error:
         raise InvalidPhotoError(f"{location.uri} may not be read by this process") from error
@@ -227,14 +237,30 @@ def reading_failures(location: Location) -> Iterator[None]:
         ) from error
     except Exception as error:
         # aiohttp's errors and zipfile's have no common base below Exception.
-        kind = type(error).__module__.partition(".")[0]
-        if kind not in ("aiohttp", "zipfile", "zlib") and not isinstance(error, OSError):
+        if _package(error) not in ("aiohttp", "zipfile", "zlib") and not isinstance(error, OSError):
             raise
-        message = f"{location.uri} cannot be read: {type(error).__name__}: {error}"
-        passing = kind == "aiohttp" or isinstance(error, (ConnectionError, TimeoutError))
-        if location.is_remote and passing and not _is_final(error):
-            raise UnavailableError(message) from error
-        raise InvalidPhotoError(message) from error
+        _raise_remote(location, error)
+
+
+def _raise_remote(location: Location, error: Exception) -> NoReturn:
+    if getattr(error, "status", None) in (404, 410):
+        raise NotFoundError(f"{location.uri} does not exist") from error
+    message = f"{location.uri} cannot be read: {type(error).__name__}: {error}"
+    passing = _package(error) == "aiohttp" or isinstance(error, (ConnectionError, TimeoutError))
+    if location.is_remote and passing and not _is_final(error):
+        raise UnavailableError(message) from error
+    raise InvalidPhotoError(message) from error
+
+
+def _package(error: Exception) -> str:
+    return type(error).__module__.partition(".")[0]
+
+
+def _parts(file: IO[bytes], most: int) -> Iterator[bytes]:
+    """Read up to `most` bytes from a file that may return fewer at a time."""
+    while most > 0 and (part := file.read(most)):
+        most -= len(part)
+        yield part
 
 
 def _is_final(error: Exception) -> bool:

@@ -13,6 +13,7 @@ import os
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote
 
 from landmarks.errors import ForbiddenError, InvalidInputError, NotFoundError
@@ -23,6 +24,7 @@ IMAGE_EXTENSIONS = frozenset(
 )
 _MANIFEST_COLUMNS = ("path", "landmark")
 _SPLIT = "split"
+_WEB_DEPTH = 16
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Source:
         self._roots = roots
         self._location = location
         self._splits = frozenset(splits)
+        self._web = location.is_web
         self._is_manifest = _is_manifest(location)
         self._root = location.parent() if self._is_manifest else location
         self.name = self._root.name or "source"
@@ -163,10 +166,11 @@ class Source:
             return
         with reading_failures(self._location):
             files, root = self._roots.file_system(self._location)
-            names = sorted(str(name) for name in files.find(root))
+            found = _web_files(files, root + "/") if self._web else files.find(root)
+            names = sorted(str(name) for name in found)
         for name in names:
             path = posixpath.relpath(name, root) if root else name
-            if self._location.protocol in ("http", "https") and self._location.inside is None:
+            if self._web:
                 path = unquote(path)
             if not _path_problem(path) and _is_photo(path):
                 yield self._checked(path, _first_folder(path), {})
@@ -241,6 +245,18 @@ def _check_local(location: Location) -> None:
             f"the source {location.uri} is neither a folder nor a manifest (a .csv file)",
             field="source",
         )
+
+
+def _web_files(files: Any, folder: str, depth: int = 0) -> Iterator[str]:  # noqa: ANN401 - fsspec
+    """List the files that a web server's pages of a folder link to.
+
+    Folders are asked for with a slash: a server would redirect to that, which is not followed.
+    """
+    for name in files.ls(folder, detail=False):
+        if not name.endswith("/"):
+            yield name
+        elif name.startswith(folder) and name != folder and depth < _WEB_DEPTH:
+            yield from _web_files(files, name, depth + 1)
 
 
 def _is_manifest(location: Location) -> bool:

@@ -20,7 +20,7 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
 def rig(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Rig]:
     """The whole stack, running."""
     made = Rig(tmp_path_factory.mktemp("rig"), valkey, tmp_path_factory.mktemp("photos"))
-    with made.qdrant(), made.encoder(), made.worker():
+    with made.qdrant(), made.encoder(), made.worker(sweep_seconds="1"):
         yield made
 
 

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from celery import Celery
 from PIL import Image
 from qdrant_client import QdrantClient
 
@@ -109,14 +110,13 @@ class Rig:
         finally:
             client.close()
 
-    def create(self, gallery: str, source: Path, **more: object) -> str:
+    def create(self, gallery: str, source: Path, *, enqueue: bool = True, **more: object) -> str:
         """Create a job and enqueue it; return its id."""
-        from celery import Celery
-
         spec = IndexSpec(gallery, str(source), (MODEL,), **more)
         job = self.jobs.create(spec)
-        with Celery(broker=self.valkey.url) as sender:
-            sender.send_task(INDEX_TASK, kwargs={"job_id": job.id}, queue=INDEX_QUEUE)
+        if enqueue:
+            with Celery(broker=self.valkey.url) as sender:
+                sender.send_task(INDEX_TASK, kwargs={"job_id": job.id}, queue=INDEX_QUEUE)
         return job.id
 
     def ended(self, job_id: str, seconds: float = 60) -> Job:

@@ -1,0 +1,215 @@
+"""The state of jobs, in a real Valkey."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from indexer_worker.jobs import LISTING, JobStore, LeaseLostError, Target, connect_redis
+from indexer_worker.records import DeadLetter, Lease, Listed, Outcome, State
+from indexer_worker.spec import IndexSpec
+from landmarks.errors import AlreadyExistsError, InvalidInputError, NotFoundError
+from landmarks.sources import Entry
+from tests.support.valkey import Valkey
+
+pytestmark = pytest.mark.integration
+
+SPEC = IndexSpec("g", "/photos", ("a", "b"))
+LETTER = DeadLetter("a", "file:///photos/é.jpg", "é.jpg", "broken", datetime.now(UTC), 1)
+
+
+@pytest.fixture
+def store(valkey: Valkey) -> Iterator[JobStore]:
+    with valkey.client() as client:
+        client.flushall()
+    made = JobStore(connect_redis(valkey.url), valkey.url)
+    yield made
+    made.close()
+
+
+def begun(store: JobStore, job_id: str, field: str, seconds: float = 60) -> Lease:
+    lease = store.begin(job_id, field, seconds)
+    assert lease is not None
+    return lease
+
+
+def listed(store: JobStore, chunks: int = 1) -> str:
+    """Create a job with chunks of two photos, listed to the end."""
+    job = store.create(SPEC)
+    lease = begun(store, job.id, LISTING)
+    for number in range(chunks):
+        chunk = [Listed(Entry(f"{number}/{n}.jpg", "file:///x", "l", {"c": "é"})) for n in (0, 1)]
+        assert store.add_chunk(lease, chunk, SPEC.models) == number
+    store.end_listing(lease)
+    return job.id
+
+
+def test_a_chunk_is_read_back_as_it_was_added(store):
+    job_id = listed(store)
+    assert store.chunk(job_id, 0)[1] == Listed(Entry("0/1.jpg", "file:///x", "l", {"c": "é"}))
+
+
+def test_a_chunk_that_is_delivered_twice_counts_once(store):
+    job_id = listed(store)
+    lease = begun(store, job_id, "a/0")
+    assert store.begin(job_id, "a/0", 60) is None, "it is held"
+    outcome = Outcome(stored=1, unchanged=0, duplicate=0, dead=(LETTER,), encoded=1)
+
+    assert store.end_chunk(lease, "a", outcome)
+    assert not store.end_chunk(lease, "a", outcome)
+    assert store.begin(job_id, "a/0", 60) is None, "it is done"
+
+    progress = store.get(job_id).progress[0]
+    assert (progress.stored, progress.dead, progress.done, progress.listed) == (1, 1, 2, 2)
+    assert store.dead_letters(job_id, 10, "") == ([LETTER], "")
+
+
+def test_a_job_has_succeeded_when_every_model_has_done_every_chunk(store):
+    job_id = listed(store, chunks=2)
+    outcome = Outcome(stored=2, unchanged=0, duplicate=0, dead=(), encoded=2)
+    for field in ("a/0", "a/1", "b/1", "b/0"):
+        assert store.get(job_id).state is not State.SUCCEEDED
+        assert store.end_chunk(begun(store, job_id, field), field[0], outcome)
+    job = store.get(job_id)
+    assert job.state is State.SUCCEEDED
+    assert [progress.done for progress in job.progress] == [4, 4]
+    assert store.active() == []
+
+
+def test_what_an_outlived_worker_records_is_refused(store):
+    job_id = listed(store)
+    outlived = begun(store, job_id, "a/0", seconds=0.001)
+    assert _expired(store) == [(job_id, "a/0")]
+    current = begun(store, job_id, "a/0")
+    assert (outlived.attempts, current.attempts) == (1, 2)
+
+    outcome = Outcome(stored=2, unchanged=0, duplicate=0, dead=(), encoded=2)
+    assert not store.renew(outlived, 60)
+    assert not store.end_chunk(outlived, "a", outcome)
+    assert store.renew(current, 60)
+    assert store.end_chunk(current, "a", outcome)
+
+
+def test_an_expired_lease_that_nobody_took_can_still_be_used(store):
+    job_id = listed(store)
+    lease = begun(store, job_id, "a/0", seconds=0.001)
+    assert _expired(store) == [(job_id, "a/0")]
+    assert store.renew(lease, 60)
+    assert store.begin(job_id, "a/0", 60) is None
+
+
+def test_postponed_work_is_held_until_then(store):
+    job_id = listed(store)
+    lease = begun(store, job_id, "a/0")
+    store.postpone(lease, 60, blameless=True)
+    assert store.begin(job_id, "a/0", 60) is None
+    store.postpone(lease, 0, blameless=True)
+    assert _expired(store) == [(job_id, "a/0")]
+    assert store.begin(job_id, "a/0", 60) is not None
+
+
+def test_what_an_outage_ended_is_no_attempt(store):
+    job_id = listed(store)
+    attempts: list[int] = []
+    for blameless in (True, False, True, True, False, False):
+        lease = begun(store, job_id, "a/0")
+        attempts.append(lease.attempts)
+        store.postpone(lease, 0, blameless=blameless)
+        assert _expired(store) == [(job_id, "a/0")]
+    assert attempts == [1, 1, 2, 2, 2, 3]
+
+
+def test_a_listing_that_lost_its_lease_adds_nothing(store):
+    job = store.create(SPEC)
+    outlived = begun(store, job.id, LISTING, seconds=0.001)
+    _expired(store)
+    begun(store, job.id, LISTING)
+    with pytest.raises(LeaseLostError):
+        store.add_chunk(outlived, [Listed(Entry("a", "b"))], SPEC.models)
+    with pytest.raises(LeaseLostError):
+        store.end_listing(outlived)
+    assert store.get(job.id).progress[0].listed == 0
+
+
+def test_open_work_that_nobody_holds_shows_where_its_queue_is_empty(store):
+    job_id = listed(store)
+    assert store.unleased(job_id, {"a": 0, "b": 0}) == ["a/0", "b/0"]
+    assert store.unleased(job_id, {"a": 1, "b": 0}) == ["b/0"]
+    begun(store, job_id, "b/0")
+    assert store.unleased(job_id, {"a": 1, "b": 0}) == []
+    assert store.unleased(store.create(SPEC).id, {LISTING: 0}) == [LISTING]
+
+
+def test_a_failed_job_says_why_and_has_nothing_left_to_do(store):
+    job_id = listed(store)
+    lease = begun(store, job_id, "a/0")
+    store.fail(job_id, "no such encoder")
+    store.fail(job_id, "something else")
+    job = store.get(job_id)
+    assert (job.state, job.error) == (State.FAILED, "no such encoder")
+    outcome = Outcome(stored=2, unchanged=0, duplicate=0, dead=(), encoded=2)
+    assert not store.end_chunk(lease, "a", outcome)
+    assert store.begin(job_id, "b/0", 60) is None
+    with pytest.raises(LeaseLostError):
+        store.chunk(job_id, 0)
+
+
+def test_an_ended_job_is_kept_for_a_month_and_leaves_nothing(store, valkey):
+    job = store.create(SPEC, "request")
+    store.fail(job.id, "enough")
+    with valkey.client() as client:
+        month = 30 * 24 * 3600
+        for key in (f"landmarks:job:{job.id}", "landmarks:request:request"):
+            assert month - 60 < client.ttl(key) <= month
+            client.delete(key)
+        assert store.page("", 10, "") == ([], "")
+        assert client.keys("*") == []
+
+
+def test_a_request_id_stands_for_one_job(store):
+    first = store.create(SPEC, "request")
+    assert store.create(SPEC, "request").id == first.id
+    assert store.of_request("request", SPEC) == first
+    assert store.of_request("other", SPEC) is None
+    other = IndexSpec("h", "/photos", ("a",))
+    for repeat in (store.create, lambda spec, request: store.of_request(request, spec)):
+        with pytest.raises(AlreadyExistsError, match=first.id):
+            repeat(other, "request")
+    with pytest.raises(InvalidInputError):
+        store.create(SPEC, "x" * 201)
+
+
+def test_targets_are_those_of_the_job(store):
+    job = store.create(SPEC)
+    store.set_targets(job.id, "photos", [Target("a", "d1", "g__a__d1"), Target("b", "d2", "c")])
+    found = store.get(job.id)
+    assert found.source_name == "photos"
+    assert [(p.digest, p.collection) for p in found.progress] == [("d1", "g__a__d1"), ("d2", "c")]
+
+
+def test_jobs_and_letters_come_in_pages(store):
+    galleries = ["g", "h", "g", "g", "h"]
+    ids = [store.create(IndexSpec(g, "/photos", ("a",))).id for g in galleries]
+    assert sorted(_pages(store, "")) == sorted(ids)
+    assert set(_pages(store, "h")) == {ids[1], ids[4]}
+    with pytest.raises(InvalidInputError):
+        store.page("", 2, "x:y")
+    with pytest.raises(NotFoundError):
+        store.dead_letters("none", 2, "")
+
+
+def _pages(store: JobStore, gallery: str) -> list[str]:
+    found: list[str] = []
+    token = ""
+    while True:
+        jobs, token = store.page(gallery, 2, token)
+        found += [job.id for job in jobs]
+        if not token:
+            return found
+
+
+def _expired(store: JobStore) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    while not found:
+        found = store.take_expired()
+    return found
