@@ -11,12 +11,12 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 def fold(module: nn.Module, pairs: Mapping[str, str]) -> None:
     """Fold, in place, the norms of `module` into its convolutions (names: convolution, norm).
 
-    Pairs whose convolution the module does not have are passed over. The module has to be in
+    Pairs that the module does not have are passed over. The module has to be in
     evaluation mode.
     """
     for convolution_name, norm_name in pairs.items():
         convolution = getattr(module, convolution_name, None)
-        norm = getattr(module, norm_name)
+        norm = getattr(module, norm_name, None)
         if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             setattr(module, convolution_name, fuse_conv_bn_eval(convolution, norm))
             setattr(module, norm_name, nn.Identity())

@@ -16,7 +16,7 @@ def test_folding_a_norm_into_its_convolution_changes_nothing_but_rounding():
         network.eval()
         photos = torch.randn(2, 3, 112, 112)
         before = network(photos)
-        fold(network, {"stem": "stem_norm", "none": "embedding_norm"})
+        fold(network, {"stem": "stem_norm", "none": "embedding_norm", "neither": "there"})
         for block in network.blocks:
             fold(block, {"conv1": "norm1", "conv2": "norm2", "shortcut": "norm3"})
         assert isinstance(network.blocks[0].norm1, nn.Identity)

@@ -1,0 +1,60 @@
+"""The vectors of each model for one drawn photo, as they were when its revision was set.
+
+After a change that was meant: raise the revision in the model's file, and write the vectors anew
+with `python -m tests.encoder_service.test_golden_vectors`.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from encoder_service.images import PhotoLimits, decode
+from encoder_service.loading import load_encoder
+from encoder_service.models.registry import MODULES
+from encoder_service.settings import EncoderSettings
+from landmarks.errors import UnavailableError
+from tests.support.photos import drawn_photo, saved
+
+GOLDEN = Path(__file__).with_name("golden_vectors.json")
+NAMES = ("efficientnet_lite0", "scratch", "vgg16")
+
+
+def encoded(name):
+    """Return the digest and the vector. A PNG: decoders of JPEG may differ in the last bit."""
+    encoder = load_encoder(name, EncoderSettings.load())
+    limits = PhotoLimits(10_000_000, 10_000_000)
+    photo = decode(saved(drawn_photo(480, 360)), limits, encoder.spec.decode_size)
+    rows = encoder.embed(torch.stack([encoder.preprocess(photo.image)] * 2))
+    assert rows.dtype == np.float32
+    assert rows.shape == (2, encoder.spec.dimension)
+    assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
+    return encoder.spec.digest, rows[0]
+
+
+def test_every_model_has_golden_vectors():
+    assert set(NAMES) == set(MODULES) == set(json.loads(GOLDEN.read_text()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_vectors_are_those_of_the_revision(name):
+    golden = json.loads(GOLDEN.read_text())[name]
+    try:
+        digest, vector = encoded(name)
+    except UnavailableError as error:
+        pytest.skip(f"the weights cannot be had: {error}")
+    assert digest == golden["digest"], "the model has changed: write its golden vectors anew"
+    expected = np.array(golden["vector"])
+    assert vector @ expected > 0.9999 * np.linalg.norm(expected), "raise the model's revision"
+    assert np.abs(vector - expected).max() < 1e-3, "raise the model's revision"
+
+
+if __name__ == "__main__":
+    written = {}
+    for model in NAMES:
+        model_digest, model_vector = encoded(model)
+        rounded = [round(float(value), 5) for value in model_vector]
+        written[model] = {"digest": model_digest, "vector": rounded}
+    GOLDEN.write_text(json.dumps(written) + "\n")
