@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from indexer_worker.records import Job, State
-from tests.support.indexing_rig import Rig, draw_photo
+from indexer_worker.jobs import LISTING, Target
+from indexer_worker.records import Job, Listed, State
+from landmarks.sources import Entry
+from tests.support.colour_encoder import DIGEST
+from tests.support.indexing_rig import MODEL, Rig, draw_photo
 from tests.support.processes import eventually
 
 pytestmark = pytest.mark.integration
@@ -79,6 +82,29 @@ def test_a_job_that_nobody_enqueued_is_found(rig, gallery):
     photo = draw_photo(rig.photos / gallery / "a.png", 1)
     job = rig.ended(rig.create(gallery, photo.parent, enqueue=False))
     assert (job.state, job.progress[0].stored) == (State.SUCCEEDED, 1)
+
+
+def test_a_chunk_that_never_ends_becomes_dead_letters(rig, gallery):
+    job_id = rig.create(gallery, rig.photos, enqueue=False)
+    store = rig.jobs
+    listing = store.begin(job_id, LISTING, 60)
+    assert listing is not None
+    store.set_targets(job_id, "photos", [Target(MODEL, DIGEST, "none")])
+    entries = [Entry("a.png", "file:///a.png"), Entry("b.png", ""), Entry("a.png", "")]
+    chunk = [Listed(entries[0]), Listed(entries[1]), Listed(entries[2], duplicate=True)]
+    with rig.valkey.client() as client:
+        client.hset(f"landmarks:job:{job_id}:attempts", f"{MODEL}/0", 5)
+        store.add_chunk(listing, chunk, [MODEL])
+        store.end_listing(listing)
+
+    job = rig.ended(job_id)
+
+    assert job.state is State.SUCCEEDED
+    (progress,) = job.progress
+    assert (progress.listed, progress.dead, progress.duplicate) == (3, 2, 1)
+    letters, _ = store.dead_letters(job_id, 10, "")
+    assert [(letter.path, letter.attempts) for letter in letters] == [("a.png", 5), ("b.png", 5)]
+    assert "begun 5 times" in letters[0].reason
 
 
 def test_a_job_survives_a_restart_of_redis(own_rig):
