@@ -98,7 +98,7 @@ def print_answer(answer: pb.SearchResponse) -> None:
     console.print(_verdict_line(answer.verdict))
     for ranking in answer.rankings:
         rows = [
-            (str(hit.rank), f"{hit.score:.3f}", hit.point.landmark or "–", hit.point.uri)
+            (str(hit.rank), f"{hit.score:.3f}", hit.point.landmark or "–", _path(hit.point))
             for hit in ranking.hits
         ]
         seconds = (
@@ -115,7 +115,7 @@ def print_answer(answer: pb.SearchResponse) -> None:
                 f"{hit.score:.4f}",
                 hit.point.landmark or "–",
                 *_ranks(hit, models),
-                hit.point.uri,
+                _path(hit.point),
             )
             for hit in answer.fused
         ]
@@ -133,6 +133,11 @@ def _verdict_line(verdict: pb.Verdict) -> str:
         f"Most of the nearest photos show {verdict.landmark}"
         f" ({verdict.vote_share:.0%} of the votes; not calibrated)."
     )
+
+
+def _path(point: pb.Point) -> str:
+    """Return the photo's path below its source: short, and it survives a moved source."""
+    return point.payload.fields["path"].string_value or point.uri
 
 
 def _ranks(hit: pb.FusedHit, models: list[str]) -> list[str]:
