@@ -102,9 +102,7 @@ def checked(entries: Iterable[Entry]) -> Iterator[Entry]:
         for column in entry.columns:
             if column not in known:
                 known.add(column)
-                if column in RESERVED_COLUMNS:
-                    _log.info("column left out: indexing records its own", column=column)
-                else:
+                if column not in RESERVED_COLUMNS:
                     check_column(column)
         yield entry
 

@@ -82,8 +82,8 @@ def payload_of(
 ) -> PhotoPayload:
     """Return what a point says of a photo.
 
-    Columns of a manifest that are called like something that indexing finds out itself (`sha256`,
-    `width`, …) are left out.
+    A column of a manifest that is called like something that indexing records itself (`source`,
+    `width`, …) is kept as `manifest_source`, `manifest_width`, ….
     """
     return PhotoPayload(
         uri=photo.entry.uri,
@@ -96,9 +96,8 @@ def payload_of(
         job_id=job_id,
         landmark=photo.entry.landmark,
         columns={
-            name: value
+            f"manifest_{name}" if name in RESERVED_COLUMNS else name: value
             for name, value in photo.entry.columns.items()
-            if name not in RESERVED_COLUMNS
         },
     )
 

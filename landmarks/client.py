@@ -127,12 +127,14 @@ class Landmarks:
         source: str,
         *,
         gallery: str,
-        models: Sequence[str],
+        models: Sequence[str] = (),
         splits: Sequence[str] = (),
         source_name: str = "",
         request_id: str = "",
     ) -> indexing_pb2.IndexJob:
         """Start a job that puts the photos of `source` into `gallery`, and return it at once.
+
+        It indexes with `models`, or with all that there are.
 
         Calling again with the same `request_id` returns the first call's job.
         """

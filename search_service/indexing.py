@@ -180,11 +180,6 @@ class IndexingServicer(IndexingServiceServicer):
         return pb.ListCollectionsResponse(collections=[collection_message(one) for one in states])
 
     def _create(self, spec: IndexSpec, request_id: str) -> Job:
-        if not spec.models:
-            raise InvalidInputError(
-                f"no model is named; there are: {', '.join(sorted(self._models)) or 'none'}",
-                field="models",
-            )
         spec = checked_spec(spec, self._models)
         earlier = self._jobs.of_request(request_id, spec)
         if earlier is not None:

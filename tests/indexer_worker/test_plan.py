@@ -150,3 +150,8 @@ def test_a_spec_is_completed_or_refused_by_field():
         with pytest.raises(InvalidInputError) as caught:
             checked_spec(replace(spec, **change), ["a", "b", "c"])
         assert caught.value.field == field
+
+
+def test_a_column_named_like_something_that_indexing_records_is_kept_under_another_name():
+    payload = stored()
+    assert (payload["sha256"], payload["manifest_sha256"]) == ("aa", "no")

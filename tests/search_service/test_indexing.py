@@ -130,6 +130,11 @@ async def test_a_job_is_created_watched_to_its_end_and_listed(stub, gallery, fol
     assert (collection.live, collection.digest) == (True, progress.digest)
 
 
+async def test_no_model_named_means_all_that_there_are(stub, gallery, folder):
+    created = (await stub.CreateIndexJob(creating(gallery, folder, models=[]))).job
+    assert list(created.spec.models) == [MODEL]
+
+
 async def test_jobs_are_listed_newest_first_a_page_at_a_time(stub, gallery, folder):
     ids = [(await stub.CreateIndexJob(creating(gallery, folder))).job.id for _ in range(5)]
     found: list[str] = []
@@ -167,7 +172,6 @@ async def test_the_same_request_id_is_the_same_job_and_never_another(stub, galle
         ({"source": "photos"}, "spec.source", "relative path"),
         ({"source": "{root}/missing"}, "spec.source", "does not exist"),
         ({"source": "{root}/empty"}, "spec.source", "has no photos"),
-        ({"models": []}, "spec.models", "there are: colours"),
         ({"models": ["resnet"]}, "spec.models", "there are: colours"),
         ({"splits": ["train"]}, "spec.splits", "is a folder"),
         ({"source_name": "a/b"}, "spec.source_name", "has a /"),

@@ -73,7 +73,7 @@ class IndexSpec(_message.Message):
     """
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The models to index with."""
+        """The models to index with; all that there are, if empty."""
 
     @_builtins.property
     def splits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

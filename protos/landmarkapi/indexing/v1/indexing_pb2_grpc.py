@@ -77,7 +77,7 @@ class IndexingServiceServicer:
         INVALID_ARGUMENT: the source, the gallery's name or a model's name cannot be used.
         PERMISSION_DENIED: the source is not below an allowed root.
         ALREADY_EXISTS: `request_id` was used for another job.
-        UNAVAILABLE: the broker or an encoder cannot be reached.
+        UNAVAILABLE: Redis cannot be reached.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

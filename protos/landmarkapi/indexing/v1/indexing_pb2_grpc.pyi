@@ -39,7 +39,7 @@ class IndexingServiceStub:
     INVALID_ARGUMENT: the source, the gallery's name or a model's name cannot be used.
     PERMISSION_DENIED: the source is not below an allowed root.
     ALREADY_EXISTS: `request_id` was used for another job.
-    UNAVAILABLE: the broker or an encoder cannot be reached.
+    UNAVAILABLE: Redis cannot be reached.
     """
     GetIndexJob: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.GetIndexJobRequest, _indexing_pb2.GetIndexJobResponse]
     """Reads one job."""
@@ -63,7 +63,7 @@ class IndexingServiceAsyncStub(IndexingServiceStub):
     INVALID_ARGUMENT: the source, the gallery's name or a model's name cannot be used.
     PERMISSION_DENIED: the source is not below an allowed root.
     ALREADY_EXISTS: `request_id` was used for another job.
-    UNAVAILABLE: the broker or an encoder cannot be reached.
+    UNAVAILABLE: Redis cannot be reached.
     """
     GetIndexJob: _aio.UnaryUnaryMultiCallable[_indexing_pb2.GetIndexJobRequest, _indexing_pb2.GetIndexJobResponse]  # type: ignore[assignment]
     """Reads one job."""
@@ -90,7 +90,7 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         INVALID_ARGUMENT: the source, the gallery's name or a model's name cannot be used.
         PERMISSION_DENIED: the source is not below an allowed root.
         ALREADY_EXISTS: `request_id` was used for another job.
-        UNAVAILABLE: the broker or an encoder cannot be reached.
+        UNAVAILABLE: Redis cannot be reached.
         """
 
     @_abc_1.abstractmethod
