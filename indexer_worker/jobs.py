@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import redis
@@ -55,7 +55,7 @@ class Target:
     collection: str
 
 
-def connect_redis(url: str) -> redis.Redis[bytes]:
+def connect_redis(url: str) -> redis.Redis:
     """Return a client that gives up promptly; who can wait does so outside."""
     return redis.Redis.from_url(
         url,
@@ -92,7 +92,7 @@ def redis_address(url: str) -> str:
 class JobStore:
     """Reads and changes jobs. Every operation raises UnavailableError where Redis is not there."""
 
-    def __init__(self, client: redis.Redis[bytes], url: str) -> None:
+    def __init__(self, client: redis.Redis, url: str) -> None:
         self._redis = client
         self._address = redis_address(url)
         self._scripts = {
@@ -176,7 +176,10 @@ class JobStore:
         last, _, last_id = token.partition(":")
         highest = str(_number(last, "page_token")) if token else "+inf"
         with redis_failures(self._address):
-            rows = self._redis.zrevrangebyscore("landmarks:jobs", highest, "-inf", withscores=True)
+            rows = cast(
+                "list[tuple[bytes, float]]",
+                self._redis.zrevrangebyscore("landmarks:jobs", highest, "-inf", withscores=True),
+            )
         for member, score in rows:
             job_id = _decoded(member)
             # Those of the same moment come by id, downwards.
@@ -238,12 +241,12 @@ class JobStore:
 
     def set_targets(self, job_id: str, source_name: str, targets: Sequence[Target]) -> None:
         """Record what the source is called in points' ids, and where vectors go."""
-        fields: dict[str | bytes, str | bytes | int | float] = {"source_name": source_name}
+        fields = ["source_name", source_name]
         for target in targets:
-            fields[f"collection:{target.model}"] = target.collection
-            fields[f"digest:{target.model}"] = target.digest
+            fields += [f"collection:{target.model}", target.collection]
+            fields += [f"digest:{target.model}", target.digest]
         with redis_failures(self._address):
-            self._redis.hset(f"landmarks:job:{job_id}", mapping=fields)
+            self._redis.hset(f"landmarks:job:{job_id}", items=fields)
 
     def add_chunk(self, lease: Lease, chunk: Sequence[Listed], models: Sequence[str]) -> int:
         """Add a chunk to do with each model and return its number; raises LeaseLostError."""
@@ -267,7 +270,7 @@ class JobStore:
             packed = self._redis.hget(f"landmarks:job:{job_id}:chunks", str(number))
         if packed is None:
             raise LeaseLostError
-        return unpack_chunk(packed)
+        return unpack_chunk(cast("bytes", packed))
 
     def chunks(self, job_id: str) -> Iterator[list[Listed]]:
         """Return the chunks that there are so far, in order."""
