@@ -135,7 +135,9 @@ def _fetched(
                 tensors = _read(fetch_source(source, Path(folder), progress), recipe)
             except (UnavailableError, ConfigurationError) as error:
                 reasons.append(str(error))
-                _log.warning("source failed", model=model, reason=str(error))
+                _log.warning(
+                    "weights cannot be had from there, trying on", model=model, reason=str(error)
+                )
                 continue
         if (digest := tensors_digest(tensors)) == recipe.digest:
             write_tensors(tensors, target)

@@ -17,6 +17,9 @@ from vector_store.store import PointStore
 DIGEST = "ab" * 32
 DIMENSION = 16
 
+# Where a Qdrant server is, for the contract suite to run against it too.
+SERVER_URL = "LANDMARKS_TEST_QDRANT_URL"
+
 
 @dataclass(frozen=True)
 class StoreUnderTest:
