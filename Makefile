@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint types proto lock
+.PHONY: help setup demo up test lint proto lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,8 +30,8 @@ lint: setup ## Lint, formatting and strict types
 	@PATH="$(abspath $(BIN)):$$PATH" scripts/check
 
 proto: setup ## Generate the stubs of the contracts again
-	@$(BIN)/python scripts/generate_stubs.py
+	@PATH="$(abspath $(BIN)):$$PATH" python scripts/generate_stubs.py
 
-lock: ## Pin the newest versions that pyproject.toml admits
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+lock: setup ## Pin the newest versions that pyproject.toml admits
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --extra dev --output-file requirements.lock pyproject.toml

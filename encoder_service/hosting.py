@@ -60,12 +60,13 @@ class ModelHost:
     def encoder(self) -> Encoder:
         """Return the encoder.
 
-        Raises UnavailableError while it loads; ConfigurationError where it cannot be loaded.
+        Raises UnavailableError while it loads, and where it could not be loaded: another replica,
+        or this one mended, may serve it.
         """
         if self._encoder is not None:
             return self._encoder
         if self.failure:
-            raise ConfigurationError(f"model {self.name!r} could not be loaded: {self.failure}")
+            raise UnavailableError(f"model {self.name!r} could not be loaded: {self.failure}")
         raise UnavailableError(f"model {self.name!r} is still loading; try again in a moment")
 
     async def load(self, changed: Callable[[], Awaitable[None]]) -> None:

@@ -6,6 +6,7 @@ with Landmarks("127.0.0.1:50050") as landmarks:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -28,6 +29,9 @@ _SEARCH_TIMEOUT_SECONDS = 30.0
 _CALL_TIMEOUT_SECONDS = 10.0
 # A stream is renewed at this age: no call is without a deadline.
 _WATCH_TIMEOUT_SECONDS = 300.0
+# A job goes on while its watcher cannot reach the service.
+_WATCH_PATIENCE_SECONDS = 60.0
+_WATCH_PAUSE_SECONDS = 1.0
 _PAGE_SIZE = 500
 
 Value = str | int | bool
@@ -172,7 +176,12 @@ class Landmarks:
                 return
 
     def watch(self, id: str) -> Iterator[indexing_pb2.IndexJob]:  # noqa: A002
-        """Yield a job now, after each change, and a last time when it has ended."""
+        """Yield a job now, after each change, and a last time when it has ended.
+
+        A stream that breaks, as when a server restarts or a connection has reached its age, is
+        opened again; raises UnavailableError where that does not help for a minute.
+        """
+        broken_since: float | None = None
         while True:
             stream = self._indexing.WatchIndexJob(
                 indexing_pb2.WatchIndexJobRequest(id=id), timeout=_WATCH_TIMEOUT_SECONDS
@@ -180,11 +189,18 @@ class Landmarks:
             try:
                 with self._told(_WATCH_TIMEOUT_SECONDS):
                     for answer in stream:
+                        broken_since = None
                         yield answer.job
                         if answer.job.state in _ENDED:
                             return
             except DeadlineError:
                 continue  # a long job: the next stream begins with its present state
+            except UnavailableError:
+                now = time.monotonic()
+                broken_since = broken_since or now
+                if now - broken_since > _WATCH_PATIENCE_SECONDS:
+                    raise
+                time.sleep(_WATCH_PAUSE_SECONDS)
             finally:
                 stream.cancel()
 

@@ -33,7 +33,14 @@ class ServedModel:
 
 
 def described(model: pb.Model, target: str) -> ServedModel:
-    """Return what `target` said of a model."""
+    """Return what `target` said of a model.
+
+    Raises UnavailableError where it is not ready: a process that has just started, or cannot load
+    the model, has no digest to compare.
+    """
+    if not model.ready:
+        reason = model.failure or "it is still loading"
+        raise UnavailableError(f"encoder {target} cannot serve {model.name!r}: {reason}")
     return ServedModel(model.name, model.dimension, model.digest, target, model.limits)
 
 

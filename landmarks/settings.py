@@ -12,7 +12,7 @@ from typing import Self
 
 import platformdirs
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from landmarks.errors import ConfigurationError
 
@@ -48,6 +48,8 @@ class Settings(BaseSettings):
                 for problem in error.errors()
             )
             raise ConfigurationError(f"settings that cannot be used: {wrong}") from error
+        except SettingsError as error:  # a list or mapping that is not JSON
+            raise ConfigurationError(f"settings that cannot be used: {error}") from error
 
 
 class QdrantSettings(Settings):

@@ -36,6 +36,8 @@ _LAYERS = {
     "block5_conv2": 26,
     "block5_conv3": 28,
 }
+# Configuration D of the paper: each block's channels, and how many convolutions it has.
+_BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 _NAMES = tuple(f"features.{i}.{kind}" for i in _LAYERS.values() for kind in ("weight", "bias"))
 
 
@@ -83,12 +85,18 @@ WEIGHTS = FetchedWeights(
 
 
 class _PooledFeatures(nn.Module):
+    """torchvision's `vgg16().features`, layer by layer, without the seconds its import takes."""
+
     def __init__(self) -> None:
         super().__init__()
-        # Importing torchvision takes seconds; whoever only asks where weights are is spared them.
-        from torchvision.models import vgg16  # type: ignore[import-untyped]
-
-        self.features = vgg16(weights=None, init_weights=False).features
+        layers: list[nn.Module] = []
+        channels = 3
+        for width, convolutions in _BLOCKS:
+            for _ in range(convolutions):
+                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
+                channels = width
+            layers.append(nn.MaxPool2d(2))
+        self.features = nn.Sequential(*layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         pooled: torch.Tensor = self.features(x).mean(dim=(2, 3))

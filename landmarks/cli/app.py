@@ -8,6 +8,7 @@ import sys
 import structlog
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from landmarks.cli import demo, index, jobs, models, search, up
 from landmarks.cli.output import ExitCode, exit_code_of
@@ -25,7 +26,7 @@ Start everything on this machine with **landmarks up**, put a folder of photos i
 **landmarks index**, and look for a photo with **landmarks search**.""",
     epilog="""Exit status: 0 done; 1 failed; 2 input that cannot be used; 3 not found; 4 a
 service cannot be reached or is busy; 5 done, but some photos could not be indexed; 130 stopped by
-Ctrl-C.""",
+Ctrl-C (for `up`, that is done).""",
 )
 app.command()(up.up)
 app.command()(index.index)
@@ -51,17 +52,18 @@ def main() -> None:
     )
     try:
         app()
-    except LandmarksError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(
-            f"[bold red]error:[/] {_plain(str(error))}"
-        )
-        sys.exit(exit_code_of(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
     except BrokenPipeError:
         sys.exit(ExitCode.OK)
+    except LandmarksError as error:
+        _say(str(error))
+        sys.exit(exit_code_of(error))
+    except OSError as error:
+        _say(f"{error.filename or 'a file'}: {error.strerror or error}")
+        sys.exit(ExitCode.FAILED)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
-def _plain(text: str) -> str:
-    """Keep [brackets] in a message from being read as markup."""
-    return text.replace("[", "\\[")
+def _say(message: str) -> None:
+    words = Text.assemble(("error: ", "bold red"), message)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(words)

@@ -59,7 +59,7 @@ def demo(
         gallery = ensure_sample_gallery(
             settings.cache_dir / "sample" / f"{views}-views", views=views, progress=line.update
         )
-    console.print(f"  sample views in {gallery}", markup=False)
+    console.print(f"  sample views in {gallery}")
     set_up = time.monotonic()
 
     plan = plan_stack(names, {}, settings, broker_binary())
@@ -78,7 +78,7 @@ def demo(
             _print_first_hits(client, queries, names)
     console.print("\n6. Where to look")
     for sheet in sheets:
-        console.print(f"  {sheet}", markup=False)
+        console.print(f"  {sheet}")
     _print_how_to_go_on(plan, gallery)
     console.print(
         f"\nDone. Set-up took {set_up - started:.0f} s,"
@@ -88,7 +88,7 @@ def demo(
 
 def _demo_settings(out: Path) -> StackSettings:
     """Free ports, so that a stack that runs already is left alone; data that begins empty."""
-    data_dir = (out / "data").resolve()
+    data_dir = (out / "landmarks-demo-data").resolve()  # a name that nobody else's folder has
     shutil.rmtree(data_dir, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     ports = _free_ports(3)
@@ -182,7 +182,7 @@ def _print_first_hits(client: Landmarks, queries: Sequence[Query], models: Seque
         (name, f"{count} of {len(queries)}", f"{count / len(queries):.0%}")
         for name, count in right.items()
     ]
-    console.print(table("", ("model", ">right first hits", ">share"), rows))
+    console.print(table(("model", ">right first hits", ">share"), rows))
 
 
 def _require_whole(answer: pb.SearchResponse) -> None:

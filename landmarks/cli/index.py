@@ -91,9 +91,11 @@ def follow(client: Landmarks, job_id: str, *, quiet: bool = False) -> pb.IndexJo
         lines = {item.model: display.line(item.model) for item in job.progress}
         for job in client.watch(job_id):
             for item in job.progress:
-                line = lines.setdefault(item.model, display.line(item.model))
+                if item.model not in lines:
+                    lines[item.model] = display.line(item.model)
                 total = item.listed if job.listing_complete else None
-                line.update(done(item), total, f"{item.photos_per_second:.1f} photos/s")
+                note = f"{item.photos_per_second:.1f} photos/s"
+                lines[item.model].update(done(item), total, note)
     return job
 
 
@@ -121,7 +123,7 @@ def print_totals(job: pb.IndexJob) -> None:
         )
         for item in job.progress
     ]
-    console.print(table("", columns, rows))
+    console.print(table(columns, rows))
     if dead := sum(item.dead for item in job.progress):
         console.print(
             f"{dead} could not be indexed; `landmarks jobs {job.id} --dead-letters` says why"

@@ -71,7 +71,7 @@ def _print_jobs(found: list[pb.IndexJob], *, as_json: bool) -> None:
         )
         for job in found
     ]
-    console.print(table("", ("id", "state", "gallery", ">done", "created (UTC)", "source"), rows))
+    console.print(table(("id", "state", "gallery", ">done", "created (UTC)", "source"), rows))
 
 
 def _print_job(job: pb.IndexJob) -> None:
@@ -80,7 +80,7 @@ def _print_job(job: pb.IndexJob) -> None:
     console.print(f"job {job.id}: {state_of(job)}")
     console.print(f"  {spec.source}{splits} into gallery {spec.gallery!r}")
     if job.error:
-        console.print(f"  {job.error}", markup=False)
+        console.print(f"  {job.error}")
     print_totals(job)
 
 
@@ -91,4 +91,4 @@ def _print_dead_letters(letters: list[pb.DeadLetter], *, as_json: bool) -> None:
         console.print("none: every photo was indexed")
     else:
         rows = [(letter.model, letter.path, letter.reason) for letter in letters]
-        console.print(table("", ("model", "photo", "reason"), rows), markup=False)
+        console.print(table(("model", "photo", "reason"), rows))

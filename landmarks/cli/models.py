@@ -38,7 +38,7 @@ def models(server: ServerOption = DEFAULT_SERVER, as_json: JsonOption = False) -
         for model in served
     ]
     columns = ("model", "state", ">dimension", "digest", "vector read from", "served at")
-    console.print(table("", columns, rows))
+    console.print(table(columns, rows))
 
 
 def collections(
@@ -80,7 +80,7 @@ def collections(
         "status",
         "live",
     )
-    console.print(table("", columns, rows))
+    console.print(table(columns, rows))
 
 
 def weights(
@@ -110,4 +110,4 @@ def weights(
         )
         for item in found
     ]
-    console.print(table("", ("model", "weights", "verified", ">MB", "where"), rows))
+    console.print(table(("model", "weights", "verified", ">MB", "where"), rows))

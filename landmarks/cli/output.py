@@ -23,11 +23,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from landmarks import errors
 
 # A pipe has no width of its own; without one, rich would fold tables at 80 columns.
-console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+# Nothing is markup: names and paths of photos may hold [brackets].
+console = Console(width=None if sys.stdout.isatty() else 120, highlight=False, markup=False)
 
 ServerOption = Annotated[
     str,
@@ -72,8 +74,8 @@ def exit_code_of(error: errors.LandmarksError) -> ExitCode:
 
 
 def comma_separated(text: str) -> list[str]:
-    """Return the names in `a,b`."""
-    return [name.strip() for name in text.split(",") if name.strip()]
+    """Return the names in `a,b`, each once."""
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def print_json(value: Message | Sequence[Message] | object) -> None:
@@ -91,17 +93,18 @@ def _plain(value: object) -> object:
     return value
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """Return a table for the terminal; columns that begin with > are aligned right."""
-    drawn = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    drawn = Table(box=None, pad_edge=False)
     for column in columns:
         drawn.add_column(
             column.removeprefix(">"),
             justify="right" if column.startswith(">") else "left",
             overflow="fold",
+            no_wrap=column != columns[-1],  # the last is the one that may be long
         )
     for row in rows:
-        drawn.add_row(*row)
+        drawn.add_row(*map(Text, row))
     return drawn
 
 

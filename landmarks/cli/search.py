@@ -51,6 +51,8 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Find the photos most like PHOTO: a ranking per model, and one fused."""
+    if sheet is not None:
+        _check_sheet(sheet)
     data = _read(photo)
     with Landmarks(server) as client:
         answer = client.search(
@@ -106,7 +108,7 @@ def print_answer(answer: pb.SearchResponse) -> None:
             ranking.timings.query.ToNanoseconds() / 1e6,
         )
         console.print(f"\n{ranking.model}  (encode {seconds[0]:.0f} ms, query {seconds[1]:.1f} ms)")
-        console.print(table("", (">rank", ">score", "landmark", "photo"), rows))
+        console.print(table((">rank", ">score", "landmark", "photo"), rows))
     if len(answer.rankings) > 1:
         models = [ranking.model for ranking in answer.rankings]
         fused = [
@@ -121,9 +123,9 @@ def print_answer(answer: pb.SearchResponse) -> None:
         ]
         columns = (">rank", ">score", "landmark", *(f">in {model}" for model in models), "photo")
         console.print("\nfused")
-        console.print(table("", columns, fused))
+        console.print(table(columns, fused))
     for failure in answer.failures:
-        console.print(f"\n{failure.model} did not answer: {failure.status.message}", markup=False)
+        console.print(f"\n{failure.model} did not answer: {failure.status.message}")
 
 
 def _verdict_line(verdict: pb.Verdict) -> str:
@@ -150,6 +152,14 @@ def _condition(field: str, values: list[str]) -> pb.Condition:
     if len(texts) == 1:
         return pb.Condition(field=field, equals=texts[0])
     return pb.Condition(field=field, any_of=pb.FieldValues(values=texts))
+
+
+def _check_sheet(sheet: Path) -> None:
+    """Refuse, before searching, a sheet that could not be written."""
+    if sheet.suffix.lower() != ".png":
+        raise InvalidInputError(f"--sheet {sheet}: a sheet is a PNG; name it *.png")
+    if not sheet.parent.is_dir():
+        raise InvalidInputError(f"--sheet {sheet}: there is no folder {sheet.parent}")
 
 
 def _read(photo: Path) -> bytes:

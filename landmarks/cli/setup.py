@@ -49,8 +49,8 @@ def models_with_weights(asked: Sequence[str], settings: Settings) -> list[str]:
         except LandmarksError as error:
             if asked:
                 raise
-            console.print(f"  {model}: left out; {error}", markup=False)
+            console.print(f"  {model}: left out; {error}")
         else:
             served.append(model)
-            console.print(f"  weights of {model}: {place}", markup=False)
+            console.print(f"  weights of {model}: {place}")
     return served

@@ -93,6 +93,7 @@ with grpc.insecure_channel(server) as channel:
     hit = search.Search(query, timeout=30).fused[0]
     print(job.progress[0].stored, hit.point.landmark, hit.standings[0].model)
 assert not {name for name in sys.modules if name.split(".")[0] == "landmarks"}
+assert search_pb2.__file__.startswith(sys.path[0]), search_pb2.__file__
 """
 
 
@@ -101,6 +102,8 @@ def test_a_client_written_from_the_protos_alone_indexes_watches_and_searches(
 ) -> None:
     generate = Path(__file__).parents[3] / "scripts" / "generate_stubs.py"
     subprocess.run([sys.executable, generate, tmp_path], check=True, capture_output=True)
+    for package in (tmp_path / "landmarkapi", *(tmp_path / "landmarkapi").rglob("*/")):
+        (package / "__init__.py").touch()
     script = tmp_path / "client.py"
     script.write_text(PLAIN_CLIENT)
     query = folder / "green" / "2.jpg"
