@@ -98,6 +98,8 @@ def _opened(data: bytes, limits: PhotoLimits) -> Image.Image:
             " send a smaller copy"
         )
     _silence_pillow()
+    if (declared := _webp_size(data)) is not None:  # Pillow allocates a WebP's canvas to open it
+        _check_pixels(*declared, limits)
     try:
         image = Image.open(BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError as error:
@@ -111,14 +113,44 @@ def _opened(data: bytes, limits: PhotoLimits) -> Image.Image:
         raise InvalidPhotoError(
             f"the photo's header is damaged ({error}); save it again from an image editor"
         ) from error
-    width, height = image.size
-    if width * height > limits.max_pixels:
+    try:
+        _check_pixels(*image.size, limits)
+    except InvalidPhotoError:
         image.close()
+        raise
+    return image
+
+
+def _check_pixels(width: int, height: int, limits: PhotoLimits) -> None:
+    if width * height > limits.max_pixels:
         raise InvalidPhotoError(
             f"the photo declares {width:,} × {height:,} pixels, and at most"
             f" {limits.max_pixels:,} in all are accepted; send a smaller copy"
         )
-    return image
+
+
+def _webp_size(data: bytes) -> tuple[int, int] | None:
+    """Return the width and height that a WebP's header declares; None for what is no WebP.
+
+    Source: RFC 9649, sections 2.5 to 2.7.
+    """
+    if len(data) < 30 or data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+        return None
+    match data[12:16]:
+        case b"VP8X":
+            width, height = data[24:27], data[27:30]
+            return int.from_bytes(width, "little") + 1, int.from_bytes(height, "little") + 1
+        case b"VP8L":
+            bits = int.from_bytes(data[21:25], "little")
+            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        case b"VP8 ":
+            width, height = data[26:28], data[28:30]
+            return (
+                int.from_bytes(width, "little") & 0x3FFF,
+                int.from_bytes(height, "little") & 0x3FFF,
+            )
+        case _:
+            return None
 
 
 def _kind(image: Image.Image) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import NoDecode
 
 from landmarks.grpc_channel import MAX_MESSAGE_BYTES
-from landmarks.settings import Settings
+from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES, NameList, Settings
 
 # What a message holds besides its photos: names, digests, lengths.
 MESSAGE_OVERHEAD_BYTES = 64 * 1024
@@ -30,9 +29,9 @@ class EncoderSettings(WeightsSettings):
 
     encoder_host: str = "127.0.0.1"
     encoder_port: int = Field(50051, ge=0, le=65535)  # 0: any free one
-    models: Annotated[tuple[str, ...], NoDecode] = ("efficientnet_lite0",)
+    models: NameList = ("efficientnet_lite0",)
 
-    max_photo_bytes: int = Field(20_000_000, gt=0)
+    max_photo_bytes: int = Field(DEFAULT_MAX_PHOTO_BYTES, gt=0)
     max_photo_pixels: int = Field(64_000_000, gt=0)
     max_batch_photos: int = Field(64, gt=0)
     max_request_bytes: int = Field(MAX_MESSAGE_BYTES, gt=0)
@@ -47,13 +46,6 @@ class EncoderSettings(WeightsSettings):
     threads: int = Field(0, ge=0)  # of one inference; 0: the physical cores
     decode_threads: int = Field(0, ge=0)  # 0: as many as inference has
     drain_seconds: float = Field(20, ge=0)
-
-    @field_validator("models", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(name for part in value.split(",") if (name := part.strip()))
-        return value
 
     @field_validator("models")
     @classmethod

@@ -184,8 +184,11 @@ class ChunkRun:
         """Write what changed. Each write can be repeated, so an attempt that dies does no harm."""
         points, wait_out = self._runtime.points, self._runtime.patience.wait_out
         payloads = {point: payload.to_payload() for point, payload in self._payloads.items()}
+        fresh = {point.id for point in self._points} | payloads.keys()
         stale = [
-            photo.point for photo, _ in self._dead if is_stale(existing.get(photo.point)) is False
+            photo.point
+            for photo, _ in self._dead
+            if is_stale(existing.get(photo.point)) is False and photo.point not in fresh
         ]
         self._held.check()
         wait_out(lambda: points.upsert(self._collection, self._points))

@@ -39,6 +39,7 @@ from landmarks.errors import (
 CHANGES_CHANNEL = "landmarks:changes"
 LISTING = "listing"
 _TIMEOUT_SECONDS = 5.0
+_PASSING_RESPONSES = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
 _MAX_REQUEST_ID = 200
 
 
@@ -61,9 +62,10 @@ def connect_redis(url: str) -> redis.Redis:
         url,
         socket_timeout=_TIMEOUT_SECONDS,
         socket_connect_timeout=_TIMEOUT_SECONDS,
-        # Once more at once: an idle connection may have been closed by the server.
-        retry=Retry(NoBackoff(), 1),
-        health_check_interval=30,
+        # Never twice: a script whose answer was lost has run, and some may not run again. An idle
+        # connection is tried before it is used; who can wait tries again outside.
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=1,
     )
 
 
@@ -73,7 +75,9 @@ def redis_failures(address: str) -> Iterator[None]:
     try:
         yield
     except redis.exceptions.ResponseError as error:
-        if not str(error).startswith(("OOM", "READONLY", "LOADING", "MISCONF", "NOREPLICAS")):
+        if not isinstance(error, _PASSING_RESPONSES) and not str(error).startswith(
+            ("LOADING", "MISCONF", "NOREPLICAS")
+        ):
             raise
         raise UnavailableError(f"Redis at {address} cannot store anything now: {error}") from error
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
@@ -322,6 +326,11 @@ class JobStore:
         """Say that a worker is ready, for some seconds."""
         with redis_failures(self._address):
             self._redis.set(f"landmarks:worker:{name}", description, ex=seconds)
+
+    def worker_is_announced(self, name: str) -> bool:
+        """Return whether a worker has lately said that it is at work."""
+        with redis_failures(self._address):
+            return bool(self._redis.exists(f"landmarks:worker:{name}"))
 
     def retire_worker(self, name: str) -> None:
         """Say that a worker is no longer ready."""

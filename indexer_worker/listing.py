@@ -13,7 +13,7 @@ from indexer_worker.leases import HeldLease
 from indexer_worker.patience import PASSING
 from indexer_worker.records import Job, Listed
 from indexer_worker.runtime import Runtime
-from landmarks.errors import LandmarksError
+from landmarks.errors import InvalidInputError, LandmarksError
 from landmarks.sources import Entry, Source
 from vector_store.points import RESERVED_COLUMNS, check_column
 
@@ -90,7 +90,8 @@ def without(before: Counter[str], entries: Iterable[Entry], seen: set[bytes]) ->
     for entry in entries:
         if before[entry.path] > 0:
             before[entry.path] -= 1
-            seen.add(_key(entry.path))
+            if not entry.problem:
+                seen.add(_key(entry.path))
         else:
             yield entry
 
@@ -104,6 +105,12 @@ def checked(entries: Iterable[Entry]) -> Iterator[Entry]:
                 known.add(column)
                 if column not in RESERVED_COLUMNS:
                     check_column(column)
+                elif f"manifest_{column}" in entry.columns:
+                    raise InvalidInputError(
+                        f"the manifest has columns {column!r} and 'manifest_{column}', and the"
+                        " first would be kept under the second's name; rename one",
+                        field="source",
+                    )
         yield entry
 
 

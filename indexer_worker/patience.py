@@ -38,6 +38,11 @@ class Patience:
         self._bound = bound_seconds
         self._stop = stop
 
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing is waited for any more."""
+        return self._stop.is_set()
+
     def wait_out(self, call: Callable[[], _Result]) -> _Result:
         """Return what `call` returns; its last error where it is one that did not pass."""
         begun = time.monotonic()

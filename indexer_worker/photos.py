@@ -42,7 +42,9 @@ class PhotoReader:
     def read(self, photos: Sequence[Described], max_bytes: int) -> Iterator[ReadPhoto | Unreadable]:
         """Read photos in their order, a few ahead of whoever iterates.
 
-        Raises UnavailableError where a source does not answer in the time that is waited for it.
+        A photo that cannot be read, whatever the reason, is that photo's own failure: a source that
+        does not answer has been waited for by then, and one odd file must not hold up the rest.
+        Raises UnavailableError where the worker stops meanwhile.
         """
         for start in range(0, len(photos), self._threads):
             window = photos[start : start + self._threads]
@@ -55,10 +57,15 @@ class PhotoReader:
     def _one(self, photo: Described, max_bytes: int) -> ReadPhoto | Unreadable:
         try:
             data = self._patience.wait_out(lambda: self._sources.read(photo.entry, max_bytes))
-        except PASSING:
-            raise
+        except PASSING as error:
+            if self._patience.stopping:
+                raise
+            return Unreadable(photo, str(error))
         except LandmarksError as error:
             return Unreadable(photo, str(error))
+        except Exception as error:  # noqa: BLE001 - archives raise what they like
+            reason = f"{photo.entry.uri} cannot be read: {type(error).__name__}: {error}"
+            return Unreadable(photo, reason)
         if not data:
             return Unreadable(photo, f"{photo.entry.uri} is empty")
         return ReadPhoto(photo, data, hashlib.sha256(data).hexdigest())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import threading
 from collections.abc import Callable, Mapping
 
@@ -47,7 +46,7 @@ class Runtime:
         client = connect(settings)
         self.collections = Collections(client, settings)
         self.points = PointStore(client, settings)
-        self.name = settings.worker_name or f"indexer-{socket.gethostname()}-{os.getpid()}"
+        self.name = settings.name
         self._send = send
         self._closed = threading.Event()
         self._sweeper = Sweeper(self.jobs, self.send_work)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from typing import Annotated
+import socket
 
-from pydantic import Field, field_validator
-from pydantic_settings import NoDecode
+from pydantic import Field
 
-from landmarks.settings import BrokerSettings, EncoderEndpoints
+from landmarks.settings import BrokerSettings, EncoderEndpoints, NameList
 from vector_store.settings import VectorStoreSettings
 
 
@@ -21,7 +19,7 @@ class IndexerSettings(VectorStoreSettings, BrokerSettings, EncoderEndpoints):
     """
 
     source_roots: list[str] = Field(default_factory=list)
-    models: Annotated[list[str], NoDecode] = Field(default_factory=list)
+    models: NameList = ()
     # A chunk is what is lost when a worker dies: seconds of work, and a few batches of an encoder.
     chunk_size: int = Field(64, ge=1, le=1000)
     # One chunk reads or stores while another one's photos are encoded.
@@ -37,14 +35,12 @@ class IndexerSettings(VectorStoreSettings, BrokerSettings, EncoderEndpoints):
     lease_seconds: float = Field(15, gt=0)
     sweep_seconds: float = Field(5, gt=0)
 
-    @field_validator("models", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str) and not value.startswith("["):
-            return [name for part in value.split(",") if (name := part.strip())]
-        return json.loads(value) if isinstance(value, str) else value
+    @property
+    def name(self) -> str:
+        """The worker's name: as told, or of its host, which in containers is the replica's own."""
+        return self.worker_name or f"indexer-{socket.gethostname()}"
 
     @property
     def consumed_models(self) -> tuple[str, ...]:
         """The models whose queues this worker takes chunks from."""
-        return tuple(self.models or self.encoders)
+        return self.models or tuple(self.encoders)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
+from uuid import uuid4
 
 import grpc
 
@@ -140,7 +141,8 @@ class Landmarks:
 
         It indexes with `models`, or with all that there are.
 
-        Calling again with the same `request_id` returns the first call's job.
+        Calling again with the same `request_id` returns the first call's job. Without one, the call
+        gets one of its own, so that the channel's retries start no second job.
         """
         request = indexing_pb2.CreateIndexJobRequest(
             spec=indexing_pb2.IndexSpec(
@@ -150,7 +152,7 @@ class Landmarks:
                 splits=splits,
                 source_name=source_name,
             ),
-            request_id=request_id,
+            request_id=request_id or str(uuid4()),
         )
         with self._told(_SEARCH_TIMEOUT_SECONDS):
             return self._indexing.CreateIndexJob(request, timeout=_SEARCH_TIMEOUT_SECONDS).job

@@ -27,7 +27,10 @@ _CODES: dict[type[errors.LandmarksError], grpc.StatusCode] = {
     errors.UnavailableError: grpc.StatusCode.UNAVAILABLE,
     errors.UnsupportedError: grpc.StatusCode.UNIMPLEMENTED,
     errors.ConfigurationError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.LandmarksError: grpc.StatusCode.INTERNAL,
 }
+# A message travels in the headers, up to three times; gRPC drops the call where they exceed 8 KiB.
+_MAX_MESSAGE_CHARACTERS = 500
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
 
 
@@ -45,15 +48,16 @@ def status_of(error: BaseException) -> Status:
     """
     if isinstance(error, errors.LandmarksError):
         code = next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
+        message = _shortened(str(error))
         details: list[Message] = []
         if isinstance(error, errors.InvalidInputError) and error.field:
-            violation = BadRequest.FieldViolation(field=error.field, description=str(error))
+            violation = BadRequest.FieldViolation(field=error.field, description=message)
             details.append(BadRequest(field_violations=[violation]))
         if isinstance(error, errors.OverloadedError):
             delay = Duration()
             delay.FromNanoseconds(int(error.retry_after * 1e9))
             details.append(RetryInfo(retry_delay=delay))
-        return Status(code=code_number(code), message=str(error), details=map(_packed, details))
+        return Status(code=code_number(code), message=message, details=map(_packed, details))
     if isinstance(error, TimeoutError):
         return Status(code=Code.DEADLINE_EXCEEDED, message="the deadline passed")
     if isinstance(error, asyncio.CancelledError):
@@ -99,7 +103,11 @@ def error_from_status(status: Status) -> errors.LandmarksError:
 
 def error_from_rpc(error: grpc.RpcError, peer: str = "") -> errors.LandmarksError:
     """Return the error behind a failed call; `peer` is named where the peer did not answer."""
-    return error_from_status(rpc_status(error, peer))
+    status = rpc_status(error, peer)
+    if status.code == Code.RESOURCE_EXHAUSTED and "larger than max" in status.message:
+        # gRPC's own word for a message over the cap; no retry would make it smaller.
+        return errors.InvalidInputError(f"the request is too large: {status.message}")
+    return error_from_status(status)
 
 
 def rpc_status(error: grpc.RpcError, peer: str = "") -> Status:
@@ -128,6 +136,13 @@ def abort_status(status: Status) -> RichStatus:
     """Return `status` in the form that `context.abort_with_status` takes."""
     code = next(code for code in grpc.StatusCode if code_number(code) == status.code)
     return RichStatus(code, status.message, ((STATUS_DETAILS_KEY, status.SerializeToString()),))
+
+
+def _shortened(message: str) -> str:
+    if len(message) <= _MAX_MESSAGE_CHARACTERS:
+        return message
+    half = _MAX_MESSAGE_CHARACTERS // 2
+    return f"{message[:half]} … {message[-half:]}"
 
 
 def _packed(detail: Message) -> any_pb2.Any:

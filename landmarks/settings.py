@@ -6,17 +6,32 @@ Compose and for Kubernetes. Each service adds its own fields to `Settings` in it
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import platformdirs
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from landmarks.errors import ConfigurationError
 
 ENV_PREFIX = "LANDMARKS_"
+# The most bytes of one photo, unless LANDMARKS_MAX_PHOTO_BYTES says otherwise.
+DEFAULT_MAX_PHOTO_BYTES = 20_000_000
+
+
+def _split_names(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value.lstrip().startswith("["):
+        return tuple(json.loads(value))
+    return tuple(name for part in value.split(",") if (name := part.strip()))
+
+
+# Names in an environment variable: with commas between them, or as a JSON list.
+NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
 
 
 def default_cache_dir() -> Path:

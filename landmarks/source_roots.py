@@ -230,7 +230,9 @@ def reading_failures(location: Location) -> Iterator[None]:
             _raise_remote(location, error.__cause__)
         raise NotFoundError(f"{location.uri} does not exist") from error
     except PermissionError as error:
-        raise InvalidPhotoError(f"{location.uri} may not be read by this process") from error
+        raise InvalidInputError(
+            f"{location.uri} may not be read by this process", field="source"
+        ) from error
     except (ImportError, ValueError) as error:
         raise InvalidInputError(
             f"{location.uri} cannot be read: {error}", field="source"

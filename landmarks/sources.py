@@ -187,7 +187,7 @@ class Source:
             path = posixpath.join(relative, item.name)
             if item.name.startswith("."):
                 continue
-            if item.is_dir():
+            if _is_folder(item):
                 if item.is_symlink() and self._leads_out(path):
                     yield Entry(_printable(path), "", problem="it is a link out of the roots")
                 else:
@@ -203,6 +203,13 @@ class Source:
             self._roots.check(self._root.below(path))
         except ForbiddenError:
             return True
+        return False
+
+
+def _is_folder(item: os.DirEntry[str]) -> bool:
+    try:
+        return item.is_dir()
+    except OSError:  # a link to itself; reading it, if it is called like a photo, says why
         return False
 
 

@@ -50,10 +50,12 @@ class Fused:
         return min(standing.rank for standing in self.standings)
 
 
-def depth_for(end: int, models: int) -> int:
-    """Return how many hits each of `models` must give for the places up to `end`."""
-    if models <= 1:
-        return end  # the fused order of one ranking is its own, at any depth
+def depth_for(end: int) -> int:
+    """Return how many hits each model must give for the places up to `end`.
+
+    One model too is read to a fixed depth: an engine cuts points of equal score where it likes, so
+    pages that were read to different depths would repeat some and leave others out.
+    """
     return next((depth for depth in DEPTHS if depth >= end), end)
 
 

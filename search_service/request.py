@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from landmarkapi.search.v1 import search_pb2 as pb
 from landmarks.errors import InvalidInputError, InvalidPhotoError
+from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES
 from search_service.conditions import filter_of
 from vector_store.filters import EVERYTHING, Filter
 from vector_store.naming import check_gallery, check_model
@@ -73,9 +74,11 @@ class SearchQuery:
         return self.offset + self.limit
 
 
-def search_query(request: pb.SearchRequest) -> SearchQuery:
+def search_query(
+    request: pb.SearchRequest, max_photo_bytes: int = DEFAULT_MAX_PHOTO_BYTES
+) -> SearchQuery:
     """Return what `request` asks for; raises InvalidInputError that names field and range."""
-    target = _target(request)
+    target = _target(request, max_photo_bytes)
     models = tuple(dict.fromkeys(_model(model) for model in request.models))
     if len(models) > MAX_MODELS:
         raise InvalidInputError(
@@ -128,11 +131,18 @@ def unit_vector(values: Sequence[float]) -> FloatVector:
     return (vector / length).astype(np.float32)
 
 
-def _target(request: pb.SearchRequest) -> PhotoQuery | PointQuery | VectorQuery:
+def _target(
+    request: pb.SearchRequest, max_photo_bytes: int
+) -> PhotoQuery | PointQuery | VectorQuery:
     match request.WhichOneof("query"):
         case "photo":
             if not request.photo:
                 raise InvalidPhotoError("the photo is empty: it has no bytes")
+            if len(request.photo) > max_photo_bytes:
+                raise InvalidPhotoError(
+                    f"the photo has {len(request.photo):,} bytes, and at most {max_photo_bytes:,}"
+                    " are accepted; send a smaller copy"
+                )
             return PhotoQuery(request.photo)
         case "point_id":
             return PointQuery(point_uuid(request.point_id))

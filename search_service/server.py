@@ -66,7 +66,7 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
         collections=store,
     )
     services = [SEARCH_SERVICE, INDEXING_SERVICE]
-    search = SearchServicer(store, encoders, settings.search_max_seconds)
+    search = SearchServicer(store, encoders, settings.search_max_seconds, settings.max_photo_bytes)
     add_SearchServiceServicer_to_server(search, server)
     add_IndexingServiceServicer_to_server(indexing, server)
     health = add_health_and_reflection(server, services)

@@ -13,6 +13,7 @@ from landmarkapi.search.v1 import search_pb2 as pb
 from landmarkapi.search.v1.search_pb2_grpc import SearchServiceServicer
 from landmarks.encoders_aio import AsyncEncoderDirectory
 from landmarks.errors import DeadlineError, LandmarksError, NotFoundError
+from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES
 from search_service.answers import duration, point_message, search_response
 from search_service.asking import Answer, Asker, Failure
 from search_service.fusion import depth_for
@@ -39,9 +40,14 @@ class SearchServicer(SearchServiceServicer):
     """Searches galleries."""
 
     def __init__(
-        self, store: SearchStore, encoders: AsyncEncoderDirectory, max_seconds: float = 30
+        self,
+        store: SearchStore,
+        encoders: AsyncEncoderDirectory,
+        max_seconds: float = 30,
+        max_photo_bytes: int = DEFAULT_MAX_PHOTO_BYTES,
     ) -> None:
         """Search in `store` for at most `max_seconds`, or as long as the caller waits."""
+        self._max_photo_bytes = max_photo_bytes
         self._store = store
         self._encoders = encoders
         self._max_seconds = max_seconds
@@ -53,10 +59,10 @@ class SearchServicer(SearchServiceServicer):
     ) -> pb.SearchResponse:
         """Rank the photos of a gallery by likeness, once per model and fused."""
         started = time.monotonic()
-        query = search_query(request)
+        query = search_query(request, self._max_photo_bytes)
         deadline = started + self._seconds(context.time_remaining())
         asked = await self._asked(query, deadline)
-        depth = depth_for(max(query.end, NEIGHBOURS), len(asked))
+        depth = depth_for(max(query.end, NEIGHBOURS))
         outcomes = await asyncio.gather(
             *(self._asker.ask(query, lineage, depth, deadline) for lineage in asked)
         )

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from landmarks.settings import BrokerSettings, EncoderEndpoints, QdrantSettings
+from landmarks.settings import (
+    DEFAULT_MAX_PHOTO_BYTES,
+    BrokerSettings,
+    EncoderEndpoints,
+    QdrantSettings,
+)
 
 
 class SearchSettings(QdrantSettings, BrokerSettings, EncoderEndpoints):
@@ -20,4 +25,6 @@ class SearchSettings(QdrantSettings, BrokerSettings, EncoderEndpoints):
     search_max_seconds: float = Field(30, gt=0)
     search_drain_seconds: float = Field(20, ge=0)
     search_health_seconds: float = Field(2, gt=0)
+    # As the encoders are told: what they would refuse is not sent to them.
+    max_photo_bytes: int = Field(DEFAULT_MAX_PHOTO_BYTES, gt=0)
     source_roots: list[str] = Field(default_factory=list)

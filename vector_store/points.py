@@ -50,8 +50,8 @@ def point_id(gallery: str, source: str, path: str) -> UUID:
 def check_column(name: str) -> str:
     """Return the name of a manifest's further column as it is.
 
-    Columns are kept under their own names, so one that is called like something that indexing
-    itself records is refused rather than renamed: a filter then means what its author wrote.
+    One that is called like something that indexing itself records is refused; the indexer keeps
+    such a column as `manifest_<name>`.
 
     Raises InvalidInputError for a reserved, empty or too long name, or one with `. " [ ]` or
     control characters in it.

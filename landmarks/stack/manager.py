@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -148,7 +149,9 @@ class StackManager:
         if os.getuid() == 0:
             yield "user=root"  # said outright, or supervisor warns
         for process in self.plan.processes:
-            launch = f"{sys.executable} -m landmarks.stack.launch {self._plan_file} {process.name}"
+            launch = shlex.join(
+                [sys.executable, "-m", "landmarks.stack.launch", str(self._plan_file), process.name]
+            )
             yield f"[program:{process.name}]"
             yield f"command={_escaped(launch)}"
             yield f"stdout_logfile={_escaped(self.log_file(process.name))}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from collections.abc import Iterator
 
@@ -59,6 +61,13 @@ def _redis_says_so(process: Process, plan: StackPlan) -> bool:
         try:
             if process.role == Role.BROKER:
                 return bool(client.ping())
-            return bool(client.exists(f"landmarks:worker:{process.name}"))
+            announced = client.get(f"landmarks:worker:{process.name}")
         except redis.RedisError:
             return False
+    if not isinstance(announced, bytes):
+        return False
+    try:  # what a killed worker announced outlives it by some seconds
+        os.kill(json.loads(announced)["pid"], 0)
+    except ProcessLookupError:
+        return False
+    return True

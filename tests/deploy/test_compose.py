@@ -72,6 +72,7 @@ def test_a_dockerfile_passes_its_linter(file: Path) -> None:
 
 
 def test_the_services_are_the_engines_and_ours() -> None:
+    assert all("healthcheck" in service for service in SERVICES.values())
     assert set(SERVICES) == ENGINES | set(OURS)
     assert {package_of(service) for service in OURS.values()} == set(SETTINGS)
 
@@ -101,6 +102,7 @@ def test_a_command_is_a_package_that_can_be_run_and_its_image_runs_the_same(name
 def test_a_health_check_asks_the_port_and_the_model_that_its_service_serves() -> None:
     for name, service in OURS.items():
         if package_of(service) == "indexer_worker":
+            assert service["healthcheck"]["test"] == ["CMD", "python", "-m", "indexer_worker.probe"]
             continue
         *probe, address = service["healthcheck"]["test"][:5]
         assert probe == ["CMD", "python", "-m", "landmarks.probe"]

@@ -4,7 +4,6 @@ import grpc
 import numpy as np
 import pytest
 from google.rpc.code_pb2 import Code
-from PIL import Image
 
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarks.errors import (
@@ -15,40 +14,14 @@ from landmarks.errors import (
     OverloadedError,
 )
 from landmarks.grpc_status import error_from_rpc, error_from_status
+from tests.support.bad_input import JPEG, ODD, bad_photos
 from tests.support.encoder_server import running_encoder, toy_settings
-from tests.support.photos import drawn_photo, exif, png_declaring, saved
 
 pytestmark = pytest.mark.usefixtures("_toy")
 
-PHOTO = drawn_photo()
-JPEG = saved(PHOTO, "JPEG", quality=95)
 BYTE_CAP = 400_000
 LIMITS = {"max_photo_bytes": BYTE_CAP}
-
-BAD = {
-    "not an image": (b"#!/bin/sh\necho surely not a photo\n", "not a photo"),
-    "truncated": (JPEG[: len(JPEG) // 2], "truncated"),
-    "no bytes": (b"", "empty"),
-    "decompression bomb": (png_declaring(40_000, 40_000), "40,000 × 40,000 pixels"),
-    "too many bytes": (JPEG + bytes(BYTE_CAP), f"{BYTE_CAP:,} are accepted"),
-}
-ODD = {
-    "EXIF orientation 6": (
-        saved(PHOTO.transpose(Image.Transpose.ROTATE_90), "JPEG", quality=95, exif=exif(6)),
-        JPEG,
-    ),
-    "CMYK": (saved(PHOTO.convert("CMYK"), "JPEG", quality=95), JPEG),
-    "16-bit": (
-        saved(Image.fromarray(np.asarray(PHOTO.convert("L"), np.uint16) * 257)),
-        saved(PHOTO.convert("L")),
-    ),
-    "palette": (saved(PHOTO.quantize(256)), JPEG),
-    "opaque RGBA": (saved(PHOTO.convert("RGBA")), JPEG),
-    "animated GIF": (
-        saved(PHOTO, "GIF", save_all=True, append_images=[drawn_photo(seed=1)]),
-        JPEG,
-    ),
-}
+BAD = bad_photos(BYTE_CAP)
 
 
 def cosine(one, other):

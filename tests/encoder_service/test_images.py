@@ -1,10 +1,11 @@
 import warnings
+from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from encoder_service.images import PhotoLimits, declared_pixels, decode
+from encoder_service.images import PhotoLimits, _webp_size, declared_pixels, decode
 from landmarks.errors import InvalidPhotoError
 from tests.support.photos import drawn_photo, exif, png_declaring, saved
 
@@ -203,3 +204,25 @@ def test_warnings_of_the_decoder_do_not_reach_the_log():
                 continue
         decode(saved(Image.new("P", (8, 8)), "PNG", transparency=b"\xff\x00"), LIMITS)
     assert seen == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"quality": 80}, {"lossless": True}, {"exif": b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0"}],
+    ids=["VP8", "VP8L", "VP8X"],
+)
+def test_a_webp_says_its_size_before_pillow_makes_room_for_it(options):
+    file = BytesIO()
+    Image.new("RGB", (321, 123), "red").save(file, "WEBP", **options)
+    assert _webp_size(file.getvalue()) == (321, 123)
+
+
+def test_a_webp_that_declares_a_huge_canvas_is_refused_unopened(monkeypatch):
+    file = BytesIO()
+    Image.new("RGBA", (64, 64), (0, 0, 0, 0)).save(file, "WEBP", exif=b"Exif\0\0MM\0*")
+    data = bytearray(file.getvalue())
+    assert data[12:16] == b"VP8X"
+    data[24:30] = (16382).to_bytes(3, "little") * 2
+    monkeypatch.setattr(Image, "open", None)
+    with pytest.raises(InvalidPhotoError, match="16,383 × 16,383"):
+        declared_pixels(bytes(data), LIMITS)

@@ -41,3 +41,16 @@ def test_every_kind_of_error_has_a_status() -> None:
 
     for kind in kinds(errors.LandmarksError) - {errors.LandmarksError}:
         assert status_of(kind("why")).code not in (Code.OK, Code.INTERNAL, Code.UNKNOWN), kind
+
+
+def test_a_failure_of_no_known_kind_is_internal_and_keeps_its_words() -> None:
+    status = status_of(errors.LandmarksError("INTERNAL: the shard broke"))
+    assert (status.code, status.message) == (Code.INTERNAL, "INTERNAL: the shard broke")
+
+
+def test_a_message_too_long_for_the_headers_keeps_its_two_ends() -> None:
+    message = "start" + "x" * 10_000 + "end"
+    status = status_of(errors.InvalidInputError(message, field="gallery"))
+    assert len(status.SerializeToString()) < 2_000
+    assert status.message.startswith("start")
+    assert status.message.endswith("end")

@@ -25,7 +25,7 @@ class Collection:
         self.config = config
         self.optimizing = False
         """Whether an index is being built beside it."""
-        self.settled = True
+        self.settled = False  # a build that the last run had not begun or ended is made up for
         """Whether nothing was written since an index was last considered."""
         self.written_at = time.monotonic()
         self._zygote = zygote

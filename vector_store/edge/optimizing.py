@@ -31,6 +31,7 @@ _log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS = 1.0
 _FEW_WRITES = 8
+_PAUSE_AFTER_FAILURE_SECONDS = 60.0
 
 
 async def optimize_when_due(engine: Engine, quiet_seconds: float) -> None:
@@ -41,13 +42,15 @@ async def optimize_when_due(engine: Engine, quiet_seconds: float) -> None:
             quiet = time.monotonic() - collection.written_at
             if collection.settled or quiet < quiet_seconds:
                 continue
+            collection.settled = True  # before asking: a write that comes meanwhile counts
             try:
                 info = q.CollectionInfo.FromString(await collection.call("info"))
-                collection.settled = True
                 if schema.index_is_due(collection.config, info):
                     await optimize(engine, collection)
             except (LandmarksError, RuntimeError, OSError):
                 _log.exception("an index could not be built", path=str(collection.path))
+                collection.settled = False
+                collection.written_at = time.monotonic() + _PAUSE_AFTER_FAILURE_SECONDS
 
 
 async def optimize(engine: Engine, collection: Collection) -> None:

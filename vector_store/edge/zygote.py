@@ -11,6 +11,7 @@ import ctypes
 import os
 import signal
 import socket
+import traceback
 
 from vector_store.edge.worker import Worker
 
@@ -76,7 +77,11 @@ def _serve(control: socket.socket) -> None:
         if os.fork() == 0:
             _die_with_parent(zygote)
             control.close()
-            Worker(connection).run()
+            try:
+                Worker(connection).run()
+            except BaseException:  # noqa: BLE001 - said before the process is gone
+                traceback.print_exc()
+                os._exit(1)
             os._exit(0)
         connection.close()
 

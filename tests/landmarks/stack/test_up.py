@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
@@ -15,31 +14,10 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 from PIL import Image
 
-from tests.support.local_stack import COLOURS, Stack, photo
+from tests.support.local_stack import Stack
 from tests.support.processes import command_line, cpu_ticks, eventually, is_running
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("colours")
-    for colour in COLOURS:
-        (root / colour).mkdir()
-        for number in range(8):
-            (root / colour / f"{number}.jpg").write_bytes(photo(colour, number))
-    return root
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, folder: Path) -> Iterator[Stack]:
-    stack = Stack(tmp_path_factory.mktemp("stack"))
-    stack.start()
-    try:
-        yield stack
-    finally:
-        if stack.process is not None and stack.process.poll() is None:
-            stack.stop()
 
 
 def encoders(stack: Stack) -> list[int]:

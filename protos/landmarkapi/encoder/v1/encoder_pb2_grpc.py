@@ -68,6 +68,7 @@ class EncoderServiceServicer:
         NOT_FOUND: this process does not serve the model.
         FAILED_PRECONDITION: the model's digest is not `expected_digest`.
         RESOURCE_EXHAUSTED with RetryInfo: the queue is full.
+        UNAVAILABLE: the model is still loading, or could not be loaded.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -82,7 +83,7 @@ class EncoderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetModel(self, request, context):
-        """Describes one model that this process serves.
+        """Describes one model that this process serves. NOT_FOUND: it does not serve it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

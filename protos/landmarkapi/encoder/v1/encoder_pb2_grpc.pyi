@@ -40,13 +40,14 @@ class EncoderServiceStub:
     NOT_FOUND: this process does not serve the model.
     FAILED_PRECONDITION: the model's digest is not `expected_digest`.
     RESOURCE_EXHAUSTED with RetryInfo: the queue is full.
+    UNAVAILABLE: the model is still loading, or could not be loaded.
     """
     BatchEncode: _grpc.UnaryUnaryMultiCallable[_encoder_pb2.BatchEncodeRequest, _encoder_pb2.BatchEncodeResponse]
     """Encodes several photos. A photo that cannot be encoded is an error of its own item; the call
     itself fails only where none could be tried.
     """
     GetModel: _grpc.UnaryUnaryMultiCallable[_encoder_pb2.GetModelRequest, _encoder_pb2.GetModelResponse]
-    """Describes one model that this process serves."""
+    """Describes one model that this process serves. NOT_FOUND: it does not serve it."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_encoder_pb2.ListModelsRequest, _encoder_pb2.ListModelsResponse]
     """Describes every model that this process serves."""
 
@@ -62,13 +63,14 @@ class EncoderServiceAsyncStub(EncoderServiceStub):
     NOT_FOUND: this process does not serve the model.
     FAILED_PRECONDITION: the model's digest is not `expected_digest`.
     RESOURCE_EXHAUSTED with RetryInfo: the queue is full.
+    UNAVAILABLE: the model is still loading, or could not be loaded.
     """
     BatchEncode: _aio.UnaryUnaryMultiCallable[_encoder_pb2.BatchEncodeRequest, _encoder_pb2.BatchEncodeResponse]  # type: ignore[assignment]
     """Encodes several photos. A photo that cannot be encoded is an error of its own item; the call
     itself fails only where none could be tried.
     """
     GetModel: _aio.UnaryUnaryMultiCallable[_encoder_pb2.GetModelRequest, _encoder_pb2.GetModelResponse]  # type: ignore[assignment]
-    """Describes one model that this process serves."""
+    """Describes one model that this process serves. NOT_FOUND: it does not serve it."""
     ListModels: _aio.UnaryUnaryMultiCallable[_encoder_pb2.ListModelsRequest, _encoder_pb2.ListModelsResponse]  # type: ignore[assignment]
     """Describes every model that this process serves."""
 
@@ -87,6 +89,7 @@ class EncoderServiceServicer(metaclass=_abc_1.ABCMeta):
         NOT_FOUND: this process does not serve the model.
         FAILED_PRECONDITION: the model's digest is not `expected_digest`.
         RESOURCE_EXHAUSTED with RetryInfo: the queue is full.
+        UNAVAILABLE: the model is still loading, or could not be loaded.
         """
 
     @_abc_1.abstractmethod
@@ -105,7 +108,7 @@ class EncoderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _encoder_pb2.GetModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_encoder_pb2.GetModelResponse, _abc.Awaitable[_encoder_pb2.GetModelResponse]]:
-        """Describes one model that this process serves."""
+        """Describes one model that this process serves. NOT_FOUND: it does not serve it."""
 
     @_abc_1.abstractmethod
     def ListModels(

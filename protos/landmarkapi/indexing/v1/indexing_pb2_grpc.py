@@ -84,7 +84,7 @@ class IndexingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetIndexJob(self, request, context):
-        """Reads one job.
+        """Reads one job. NOT_FOUND: there is none, or its record has expired.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,7 @@ class IndexingServiceStub:
     UNAVAILABLE: Redis cannot be reached.
     """
     GetIndexJob: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.GetIndexJobRequest, _indexing_pb2.GetIndexJobResponse]
-    """Reads one job."""
+    """Reads one job. NOT_FOUND: there is none, or its record has expired."""
     ListIndexJobs: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.ListIndexJobsRequest, _indexing_pb2.ListIndexJobsResponse]
     """Lists jobs, newest first."""
     WatchIndexJob: _grpc.UnaryStreamMultiCallable[_indexing_pb2.WatchIndexJobRequest, _indexing_pb2.WatchIndexJobResponse]
@@ -66,7 +66,7 @@ class IndexingServiceAsyncStub(IndexingServiceStub):
     UNAVAILABLE: Redis cannot be reached.
     """
     GetIndexJob: _aio.UnaryUnaryMultiCallable[_indexing_pb2.GetIndexJobRequest, _indexing_pb2.GetIndexJobResponse]  # type: ignore[assignment]
-    """Reads one job."""
+    """Reads one job. NOT_FOUND: there is none, or its record has expired."""
     ListIndexJobs: _aio.UnaryUnaryMultiCallable[_indexing_pb2.ListIndexJobsRequest, _indexing_pb2.ListIndexJobsResponse]  # type: ignore[assignment]
     """Lists jobs, newest first."""
     WatchIndexJob: _aio.UnaryStreamMultiCallable[_indexing_pb2.WatchIndexJobRequest, _indexing_pb2.WatchIndexJobResponse]  # type: ignore[assignment]
@@ -99,7 +99,7 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.GetIndexJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.GetIndexJobResponse, _abc.Awaitable[_indexing_pb2.GetIndexJobResponse]]:
-        """Reads one job."""
+        """Reads one job. NOT_FOUND: there is none, or its record has expired."""
 
     @_abc_1.abstractmethod
     def ListIndexJobs(

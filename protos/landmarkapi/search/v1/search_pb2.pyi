@@ -569,7 +569,7 @@ class Verdict(_message.Message):
         OUTCOME_UNSPECIFIED: Verdict._Outcome.ValueType  # 0
         """Not stated."""
         OUTCOME_NO_HITS: Verdict._Outcome.ValueType  # 1
-        """Nothing was found to vote."""
+        """Nothing was found to vote: there is no hit, or none has a landmark."""
         OUTCOME_UNCALIBRATED: Verdict._Outcome.ValueType  # 2
         """The nearest photos voted, but how far their vote can be trusted is not known: the collection
         has not been calibrated.
@@ -581,7 +581,7 @@ class Verdict(_message.Message):
     OUTCOME_UNSPECIFIED: Verdict.Outcome.ValueType  # 0
     """Not stated."""
     OUTCOME_NO_HITS: Verdict.Outcome.ValueType  # 1
-    """Nothing was found to vote."""
+    """Nothing was found to vote: there is no hit, or none has a landmark."""
     OUTCOME_UNCALIBRATED: Verdict.Outcome.ValueType  # 2
     """The nearest photos voted, but how far their vote can be trusted is not known: the collection
     has not been calibrated.

@@ -64,13 +64,15 @@ class SearchServiceServicer:
         NOT_FOUND: no such gallery, model or point.
         FAILED_PRECONDITION: no encoder serves the digest that the collection was made with.
         UNAVAILABLE: no asked model could answer; retrying can help.
+        RESOURCE_EXHAUSTED with RetryInfo: the encoders are busy.
+        DEADLINE_EXCEEDED: no asked model answered in time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPoint(self, request, context):
-        """Reads one stored point.
+        """Reads one stored point. NOT_FOUND: no such gallery or point.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

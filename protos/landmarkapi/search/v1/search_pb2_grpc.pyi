@@ -41,9 +41,11 @@ class SearchServiceStub:
     NOT_FOUND: no such gallery, model or point.
     FAILED_PRECONDITION: no encoder serves the digest that the collection was made with.
     UNAVAILABLE: no asked model could answer; retrying can help.
+    RESOURCE_EXHAUSTED with RetryInfo: the encoders are busy.
+    DEADLINE_EXCEEDED: no asked model answered in time.
     """
     GetPoint: _grpc.UnaryUnaryMultiCallable[_search_pb2.GetPointRequest, _search_pb2.GetPointResponse]
-    """Reads one stored point."""
+    """Reads one stored point. NOT_FOUND: no such gallery or point."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_search_pb2.ListModelsRequest, _search_pb2.ListModelsResponse]
     """Lists the models that photos can be indexed and searched with, and whether they answer."""
 
@@ -60,9 +62,11 @@ class SearchServiceAsyncStub(SearchServiceStub):
     NOT_FOUND: no such gallery, model or point.
     FAILED_PRECONDITION: no encoder serves the digest that the collection was made with.
     UNAVAILABLE: no asked model could answer; retrying can help.
+    RESOURCE_EXHAUSTED with RetryInfo: the encoders are busy.
+    DEADLINE_EXCEEDED: no asked model answered in time.
     """
     GetPoint: _aio.UnaryUnaryMultiCallable[_search_pb2.GetPointRequest, _search_pb2.GetPointResponse]  # type: ignore[assignment]
-    """Reads one stored point."""
+    """Reads one stored point. NOT_FOUND: no such gallery or point."""
     ListModels: _aio.UnaryUnaryMultiCallable[_search_pb2.ListModelsRequest, _search_pb2.ListModelsResponse]  # type: ignore[assignment]
     """Lists the models that photos can be indexed and searched with, and whether they answer."""
 
@@ -82,6 +86,8 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         NOT_FOUND: no such gallery, model or point.
         FAILED_PRECONDITION: no encoder serves the digest that the collection was made with.
         UNAVAILABLE: no asked model could answer; retrying can help.
+        RESOURCE_EXHAUSTED with RetryInfo: the encoders are busy.
+        DEADLINE_EXCEEDED: no asked model answered in time.
         """
 
     @_abc_1.abstractmethod
@@ -90,7 +96,7 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_pb2.GetPointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_search_pb2.GetPointResponse, _abc.Awaitable[_search_pb2.GetPointResponse]]:
-        """Reads one stored point."""
+        """Reads one stored point. NOT_FOUND: no such gallery or point."""
 
     @_abc_1.abstractmethod
     def ListModels(

@@ -1,0 +1,28 @@
+"""Asks whether this host's worker is at work: `python -m indexer_worker.probe`.
+
+Exit status 0 if it has said so within the last seconds, 1 if not. A worker takes work from a queue
+and has no port; it keeps a key in Redis alive instead.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from indexer_worker.jobs import JobStore, connect_redis
+from indexer_worker.settings import IndexerSettings
+from landmarks.errors import LandmarksError
+
+
+def main() -> int:
+    """Return the exit status."""
+    settings = IndexerSettings.load()
+    jobs = JobStore(connect_redis(settings.redis_url), settings.redis_url)
+    try:
+        return 0 if jobs.worker_is_announced(settings.name) else 1
+    except LandmarksError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
