@@ -126,7 +126,7 @@ async def test_a_model_that_cannot_be_loaded_does_not_take_the_others_down(monke
         await stub.Encode(pb.EncodeRequest(model="toy", photo=PHOTOS[0]))
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await stub.Encode(pb.EncodeRequest(model="broken", photo=PHOTOS[0]))
-        assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+        assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
         with pytest.raises(grpc.aio.AioRpcError) as unnamed:
             await stub.Encode(pb.EncodeRequest(photo=PHOTOS[0]))
         error = error_from_rpc(unnamed.value)

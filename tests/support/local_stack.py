@@ -87,9 +87,9 @@ class Stack:
         assert result.returncode == 0, result.stderr
         return json.loads(result.stdout)
 
-    def points(self) -> int:
+    def points(self, gallery: str = "") -> int:
         with Landmarks(self.server) as client:
-            return sum(collection.points for collection in client.collections())
+            return sum(collection.points for collection in client.collections(gallery))
 
     def answers(self) -> bool:
         """Whether everything answers: the photos are found by a photo that is encoded anew."""

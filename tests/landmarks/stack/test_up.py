@@ -37,7 +37,7 @@ def test_a_folder_is_indexed_by_both_encoders_and_a_second_run_encodes_nothing(
     again = stack.json("index", folder, "--gallery", "colours", "--wait")
     (progress,) = again["progress"]
     assert (progress["unchanged"], progress["encoded"]) == ("40", "0")
-    assert stack.points() == 40
+    assert stack.points("colours") == 40
 
 
 def test_reflection_lists_the_three_services(stack: Stack) -> None:
