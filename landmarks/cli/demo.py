@@ -195,7 +195,10 @@ def _require_whole(answer: pb.SearchResponse) -> None:
 
 def _print_how_to_go_on(plan: StackPlan, gallery: Path) -> None:
     console.print("\n7. To keep it running: make up. Then, from another terminal,")
-    console.print(f"  .venv/bin/landmarks index {gallery} --gallery sample --wait", soft_wrap=True)
+    console.print(
+        f"  .venv/bin/landmarks index {gallery / 'manifest.csv'} --gallery sample --wait",
+        soft_wrap=True,
+    )
     console.print("  .venv/bin/landmarks search PHOTO --gallery sample --sheet hits.png")
     console.print("or go on with what was indexed just now:")
     console.print(f"  .venv/bin/landmarks up --data-dir {plan.data_dir}", soft_wrap=True)
