@@ -33,5 +33,5 @@ proto: setup ## Generate the stubs of the contracts again
 	@PATH="$(abspath $(BIN)):$$PATH" python scripts/generate_stubs.py
 
 lock: setup ## Pin the newest versions that pyproject.toml admits
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	@$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --extra dev --output-file requirements.lock pyproject.toml

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from indexer_worker.photos import ReadPhoto, Unreadable
 from indexer_worker.plan import Described, Work, decide, is_stale, payload_of
 from indexer_worker.records import DeadLetter, Job, Listed, Outcome, Progress
 from indexer_worker.runtime import Runtime
-from landmarks.errors import DeadlineError, LandmarksError, LineageError
+from landmarks.errors import DeadlineError, LandmarksError, LineageError, NotFoundError
 from vector_store.points import PhotoPayload, Point, point_id
 
 _log = structlog.get_logger(__name__)
@@ -45,11 +46,12 @@ def _run(runtime: Runtime, job_id: str, model: str, number: int, held: HeldLease
     job = runtime.jobs.get(job_id)
     listed = runtime.jobs.chunk(job_id, number)
     attempts = held.lease.attempts
+    progress = next(one for one in job.progress if one.model == model)
+    run = ChunkRun(runtime, job, progress, held)
     if attempts > runtime.settings.chunk_max_attempts:
-        outcome = _given_up(listed, model, attempts - 1)
+        outcome = run.give_up(listed, attempts - 1)
     else:
-        progress = next(one for one in job.progress if one.model == model)
-        outcome = ChunkRun(runtime, job, progress, held).run(listed)
+        outcome = run.run(listed)
     if outcome.total != len(listed):
         raise AssertionError(f"{outcome.total} photos accounted for of {len(listed)}")
     held.check()
@@ -69,17 +71,6 @@ def _postpone(runtime: Runtime, held: HeldLease, error: Exception, *, blameless:
     runtime.leases.release(held)
     pause = runtime.settings.sweep_seconds
     runtime.patience.wait_out(lambda: runtime.jobs.postpone(lease, pause, blameless=blameless))
-
-
-def _given_up(listed: Sequence[Listed], model: str, attempts: int) -> Outcome:
-    reason = f"given up: indexing its chunk was begun {attempts} times and never ended"
-    now = datetime.now(UTC)
-    dead = tuple(
-        DeadLetter(model, one.entry.uri, one.entry.path, reason, now, attempts)
-        for one in listed
-        if not one.duplicate
-    )
-    return Outcome(0, 0, len(listed) - len(dead), dead, 0)
 
 
 class ChunkRun:
@@ -118,6 +109,35 @@ class ChunkRun:
             duplicate=len(listed) - len(photos),
             dead=tuple(self._letter(photo, reason) for photo, reason in self._dead),
             encoded=len(self._points),
+        )
+
+    def give_up(self, listed: Sequence[Listed], attempts: int) -> Outcome:
+        """Make dead letters of the entries that no earlier attempt of this job has stored."""
+        photos = [self._described(one) for one in listed if not one.duplicate]
+        try:
+            existing = self._runtime.patience.wait_out(
+                lambda: self._runtime.points.payloads(
+                    self._collection, [one.point for one in photos]
+                )
+            )
+        except NotFoundError:  # the collection is gone
+            existing = {}
+        reason = f"given up: indexing its chunk was begun {attempts} times and never ended"
+        self._dead = [
+            (photo, reason)
+            for photo in photos
+            if existing.get(photo.point, {}).get("job_id") != self._job.id
+        ]
+        self._store(existing)
+        stored = len(photos) - len(self._dead)
+        return Outcome(
+            stored=stored,
+            unchanged=0,
+            duplicate=len(listed) - len(photos),
+            dead=tuple(
+                replace(self._letter(photo, why), attempts=attempts) for photo, why in self._dead
+            ),
+            encoded=stored,
         )
 
     def _described(self, one: Listed) -> Described:

@@ -107,6 +107,28 @@ def test_a_chunk_that_never_ends_becomes_dead_letters(rig, gallery):
     assert "begun 5 times" in letters[0].reason
 
 
+def test_what_was_given_up_keeps_its_older_points_and_marks_them_stale(rig, gallery):
+    first = rig.ended(rig.create(gallery, photos_in(rig, 3)))
+    (before,) = first.progress
+    points = rig.payloads(gallery)
+    path = min(points)
+    assert "stale" not in points[path]
+
+    job_id = rig.create(gallery, rig.photos, enqueue=False)
+    listing = rig.jobs.begin(job_id, LISTING, 60)
+    rig.jobs.set_targets(
+        job_id, first.source_name, [Target(MODEL, before.digest, before.collection)]
+    )
+    with rig.valkey.client() as client:
+        client.hset(f"landmarks:job:{job_id}:attempts", f"{MODEL}/0", 5)
+        rig.jobs.add_chunk(listing, [Listed(Entry(path, points[path]["uri"]))], [MODEL])
+        rig.jobs.end_listing(listing)
+    (progress,) = rig.ended(job_id).progress
+
+    assert (progress.listed, progress.dead) == (1, 1)
+    assert rig.payloads(gallery) == {**points, path: {**points[path], "stale": True}}
+
+
 def test_a_job_survives_a_restart_of_redis(own_rig):
     rig = own_rig
     photos = photos_in(rig, 24)
