@@ -109,7 +109,6 @@ def print_totals(job: pb.IndexJob) -> None:
     columns = (
         "model",
         *(">listed", ">stored", ">encoded", ">unchanged", ">dead", ">duplicate", ">photos/s"),
-        "collection",
     )
     rows = [
         (
@@ -119,7 +118,6 @@ def print_totals(job: pb.IndexJob) -> None:
                 (item.listed, item.stored, item.encoded, item.unchanged, item.dead, item.duplicate),
             ),
             f"{item.photos_per_second:.1f}",
-            item.collection,
         )
         for item in job.progress
     ]
