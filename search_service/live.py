@@ -34,16 +34,15 @@ class LiveCollections:
         Raises NotFoundError where nothing is live; it says which galleries there are.
         """
         asked_at = time.monotonic()
+        read_at, live = self._read.get(gallery, (-1.0, {}))
+        if live and not fresh and read_at >= asked_at - self._remember_seconds:
+            return live
         async with self._reading:  # many searches at once read once
             read_at, live = self._read.get(gallery, (-1.0, {}))
             oldest = asked_at if fresh else time.monotonic() - self._remember_seconds
             if read_at < oldest or not live:
                 read_at = time.monotonic()
-                live = {
-                    state.lineage.model: state.lineage
-                    for state in await self._store.states(gallery)
-                    if state.live
-                }
+                live = {one.model: one for one in await self._store.live_of(gallery)}
                 if not live:
                     self._read.pop(gallery, None)
                     raise await self._unknown(gallery)
@@ -65,8 +64,7 @@ class LiveCollections:
         return live[model]
 
     async def _unknown(self, gallery: str) -> NotFoundError:
-        states = await self._store.states()
-        known = sorted({state.lineage.gallery for state in states if state.live})
+        known = await self._store.galleries()
         there_are = f"there are: {', '.join(known)}" if known else "there is none yet"
         return NotFoundError(
             f"there is no gallery {gallery!r}; {there_are}; fill one with"

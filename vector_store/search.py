@@ -16,12 +16,11 @@ from vector_store.collections import (
     aliases_of,
     is_of_gallery,
     lineage_of,
-    not_indexed,
     state_of,
 )
 from vector_store.failures import qdrant_failures
 from vector_store.filters import EVERYTHING, Filter, to_qdrant
-from vector_store.naming import alias_name
+from vector_store.naming import parse_alias_name
 from vector_store.requests import (
     FacetCount,
     Hit,
@@ -46,13 +45,21 @@ class SearchStore:
         self._client = client
         self._address = address_of(settings)
 
-    async def live(self, gallery: str, model: str) -> Lineage:
-        """Return the live collection; raises NotFoundError where nothing has been indexed yet."""
+    async def live_of(self, gallery: str) -> list[Lineage]:
+        """Return the live collections of a gallery, by model; no other collection is looked at."""
         with qdrant_failures(self._address):
-            name = aliases_of(await self._client.get_aliases()).get(alias_name(gallery, model))
-            if name is None:
-                raise not_indexed(gallery, model)
-            return lineage_of(name, await self._client.get_collection(name))
+            aliases = aliases_of(await self._client.get_aliases())
+            return [
+                lineage_of(name, await self._client.get_collection(name))
+                for alias, name in sorted(aliases.items())
+                if (parsed := parse_alias_name(alias)) is not None and parsed[0] == gallery
+            ]
+
+    async def galleries(self) -> list[str]:
+        """Return the names of all galleries that have a live collection."""
+        with qdrant_failures(self._address):
+            aliases = aliases_of(await self._client.get_aliases())
+        return sorted({parsed[0] for alias in aliases if (parsed := parse_alias_name(alias))})
 
     async def states(self, gallery: str | None = None) -> list[CollectionState]:
         """Return all collections of ours, or those of one gallery, by name."""

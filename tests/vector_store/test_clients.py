@@ -43,7 +43,7 @@ async def test_the_same_on_the_event_loop(nowhere: VectorStoreSettings):
     client = connect_async(nowhere)
     store = SearchStore(client, nowhere)
     with pytest.raises(UnavailableError, match=f"127.0.0.1:{nowhere.qdrant_port}"):
-        await store.live("sample", "vgg16")
+        await store.live_of("sample")
     with pytest.raises(UnavailableError):
         await store.query("sample__vgg16", [Query(photo_id(1))])
     await client.close()
@@ -90,7 +90,8 @@ async def test_the_search_service_finds_what_the_indexer_stored(
     points = [Point(photo_id(n), rows[n], photo(n).to_payload()) for n in range(40)]
     await asyncio.to_thread(embedded.points.upsert, lineage.name, points)
 
-    assert await search.live(embedded.gallery, "vgg16") == lineage
+    assert await search.live_of(embedded.gallery) == [lineage]
+    assert embedded.gallery in await search.galleries()
     (state,) = await search.states(embedded.gallery)
     assert (state.lineage.digest, state.live, state.status, state.points) == (
         DIGEST,
@@ -112,8 +113,7 @@ async def test_the_search_service_finds_what_the_indexer_stored(
 
 @pytest.mark.integration
 async def test_what_is_not_there_is_not_found(embedded: StoreUnderTest, search: SearchStore):
-    with pytest.raises(NotFoundError, match="nothing indexed"):
-        await search.live(embedded.gallery, "vgg16")
+    assert await search.live_of(embedded.gallery) == []
     name = (await asyncio.to_thread(embedded.collection)).name
     with pytest.raises(NotFoundError, match="no point"):
         await search.point(name, uuid4())
