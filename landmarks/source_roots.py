@@ -211,12 +211,16 @@ class SourceRoots:
         if location.inside is None:
             return _file_system(location), location.path
         if location.protocol == "file":
-            base: object = _open_regular(location.path)
+            base = _open_regular(location.path)
         else:
             base = _file_system(location).open(location.path, "rb")
         # A file system of its own for each call: one must not serve two threads, and a zip file
         # may be replaced while the worker runs.
-        return fsspec.filesystem("zip", fo=base, skip_instance_cache=True), location.inside
+        try:
+            return fsspec.filesystem("zip", fo=base, skip_instance_cache=True), location.inside
+        except BaseException:
+            base.close()
+            raise
 
 
 @contextmanager

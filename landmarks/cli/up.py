@@ -44,7 +44,9 @@ def up(
     counts = parse_scale(scale or [])
     names = models_with_weights(comma_separated(models), settings)
     plan = plan_stack(names, counts, settings, broker_binary())
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Ctrl-C too: a shell starts what is put in the background with it ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
     try:
         with StackManager(plan) as manager:
             await_ready(manager)
