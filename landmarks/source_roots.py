@@ -199,28 +199,30 @@ class SourceRoots:
                 with _open_regular(location.path) as file:
                     yield file
             else:
-                files, path = self.file_system(location)
                 # One request a photo: without these, fsspec first asks how large it is.
                 stream = {"block_size": 0, "size": 1} if whole and location.is_web else {}
-                with files.open(path, "rb", **stream) as file:
+                with (
+                    self.file_system(location) as (files, path),
+                    files.open(path, "rb", **stream) as file,
+                ):
                     yield file
 
-    def file_system(self, location: Location) -> tuple[Any, str]:
-        """Return the fsspec file system of a location, and the location's path in it."""
+    @contextmanager
+    def file_system(self, location: Location) -> Iterator[tuple[Any, str]]:
+        """Open the fsspec file system of a location; give it, and the location's path in it."""
         self.check(location)
         if location.inside is None:
-            return _file_system(location), location.path
-        if location.protocol == "file":
-            base = _open_regular(location.path)
-        else:
-            base = _file_system(location).open(location.path, "rb")
-        # A file system of its own for each call: one must not serve two threads, and a zip file
-        # may be replaced while the worker runs.
-        try:
-            return fsspec.filesystem("zip", fo=base, skip_instance_cache=True), location.inside
-        except BaseException:
-            base.close()
-            raise
+            yield _file_system(location), location.path
+            return
+        opened = (
+            _open_regular(location.path)
+            if location.protocol == "file"
+            else _file_system(location).open(location.path, "rb")
+        )
+        with opened as archive:
+            # A file system of its own for each call: one must not serve two threads, and a zip file
+            # may be replaced while the worker runs.
+            yield fsspec.filesystem("zip", fo=archive, skip_instance_cache=True), location.inside
 
 
 @contextmanager

@@ -164,8 +164,10 @@ class Source:
         if self._location.protocol == "file" and self._location.inside is None:
             yield from self._walk("", ())
             return
-        with reading_failures(self._location):
-            files, root = self._roots.file_system(self._location)
+        with (
+            reading_failures(self._location),
+            self._roots.file_system(self._location) as (files, root),
+        ):
             found = _web_files(files, root + "/") if self._web else files.find(root)
             names = sorted(str(name) for name in found)
         for name in names:
