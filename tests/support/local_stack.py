@@ -71,7 +71,12 @@ class Stack:
     def stop(self) -> int:
         assert self.process is not None
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(60)
+        try:
+            return self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.terminate()  # a failing test leaves nothing behind
+            self.process.wait(60)
+            raise
 
     def below(self) -> dict[int, str]:
         assert self.process is not None
