@@ -34,4 +34,4 @@ proto: setup ## Generate the stubs of the contracts again
 
 lock: setup ## Pin the newest versions that pyproject.toml admits
 	@$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --extra dev --output-file requirements.lock pyproject.toml
+	  --no-header --extra dev --output-file requirements.lock pyproject.toml
