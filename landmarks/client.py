@@ -165,16 +165,13 @@ class Landmarks:
 
     def jobs(self, gallery: str = "") -> Iterator[indexing_pb2.IndexJob]:
         """Yield the jobs of `gallery`, or all, newest first."""
-        token = ""
+        request = indexing_pb2.ListIndexJobsRequest(gallery=gallery, page_size=_PAGE_SIZE)
         while True:
-            request = indexing_pb2.ListIndexJobsRequest(
-                gallery=gallery, page_size=_PAGE_SIZE, page_token=token
-            )
             with self._told(_CALL_TIMEOUT_SECONDS):
                 page = self._indexing.ListIndexJobs(request, timeout=_CALL_TIMEOUT_SECONDS)
             yield from page.jobs
-            token = page.next_page_token
-            if not token:
+            request.page_token = page.next_page_token
+            if not request.page_token:
                 return
 
     def watch(self, id: str) -> Iterator[indexing_pb2.IndexJob]:  # noqa: A002
@@ -196,28 +193,25 @@ class Landmarks:
                         if answer.job.state in _ENDED:
                             return
             except DeadlineError:
-                continue  # a long job: the next stream begins with its present state
+                pass  # a long job: the next stream begins with its present state
             except UnavailableError:
                 now = time.monotonic()
                 broken_since = broken_since or now
                 if now - broken_since > _WATCH_PATIENCE_SECONDS:
                     raise
-                time.sleep(_WATCH_PAUSE_SECONDS)
             finally:
                 stream.cancel()
+            time.sleep(_WATCH_PAUSE_SECONDS)
 
     def dead_letters(self, job_id: str) -> Iterator[indexing_pb2.DeadLetter]:
         """Yield the photos of a job that could not be indexed, oldest first."""
-        token = ""
+        request = indexing_pb2.ListDeadLettersRequest(job_id=job_id, page_size=_PAGE_SIZE)
         while True:
-            request = indexing_pb2.ListDeadLettersRequest(
-                job_id=job_id, page_size=_PAGE_SIZE, page_token=token
-            )
             with self._told(_CALL_TIMEOUT_SECONDS):
                 page = self._indexing.ListDeadLetters(request, timeout=_CALL_TIMEOUT_SECONDS)
             yield from page.dead_letters
-            token = page.next_page_token
-            if not token:
+            request.page_token = page.next_page_token
+            if not request.page_token:
                 return
 
     def collections(self, gallery: str = "") -> Sequence[indexing_pb2.Collection]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,13 +17,14 @@ from landmarkapi.search.v1 import search_pb2 as pb
 from landmarks.cli.index import follow, print_totals
 from landmarks.cli.output import ModelsOption, comma_separated, console, progress, table
 from landmarks.cli.search import print_answer
-from landmarks.cli.setup import models_with_weights
+from landmarks.cli.setup import models_with_weights, registered_models
 from landmarks.cli.up import await_ready
 from landmarks.client import Landmarks
 from landmarks.errors import LandmarksError
 from landmarks.stack.broker import broker_binary
 from landmarks.stack.manager import StackManager
 from landmarks.stack.plan import StackPlan, plan_stack
+from landmarks.stack.ports import free_ports, free_ports_in_a_row
 from landmarks.stack.settings import StackSettings
 
 _GALLERY = "sample"
@@ -67,7 +67,9 @@ def demo(
     with StackManager(plan) as manager:
         await_ready(manager)
         with Landmarks(plan.server) as client:
-            console.print("\n3. Indexing the sample gallery, a quarter of its views left out")
+            console.print(
+                "\n3. Indexing the sample gallery, some views of each landmark left out"
+            )
             _index(client, gallery, names)
             queries = _left_out(gallery)
             console.print("\n4. Searching for views that were left out")
@@ -91,36 +93,16 @@ def _demo_settings(out: Path) -> StackSettings:
     data_dir = (out / "landmarks-demo-data").resolve()  # a name that nobody else's folder has
     shutil.rmtree(data_dir, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
-    ports = _free_ports(3)
+    search_port, qdrant_port, redis_port = free_ports(3)
     return StackSettings.load().model_copy(
         update={
             "data_dir": data_dir,
-            "search_port": ports[0],
-            "qdrant_port": ports[1],
-            "redis_port": ports[2],
-            "encoder_port": _free_run_of_ports(10),
+            "search_port": search_port,
+            "qdrant_port": qdrant_port,
+            "redis_port": redis_port,
+            "encoder_port": free_ports_in_a_row(len(registered_models())),
         }
     )
-
-
-def _free_ports(count: int) -> list[int]:
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [probe.getsockname()[1] for probe in probes]
-    for probe in probes:
-        probe.close()
-    return ports
-
-
-def _free_run_of_ports(count: int) -> int:
-    """Return the first of `count` free ports in a row, below those that systems hand out."""
-    for first in range(20051, 32000, count):
-        try:
-            for port in range(first, first + count):
-                socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        return first
-    raise LandmarksError("no ten free ports in a row between 20051 and 32000")
 
 
 def _index(client: Landmarks, gallery: Path, models: Sequence[str]) -> None:

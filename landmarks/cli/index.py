@@ -10,7 +10,6 @@ import typer
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.cli.output import (
     DEFAULT_GALLERY,
-    DEFAULT_SERVER,
     ExitCode,
     GalleryOption,
     JsonOption,
@@ -22,7 +21,7 @@ from landmarks.cli.output import (
     progress,
     table,
 )
-from landmarks.client import Landmarks
+from landmarks.client import DEFAULT_TARGET, Landmarks
 from landmarks.errors import LandmarksError
 
 
@@ -53,7 +52,7 @@ def index(
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Wait until the job has ended.")
     ] = False,
-    server: ServerOption = DEFAULT_SERVER,
+    server: ServerOption = DEFAULT_TARGET,
     as_json: JsonOption = False,
 ) -> None:
     """Index a folder or a manifest of photos into a gallery.

@@ -9,14 +9,13 @@ import typer
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.cli.index import done, finish, follow, print_totals
 from landmarks.cli.output import (
-    DEFAULT_SERVER,
     JsonOption,
     ServerOption,
     console,
     print_json,
     table,
 )
-from landmarks.client import Landmarks
+from landmarks.client import DEFAULT_TARGET, Landmarks
 
 
 def jobs(
@@ -27,7 +26,7 @@ def jobs(
     dead_letters: Annotated[
         bool, typer.Option("--dead-letters", help="With an ID: the photos not indexed, and why.")
     ] = False,
-    server: ServerOption = DEFAULT_SERVER,
+    server: ServerOption = DEFAULT_TARGET,
     as_json: JsonOption = False,
 ) -> None:
     """List indexing jobs, newest first, or show one."""

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from landmarks.cli.output import (
-    DEFAULT_SERVER,
     JsonOption,
     ServerOption,
     console,
@@ -16,10 +15,10 @@ from landmarks.cli.output import (
     table,
 )
 from landmarks.cli.setup import fetch_weights, registered_models
-from landmarks.client import Landmarks
+from landmarks.client import DEFAULT_TARGET, Landmarks
 
 
-def models(server: ServerOption = DEFAULT_SERVER, as_json: JsonOption = False) -> None:
+def models(server: ServerOption = DEFAULT_TARGET, as_json: JsonOption = False) -> None:
     """List the models that the running system can index and search with."""
     with Landmarks(server) as client:
         served = list(client.models())
@@ -45,7 +44,7 @@ def collections(
     gallery: Annotated[
         str, typer.Option("--gallery", "-g", help="Only this gallery's; all if left out.")
     ] = "",
-    server: ServerOption = DEFAULT_SERVER,
+    server: ServerOption = DEFAULT_TARGET,
     as_json: JsonOption = False,
 ) -> None:
     """List the collections: one per gallery, model and digest."""

@@ -45,7 +45,6 @@ GalleryOption = Annotated[str, typer.Option("--gallery", "-g", help="Name of the
 ModelsOption = Annotated[
     str, typer.Option("--models", "-m", help="Models, comma-separated; all if left out.")
 ]
-DEFAULT_SERVER = "127.0.0.1:50050"
 DEFAULT_GALLERY = "landmarks"
 
 

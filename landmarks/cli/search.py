@@ -10,7 +10,6 @@ import typer
 from landmarkapi.search.v1 import search_pb2 as pb
 from landmarks.cli.output import (
     DEFAULT_GALLERY,
-    DEFAULT_SERVER,
     GalleryOption,
     JsonOption,
     ModelsOption,
@@ -20,7 +19,7 @@ from landmarks.cli.output import (
     print_json,
     table,
 )
-from landmarks.client import Landmarks
+from landmarks.client import DEFAULT_TARGET, Landmarks
 from landmarks.errors import InvalidInputError
 
 
@@ -47,7 +46,7 @@ def search(
             help="Draw the photo and a row of hits per model into this PNG.", metavar="PNG"
         ),
     ] = None,
-    server: ServerOption = DEFAULT_SERVER,
+    server: ServerOption = DEFAULT_TARGET,
     as_json: JsonOption = False,
 ) -> None:
     """Find the photos most like PHOTO: a ranking per model, and one fused."""

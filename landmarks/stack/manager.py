@@ -8,7 +8,6 @@ import json
 import os
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from landmarks.errors import ConfigurationError
-from landmarks.stack.plan import HOST, Process, Role, StackPlan
+from landmarks.stack.plan import Process, Role, StackPlan
+from landmarks.stack.ports import is_free
 
 _STOP_SECONDS = 30
 # Engines first, the front door last; supervisor starts in this order and stops in reverse.
@@ -173,17 +173,11 @@ def _escaped(value: object) -> str:
 
 
 def _require_free_port(process: Process) -> None:
-    if process.port is None:
-        return
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, process.port))
-        except OSError as error:
-            raise ConfigurationError(
-                f"port {process.port}, which {process.name} would listen on, is in use; stop what"
-                f" uses it, or set {_port_variable(process)} to another port"
-            ) from error
+    if process.port is not None and not is_free(process.port):
+        raise ConfigurationError(
+            f"port {process.port}, which {process.name} would listen on, is in use; stop what uses"
+            f" it, or set {_port_variable(process)} to another port"
+        )
 
 
 def _port_variable(process: Process) -> str:

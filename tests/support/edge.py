@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.support.processes import free_port
 
 _START_SECONDS = 60
 
@@ -29,14 +30,6 @@ class EdgeProcess:
         """Kill it at once, as a power cut would."""
         self.process.kill()
         self.process.wait()
-
-
-def free_port() -> int:
-    """Return a port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def edge_environment(data_dir: Path, port: int) -> dict[str, str]:

@@ -13,12 +13,12 @@ from PIL import Image, ImageDraw
 
 from landmarks.client import Landmarks
 from landmarks.errors import LandmarksError
+from landmarks.stack.ports import free_ports_in_a_row
 from tests.support.processes import (
     command_line,
     descendants,
     eventually,
     free_port,
-    free_ports_in_a_row,
 )
 
 LANDMARKS = Path(sys.executable).with_name("landmarks")

@@ -1,28 +1,17 @@
 """Looking at, and ending, the processes that a test started (Linux)."""
 
 import contextlib
-import os
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from landmarks.stack.ports import free_ports
+
 
 def free_port() -> int:
     """Return a port that nothing listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def free_ports_in_a_row(count: int) -> int:
-    """Return the first of `count` free ports, below those that systems hand out."""
-    for first in range(21000 + os.getpid() % 500 * 10, 32000, count):
-        with contextlib.suppress(OSError):
-            for port in range(first, first + count):
-                socket.create_server(("127.0.0.1", port)).close()
-            return first
-    raise AssertionError("no free ports in a row")
+    (port,) = free_ports(1)
+    return port
 
 
 def descendants(pid: int) -> Iterator[int]:
@@ -32,16 +21,21 @@ def descendants(pid: int) -> Iterator[int]:
         yield from descendants(child)
 
 
+def running_ids() -> list[int]:
+    """Return the ids of all processes."""
+    return [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdecimal()]
+
+
 def children(pid: int) -> list[int]:
     """Return the ids of the processes that `pid` started and that have not ended."""
     found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdecimal():
-            with contextlib.suppress(OSError):
-                # After the command's name, which may hold anything: state, parent, …
-                state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
-                if int(parent) == pid and state != "Z":
-                    found.append(int(folder.name))
+    for child in running_ids():
+        with contextlib.suppress(OSError):
+            # After the command's name, which may hold anything: state, parent, …
+            stat = Path(f"/proc/{child}/stat").read_text()
+            state, parent = stat.rpartition(")")[2].split()[:2]
+            if int(parent) == pid and state != "Z":
+                found.append(child)
     return found
 
 
