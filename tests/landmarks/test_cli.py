@@ -13,7 +13,9 @@ from landmarks import errors
 from landmarks.cli.app import app
 from landmarks.cli.output import ExitCode, comma_separated, exit_code_of
 from landmarks.cli.search import parse_where
+from landmarks.cli.setup import models_with_weights
 from landmarks.cli.up import parse_scale
+from landmarks.settings import Settings
 from tests.support.processes import free_port
 
 LANDMARKS = Path(sys.executable).with_name("landmarks")
@@ -65,6 +67,20 @@ def test_an_unknown_model_is_named_with_those_there_are() -> None:
     assert result.returncode == ExitCode.NOT_FOUND
     assert "resnet" in result.stderr
     assert "vgg16" in result.stderr
+
+
+def test_models_are_those_whose_weights_can_be_had_unless_one_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        "encoder_service.models.registry.MODULES",
+        {"absent": "tests.support.absent_model", "scratch": "encoder_service.models.scratch"},
+    )
+    settings = Settings(cache_dir=tmp_path)
+    assert models_with_weights([], settings) == ["scratch"]
+    assert "absent: left out" in capsys.readouterr().out
+    with pytest.raises(errors.UnavailableError, match="LANDMARKS_WEIGHTS_FILES"):
+        models_with_weights(["absent"], settings)
 
 
 def test_where_means_either_value_of_a_field_and_all_fields() -> None:

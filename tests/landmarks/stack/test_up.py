@@ -1,10 +1,12 @@
 """`landmarks up` as its user sees it: real processes, killed and brought back."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import grpc
@@ -13,8 +15,12 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 from PIL import Image
+from rich.console import Console
 
-from tests.support.local_stack import Stack
+from landmarks.cli import output
+from landmarks.cli.index import follow
+from landmarks.client import Landmarks
+from tests.support.local_stack import LANDMARKS, Stack
 from tests.support.processes import command_line, cpu_ticks, eventually, is_running
 
 pytestmark = pytest.mark.integration
@@ -114,6 +120,46 @@ def test_a_search_finds_its_photos_filters_and_draws_a_sheet(
     (ranking,) = stack.json(*arguments)["rankings"]
     assert {hit["point"]["landmark"] for hit in ranking["hits"]} == {"red"}
     assert len(ranking["hits"]) == 8
+
+
+def test_on_a_terminal_a_model_has_one_bar_however_often_it_is_updated(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = StringIO()
+    monkeypatch.setattr(output, "console", Console(file=screen, force_terminal=True, width=120))
+    with Landmarks(stack.server) as client:
+        job = follow(client, next(iter(client.jobs("colours"))).id)
+    shown = screen.getvalue()
+    assert f"{job.progress[0].listed}/{job.progress[0].listed}" in shown
+    assert "\x1b[1A" not in shown, "the cursor went up: there is more than one bar"
+
+
+def test_waiting_for_a_job_goes_on_when_the_search_service_dies_meanwhile(
+    stack: Stack, folder: Path
+) -> None:
+    frozen = encoders(stack)
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        waiting = subprocess.Popen(
+            [LANDMARKS, "index", folder, "--gallery", "watched", "--wait", "--json"],
+            env=stack.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with Landmarks(stack.server) as client:
+            eventually(lambda: bool(list(client.jobs("watched"))), "the job is there")
+        (search,) = (
+            pid for pid, line in stack.below().items() if line.endswith("-m search_service")
+        )
+        os.kill(search, signal.SIGKILL)
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    printed, complaint = waiting.communicate(timeout=120)
+    assert waiting.returncode == 0, complaint
+    assert json.loads(printed)["progress"][0]["stored"] == "40"
 
 
 def test_lists_of_jobs_models_and_collections_say_what_there_is(stack: Stack) -> None:
