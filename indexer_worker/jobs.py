@@ -195,6 +195,11 @@ class JobStore:
         with redis_failures(self._address):
             return sorted(_decoded(one) for one in self._redis.smembers("landmarks:active"))
 
+    def forget(self, job_id: str) -> None:
+        """Take a job that is not there out of those that have not ended."""
+        with redis_failures(self._address):
+            self._redis.srem("landmarks:active", job_id)
+
     def fail(self, job_id: str, reason: str) -> None:
         """End a job that cannot go on; one that has ended stays as it is."""
         self._run(scripts.FAIL, job_id, reason)

@@ -12,6 +12,7 @@ import structlog
 
 from indexer_worker.jobs import LISTING, JobStore
 from indexer_worker.spec import INDEX_QUEUE, encode_queue
+from landmarks.errors import NotFoundError
 
 _log = structlog.get_logger(__name__)
 
@@ -33,15 +34,23 @@ class Sweeper:
             _log.info("enqueued again: its lease expired", job=job_id, work=field)
             self._send(job_id, field)
         found = {
-            (job_id, field)
-            for job_id in self._jobs.active()
-            for field in self._jobs.unleased(job_id, self._queue_lengths(job_id))
+            (job_id, field) for job_id in self._jobs.active() for field in self._orphans(job_id)
         }
         # Once is no proof: a worker takes a message a moment before it takes the lease.
         for job_id, field in sorted(self._suspects & found):
             _log.info("enqueued again: nobody had it", job=job_id, work=field)
             self._send(job_id, field)
         self._suspects = frozenset(found - self._suspects)
+
+    def _orphans(self, job_id: str) -> list[str]:
+        try:
+            return self._jobs.unleased(job_id, self._queue_lengths(job_id))
+        except NotFoundError:
+            # Deleted by hand, or lost with a Redis that evicts. It must not keep the sweep from
+            # the jobs after it.
+            _log.warning("forgotten: an active job is not in Redis any more", job=job_id)
+            self._jobs.forget(job_id)
+            return []
 
     def _queue_lengths(self, job_id: str) -> Mapping[str, int]:
         lengths = {

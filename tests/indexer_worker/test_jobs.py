@@ -8,6 +8,7 @@ import pytest
 from indexer_worker.jobs import LISTING, JobStore, LeaseLostError, Target, connect_redis
 from indexer_worker.records import DeadLetter, Lease, Listed, Outcome, State
 from indexer_worker.spec import IndexSpec
+from indexer_worker.sweeper import Sweeper
 from landmarks.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from landmarks.sources import Entry
 from tests.support.valkey import Valkey
@@ -138,6 +139,18 @@ def test_open_work_that_nobody_holds_shows_where_its_queue_is_empty(store):
     begun(store, job_id, "b/0")
     assert store.unleased(job_id, {"a": 1, "b": 0}) == []
     assert store.unleased(store.create(SPEC).id, {LISTING: 0}) == [LISTING]
+
+
+def test_a_job_that_is_gone_does_not_keep_others_from_being_swept(store, valkey):
+    with valkey.client() as client:
+        client.sadd("landmarks:active", "0-gone")  # the first to be looked at
+    job_id = listed(store)
+    sent: list[tuple[str, str]] = []
+    sweeper = Sweeper(store, lambda job, field: sent.append((job, field)))
+    sweeper.sweep()
+    sweeper.sweep()
+    assert sent == [(job_id, "a/0"), (job_id, "b/0")]
+    assert store.active() == [job_id]
 
 
 def test_a_failed_job_says_why_and_has_nothing_left_to_do(store):
