@@ -97,24 +97,18 @@ async def _abort(
     await context.abort_with_status(abort_status(status))
 
 
-def create_server(
-    max_message_bytes: int = MAX_MESSAGE_BYTES, max_connection_age_seconds: float | None = 300
-) -> grpc.aio.Server:
-    """Create a server with the options and interceptors that all of ours have.
-
-    Connections are closed, gracefully, at `max_connection_age_seconds`, so that clients look names
-    up again and find replicas that have come since.
-    """
+def create_server(max_message_bytes: int = MAX_MESSAGE_BYTES) -> grpc.aio.Server:
+    """Create a server with the options and interceptors that all of ours have."""
     options: list[tuple[str, int]] = [
         ("grpc.so_reuseport", 0),  # otherwise a port in use is taken silently
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        # Clients look names up again now and then, and so find replicas that have come since.
+        ("grpc.max_connection_age_ms", 300_000),
+        ("grpc.max_connection_age_grace_ms", 60_000),
     ]
-    if max_connection_age_seconds is not None:
-        options.append(("grpc.max_connection_age_ms", int(max_connection_age_seconds * 1000)))
-        options.append(("grpc.max_connection_age_grace_ms", 60_000))
     return grpc.aio.server(interceptors=[ErrorInterceptor()], options=options)
 
 

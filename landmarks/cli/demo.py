@@ -54,8 +54,8 @@ def demo(
     console.print("1. Set-up")
     settings = _demo_settings(out)
     names = models_with_weights(comma_separated(models), settings)
-    with progress() as display:
-        line = display.line("sample views")
+    with progress() as add_line:
+        line = add_line("sample views")
         gallery = ensure_sample_gallery(
             settings.cache_dir / "sample" / f"{views}-views", views=views, progress=line.update
         )
@@ -67,9 +67,7 @@ def demo(
     with StackManager(plan) as manager:
         await_ready(manager)
         with Landmarks(plan.server) as client:
-            console.print(
-                "\n3. Indexing the sample gallery, some views of each landmark left out"
-            )
+            console.print("\n3. Indexing the sample gallery, some views of each landmark left out")
             _index(client, gallery, names)
             queries = _left_out(gallery)
             console.print("\n4. Searching for views that were left out")
@@ -144,8 +142,8 @@ def _show(client: Landmarks, query: Query, models: Sequence[str], out: Path) -> 
 
 def _print_first_hits(client: Landmarks, queries: Sequence[Query], models: Sequence[str]) -> None:
     right = dict.fromkeys((*models, "fused"), 0)
-    with progress() as display, ThreadPoolExecutor(4) as pool:
-        line = display.line("searches")
+    with progress() as add_line, ThreadPoolExecutor(4) as pool:
+        line = add_line("searches")
 
         def ask(query: Query) -> pb.SearchResponse:
             return client.search(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Annotated
@@ -128,10 +128,10 @@ class ProgressLine:
 
 
 @contextmanager
-def progress() -> Iterator[ProgressFactory]:
-    """Show progress lines inside this block."""
+def progress() -> Iterator[Callable[[str], ProgressLine]]:
+    """Give, inside this block, a function that adds a progress line with a label."""
     if not console.is_terminal:
-        yield ProgressFactory(None)
+        yield lambda label: ProgressLine(label, None)
         return
     columns = (
         SpinnerColumn(),
@@ -143,15 +143,4 @@ def progress() -> Iterator[ProgressFactory]:
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console) as bar:
-        yield ProgressFactory(bar)
-
-
-class ProgressFactory:
-    """Makes progress lines of one display."""
-
-    def __init__(self, bar: Progress | None) -> None:
-        self._bar = bar
-
-    def line(self, label: str) -> ProgressLine:
-        """Add a line."""
-        return ProgressLine(label, self._bar)
+        yield lambda label: ProgressLine(label, bar)

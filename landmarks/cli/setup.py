@@ -26,12 +26,12 @@ def fetch_weights(model: str, settings: Settings, *, quiet: bool = False) -> str
     places = WeightsSettings.load({"cache_dir": settings.cache_dir})
     if quiet:
         return str(ensure_weights(model, places) or "none needed")
-    with progress() as display:
+    with progress() as add_line:
         line: ProgressLine | None = None
 
         def show(done: int, total: int) -> None:
             nonlocal line
-            line = line or display.line(f"weights of {model}")
+            line = line or add_line(f"weights of {model}")
             line.update(done // _MEGABYTE, max(total // _MEGABYTE, 1), "MB")
 
         return str(ensure_weights(model, places, show) or "none needed")

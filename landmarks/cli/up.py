@@ -39,8 +39,8 @@ def up(
     up), LANDMARKS_QDRANT_PORT (6334), LANDMARKS_REDIS_PORT (6379).
     """
     settings = StackSettings.load()
-    if data_dir is not None:
-        settings = settings.model_copy(update={"data_dir": data_dir.expanduser().resolve()})
+    folder = (data_dir or settings.data_dir).expanduser().resolve()
+    settings = settings.model_copy(update={"data_dir": folder})
     counts = parse_scale(scale or [])
     names = models_with_weights(comma_separated(models), settings)
     plan = plan_stack(names, counts, settings, broker_binary())
