@@ -3,8 +3,9 @@
 A request is admitted as a whole, before its photos are decoded; each photo is submitted when it is
 ready, and waits for its batch. A batch starts when it is full, or when its oldest photo has waited
 long enough; photos of different requests go into it in turn, so that a single photo is not stuck
-behind a large request. Nothing polls: what happens next is decided when a photo arrives, a batch
-ends or a timer fires. Everything runs on one event loop.
+behind a large request. The photos of a batch that fails run once more, one by one, so that only
+the culprit's caller is told. Nothing polls: what happens next is decided when a photo arrives, a
+batch ends or a timer fires. Everything runs on one event loop.
 """
 
 from __future__ import annotations
@@ -16,7 +17,11 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
+import structlog
+
 from landmarks.errors import DeadlineError, OverloadedError, UnavailableError
+
+_log = structlog.get_logger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -85,7 +90,7 @@ class Admission(Generic[Item, Result]):
         """Wait for the result of `item`.
 
         Raises DeadlineError where the deadline could not be met, UnavailableError where the
-        batcher was closed, and what running the batch raised.
+        batcher was closed, and what running this item alone raised.
         """
         return await self.batcher.enqueue(self, item)
 
@@ -214,15 +219,19 @@ class Batcher(Generic[Item, Result]):
             entry = request.waiting.popleft()
             if request.waiting:
                 self._turns.append(request)
-            if entry.outcome.done():  # its caller left
-                continue
-            if entry.deadline is not None and entry.deadline <= end:
-                _fail(entry, DeadlineError("the deadline could not be met: too many photos wait"))
-                continue
-            taken.append(entry)
+            if _is_worth_running(entry, end):
+                taken.append(entry)
         return taken
 
     async def _run_batch(self, batch: Sequence[_Entry[Item, Result]]) -> None:
+        try:
+            await self._attempt(batch)
+        finally:
+            self._running = None
+            if not self._closed:
+                self._start_or_wait()
+
+    async def _attempt(self, batch: Sequence[_Entry[Item, Result]]) -> None:
         number, self._batches = self._batches, self._batches + 1
         started = self._clock.time()
         try:
@@ -232,16 +241,31 @@ class Batcher(Generic[Item, Result]):
                 if not entry.outcome.done():
                     waited = started - entry.since
                     entry.outcome.set_result(Outcome(result, waited, seconds, number))
-        except Exception as error:  # noqa: BLE001 - whatever it is, each caller is told
-            for entry in batch:
-                _fail(entry, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
+            if len(batch) == 1:
+                _fail(batch[0], error)
+                return
+            _log.warning(
+                "a batch failed; its photos run one by one", photos=len(batch), exc_info=error
+            )
         else:
             share = _NEWEST_SHARE if number else 1.0
             self._typical_seconds += share * (seconds - self._typical_seconds)
-        finally:
-            self._running = None
-            if not self._closed:
-                self._start_or_wait()
+            return
+        # Outside of the handler, where the error would keep the failed batch's memory.
+        for entry in batch:
+            if _is_worth_running(entry, self._clock.time() + self._typical_seconds):
+                await self._attempt([entry])
+
+
+def _is_worth_running(entry: _Entry[Item, Result], end: float) -> bool:
+    """Say whether a caller still waits for what ends at `end`; tell one whom it is too late for."""
+    if entry.outcome.done():  # its caller left
+        return False
+    if entry.deadline is not None and entry.deadline <= end:
+        _fail(entry, DeadlineError("the deadline could not be met: too many photos wait"))
+        return False
+    return True
 
 
 def _fail(entry: _Entry[Item, Result], error: Exception) -> None:

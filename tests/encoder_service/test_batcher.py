@@ -251,10 +251,44 @@ async def test_a_batch_that_fails_tells_its_callers_and_the_next_one_runs():
     model, clock = Model(), FakeClock()
     batcher = batcher_of(model, clock, max_batch=2)
     with batcher.admit(4, 0) as request:
-        failed = await asyncio.gather(*submitted(request, "a", "poison"), return_exceptions=True)
+        failed = await asyncio.gather(
+            *submitted(request, "poison", "poison"), return_exceptions=True
+        )
         fine = await asyncio.gather(*submitted(request, "b", "c"))
     assert [str(error) for error in failed] == ["poisoned", "poisoned"]
     assert [outcome.result for outcome in fine] == ["<b>", "<c>"]
+
+
+async def test_only_the_culprit_of_a_failed_batch_fails_whoever_it_shared_the_batch_with():
+    model, clock = Model(), FakeClock()
+    batcher = batcher_of(model, clock, max_batch=3)
+    with batcher.admit(2, 0) as request, batcher.admit(1, 0) as other:
+        waiting = [*submitted(request, "a", "poison"), *submitted(other, "b")]
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert model.batches == [["a", "b", "poison"], ["a"], ["b"], ["poison"]]
+    assert [outcomes[0].result, str(outcomes[1]), outcomes[2].result] == ["<a>", "poisoned", "<b>"]
+    # Each ran in a batch of its own, whose time is its own.
+    assert len({outcomes[0].batch, outcomes[2].batch}) == 2
+
+
+async def test_of_a_failed_batch_only_those_run_again_whose_callers_still_wait():
+    model, clock = Model(held=True), FakeClock()
+    batcher = batcher_of(model, clock, max_batch=4)
+    with (
+        batcher.admit(2, 0) as request,
+        batcher.admit(1, 0) as gone,
+        batcher.admit(1, 0, 5) as late,
+    ):
+        waiting = submitted(request, "a", "poison")
+        left, hurried = *submitted(gone, "gone"), *submitted(late, "late")
+        await settle()
+        left.cancel()
+        clock.now = 6.0
+        model.go.set()
+        outcomes = await asyncio.gather(*waiting, hurried, return_exceptions=True)
+    assert model.batches[1:] == [["a"], ["poison"]]
+    assert outcomes[0].result == "<a>"
+    assert isinstance(outcomes[2], DeadlineError)
 
 
 async def test_closing_refuses_what_waits_and_what_comes():

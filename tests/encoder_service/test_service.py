@@ -175,6 +175,35 @@ async def test_an_encoder_that_breaks_tells_each_caller_without_its_secrets():
             assert "RuntimeError" in result.error.message
 
 
+async def test_a_photo_that_breaks_the_encoder_is_the_only_one_of_its_batch_that_fails():
+    class BreaksOnWhite:
+        def __init__(self, encoder):
+            self.spec, self.runtime, self.preprocess = encoder.spec, "", encoder.preprocess
+            self.embed_all = encoder.embed
+
+        def embed(self, batch):
+            if (batch.amin(dim=(1, 2, 3)) > 1.9).any():
+                raise RuntimeError("white")
+            return self.embed_all(batch)
+
+    def breaking(*arguments):
+        return BreaksOnWhite(load_encoder(*arguments))
+
+    white = saved(drawn_photo().point(lambda value: 255))
+    # One batch for sure: it is full with these photos, and waits for them.
+    settings = toy_settings(batch_size=4, batch_delay_seconds=60)
+    async with running_encoder(settings, breaking) as (_, stub):
+        photos = [PHOTOS[0], white, PHOTOS[1]]
+        other, answer = await asyncio.gather(
+            stub.Encode(pb.EncodeRequest(photo=PHOTOS[2])),
+            stub.BatchEncode(pb.BatchEncodeRequest(photos=photos)),
+        )
+    assert len(other.embedding.values) == 48
+    kinds = [result.WhichOneof("outcome") for result in answer.results]
+    assert kinds == ["embedding", "error", "embedding"]
+    assert answer.results[1].error.code == grpc.StatusCode.INTERNAL.value[0]
+
+
 async def test_reflection_lists_the_service():
     async with (
         running_encoder(toy_settings()) as (server, _),
