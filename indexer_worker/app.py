@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from celery import Celery
 from kombu.exceptions import OperationalError
 
+from indexer_worker.jobs import TIMEOUT_SECONDS
 from indexer_worker.runtime import Runtime
 from indexer_worker.settings import IndexerSettings
 from indexer_worker.spec import INDEX_QUEUE, VISIBILITY_TIMEOUT_SECONDS
@@ -32,7 +33,9 @@ app.conf.update(
     broker_connection_max_retries=None,
     broker_transport_options={
         "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
-        "socket_connect_timeout": 5,
+        "socket_connect_timeout": TIMEOUT_SECONDS,
+        # Else a publish waits for ever where the broker's machine is gone without a word.
+        "socket_timeout": TIMEOUT_SECONDS,
     },
 )
 

@@ -23,6 +23,10 @@ from vector_store.points import PhotoPayload, Point, point_id
 _log = structlog.get_logger(__name__)
 
 
+class CollectionDroppedError(Exception):
+    """The collection that a job writes to is not there any more."""
+
+
 def run_chunk(runtime: Runtime, job_id: str, model: str, number: int) -> None:
     """Index a chunk, unless that was done or somebody else is at it."""
     with runtime.leases.hold(job_id, f"{model}/{number}") as held:
@@ -34,8 +38,8 @@ def run_chunk(runtime: Runtime, job_id: str, model: str, number: int) -> None:
             _log.warning("chunk given up: the job ended or another worker has it", job=job_id)
         except PASSING as error:
             _postpone(runtime, held, error, blameless=not isinstance(error, DeadlineError))
-        except LineageError as error:
-            # No later attempt can end otherwise: the collection's encoder is gone.
+        except (LineageError, CollectionDroppedError) as error:
+            # No later attempt can end otherwise: the collection, or its encoder, is gone.
             _log.warning("job failed", job=job_id, reason=str(error))
             runtime.jobs.fail(job_id, str(error))
         except Exception as error:  # noqa: BLE001 - logged, and tried again
@@ -48,10 +52,20 @@ def _run(runtime: Runtime, job_id: str, model: str, number: int, held: HeldLease
     attempts = held.lease.attempts
     progress = next(one for one in job.progress if one.model == model)
     run = ChunkRun(runtime, job, progress, held)
-    if attempts > runtime.settings.chunk_max_attempts:
-        outcome = run.give_up(listed, attempts - 1)
-    else:
-        outcome = run.run(listed)
+    try:
+        if attempts > runtime.settings.chunk_max_attempts:
+            outcome = run.give_up(listed, attempts - 1)
+        else:
+            outcome = run.run(listed)
+    except NotFoundError as error:
+        # A point that was deleted meanwhile is found missing by the next attempt.
+        collection = progress.collection
+        if runtime.patience.wait_out(lambda: runtime.collections.exists(collection)):
+            raise
+        raise CollectionDroppedError(
+            f"the collection {collection} was dropped while it was written to; index again to"
+            " build it anew"
+        ) from error
     if outcome.total != len(listed):
         raise AssertionError(f"{outcome.total} photos accounted for of {len(listed)}")
     held.check()
@@ -98,9 +112,7 @@ class ChunkRun:
     def run(self, listed: Sequence[Listed]) -> Outcome:
         """Index the entries; when this returns, Qdrant has confirmed all that was stored."""
         photos = [self._described(one) for one in listed if not one.duplicate]
-        existing = self._runtime.patience.wait_out(
-            lambda: self._runtime.points.payloads(self._collection, [one.point for one in photos])
-        )
+        existing = self._existing(photos)
         self._read_and_encode(photos, existing)
         self._store(existing)
         return Outcome(
@@ -114,14 +126,7 @@ class ChunkRun:
     def give_up(self, listed: Sequence[Listed], attempts: int) -> Outcome:
         """Make dead letters of the entries that no earlier attempt of this job has stored."""
         photos = [self._described(one) for one in listed if not one.duplicate]
-        try:
-            existing = self._runtime.patience.wait_out(
-                lambda: self._runtime.points.payloads(
-                    self._collection, [one.point for one in photos]
-                )
-            )
-        except NotFoundError:  # the collection is gone
-            existing = {}
+        existing = self._existing(photos)
         reason = f"given up: indexing its chunk was begun {attempts} times and never ended"
         self._dead = [
             (photo, reason)
@@ -138,6 +143,12 @@ class ChunkRun:
                 replace(self._letter(photo, why), attempts=attempts) for photo, why in self._dead
             ),
             encoded=stored,
+        )
+
+    def _existing(self, photos: Sequence[Described]) -> dict[UUID, Mapping[str, object]]:
+        ids = [one.point for one in photos]
+        return self._runtime.patience.wait_out(
+            lambda: self._runtime.points.payloads(self._collection, ids)
         )
 
     def _described(self, one: Listed) -> Described:

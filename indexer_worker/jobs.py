@@ -38,7 +38,8 @@ from landmarks.errors import (
 
 CHANGES_CHANNEL = "landmarks:changes"
 LISTING = "listing"
-_TIMEOUT_SECONDS = 5.0
+# Of one command to Redis, wherever it comes from.
+TIMEOUT_SECONDS = 5.0
 _PASSING_RESPONSES = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
 _MAX_REQUEST_ID = 200
 
@@ -60,8 +61,8 @@ def connect_redis(url: str) -> redis.Redis:
     """Return a client that gives up promptly; who can wait does so outside."""
     return redis.Redis.from_url(
         url,
-        socket_timeout=_TIMEOUT_SECONDS,
-        socket_connect_timeout=_TIMEOUT_SECONDS,
+        socket_timeout=TIMEOUT_SECONDS,
+        socket_connect_timeout=TIMEOUT_SECONDS,
         # Never twice: a script whose answer was lost has run, and some may not run again. An idle
         # connection is tried before it is used; who can wait tries again outside.
         retry=Retry(NoBackoff(), 0),

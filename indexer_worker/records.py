@@ -93,7 +93,7 @@ class DeadLetter:
 
     def to_json(self) -> str:
         """Return the letter as JSON."""
-        return json.dumps(asdict(replace(self)) | {"time": self.time.isoformat()})
+        return json.dumps(asdict(self) | {"time": self.time.isoformat()})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

@@ -96,8 +96,8 @@ class Collections:
         """
         name = collection_name(gallery, model, digest)
         try:
-            with qdrant_failures(self._address):
-                if not self._client.collection_exists(name):
+            if not self.exists(name):
+                with qdrant_failures(self._address):
                     self._create(name, gallery, model, digest, dimension)
         except AlreadyExistsError:
             pass  # by another worker, between the question and the creation
@@ -108,6 +108,11 @@ class Collections:
         check_lineage(lineage, digest, dimension)
         self._ensure_indexes(name)
         return lineage
+
+    def exists(self, name: str) -> bool:
+        """Say whether there is a collection, or an alias, of that name."""
+        with qdrant_failures(self._address):
+            return self._client.collection_exists(name)
 
     def promote(self, name: str) -> str | None:
         """Make a collection the live one, at once; return the name of the one that was, if any.

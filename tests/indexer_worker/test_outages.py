@@ -1,6 +1,10 @@
 """Jobs that end although a worker, an encoder or Qdrant was away meanwhile."""
 
 import contextlib
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +13,7 @@ from indexer_worker.jobs import LISTING, Target
 from indexer_worker.records import Job, Listed, State
 from landmarks.sources import Entry
 from tests.support.colour_encoder import DIGEST
-from tests.support.indexing_rig import MODEL, Rig, draw_photo
+from tests.support.indexing_rig import MODEL, ROOT, Rig, draw_photo
 from tests.support.processes import eventually
 
 pytestmark = pytest.mark.integration
@@ -84,12 +88,29 @@ def test_a_job_that_nobody_enqueued_is_found(rig, gallery):
     assert (job.state, job.progress[0].stored) == (State.SUCCEEDED, 1)
 
 
+def test_a_job_whose_collection_is_dropped_fails_and_says_so(own_rig):
+    rig = own_rig
+    photos = photos_in(rig, 12)
+    with rig.qdrant(), rig.encoder(seconds=0.5), rig.worker(worker_concurrency="1", **QUICK):
+        job_id = rig.create("g", photos)
+        eventually(lambda: done(rig, job_id) > 0, "the job has begun")
+        (progress,) = rig.jobs.get(job_id).progress
+        with contextlib.closing(rig.client()) as client:
+            client.delete_collection(progress.collection)
+        job = rig.ended(job_id)
+        assert (job.state, job.progress[0].dead) == (State.FAILED, 0)
+        assert f"{progress.collection} was dropped" in job.error
+
+        assert_all_stored(rig, rig.index("g", photos), 12)
+
+
 def test_a_chunk_that_never_ends_becomes_dead_letters(rig, gallery):
     job_id = rig.create(gallery, rig.photos, enqueue=False)
     store = rig.jobs
+    collection = rig.collection(gallery)
     listing = store.begin(job_id, LISTING, 60)
     assert listing is not None
-    store.set_targets(job_id, "photos", [Target(MODEL, DIGEST, "none")])
+    store.set_targets(job_id, "photos", [Target(MODEL, DIGEST, collection)])
     entries = [Entry("a.png", "file:///a.png"), Entry("b.png", ""), Entry("a.png", "")]
     chunk = [Listed(entries[0]), Listed(entries[1]), Listed(entries[2], duplicate=True)]
     with rig.valkey.client() as client:
@@ -138,3 +159,26 @@ def test_a_job_survives_a_restart_of_redis(own_rig):
         rig.valkey.stop()
         rig.valkey.start()
         assert_all_stored(rig, rig.ended(job_id), 24)
+
+
+def test_a_broker_that_falls_silent_is_given_up_on():
+    send = """
+from indexer_worker.app import send
+from landmarks.errors import UnavailableError
+try:
+    send("task", {}, "queue")
+except UnavailableError as error:
+    print(error)
+"""
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the kernel connects, nobody answers
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        done = subprocess.run(
+            [sys.executable, "-c", send],
+            env={**os.environ, "LANDMARKS_REDIS_URL": url},
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,  # it hung for ever
+        )
+    assert "the broker cannot be reached" in done.stdout

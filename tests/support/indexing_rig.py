@@ -6,7 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from indexer_worker.jobs import JobStore, connect_redis
 from indexer_worker.records import Job
 from indexer_worker.spec import INDEX_QUEUE, INDEX_TASK, IndexSpec
 from landmarks.errors import LandmarksError
+from tests.support.colour_encoder import DIGEST, DIMENSION
 from tests.support.processes import eventually, free_port
 from tests.support.valkey import Valkey
 from vector_store.client import connect
@@ -98,6 +99,12 @@ class Rig:
 
     def client(self) -> QdrantClient:
         return connect(VectorStoreSettings(qdrant_port=self.qdrant_port))
+
+    def collection(self, gallery: str) -> str:
+        """Return the name of the gallery's collection, made if there is none."""
+        settings = VectorStoreSettings(qdrant_port=self.qdrant_port)
+        with closing(self.client()) as client:
+            return Collections(client, settings).to_write(gallery, MODEL, DIGEST, DIMENSION).name
 
     def payloads(self, gallery: str) -> dict[str, dict[str, object]]:
         """Return the payloads of a gallery's points, by path."""
