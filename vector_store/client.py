@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
@@ -16,35 +17,24 @@ def address_of(settings: QdrantSettings) -> str:
 
 
 def connect(settings: QdrantSettings) -> QdrantClient:
-    """Return a client for threads. It connects when it is first used; close it when done.
-
-    The compatibility check is off because it is REST, which the embedded server does not speak.
-    """
-    return QdrantClient(
-        host=settings.qdrant_host,
-        port=None,
-        grpc_port=settings.qdrant_port,
-        prefer_grpc=True,
-        https=False,
-        timeout=math.ceil(settings.qdrant_timeout_seconds),
-        grpc_options=_options(),
-        check_compatibility=False,
-    )
+    """Return a client for threads. It connects when it is first used; close it when done."""
+    return QdrantClient(**_arguments(settings))
 
 
 def connect_async(settings: QdrantSettings) -> AsyncQdrantClient:
     """Return a client for the running event loop, otherwise as `connect`."""
-    return AsyncQdrantClient(
-        host=settings.qdrant_host,
-        port=None,
-        grpc_port=settings.qdrant_port,
-        prefer_grpc=True,
-        https=False,
-        timeout=math.ceil(settings.qdrant_timeout_seconds),
-        grpc_options=_options(),
-        check_compatibility=False,
-    )
+    return AsyncQdrantClient(**_arguments(settings))
 
 
-def _options() -> dict[str, int | str]:
-    return dict(channel_options())
+def _arguments(settings: QdrantSettings) -> dict[str, Any]:
+    return {
+        "host": settings.qdrant_host,
+        "port": None,
+        "grpc_port": settings.qdrant_port,
+        "prefer_grpc": True,
+        "https": False,
+        "timeout": math.ceil(settings.qdrant_timeout_seconds),
+        "grpc_options": dict(channel_options()),
+        # The check is REST, which the embedded server does not speak.
+        "check_compatibility": False,
+    }

@@ -48,7 +48,7 @@ class Engine:
         self._shards.mkdir(parents=True, exist_ok=True)
         for path in self._shards.iterdir():
             if path.stem not in kept:
-                remove(path)
+                await remove(path)
         for name, entry in self.catalog.collections.items():
             self._collections[name] = self._collection(entry)
         names = list(self._collections)
@@ -107,7 +107,7 @@ class Engine:
             self._save(self.catalog.without_collection(name))
             collection = self._collections.pop(name)
             await collection.discard()
-        remove(collection.path)
+        await remove(collection.path)
         return True
 
     async def update_metadata(self, name: str, change: q.UpdateCollection) -> None:
@@ -160,6 +160,7 @@ class Engine:
         return Collection(self._shards / entry.folder, entry.config, self._zygote)
 
     def _save(self, catalog: Catalog) -> None:
+        # Not in a thread: where a caller left in between, disk and memory would disagree.
         catalog.save(self._directory)
         self.catalog = catalog
 
@@ -176,8 +177,12 @@ def _check_name(name: str) -> None:
         )
 
 
-def remove(path: Path) -> None:
-    """Remove a shard's folder and its lock."""
+async def remove(path: Path) -> None:
+    """Remove a shard's folder and its lock; large files take a while, and others are served."""
+    await asyncio.to_thread(_remove, path)
+
+
+def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -83,7 +83,7 @@ async def optimize(engine: Engine, collection: Collection) -> None:
         collection.resume()
         if copy is not None:
             await copy.discard()
-        remove(leftover)
+        await remove(leftover)
 
 
 async def _build(collection: Collection, folder: Path) -> None:
