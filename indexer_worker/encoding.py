@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import grpc
 import numpy as np
-import structlog
 
 from indexer_worker.patience import PASSING, Patience
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
@@ -16,8 +15,6 @@ from landmarks.errors import InvalidPhotoError, LandmarksError, LineageError, Un
 from landmarks.grpc_channel import MAX_MESSAGE_BYTES
 from landmarks.grpc_status import error_from_rpc, error_from_status
 from vector_store.points import FloatVector
-
-_log = structlog.get_logger(__name__)
 
 # For an encoder that states no limit.
 _DEFAULT_PHOTO_BYTES = 20 * 1024 * 1024
@@ -80,22 +77,9 @@ class ModelEncoder:
     def encode(self, photos: Sequence[bytes]) -> list[Encoded | LandmarksError]:
         """Return each photo's vector, or why there is none.
 
-        Waits while the encoder is away or busy, with a batch or with some of its photos. A photo
-        at which the encoder failed is sent once more, alone. Raises LineageError where no encoder
-        has the digest any more.
+        Waits while the encoder is away or busy, with a batch or with some of its photos. Raises
+        LineageError where no encoder has the digest any more.
         """
-        outcomes = self._encode_together(photos)
-        for index, outcome in enumerate(outcomes):
-            if _is_encoders_own(outcome):
-                # Its batch may have failed because of another photo in it, even of another request.
-                _log.warning("encoded again alone", model=self._model, reason=str(outcome))
-                [again] = self._encode_together([photos[index]])
-                if _is_encoders_own(again):
-                    again = LandmarksError(f"the encoder failed at it, also alone: {again}")
-                outcomes[index] = again
-        return outcomes
-
-    def _encode_together(self, photos: Sequence[bytes]) -> list[Encoded | LandmarksError]:
         outcomes: dict[int, Encoded | LandmarksError] = {}
 
         def attempt() -> None:
@@ -148,8 +132,3 @@ class ModelEncoder:
         if len(vector) != self._served.dimension or not np.isfinite(vector).all():
             return InvalidPhotoError("the encoder made a vector of it that cannot be stored")
         return Encoded(vector, result.photo.width, result.photo.height)
-
-
-def _is_encoders_own(outcome: Encoded | LandmarksError) -> bool:
-    """Say whether an encoder failed at a photo without a word on what is wrong with the photo."""
-    return type(outcome) is LandmarksError
