@@ -1,0 +1,85 @@
+"""The model card that every training run leaves behind: what was trained, on what, how, how well.
+
+As JSON for programs (`model.json`), as Markdown for people (`model.md`). Needs no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Self
+
+from landmarks.errors import ConfigurationError
+
+_COMMITTED = Path(__file__).parent.parent / "weights"
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """One epoch: the mean training loss, and the scores on the validation split if measured."""
+
+    epoch: int
+    loss: float
+    mean_average_precision: float | None = None
+    recall_at_1: float | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The photos of a run. `digest` is the sha256 over each photo's split, landmark and sha256.
+
+    `photos` counts them by split.
+    """
+
+    digest: str
+    photos: Mapping[str, int]
+    landmarks: int
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A training run, told so that it can be judged and repeated.
+
+    `metrics` are those of the kept weights, on the validation split against the training split.
+    """
+
+    name: str
+    description: str
+    base: str
+    base_digest: str
+    weights_digest: str
+    parameters: int
+    data: TrainingData
+    settings: Mapping[str, object]
+    metrics: Mapping[str, float]
+    curve: tuple[CurvePoint, ...]
+    environment: Mapping[str, str]
+
+    def write(self, path: Path) -> None:
+        """Write the card as JSON."""
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a card. Raises ConfigurationError where the file is not one."""
+        try:
+            told = json.loads(path.read_text())
+            known = {field.name: told[field.name] for field in fields(cls)}
+            return cls(
+                **{
+                    **known,
+                    "data": TrainingData(**told["data"]),
+                    "curve": tuple(CurvePoint(**point) for point in told["curve"]),
+                }
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigurationError(f"{path} is not a model card: {error}") from error
+
+
+def committed_card(model: str) -> ModelCard | None:
+    """Return the card of weights that ship with the program; None where the model has none."""
+    path = _COMMITTED / f"{model}.json"
+    return ModelCard.read(path) if path.is_file() else None
