@@ -2,9 +2,79 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from evaluation.study.maps import FloatMatrix, Floats, Labels
+
+LOOK_ALIKE = "look-alikes"
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A property of photos that could keep them out of clusters.
+
+    `guess` completes "photos in no cluster are those …". `sign` is 1 where the guess expects
+    higher values outside, -1 where lower; `axis` says what the values are.
+    """
+
+    name: str
+    guess: str
+    axis: str
+    sign: int
+
+
+KNOWN = (
+    Factor("prominence", "that show little of the landmark", "share of the frame", -1),
+    Factor("occlusion", "where something hides the landmark", "share hidden", 1),
+    Factor("viewpoint", "taken from an unusual side", "degrees to the nearest other view", 1),
+    Factor(LOOK_ALIKE, "that look like another landmark", "from least to most alike", 1),
+)
+_COLUMNS = {"prominence": ("prominence",), "occlusion": ("occluded",),
+            "viewpoint": ("azimuth", "elevation")}  # fmt: skip
+
+
+def from_columns(rows: Sequence[Mapping[str, str]], labels: Labels) -> dict[str, Floats]:
+    """Return the factors that these rows of a manifest (N) tell of, each (N,).
+
+    A value that is no number is NaN; a factor that no photo has a value of is left out.
+    """
+    found: dict[str, Floats] = {}
+    for name, columns in _COLUMNS.items():
+        values = [np.array([_number(row.get(column, "")) for row in rows]) for column in columns]
+        if name == "viewpoint":
+            told = np.isfinite(values[0]) & np.isfinite(values[1])
+            angles = np.full(len(rows), np.nan)
+            angles[told] = unusual_view(values[0][told], values[1][told], labels[told])
+            values = [angles]
+        if np.isfinite(values[0]).any():
+            found[name] = values[0]
+    return found
+
+
+def look_alikes(vectors: Mapping[str, FloatMatrix], labels: Labels) -> dict[str, Floats]:
+    """Return for each model how much each photo (N,) looks like another landmark, to the others.
+
+    The mean of the other models' standardised `look_alike`: a model's own would lie in the very
+    vectors that its map is drawn from, and be found there by construction. Where there is one
+    model only, it is its own all the same.
+    """
+    margins = {name: standardised(look_alike(rows, labels)) for name, rows in vectors.items()}
+    return {
+        name: np.mean(
+            [margins[each] for each in margins if each != name] or [margins[name]], axis=0
+        )
+        for name in margins
+    }
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
 
 
 def unusual_view(azimuths: Floats, elevations: Floats, labels: Labels) -> Floats:

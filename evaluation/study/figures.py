@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 
@@ -41,15 +42,13 @@ def map_figure(
     outside = clusters.outside
     parts: list[str] = []
     for landmark in np.unique(labels).tolist():
-        marks = [
-            titled(mark(landmark, *places[i], size), titles[i])
-            if titles and len(points) <= _MANY
-            else mark(landmark, *places[i], size)
-            for i in np.flatnonzero(labels == landmark).tolist()
-        ]
-        group = f'<g fill="{colour(landmark)}" fill-opacity=".9"'
-        parts.append(titled(f"{group}/>", readable(landmarks[landmark]))[: -len("</g>")])
-        parts += [*marks, "</g>"]
+        parts.append(f'<g fill="{colour(landmark)}" fill-opacity=".9">')
+        parts.append(f"<title>{escape(readable(landmarks[landmark]))}</title>")
+        for i in np.flatnonzero(labels == landmark).tolist():
+            x, y = places[i].tolist()
+            shape = mark(landmark, x, y, size)
+            parts.append(titled(shape, titles[i]) if titles and len(points) <= _MANY else shape)
+        parts.append("</g>")
     parts += [
         f'<circle class="ring" cx="{number(x)}" cy="{number(y)}" r="{number(size + 2.6)}"/>'
         for x, y in places[outside]

@@ -1,0 +1,103 @@
+"""What an encoder is, in words and numbers, read off the model itself."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from dataclasses import dataclass
+
+from torch import nn
+
+from encoder_service.models.contract import ModelDefinition
+from encoder_service.models.recipes import CommittedWeights
+from encoder_service.models.registry import MODULES, definition_of
+from encoder_service.settings import EncoderSettings
+from encoder_service.training.card import ModelCard, committed_card
+from encoder_service.weights import load_weights
+
+
+@dataclass(frozen=True)
+class EncoderFacts:
+    """An encoder, as the report introduces it.
+
+    `about` is what its own file says of it. `landmark_labels` says whether labels of landmarks
+    had a part in its training. `card` tells of that training, if this project did it.
+    """
+
+    name: str
+    about: str
+    architecture: str
+    layer: str
+    dimension: int
+    input_size: int
+    parameters: int
+    digest: str
+    landmark_labels: str
+    card: ModelCard | None
+
+    @property
+    def saw_labels(self) -> bool:
+        """Whether landmarks were what it was trained to tell apart."""
+        return not self.landmark_labels.startswith("none")
+
+
+def encoder_facts(model: str, settings: EncoderSettings) -> EncoderFacts:
+    """Return the facts of a registered model; its weights are fetched if need be.
+
+    Raises as `encoder_service.loading.load_encoder`, and ConfigurationError for a broken card.
+    """
+    definition = definition_of(model)
+    tensors = load_weights(model, settings)
+    network = definition.build(tensors)
+    card = committed_card(model)
+    return EncoderFacts(
+        name=model,
+        about=_about(definition),
+        architecture=_architecture(network),
+        layer=f"{definition.layer}; pooling over places: {definition.pooling}; scaled to length 1",
+        dimension=definition.dimension,
+        input_size=definition.preprocessing.input_size,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        digest=definition.digest(tensors),
+        landmark_labels=_landmark_labels(definition, card),
+        card=card,
+    )
+
+
+def _about(definition: ModelDefinition) -> str:
+    """Return the description, and the papers that the model's file names."""
+    module = importlib.import_module(MODULES[definition.name])
+    told = (inspect.getdoc(module) or "").split("\n\n")[1:]
+    return " ".join([definition.description, *(part.replace("\n", " ") for part in told)])
+
+
+def _architecture(network: nn.Module) -> str:
+    convolutions = [each for each in network.modules() if isinstance(each, nn.Conv2d)]
+    linear = [each for each in network.modules() if isinstance(each, nn.Linear)]
+    depthwise = [each for each in convolutions if each.groups > 1]
+    parts = []
+    if convolutions:
+        kernels = sorted({_size(each.kernel_size) for each in convolutions})
+        widths = [each.out_channels for each in convolutions]
+        count = f"{len(convolutions)} convolutions"
+        if depthwise:
+            count += f" ({len(depthwise)} of them depthwise)"
+        parts.append(f"{count}, kernels {', '.join(kernels)}, {min(widths)} to {max(widths)} "
+                     "channels")  # fmt: skip
+    layers = "layer" if len(linear) == 1 else "layers"
+    parts.append(f"{len(linear) or 'no'} fully connected {layers}")
+    return "; ".join(parts)
+
+
+def _size(kernel: tuple[int, ...]) -> str:
+    return " × ".join(map(str, kernel))
+
+
+def _landmark_labels(definition: ModelDefinition, card: ModelCard | None) -> str:
+    if card is not None:
+        photos = sum(card.data.photos.values())
+        splits = ", ".join(f"{count} {split}" for split, count in card.data.photos.items())
+        return f"those of {card.data.landmarks} landmarks, on {photos} photos ({splits})"
+    if isinstance(definition.weights, CommittedWeights):
+        return "yes: trained by this project, though no card of that training is here"
+    return "none: it was trained elsewhere, on other labels, and is used as it is"

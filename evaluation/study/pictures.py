@@ -1,0 +1,34 @@
+"""Photos made small: no larger than they are shown."""
+
+from __future__ import annotations
+
+import base64
+import io
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import Image, ImageOps
+
+_QUALITY = 80
+
+
+@lru_cache(maxsize=4096)
+def thumbnail(path: Path, side: int) -> bytes:
+    """Return the photo's middle square as a JPEG of `side` × `side` pixels, upright."""
+    with Image.open(path) as opened:
+        opened.draft("RGB", (2 * side, 2 * side))
+        upright = ImageOps.exif_transpose(opened).convert("RGB")
+    small = ImageOps.fit(upright, (side, side), Image.Resampling.LANCZOS)
+    return jpeg(small)
+
+
+def jpeg(picture: Image.Image) -> bytes:
+    """Return a picture as a JPEG."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=_QUALITY, optimize=True)
+    return buffer.getvalue()
+
+
+def data_uri(image: bytes) -> str:
+    """Return a JPEG as a URI that holds it."""
+    return "data:image/jpeg;base64," + base64.b64encode(image).decode("ascii")
