@@ -1,8 +1,8 @@
 """Embeddings kept on disk, by the encoder's digest and the hash of a photo's bytes.
 
-A folder per encoder holds parts: files of some hundred rows, written once. A part is named by the
-hash of its bytes, so a damaged one is known. Processes that write at once each add parts of their
-own, and one that is killed loses no more than the part it was filling.
+A folder per encoder holds parts: files of some hundred rows, written once, with the checksums of a
+zip file. Processes that write at once each add parts of their own, and one that is killed loses no
+more than the part it was filling.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class EmbeddingCache:
                 rows.update(self._part(path))
             except FileNotFoundError:
                 continue  # another process found it damaged first
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
                 _log.warning(
                     "a file of cached embeddings is damaged; its photos are embedded again",
                     path=str(path),
@@ -62,7 +62,7 @@ class EmbeddingCache:
         np.savez(packed, keys=keys, rows=np.stack(list(rows.values())))
         data = packed.getvalue()
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{_name(data)}.npz"
+        path = self.folder / f"{hashlib.sha256(data).hexdigest()[:_NAME_LENGTH]}.npz"
         partial = self.folder / f".{path.name}.{os.getpid()}.partial"
         try:
             partial.write_bytes(data)
@@ -71,15 +71,8 @@ class EmbeddingCache:
             partial.unlink(missing_ok=True)
 
     def _part(self, path: Path) -> dict[bytes, FloatVector]:
-        data = path.read_bytes()
-        if _name(data) != path.stem:
-            raise ValueError("its bytes are not those that were written")
-        with np.load(io.BytesIO(data), allow_pickle=False) as part:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as part:
             keys, rows = part["keys"], part["rows"]
         if keys.shape != (len(rows), _KEY_BYTES) or rows.shape != (len(keys), self._dimension):
             raise ValueError(f"it holds arrays of shapes {keys.shape} and {rows.shape}")
         return {key.tobytes(): row for key, row in zip(keys, rows.astype(np.float32), strict=True)}
-
-
-def _name(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:_NAME_LENGTH]
