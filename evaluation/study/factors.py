@@ -17,18 +17,22 @@ class Factor:
     """A property of photos that could keep them out of clusters.
 
     `guess` completes "photos in no cluster are those …". `sign` is 1 where the guess expects
-    higher values outside, -1 where lower; `axis` says what the values are.
+    higher values outside, -1 where lower; `axis` says what the values are, and `is_share` whether
+    they run from 0 to 1.
     """
 
     name: str
     guess: str
     axis: str
     sign: int
+    is_share: bool = False
 
 
 KNOWN = (
-    Factor("prominence", "that show little of the landmark", "share of the frame", -1),
-    Factor("occlusion", "where something hides the landmark", "share hidden", 1),
+    Factor(
+        "prominence", "that show little of the landmark", "share of the frame", -1, is_share=True
+    ),
+    Factor("occlusion", "where something hides the landmark", "share hidden", 1, is_share=True),
     Factor("viewpoint", "taken from an unusual side", "degrees to the nearest other view", 1),
     Factor(LOOK_ALIKE, "that look like another landmark", "from least to most alike", 1),
 )

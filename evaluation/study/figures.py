@@ -16,6 +16,7 @@ _SIDE = 640
 _MARGIN = 30
 _FONT = 13
 _LETTER = 7.6  # pixels of a bold letter, or a little more, so that labels never touch
+_TOO_MANY = 3  # marks that a name may not hide; one or two it may
 _MANY = 1_500  # photos; a title for each of so many would make the page heavy
 
 
@@ -53,7 +54,7 @@ def map_figure(
         f'<circle class="ring" cx="{number(x)}" cy="{number(y)}" r="{number(size + 2.6)}"/>'
         for x, y in places[outside]
     ]
-    parts += _labels(places, labels, landmarks, clusters)
+    parts += _labels(places, labels, landmarks, clusters, size)
     described = (
         f"{len(points)} photos of {len(np.unique(labels))} landmarks, {int(outside.sum())} of them"
         f" in no cluster and ringed. {len(compact_landmarks(clusters, labels))} landmarks have"
@@ -63,7 +64,7 @@ def map_figure(
 
 
 def _labels(
-    places: Floats, labels: Labels, landmarks: Sequence[str], clusters: Clusters
+    places: Floats, labels: Labels, landmarks: Sequence[str], clusters: Clusters, size: float
 ) -> list[str]:
     """Return the names of compact landmarks, largest clusters first, none over another."""
     taken: list[tuple[float, float, float, float]] = []
@@ -78,18 +79,19 @@ def _labels(
         (left, top), (right, bottom) = group.min(axis=0), group.max(axis=0)
         width = _LETTER * len(readable(landmarks[landmark]))
         middle = float(np.clip((left + right) / 2, width / 2 + 2, _SIDE - width / 2 - 2))
-        for x, y in (
+        spots = [
             (middle, top - 10),
             (middle, bottom + _FONT + 9),
             (right + width / 2 + 10, (top + bottom) / 2 + _FONT / 3),
             (left - width / 2 - 10, (top + bottom) / 2 + _FONT / 3),
-        ):
-            box = (x - width / 2, y - _FONT, x + width / 2, y + 4)
-            if _fits(box, taken) and _covered(box, places) <= 2:
-                taken.append(box)
-                name = readable(landmarks[landmark])
-                drawn.append(text(x, y, name, kind="label", anchor="middle"))
-                break
+        ]
+        boxes = [(x - width / 2, y - _FONT, x + width / 2, y + 4) for x, y in spots]
+        hidden = [_covered(box, places, size) if _fits(box, taken) else _TOO_MANY for box in boxes]
+        best = int(np.argmin(hidden))  # the first of the equally good ones
+        if hidden[best] < _TOO_MANY:
+            taken.append(boxes[best])
+            name = readable(landmarks[landmark])
+            drawn.append(text(*spots[best], name, kind="label", anchor="middle"))
     return drawn
 
 
@@ -102,10 +104,12 @@ def _fits(
     return all(right < a or left > c or bottom < b or top > d for a, b, c, d in taken)
 
 
-def _covered(box: tuple[float, float, float, float], places: Floats) -> int:
+def _covered(box: tuple[float, float, float, float], places: Floats, size: float) -> int:
+    """Return how many marks of this size a name in this box would touch."""
     left, top, right, bottom = box
     x, y = places.T
-    return int(((x > left) & (x < right) & (y > top) & (y < bottom)).sum())
+    across = (x > left - size) & (x < right + size)
+    return int((across & (y > top - size) & (y < bottom + size)).sum())
 
 
 def legend_mark(index: int) -> Figure:
@@ -155,9 +159,10 @@ def chart(
     width, plot_bottom, left, top, right = 340, 210, 48, 30, 326
     low, high = min(x_ticks), max(x_ticks)
     floor, ceiling = y_range
+    inset = 32 if any(each.intervals for each in series) else 8  # room for the words of a quarter
 
     def across(x: float) -> float:
-        return left + 14 + (x - low) / ((high - low) or 1) * (right - left - 28)
+        return left + inset + (x - low) / ((high - low) or 1) * (right - left - 2 * inset)
 
     def up(y: float) -> float:
         return plot_bottom - (y - floor) / ((ceiling - floor) or 1) * (plot_bottom - top)

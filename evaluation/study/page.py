@@ -15,6 +15,7 @@ from evaluation.metrics import RetrievalResult
 from evaluation.photos import LabelledPhoto
 from evaluation.sheets import ResultRow, Tile, search_sheet
 from evaluation.study import words
+from evaluation.study.factors import Factor
 from evaluation.study.figures import (
     Series,
     chart,
@@ -23,6 +24,7 @@ from evaluation.study.figures import (
     map_figure,
     readable,
 )
+from evaluation.study.hypothesis import Bin
 from evaluation.study.maps import NEIGHBOURS
 from evaluation.study.pictures import data_uri, jpeg, thumbnail
 from evaluation.study.report import Study
@@ -138,7 +140,7 @@ def _figures(study: Study, *, photos: bool) -> dict[str, Figure]:
         )
         figures |= _curves(study, name)
     for factor in study.factors:
-        figures[f"factor-{factor.name}"] = _factor_figure(study, factor.name, factor.axis)
+        figures[f"factor-{factor.name}"] = _factor_figure(study, factor)
     return figures
 
 
@@ -177,11 +179,11 @@ def _curves(study: Study, model: str) -> dict[str, Figure]:
     return curves
 
 
-def _factor_figure(study: Study, factor: str, axis: str) -> Figure:
+def _factor_figure(study: Study, factor: Factor) -> Figure:
     series = []
     most = 0
     for name, each in study.models.items():
-        bins = each.tests[factor].bins
+        bins = each.tests[factor.name].bins
         most = max(most, len(bins))
         series.append(
             Series(
@@ -191,27 +193,33 @@ def _factor_figure(study: Study, factor: str, axis: str) -> Figure:
                 [each_bin.interval for each_bin in bins],
             )
         )
-    bins = next(iter(study.models.values())).tests[factor].bins
+    bins = next(iter(study.models.values())).tests[factor.name].bins
     same = all(
-        [(b.low, b.high) for b in each.tests[factor].bins] == [(b.low, b.high) for b in bins]
+        [(b.low, b.high) for b in each.tests[factor.name].bins] == [(b.low, b.high) for b in bins]
         for each in study.models.values()
     )
-    digits = 0 if bins and bins[-1].high > 3 else 2
     ticks = {
-        float(place): f"{bins[place].low:.{digits}f}–{bins[place].high:.{digits}f}"
-        if same
-        else f"{place + 1}."
+        float(place): _range(bins[place], factor) if same else f"{place + 1}."
         for place in range(most)
     }
     return chart(
-        f"Photos in no cluster by {factor}",
+        f"Photos in no cluster by {factor.name}",
         series,
-        x_label=axis if same else f"quarters, {axis}",
+        x_label=factor.axis if same else f"quarters, {factor.axis}",
         y_label="photos in no cluster",
         x_ticks=ticks or {0.0: ""},
         y_range=(0.0, 1.0),
         percent=True,
     )
+
+
+def _range(quarter: Bin, factor: Factor) -> str:
+    scale, unit = (100, " %") if factor.is_share else (1, "")
+    ends = [
+        f"{scale * end:.0f}" if scale * end >= 10 else f"{scale * end:.1g}"
+        for end in (quarter.low, quarter.high)
+    ]
+    return "–".join(dict.fromkeys(ends)) + unit
 
 
 def _rows(study: Study, *, photos: bool) -> tuple[list[Row], dict[str, bytes]]:

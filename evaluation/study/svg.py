@@ -29,14 +29,17 @@ MARKS = len(COLOURS) * len(_MARKS)  # before they repeat
 _STYLE = """
 text{font:13px system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;fill:#22252a}
 .paper{fill:#fff}.axis{stroke:#888e96;fill:none}.grid{stroke:#888e96;stroke-opacity:.25;fill:none}
-.ring{stroke:#22252a;stroke-width:1.3;fill:none}.faint{fill:#5d636b}
+.ring{stroke:#22252a;stroke-width:1.1;fill:none}.faint{fill:#5d636b}
 .label{paint-order:stroke;stroke:#fff;stroke-width:3.5px;stroke-linejoin:round;font-weight:600}
 """
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure: its size in pixels, what it shows in one line and in more, and its elements."""
+    """A figure: its size in pixels, what it shows in one line and in more, and its elements.
+
+    Without a title it stands beside words that say it all, and is passed over in reading aloud.
+    """
 
     width: int
     height: int
@@ -47,9 +50,10 @@ class Figure:
     @property
     def inline(self) -> str:
         """The figure for inside a page that has styles for its classes."""
+        told = f'role="img" aria-label="{escape(self.alt)}"' if self.title else 'aria-hidden="true"'
         return (
-            f'<svg class="fig" role="img" viewBox="0 0 {self.width} {self.height}"'
-            f' style="--w:{self.width}px" aria-label="{escape(self.alt)}">{self.body}</svg>'
+            f'<svg class="fig" {told} viewBox="0 0 {self.width} {self.height}"'
+            f' style="--w:{self.width}px">{self.body}</svg>'
         )
 
     @property
