@@ -25,7 +25,18 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run([LANDMARKS, *arguments], capture_output=True, text=True)
 
 
-COMMANDS = ["up", "index", "search", "jobs", "models", "collections", "weights", "report", "demo"]
+COMMANDS = [
+    "up",
+    "index",
+    "search",
+    "jobs",
+    "models",
+    "collections",
+    "weights",
+    "report",
+    "evaluate",
+    "demo",
+]
 
 
 def test_every_command_is_listed_and_explains_itself() -> None:

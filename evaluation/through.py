@@ -1,0 +1,163 @@
+"""A model's figures as the running system gives them: its index, its engine, its exact search."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluation.metrics import RetrievalResult, evaluate_rankings
+from evaluation.photos import LabelledPhoto
+from evaluation.retrieval import own_places
+from landmarkapi.indexing.v1 import indexing_pb2
+from landmarks.client import Landmarks
+from landmarks.errors import InvalidInputError, LandmarksError, NotFoundError
+
+Progress = Callable[[str, int, int | None], None]  # what is done, how many are, of how many
+
+# What the contract of Search allows: hits of one answer, and hits that can be skipped.
+_PAGE = 1000
+_DEEPEST = 10_000 + _PAGE
+# Pages are cut from rankings of other depths, and photos of one score may come in another order in
+# each: what one page has lost to the next stands near its end.
+_OVERLAP = 100
+_AT_ONCE = 4  # searches
+_SOURCE_NAME = "evaluation"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A source and what of it is searched; `splits` is empty where it has none."""
+
+    source: Path
+    splits: Sequence[str]
+    photos: Sequence[LabelledPhoto]
+
+
+def evaluate_through(
+    client: Landmarks,
+    model: str,
+    gallery: Selection,
+    queries: Sequence[LabelledPhoto],
+    progress: Progress | None = None,
+) -> RetrievalResult:
+    """Return how well `queries` find the photos of their landmarks, as the system searches.
+
+    The gallery's photos are indexed into a gallery of their own, named by what they are: evaluating
+    again encodes none of them. The workers must be able to read the source at the same path.
+
+    Raises NotFoundError for a model that is not served, InvalidInputError for a gallery deeper than
+    searches reach, LandmarksError where not all photos could be indexed or were ranked, and as
+    the client.
+    """
+    if len(gallery.photos) > _DEEPEST:
+        raise InvalidInputError(
+            f"the gallery has {len(gallery.photos):,} photos, and searches reach {_DEEPEST:,} deep;"
+            " evaluate without the running system"
+        )
+    report = progress or _silent
+    name = gallery_name(gallery.photos, model, _served_digest(client, model))
+    _index(client, name, model, gallery, report)
+    places = {photo.name: place for place, photo in enumerate(gallery.photos)}
+
+    def rank(query: LabelledPhoto) -> list[int]:
+        return _ranking(client, name, model, query, places)
+
+    rankings: list[list[int]] = []
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="search") as pool:
+        try:
+            for ranking in pool.map(rank, queries):
+                rankings.append(ranking)
+                report("searches", len(rankings), len(queries))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    return evaluate_rankings(
+        rankings,
+        [photo.landmark for photo in gallery.photos],
+        [photo.landmark for photo in queries],
+        left_out=own_places(gallery.photos, queries),
+    )
+
+
+def gallery_name(photos: Sequence[LabelledPhoto], model: str, digest: str) -> str:
+    """Return the name of the gallery that holds exactly these photos, by this encoder.
+
+    It is a hash of the photos' names, landmarks and bytes, and of the encoder.
+    """
+    content = hashlib.sha256(f"{model}\0{digest}\n".encode())
+    for photo in sorted(photos, key=lambda photo: photo.name):
+        data = hashlib.sha256(photo.path.read_bytes()).hexdigest()
+        content.update(f"{photo.name}\0{photo.landmark}\0{data}\n".encode())
+    return f"evaluation-{content.hexdigest()[:16]}"
+
+
+def _served_digest(client: Landmarks, model: str) -> str:
+    served = client.models()
+    ready = [one.digest for one in served if one.name == model and one.ready]
+    if not ready:
+        names = ", ".join(sorted({one.name for one in served if one.ready})) or "none"
+        raise NotFoundError(f"the running system does not serve model {model!r}; ready: {names}")
+    return ready[0]
+
+
+def _index(client: Landmarks, name: str, model: str, gallery: Selection, report: Progress) -> None:
+    """Index the gallery, and make sure that it holds each photo and no other."""
+    job = client.index(
+        source=str(gallery.source.expanduser().absolute()),
+        gallery=name,
+        models=[model],
+        splits=gallery.splits,
+        source_name=_SOURCE_NAME,
+    )
+    for job in client.watch(job.id):  # noqa: B020 - the same job, later
+        for item in job.progress:
+            done = item.stored + item.unchanged + item.dead + item.duplicate
+            report("indexed", done, item.listed if job.listing_complete else None)
+    if job.state == indexing_pb2.JOB_STATE_FAILED:
+        raise LandmarksError(f"the gallery could not be indexed: job {job.id}: {job.error}")
+    if any(item.dead for item in job.progress):
+        letter = next(iter(client.dead_letters(job.id)))
+        dead = sum(item.dead for item in job.progress)
+        raise LandmarksError(
+            f"{dead} photos of the gallery could not be indexed;"
+            f" the first is {letter.path}: {letter.reason}"
+        )
+    points = sum(one.points for one in client.collections(name) if one.live)
+    if points != len(gallery.photos):
+        raise LandmarksError(
+            f"gallery {name!r} holds {points} points, not the {len(gallery.photos)} photos that"
+            " are evaluated; was the source changed meanwhile?"
+        )
+
+
+def _ranking(
+    client: Landmarks,
+    name: str,
+    model: str,
+    query: LabelledPhoto,
+    places: Mapping[str, int],
+) -> list[int]:
+    """Return the places of all gallery photos, most similar first, ties in the gallery's order."""
+    data = query.path.read_bytes()
+    scores: dict[int, float] = {}
+    for offset in range(0, max(1, len(places) - _OVERLAP), _PAGE - _OVERLAP):
+        try:
+            answer = client.search(
+                photo=data, gallery=name, models=[model], limit=_PAGE, offset=offset, exact=True
+            )
+        except InvalidInputError as error:
+            raise InvalidInputError(f"{query.path}: {error}") from error
+        for hit in answer.rankings[0].hits:
+            scores[places[hit.point.payload.fields["path"].string_value]] = hit.score
+    if len(scores) != len(places):
+        raise LandmarksError(
+            f"searching for {query.path} found {len(scores)} of the {len(places)} photos of the"
+            " gallery; do many have the same vector?"
+        )
+    return sorted(scores, key=lambda place: (-scores[place], place))
+
+
+def _silent(what: str, done: int, total: int | None) -> None:
+    """Show nothing."""

@@ -1,0 +1,256 @@
+"""`landmarks evaluate`: how well photos of a landmark find its others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from landmarks.cli.output import (
+    JsonOption,
+    ModelsOption,
+    comma_separated,
+    console,
+    print_json,
+    table,
+)
+from landmarks.cli.setup import registered_models
+from landmarks.errors import InvalidInputError
+
+if TYPE_CHECKING:  # they take a while to import, and --help needs none of them
+    from collections.abc import Callable
+
+    from evaluation.metrics import Figure, RetrievalResult
+    from evaluation.photos import LabelledPhoto
+
+    Update = Callable[[str, int, int | None], None]
+
+_MOST_CONFUSIONS = 10
+_DIGITS = 6  # no figure is known better, and the bytes are then the same everywhere
+
+
+@dataclass(frozen=True)
+class Photos:
+    """What is evaluated; the splits are empty where the source has none."""
+
+    source: Path
+    gallery_splits: Sequence[str]
+    gallery: Sequence[LabelledPhoto]
+    queries: Sequence[LabelledPhoto]
+
+
+def evaluate(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MANIFEST",
+            help="A manifest (CSV with the columns path, landmark and split), or a folder (a"
+            " sub-folder's name is the landmark).",
+        ),
+    ],
+    gallery: Annotated[
+        str, typer.Option(metavar="SPLIT[,SPLIT]", help="Splits that are searched.")
+    ] = "",
+    queries: Annotated[
+        str, typer.Option(metavar="SPLIT[,SPLIT]", help="Splits that are searched for.")
+    ] = "",
+    models: ModelsOption = "",
+    landmarks: Annotated[
+        int, typer.Option(min=0, metavar="N", help="List this many landmarks, worst first.")
+    ] = 10,
+    failures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Draw each model's worst failures into DIR, as MODEL.png."
+        ),
+    ] = None,
+    through: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Index and search with the running system at this address, instead of here.",
+        ),
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Measure how well photos of a landmark find its others: mAP, mAP@100, R@1, R@5.
+
+    Every query is compared with the whole gallery. A photo of the same landmark is right; intervals
+    are 95% bootstrap intervals over the queries. A query is not compared with itself: without
+    splits, each photo is a query against all others.
+    """
+    photos = _photos(source, comma_separated(gallery), comma_separated(queries))
+    if failures is not None:
+        failures.mkdir(parents=True, exist_ok=True)
+    asked = comma_separated(models)
+    results = _through(through, asked, photos) if through else _here(asked, photos)
+    if as_json:
+        print_json([_as_plain(model, result) for model, result in results.items()])
+    else:
+        _print(results, landmarks)
+    if failures is not None:
+        for model, result in results.items():
+            _draw(model, result, photos, failures, quiet=as_json)
+
+
+def _photos(source: Path, gallery: Sequence[str], queries: Sequence[str]) -> Photos:
+    from evaluation.photos import read_photos
+
+    if bool(gallery) != bool(queries):
+        raise InvalidInputError("give both --gallery and --queries, or neither", field="splits")
+    if gallery:
+        return Photos(source, gallery, read_photos(source, gallery), read_photos(source, queries))
+    photos = read_photos(source, [])
+    if splits := sorted({photo.split for photo in photos} - {""}):
+        raise InvalidInputError(
+            f"{source} has splits ({', '.join(splits)}); say with --gallery and --queries which of"
+            " them are searched, and which are searched for",
+            field="splits",
+        )
+    return Photos(source, (), photos, photos)
+
+
+def _here(asked: Sequence[str], photos: Photos) -> dict[str, RetrievalResult]:
+    """Evaluate the encoders themselves, in this process."""
+    from encoder_service.models.registry import definition_of
+    from encoder_service.settings import EncoderSettings
+    from encoder_service.weights import ensure_weights
+    from evaluation.retrieval import evaluate_model
+
+    names = asked or registered_models()
+    for name in names:
+        definition_of(name)  # before any work, for an unknown one is a mistake in the command
+    settings = EncoderSettings.load()
+    results = {}
+    with _progress() as update:
+        for name in names:
+
+            def fetched(done: int, total: int, name: str = name) -> None:
+                update(f"{name}: bytes of weights", done, total)
+
+            def embedded(done: int, total: int, name: str = name) -> None:
+                update(f"{name}: photos", done, total)
+
+            ensure_weights(name, settings, fetched)
+            results[name] = evaluate_model(name, photos.gallery, photos.queries, settings, embedded)
+    return results
+
+
+def _through(target: str, asked: Sequence[str], photos: Photos) -> dict[str, RetrievalResult]:
+    """Evaluate the running system."""
+    from evaluation.through import Selection, evaluate_through
+    from landmarks.client import Landmarks
+
+    selection = Selection(photos.source, photos.gallery_splits, photos.gallery)
+    results = {}
+    with Landmarks(target) as client, _progress() as update:
+        served = sorted({model.name for model in client.models() if model.ready})
+        for name in asked or served:
+
+            def report(what: str, done: int, total: int | None, name: str = name) -> None:
+                update(f"{name}: {what}", done, total)
+
+            results[name] = evaluate_through(client, name, selection, photos.queries, report)
+    return results
+
+
+def _as_plain(model: str, result: RetrievalResult) -> dict[str, object]:
+    figures = {
+        name: {side: round(number, _DIGITS) for side, number in asdict(each).items()}
+        for name, each in result.figures.items()
+    }
+    return {"model": model, **figures, "queries": result.queries, "gallery": result.gallery}
+
+
+def _print(results: dict[str, RetrievalResult], most_landmarks: int) -> None:
+    rows = [
+        (model, *map(_with_interval, result.figures.values())) for model, result in results.items()
+    ]
+    console.print(table(("model", ">mAP", ">mAP@100", ">R@1", ">R@5"), rows))
+    result = next(iter(results.values()))  # the photos are the same for every model
+    console.print(
+        f"{result.queries} queries, {result.gallery} photos in the gallery, {result.left_out}"
+        " queries left out, whose landmark has no other photo there"
+    )
+    for model, result in results.items():
+        _print_landmarks(model, result, most_landmarks)
+        _print_confusions(model, result)
+
+
+def _with_interval(each: Figure) -> str:
+    return f"{each.value:.3f} [{each.low:.3f}, {each.high:.3f}]"
+
+
+def _print_landmarks(model: str, result: RetrievalResult, most: int) -> None:
+    worst = sorted(
+        result.landmarks.items(), key=lambda item: (item[1].mean_average_precision, item[0])
+    )[:most]
+    if not worst:
+        return
+    console.print(f"\n{model}: {len(worst)} of {len(result.landmarks)} landmarks, worst first")
+    rows = [
+        (f"{each.mean_average_precision:.3f}", f"{each.recall_at_1:.3f}", str(each.queries), name)
+        for name, each in worst
+    ]
+    console.print(table((">mAP", ">R@1", ">queries", "landmark"), rows))
+
+
+def _print_confusions(model: str, result: RetrievalResult) -> None:
+    frequent = list(result.confusions.items())[:_MOST_CONFUSIONS]
+    if not frequent:
+        console.print(f"\n{model}: every first hit is right")
+        return
+    console.print(f"\n{model}: most frequent confusions")
+    rows = [(str(count), truth, found) for (truth, found), count in frequent]
+    console.print(table((">queries", "landmark", "first hit"), rows))
+
+
+def _draw(
+    model: str, result: RetrievalResult, photos: Photos, folder: Path, *, quiet: bool
+) -> None:
+    from evaluation.failures import failures_sheet
+
+    sheet = failures_sheet(model, result, photos.gallery, photos.queries)
+    if sheet is None:
+        return
+    path = folder / f"{model}.png"
+    sheet.save(path)
+    if not quiet:
+        console.print(f"\nfailures: {path}", soft_wrap=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Update]:
+    """Give a function that shows how far something is: on a terminal's standard error alone.
+
+    Standard output holds the figures, and is the same whatever had to be computed for them.
+    """
+    shown = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=shown, disable=not shown.is_terminal) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def update(what: str, done: int, total: int | None) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=total)
+
+        yield update
