@@ -19,7 +19,7 @@ Progress = Callable[[str, int, int | None], None]  # what is done, how many are,
 
 # What the contract of Search allows: hits of one answer, and hits that can be skipped.
 _PAGE = 1000
-_DEEPEST = 10_000 + _PAGE
+_MOST_SKIPPED = 10_000
 # Pages are cut from rankings of other depths, and photos of one score may come in another order in
 # each: what one page has lost to the next stands near its end.
 _OVERLAP = 100
@@ -52,10 +52,10 @@ def evaluate_through(
     searches reach, LandmarksError where not all photos could be indexed or were ranked, and as
     the client.
     """
-    if len(gallery.photos) > _DEEPEST:
+    if len(gallery.photos) > _MOST_SKIPPED + _PAGE:
         raise InvalidInputError(
-            f"the gallery has {len(gallery.photos):,} photos, and searches reach {_DEEPEST:,} deep;"
-            " evaluate without the running system"
+            f"the gallery has {len(gallery.photos):,} photos, and searches reach"
+            f" {_MOST_SKIPPED + _PAGE:,} deep; evaluate without the running system"
         )
     report = progress or _silent
     name = gallery_name(gallery.photos, model, _served_digest(client, model))
@@ -145,7 +145,12 @@ def _ranking(
     for offset in range(0, max(1, len(places) - _OVERLAP), _PAGE - _OVERLAP):
         try:
             answer = client.search(
-                photo=data, gallery=name, models=[model], limit=_PAGE, offset=offset, exact=True
+                photo=data,
+                gallery=name,
+                models=[model],
+                limit=_PAGE,
+                offset=min(offset, _MOST_SKIPPED),
+                exact=True,
             )
         except InvalidInputError as error:
             raise InvalidInputError(f"{query.path}: {error}") from error
