@@ -15,7 +15,7 @@ def load_encoder(
 
     Raises NotFoundError where there is no such model, and as `weights.ensure_weights`.
     """
-    definition = definition_of(name)
+    definition = definition_of(name, settings.trained_models)
     tensors = load_weights(name, settings, progress)
     runtime = TorchRuntime(definition.build(tensors), settings.device, settings.inference_threads)
     return RuntimeEncoder(definition, tensors, runtime)

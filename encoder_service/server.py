@@ -12,7 +12,7 @@ import structlog
 
 from encoder_service.hosting import Load, ModelHost
 from encoder_service.loading import load_encoder
-from encoder_service.models.registry import MODULES
+from encoder_service.models.registry import names_of
 from encoder_service.servicer import EncoderServicer
 from encoder_service.settings import EncoderSettings
 from landmarkapi.encoder.v1.encoder_pb2 import DESCRIPTOR
@@ -60,9 +60,10 @@ async def start(settings: EncoderSettings, load: Load = load_encoder) -> Encoder
 
     Raises ConfigurationError where a model is unknown or the port is in use.
     """
-    if unknown := sorted(set(settings.models) - set(MODULES)):
+    known = names_of(settings.trained_models)
+    if unknown := sorted(set(settings.models) - set(known)):
         raise ConfigurationError(
-            f"LANDMARKS_MODELS names {', '.join(unknown)}; there are: {', '.join(sorted(MODULES))}"
+            f"LANDMARKS_MODELS names {', '.join(unknown)}; there are: {', '.join(sorted(known))}"
         )
     server = create_server(settings.max_request_bytes)
     health = add_health_and_reflection(server, [SERVICE_NAME])

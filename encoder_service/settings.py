@@ -16,9 +16,14 @@ MESSAGE_OVERHEAD_BYTES = 64 * 1024
 
 
 class WeightsSettings(Settings):
-    """Where weights are kept. `weights_files` is JSON: a model's name to a file of its weights."""
+    """Where weights are kept.
+
+    `weights_files` is JSON: the name of fetched weights to a file of them. `trained_models` is
+    JSON: the name of a model of the user's own to the file that `landmarks train` made.
+    """
 
     weights_files: dict[str, Path] = Field(default_factory=dict)
+    trained_models: dict[str, Path] = Field(default_factory=dict)
 
 
 class EncoderSettings(WeightsSettings):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from landmarks.errors import ConfigurationError
@@ -40,11 +40,24 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         raise ConfigurationError(f"{path} cannot be read as a safetensors file: {error}") from error
 
 
-def write_tensors(tensors: Tensors, path: Path) -> None:
+def read_metadata(path: Path) -> dict[str, str]:
+    """Return what a safetensors file says beside its tensors; raises as `read_tensors`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {})
+    except (OSError, SafetensorError, ValueError) as error:
+        raise ConfigurationError(f"{path} cannot be read as a safetensors file: {error}") from error
+
+
+def write_tensors(tensors: Tensors, path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write a safetensors file, all of it or nothing."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial)
+        save_file(
+            {name: tensor.contiguous() for name, tensor in tensors.items()},
+            partial,
+            dict(metadata) if metadata else None,
+        )
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

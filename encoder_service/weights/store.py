@@ -12,6 +12,7 @@ from typing import Literal
 
 import structlog
 
+from encoder_service.models.overlay import marked
 from encoder_service.models.recipes import (
     CommittedWeights,
     FetchedWeights,
@@ -19,7 +20,7 @@ from encoder_service.models.recipes import (
     Source,
     WeightsRecipe,
 )
-from encoder_service.models.registry import MODULES, definition_of
+from encoder_service.models.registry import definition_of, names_of
 from encoder_service.settings import WeightsSettings
 from encoder_service.tensors import Tensors, read_tensors, tensors_digest, write_tensors
 from encoder_service.weights.fetch import Progress, fetch
@@ -51,7 +52,9 @@ class WeightsStatus:
 def available_models(settings: WeightsSettings) -> tuple[str, ...]:
     """Return the names of all models whose weights are here or can be fetched, sorted."""
     return tuple(
-        name for name in sorted(MODULES) if _status(name, settings, verify=False).obtainable
+        name
+        for name in sorted(names_of(settings.trained_models))
+        if _status(name, settings, verify=False).obtainable
     )
 
 
@@ -71,24 +74,25 @@ def ensure_weights(
 ) -> Path | None:
     """Return the safetensors file of a model's weights, fetched and converted if need be.
 
-    None where the model has no weights. `progress` is told the bytes done and the bytes in all;
-    a next source starts again. Two processes that ask at once fetch once.
+    What is laid over them is not in it. None where the model has no weights. `progress` is told the
+    bytes done and the bytes in all; a next source starts again. Two processes that ask at once
+    fetch once.
 
     Raises NotFoundError where there is no such model; ConfigurationError where a file that ships
     with the program or that the user named is not right; UnavailableError where no source can be
     reached, with the reason of each.
     """
-    recipe = definition_of(model).weights
+    recipe = definition_of(model, settings.trained_models).weights
     if isinstance(recipe, NoWeights):
         return None
     if isinstance(recipe, CommittedWeights):
         if not recipe.path.is_file():
             raise ConfigurationError(f"the weights of {model} are missing: {recipe.path}")
         return recipe.path
-    target = _cached(model, recipe, settings)
+    target = _cached(recipe, settings)
     target.parent.mkdir(parents=True, exist_ok=True)
     with _locked(target.with_name(f".{target.stem}.lock")):
-        named = settings.weights_files.get(model)
+        named = settings.weights_files.get(recipe.name)
         if named is not None:
             return _converted(named, recipe, target)
         if target.is_file():
@@ -101,9 +105,11 @@ def ensure_weights(
 def load_weights(
     model: str, settings: WeightsSettings, progress: Progress | None = None
 ) -> Tensors:
-    """Return the tensors of a model's weights. Raises as `ensure_weights`."""
+    """Return the tensors of a model's weights, with ours over them. Raises as `ensure_weights`."""
     path = ensure_weights(model, settings, progress)
-    return {} if path is None else read_tensors(path)
+    tensors = {} if path is None else read_tensors(path)
+    over = definition_of(model, settings.trained_models).over
+    return tensors if over is None else {**tensors, **marked(read_tensors(over))}
 
 
 def _converted(named: Path, recipe: FetchedWeights, target: Path) -> Path:
@@ -169,13 +175,13 @@ def _is_right(path: Path, recipe: FetchedWeights) -> bool:
         return False
 
 
-def _cached(model: str, recipe: FetchedWeights, settings: WeightsSettings) -> Path:
-    return settings.cache_dir / "weights" / f"{model}-{recipe.digest[:12]}.safetensors"
+def _cached(recipe: FetchedWeights, settings: WeightsSettings) -> Path:
+    return settings.cache_dir / "weights" / f"{recipe.name}-{recipe.digest[:12]}.safetensors"
 
 
 def _status(model: str, settings: WeightsSettings, *, verify: bool) -> WeightsStatus:
-    recipe = definition_of(model).weights
-    where, path, source = _place(model, recipe, settings)
+    recipe = definition_of(model, settings.trained_models).weights
+    where, path, source = _place(recipe, settings)
     present = path is not None and path.is_file()
     expected = recipe.bytes if isinstance(recipe, FetchedWeights) else 0
     verified = where == "none needed"
@@ -196,17 +202,15 @@ def _status(model: str, settings: WeightsSettings, *, verify: bool) -> WeightsSt
     )
 
 
-def _place(
-    model: str, recipe: WeightsRecipe, settings: WeightsSettings
-) -> tuple[Where, Path | None, str]:
+def _place(recipe: WeightsRecipe, settings: WeightsSettings) -> tuple[Where, Path | None, str]:
     if isinstance(recipe, NoWeights):
         return "none needed", None, "the model has no weights"
     if isinstance(recipe, CommittedWeights):
         return "committed", recipe.path, "ships with the program"
     sources = ", else ".join(str(source) for source in recipe.sources)
-    if (named := settings.weights_files.get(model)) is not None:
+    if (named := settings.weights_files.get(recipe.name)) is not None:
         return "file", named, "named in LANDMARKS_WEIGHTS_FILES"
-    cached = _cached(model, recipe, settings)
+    cached = _cached(recipe, settings)
     return ("cache", cached, sources) if cached.is_file() else ("absent", None, sources)
 
 

@@ -12,10 +12,11 @@ _MEGABYTE = 1_000_000
 
 
 def registered_models() -> list[str]:
-    """Return the names of all encoders."""
-    from encoder_service.models.registry import MODULES  # here, so that --help stays quick
+    """Return the names of all encoders, the user's own included."""
+    from encoder_service.models.registry import names_of  # here, so that --help stays quick
+    from encoder_service.settings import WeightsSettings
 
-    return list(MODULES)
+    return names_of(WeightsSettings.load().trained_models)
 
 
 def fetch_weights(model: str, settings: Settings, *, quiet: bool = False) -> str:

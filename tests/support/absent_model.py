@@ -9,6 +9,9 @@ MODEL = replace(
     TOY,
     name="absent",
     weights=FetchedWeights(
-        digest="ab" * 32, bytes=1, sources=(UrlSource("http://127.0.0.1:9/weights.safetensors"),)
+        name="absent",
+        digest="ab" * 32,
+        bytes=1,
+        sources=(UrlSource("http://127.0.0.1:9/weights.safetensors"),),
     ),
 )
