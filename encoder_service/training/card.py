@@ -62,6 +62,36 @@ class ModelCard:
         """Write the card as JSON."""
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
+    def markdown(self) -> str:
+        """Return the card for people."""
+        counts = ", ".join(f"{count:,} of `{split}`" for split, count in self.data.photos.items())
+        rows = [
+            ("Trained on", f"{counts} photos; {self.data.landmarks} landmarks"),
+            ("Base", f"`{self.base}` {self.base_digest[:12]}"),
+            ("Data digest", f"`{self.data.digest[:12]}`"),
+            ("Weights digest", f"`{self.weights_digest[:12]}`; {self.parameters:,} numbers"),
+            ("Validation, in `train`", _listed(self.metrics)),
+            ("Settings", _listed(self.settings)),
+            ("Environment", _listed(self.environment)),
+            ("Time", f"{sum(point.seconds for point in self.curve) / 60:.0f} min of training"),
+        ]
+        curve = [
+            f"| {point.epoch} | {point.loss} | {_or_dash(point.mean_average_precision)}"
+            f" | {_or_dash(point.recall_at_1)} |"
+            for point in self.curve
+        ]
+        return "\n".join(
+            [
+                f"# {self.name}: model card\n",
+                f"{self.description}\n",
+                "| | |\n|---|---|",
+                *(f"| {key} | {value} |" for key, value in rows),
+                "\n| epoch | loss | mAP | R@1 |\n|---|---|---|---|",
+                *curve,
+                "",
+            ]
+        )
+
     @classmethod
     def read(cls, path: Path) -> Self:
         """Read a card. Raises ConfigurationError where the file is not one."""
@@ -77,6 +107,14 @@ class ModelCard:
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigurationError(f"{path} is not a model card: {error}") from error
+
+
+def _listed(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items())
+
+
+def _or_dash(value: float | None) -> str:
+    return "–" if value is None else str(value)
 
 
 def committed_card(model: str) -> ModelCard | None:

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from landmarks.cli import demo, evaluate, index, jobs, models, report, search, up
+from landmarks.cli import demo, evaluate, index, jobs, models, report, search, train, up
 from landmarks.cli.output import ExitCode, exit_code_of
 from landmarks.errors import LandmarksError
 
@@ -38,6 +38,7 @@ app.command()(models.weights)
 app.command()(report.report)
 app.command()(evaluate.evaluate)
 app.command()(demo.demo)
+app.add_typer(train.train, name="train")
 
 
 def main() -> None:

@@ -1,0 +1,59 @@
+"""What a training run leaves: the weights, and the card that tells of them."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+
+import torch
+
+from encoder_service.models.transferred import BASE
+from encoder_service.tensors import Tensors, tensors_digest, write_tensors
+from encoder_service.training.card import CurvePoint, ModelCard, TrainingData
+from encoder_service.training.loop import Score
+from encoder_service.training.run import Run
+
+
+def write_outcome(
+    run: Run,
+    tensors: Tensors,
+    data: TrainingData,
+    curve: tuple[CurvePoint, ...],
+    score: Score,
+    *,
+    name: str,
+    description: str,
+    base: str,
+    base_digest: str,
+) -> ModelCard:
+    """Write the model and its card into the run's folder, and remove what the run needed."""
+    card = ModelCard(
+        name=name,
+        description=description,
+        base=base,
+        base_digest=base_digest,
+        weights_digest=tensors_digest(tensors),
+        parameters=sum(tensor.numel() for tensor in tensors.values()),
+        data=data,
+        settings=run.settings,
+        metrics={
+            "mAP": round(score.mean_average_precision, 4),
+            "R@1": round(score.recall_at_1, 4),
+        },
+        curve=curve,
+        environment=_environment(),
+    )
+    write_tensors(tensors, run.model, {BASE: base})
+    (run.folder / "model.md").write_text(card.markdown())
+    card.write(run.card)
+    run.tidy()
+    return card
+
+
+def _environment() -> Mapping[str, str]:
+    return {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "processor": platform.machine(),
+        "threads": str(torch.get_num_threads()),
+    }

@@ -1,0 +1,117 @@
+"""A training run's folder: what was asked for, where it stands, and what came of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, fields
+from pathlib import Path
+
+import torch
+
+from encoder_service.training.card import CurvePoint
+from landmarks.errors import ConfigurationError, InvalidInputError
+
+State = dict[str, object]
+
+
+class Run:
+    """The folder of one run. `settings` decide its result; a run goes on only with the same.
+
+    `settings.json`, `checkpoint.pt` and `best.pt` while it runs, `curve.csv` from the first epoch
+    on; in the end `model.safetensors` with its card, `model.json` and `model.md`.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
+        self.folder = folder
+        self.settings = settings
+        folder.mkdir(parents=True, exist_ok=True)
+        told = json.loads(json.dumps(settings))  # as it will be read again
+        path = folder / "settings.json"
+        if path.exists():
+            before = _read_settings(path)
+            if other := sorted(k for k in told | before if told.get(k) != before.get(k)):
+                raise InvalidInputError(
+                    f"{folder} holds a run with another {', '.join(other)}: go on with the same"
+                    " settings, or name another folder with --out"
+                )
+        elif any(folder.iterdir()):
+            raise InvalidInputError(f"{folder} is not empty and holds no run; name another --out")
+        else:
+            _replace(path, lambda new: new.write_text(json.dumps(told, indent=1) + "\n"))
+
+    @property
+    def model(self) -> Path:
+        """The trained model's file."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def card(self) -> Path:
+        """The model card, written last: where it is, the run is done."""
+        return self.folder / "model.json"
+
+    @property
+    def done(self) -> bool:
+        """Whether the run has ended."""
+        return self.card.exists()
+
+    @property
+    def activations(self) -> Path:
+        """Where the frozen layers' activations are kept while the run lasts."""
+        return self.folder / "activations"
+
+    def save(self, name: str, state: State) -> None:
+        """Keep a state of tensors, numbers and texts; the whole of it or nothing."""
+        _replace(self.folder / f"{name}.pt", lambda new: torch.save(state, new))
+
+    def load(self, name: str) -> State | None:
+        """Return what was kept under `name`; None where nothing was."""
+        path = self.folder / f"{name}.pt"
+        if not path.exists():
+            return None
+        try:
+            state: State = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged archive: torch raises what it likes
+            raise ConfigurationError(
+                f"{path} cannot be read: {error}; remove {self.folder} to begin anew"
+            ) from error
+        return state
+
+    def write_curve(self, curve: Sequence[CurvePoint]) -> None:
+        """Write the curve so far as CSV."""
+
+        def write(new: Path) -> None:
+            with new.open("w", newline="") as file:
+                rows = csv.writer(file)
+                rows.writerow([field.name for field in fields(CurvePoint)])
+                rows.writerows(astuple(point) for point in curve)
+
+        _replace(self.folder / "curve.csv", write)
+
+    def tidy(self) -> None:
+        """Remove what only an unfinished run needs."""
+        for name in ("checkpoint.pt", "best.pt"):
+            (self.folder / name).unlink(missing_ok=True)
+        for path in self.activations.glob("*"):
+            path.unlink()
+        if self.activations.exists():
+            self.activations.rmdir()
+
+
+def _read_settings(path: Path) -> dict[str, object]:
+    try:
+        settings: dict[str, object] = json.loads(path.read_text())
+    except ValueError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}") from error
+    return settings
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        write(new)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)

@@ -1,0 +1,132 @@
+"""Transfer learning: the last layers of a pre-trained network, trained on landmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from encoder_service.models.contract import ModelDefinition
+from encoder_service.models.overlay import marked
+from encoder_service.models.preprocessing import Resized
+from encoder_service.models.registry import MODULES, definition_of
+from encoder_service.settings import WeightsSettings
+from encoder_service.training.activations import Activations, Trunk
+from encoder_service.training.card import ModelCard
+from encoder_service.training.data import TrainingPhotos
+from encoder_service.training.loop import Device, Plan, fit, score_of, settings_of, vectors
+from encoder_service.training.outcome import write_outcome
+from encoder_service.training.run import Run
+from encoder_service.weights import load_weights
+from landmarks.errors import InvalidInputError
+
+# What goes on; done; in all; how it goes.
+Report = Callable[[str, int, int, str], None]
+
+PLAN = Plan(
+    epochs=12,
+    batch=64,
+    learning_rate=3e-4,
+    classifier_rate=3e-3,
+    weight_decay=1e-2,
+    optimizer="adamw",
+    imprint=True,
+)
+# VGG16 has no norms that would even out its steps.
+RATES = {"vgg16": 1e-4}
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What is transferred: the base's name, and how many random views of each photo are drawn."""
+
+    base: str
+    views: int = 8
+
+
+def train_transfer(
+    photos: TrainingPhotos,
+    transfer: Transfer,
+    plan: Plan,
+    out: Path,
+    name: str,
+    settings: WeightsSettings,
+    device: Device,
+    report: Report,
+) -> ModelCard:
+    """Train the last layers of the base on `photos`; return the card. `out` is the run's folder.
+
+    A run that was stopped goes on. Raises InvalidInputError where the base cannot be transferred or
+    `out` holds another run, and as `load_weights`.
+    """
+    base = definition_of(transfer.base, settings.trained_models)
+    original = load_weights(transfer.base, settings)
+    network = base.build(original)
+    trunk, tail = _split(base, network)
+    data = photos.described()
+    base_digest = base.digest(original)
+    run = Run(
+        out,
+        {
+            "kind": "transfer",
+            "base": transfer.base,
+            "base_digest": base_digest,
+            "data_digest": data.digest,
+            "views": transfer.views,
+            **settings_of(plan, device),
+        },
+    )
+    if run.done:
+        return ModelCard.read(run.card)
+
+    if not isinstance(base.preprocessing, Resized):
+        raise InvalidInputError(f"views cannot be drawn for the preprocessing of {base.name}")
+    frozen = Trunk(trunk.to(device.name), base.preprocessing, device)
+    examples = Activations(frozen, photos, transfer.views, plan.seed, run.activations)
+    examples.prepare(lambda done, total: report("activations", done, total, ""))
+    curve = fit(
+        tail.requires_grad_(True),
+        examples,
+        photos.landmarks,
+        plan,
+        run,
+        device,
+        lambda done, total, note: report("training", done, total, note),
+    )
+    # The classifier stays behind; in half precision, the rest is half as large and as good.
+    kept = {id(parameter) for parameter in tail.parameters()}
+    trained = {
+        key: parameter.detach().cpu().to(torch.float16)
+        for key, parameter in network.named_parameters()
+        if id(parameter) in kept
+    }
+    _, exported = _split(base, base.build({**original, **marked(trained)}))
+    single = replace(device, half=False)
+    gallery, queries = (
+        vectors(exported.to(device.name), inputs, single)
+        for inputs in (examples.gallery(), examples.queries())
+    )
+    return write_outcome(
+        run,
+        trained,
+        data,
+        curve,
+        score_of(gallery, queries, photos.landmarks),
+        name=name,
+        description=f"{base.name} with transfer learning on {data.landmarks} landmarks.",
+        base=base.name,
+        base_digest=base_digest,
+    )
+
+
+def _split(base: ModelDefinition, network: nn.Module) -> tuple[nn.Module, nn.Module]:
+    if base.split is None:
+        able = [name for name in MODULES if definition_of(name).split is not None]
+        raise InvalidInputError(
+            f"{base.name} is not made for transfer learning; these are: {', '.join(able)}",
+            field="base",
+        )
+    return base.split(network)
