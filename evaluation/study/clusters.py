@@ -1,13 +1,14 @@
-"""Which photos are in no cluster, told in two ways that were fixed before looking.
+"""Which photos are in no cluster, told in two ways that are the same for all photos and encoders.
 
-Primary, as the study's guess has it, on the map: HDBSCAN (Campello, Moulavi and Sander 2013),
-which knows no labels, calls the photo noise, or puts it into a group that is no landmark's.
-Check, without the map: fewer than half of the photo's nearest neighbours in the embedding show its
-landmark.
+Primary, as the study's guess has it, on the map: of the groups that HDBSCAN (Campello, Moulavi and
+Sander 2013) finds without knowing labels, at none of several scales is the photo in one that is a
+landmark's. Check, without the map: fewer than half of the photo's nearest neighbours in the
+embedding show its landmark.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,30 +18,24 @@ from evaluation.study.maps import Floats, Labels
 
 Flags = npt.NDArray[np.bool_]
 
-NOISE = -1
 NOBODY = -1
 LOW_PURITY = 0.5
 _SMALLEST_CLUSTER = (3, 15)  # bounds of the least number of photos that make a cluster
 _CORE_PHOTOS = 5  # HDBSCAN's own default; more would call more photos noise
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Clusters:
-    """`of` (N,) is each photo's cluster on the map, NOISE for none; clusters count from 0.
+    """`owner_of` (N,) is the landmark whose cluster each photo is in, NOBODY for none.
 
-    `owner` (clusters,) is the landmark that most of a cluster's photos show, NOBODY where none is
-    more than half.
+    A cluster is owned by the landmark that more than half of its photos show. `compact` gives, of
+    the landmarks most of whose photos are in one cluster of their own, those photos. `sizes` are
+    the least numbers of photos of a cluster at each scale.
     """
 
-    of: Labels
-    owner: Labels
-    smallest: int
-    core_photos: int
-
-    @property
-    def owner_of(self) -> Labels:
-        """The landmark (N,) whose cluster each photo is in; NOBODY for noise."""
-        return np.append(self.owner, NOBODY)[self.of]
+    owner_of: Labels
+    compact: Mapping[int, Labels]
+    sizes: tuple[int, ...]
 
     @property
     def outside(self) -> Flags:
@@ -50,28 +45,48 @@ class Clusters:
 
 
 def clusters_on_map(points: Floats, labels: Labels) -> Clusters:
-    """Return HDBSCAN's clusters of map points (N, 2).
+    """Return the clusters of map points (N, 2).
 
-    A cluster is at least half of a typical landmark's photos (3 to 15): labels decide nothing but
-    this number. Leaves of the hierarchy, not its most persistent clusters: those are often several
-    landmarks at once, and what is sought is as small as one.
+    The first scale is half of what a typical landmark has (3 to 15 photos), and takes the leaves of
+    HDBSCAN's hierarchy: its most persistent clusters are often several landmarks at once. The
+    photos of a landmark that has many more would fall apart into leaves, so there are further
+    scales, each of double the size, up to half of the largest landmark; they take the most
+    persistent clusters. A photo belongs to the finest cluster that is owned.
     """
     from sklearn.cluster import HDBSCAN
 
-    typical = int(np.median(np.unique(labels, return_counts=True)[1]))
-    smallest = int(np.clip(typical // 2, *_SMALLEST_CLUSTER))
-    core_photos = min(_CORE_PHOTOS, smallest)
-    of = np.full(len(points), NOISE, np.int64)
-    if len(points) > smallest:
+    values, photos_of = np.unique(labels, return_counts=True)
+    counts: dict[int, int] = dict(zip(values.tolist(), photos_of.tolist(), strict=True))
+    sizes = _scales(list(counts.values()))
+    owner_of = np.full(len(points), NOBODY, np.int64)
+    compact: dict[int, Labels] = {}
+    for size in (size for size in sizes if size < len(points)):
+        finest = size == sizes[0]
         method = HDBSCAN(
-            min_cluster_size=smallest,
-            min_samples=core_photos,
-            cluster_selection_method="leaf",
+            min_cluster_size=size,
+            min_samples=min(_CORE_PHOTOS, size),
+            cluster_selection_method="leaf" if finest else "eom",
+            allow_single_cluster=not finest,  # one landmark may be all there is so large
             copy=True,
         )
-        of = method.fit(points).labels_.astype(np.int64)
-    owner = [_majority(labels[of == cluster]) for cluster in range(of.max(initial=NOISE) + 1)]
-    return Clusters(of, np.array(owner, np.int64), smallest, core_photos)
+        groups = method.fit(points).labels_
+        for group in range(groups.max(initial=-1) + 1):
+            members = np.flatnonzero(groups == group)
+            owner = _majority(labels[members])
+            if owner == NOBODY:
+                continue
+            owner_of[members[owner_of[members] == NOBODY]] = owner
+            own = members[labels[members] == owner]
+            if 2 * len(own) > counts[owner]:
+                compact.setdefault(owner, own)
+    return Clusters(owner_of, compact, sizes)
+
+
+def _scales(counts: Sequence[int]) -> tuple[int, ...]:
+    sizes = [int(np.clip(np.median(counts) // 2, *_SMALLEST_CLUSTER))]
+    while 2 * sizes[-1] <= max(counts) // 2:
+        sizes.append(2 * sizes[-1])
+    return tuple(sizes)
 
 
 def low_purity(purities: Floats) -> Flags:
@@ -89,16 +104,6 @@ def kappa(one: Flags, other: Flags) -> float:
     shares = float(one.mean()), float(other.mean())
     chance = shares[0] * shares[1] + (1 - shares[0]) * (1 - shares[1])
     return (agreed - chance) / (1 - chance) if chance < 1 else float("nan")
-
-
-def compact_landmarks(clusters: Clusters, labels: Labels) -> dict[int, int]:
-    """Return the landmarks most of whose photos are in one cluster that is theirs, and which."""
-    own: dict[int, int] = {}
-    for cluster, owner in enumerate(clusters.owner.tolist()):
-        there = int(((labels == owner) & (clusters.of == cluster)).sum())
-        if owner != NOBODY and 2 * there > int((labels == owner).sum()):
-            own[owner] = cluster
-    return own
 
 
 def _majority(labels: Labels) -> int:

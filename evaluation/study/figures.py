@@ -8,7 +8,7 @@ from html import escape
 
 import numpy as np
 
-from evaluation.study.clusters import Clusters, compact_landmarks
+from evaluation.study.clusters import Clusters
 from evaluation.study.maps import Floats, Labels
 from evaluation.study.svg import MARKS, Figure, colour, line, mark, number, text, titled
 
@@ -54,26 +54,21 @@ def map_figure(
         f'<circle class="ring" cx="{number(x)}" cy="{number(y)}" r="{number(size + 2.6)}"/>'
         for x, y in places[outside]
     ]
-    parts += _labels(places, labels, landmarks, clusters, size)
+    parts += _labels(places, landmarks, clusters, size)
     described = (
         f"{len(points)} photos of {len(np.unique(labels))} landmarks, {int(outside.sum())} of them"
-        f" in no cluster and ringed. {len(compact_landmarks(clusters, labels))} landmarks have"
+        f" in no cluster and ringed. {len(clusters.compact)} landmarks have"
         " most of their photos in a cluster of their own."
     )
     return Figure(_SIDE, _SIDE, f"t-SNE map of {model}", described, "".join(parts))
 
 
-def _labels(
-    places: Floats, labels: Labels, landmarks: Sequence[str], clusters: Clusters, size: float
-) -> list[str]:
+def _labels(places: Floats, landmarks: Sequence[str], clusters: Clusters, size: float) -> list[str]:
     """Return the names of compact landmarks, largest clusters first, none over another."""
     taken: list[tuple[float, float, float, float]] = []
     drawn: list[str] = []
-    own = compact_landmarks(clusters, labels)
-    members = {
-        landmark: places[(labels == landmark) & (clusters.of == cluster)]
-        for landmark, cluster in own.items()
-    }
+    too_many = max(_TOO_MANY, len(places) // 400)
+    members = {landmark: places[own] for landmark, own in clusters.compact.items()}
     for landmark in sorted(members, key=lambda each: (-len(members[each]), each)):
         group = members[landmark]
         (left, top), (right, bottom) = group.min(axis=0), group.max(axis=0)
@@ -86,9 +81,9 @@ def _labels(
             (left - width / 2 - 10, (top + bottom) / 2 + _FONT / 3),
         ]
         boxes = [(x - width / 2, y - _FONT, x + width / 2, y + 4) for x, y in spots]
-        hidden = [_covered(box, places, size) if _fits(box, taken) else _TOO_MANY for box in boxes]
+        hidden = [_covered(box, places, size) if _fits(box, taken) else too_many for box in boxes]
         best = int(np.argmin(hidden))  # the first of the equally good ones
-        if hidden[best] < _TOO_MANY:
+        if hidden[best] < too_many:
             taken.append(boxes[best])
             name = readable(landmarks[landmark])
             drawn.append(text(*spots[best], name, kind="label", anchor="middle"))

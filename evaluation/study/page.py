@@ -15,7 +15,7 @@ from evaluation.metrics import RetrievalResult
 from evaluation.photos import LabelledPhoto
 from evaluation.sheets import ResultRow, Tile, search_sheet
 from evaluation.study import words
-from evaluation.study.factors import Factor
+from evaluation.study.factors import LOOK_ALIKE, Factor
 from evaluation.study.figures import (
     Series,
     chart,
@@ -99,13 +99,14 @@ def write_study(study: Study, out: Path, *, photos: bool = True) -> Path:
         "marks": [(legend_mark(i), name) for i, name in enumerate(study.landmarks)],
         "marks_repeat": len(study.landmarks) > MARKS,
         "findings": words.findings(study),
-        "verdict": words.verdict_on_the_guess(words.findings(study)),
+        "verdict": words.verdict_on_the_guess(words.findings(study), study.missing),
         "conclusions": words.conclusions(study),
         "limits": words.limits(study),
         "chance": words.chance_purity(study),
         "hardest": _hardest(study),
         "mixed": _top({name: each.mixed for name, each in study.models.items()}),
         "confusions": _top({name: each.result.confusions for name, each in study.models.items()}),
+        "sizes": next(iter(study.models.values())).clusters.sizes,
         "neighbours": NEIGHBOURS,
         "any_result": next(iter(study.models.values())).result,
         "vgg": any(name.startswith("vgg16") for name in study.models),
@@ -194,7 +195,7 @@ def _factor_figure(study: Study, factor: Factor) -> Figure:
             )
         )
     bins = next(iter(study.models.values())).tests[factor.name].bins
-    same = all(
+    same = factor.name != LOOK_ALIKE and all(
         [(b.low, b.high) for b in each.tests[factor.name].bins] == [(b.low, b.high) for b in bins]
         for each in study.models.values()
     )

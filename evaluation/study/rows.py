@@ -48,7 +48,9 @@ def choose_queries(
         chosen[query] = Shown(query, why)
     failing = [i for i in np.lexsort((scores.mean(axis=0), -wrong)).tolist() if wrong[i]]
     for query in _one_per_landmark(failing, landmarks, chosen, _FAILURES):
-        why = f"a failure: the first photo is wrong for {wrong[query]} of {len(scores)} encoders"
+        why = "a failure: the first photo is wrong"
+        if len(scores) > 1:
+            why += f" for {wrong[query]} of {len(scores)} encoders"
         chosen[query] = Shown(query, why)
     return list(chosen.values())
 

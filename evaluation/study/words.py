@@ -54,8 +54,8 @@ def verdict_of(outcomes: Sequence[Outcome]) -> Verdict:
     return Verdict.NOT_SUPPORTED
 
 
-def verdict_on_the_guess(found: Sequence[Finding]) -> str:
-    """Return what becomes of the guess as a whole, in two sentences."""
+def verdict_on_the_guess(found: Sequence[Finding], missing: Sequence[Factor] = ()) -> str:
+    """Return what becomes of the guess as a whole; `missing` could not even be asked for."""
     verdicts = [(each.factor.name, each.verdict) for each in found]
     checks = [(each.factor.name, each.check) for each in found]
     if not _tested(verdicts):
@@ -64,7 +64,10 @@ def verdict_on_the_guess(found: Sequence[Finding]) -> str:
             " beside photos of the same landmark that are in one."
         )
     else:
-        whole = f"The study’s guess is {_whole(verdicts)}: {_by_verdict(verdicts)}."
+        whole = f"The study’s guess is {_whole(verdicts, missing)}: {_by_verdict(verdicts)}."
+    if missing:
+        names = listed([factor.name for factor in missing])
+        whole += f" The manifest of these photos does not tell of {names}."
     return f"{whole} The check, in the embedding and without the map: {_by_verdict(checks)}."
 
 
@@ -72,10 +75,10 @@ def _tested(verdicts: Sequence[tuple[str, Verdict]]) -> list[Verdict]:
     return [verdict for _, verdict in verdicts if verdict is not Verdict.NOT_TESTABLE]
 
 
-def _whole(verdicts: Sequence[tuple[str, Verdict]]) -> str:
+def _whole(verdicts: Sequence[tuple[str, Verdict]], missing: Sequence[Factor]) -> str:
     tested = _tested(verdicts)
     if all(verdict is Verdict.SUPPORTED for verdict in tested):
-        everything = len(tested) == len(verdicts)
+        everything = len(tested) == len(verdicts) and not missing
         return "supported" if everything else "supported, as far as it could be tested"
     if Verdict.SUPPORTED in tested or Verdict.MIXED in tested:
         return "supported in part"
@@ -94,7 +97,7 @@ def conclusions(study: Study) -> list[str]:
         _on_clustering(study),
         _on_retrieval(study),
         *_on_maps(study),
-        verdict_on_the_guess(findings(study)) + _on_missing(study),
+        verdict_on_the_guess(findings(study), study.missing),
     ]
 
 
@@ -189,7 +192,7 @@ def _on_clustering(study: Study) -> str:
         f" that shows its landmark is: {told}; chance would be {chance:.2f}."
     )
     if least > 2 * chance:
-        return f"{sentence} All are far above chance, and they differ in how far."
+        return f"{sentence} That is more than twice chance{' for all' if len(means) > 1 else ''}."
     few = [name for name in ranked if means[name] <= 2 * chance]
     return f"{sentence} Less than twice chance: {listed(few)}."
 
@@ -199,9 +202,10 @@ def _on_retrieval(study: Study) -> str:
     ranked = sorted(scores, key=lambda name: -scores[name].value)
     best = ranked[0]
     first = study.models[best].result.recall_at_1
+    which = f"{best}, whose mAP is highest," if len(ranked) > 1 else best
     words = [
-        f"Does the nearest photo show the same landmark? With {best}, which has the highest mAP,"
-        f" {ranged(scores[best])}, for {ranged(first)} of the queries."
+        f"Does the nearest photo show the same landmark? With {which} for {ranged(first)} of the"
+        f" queries; its mAP is {ranged(scores[best])}."
     ]
     for name in ranked[1:]:
         difference = _difference(study, best, name)
@@ -264,10 +268,3 @@ def _agreement(value: float) -> str:
     """Return the word of Landis and Koch (1977) for a kappa."""
     words = {0.0: "poor", 0.2: "slight", 0.4: "fair", 0.6: "moderate", 0.8: "substantial"}
     return next((word for bound, word in words.items() if value < bound), "almost perfect")
-
-
-def _on_missing(study: Study) -> str:
-    if not study.missing:
-        return ""
-    names = listed([factor.name for factor in study.missing])
-    return f" Not asked: {names}, of which these photos’ manifest says nothing."

@@ -18,7 +18,8 @@ def a_map(names=("Atomium", "Big_Ben"), titles=()):
     points = np.concatenate([np.full((6, 2), 0.2), np.full((6, 2), 0.8), [[0.5, 0.5]]])
     points[:12] += np.random.default_rng(0).normal(0, 0.01, (12, 2))
     labels = np.array([0] * 6 + [1] * 6 + [0])
-    clusters = Clusters(np.array([0] * 6 + [1] * 6 + [-1]), np.array([0, 1]), 3, 3)
+    owners = np.array([0] * 6 + [1] * 6 + [-1])
+    clusters = Clusters(owners, {0: np.arange(6), 1: np.arange(6, 12)}, (3,))
     return map_figure("toy", points, labels, names, clusters, titles)
 
 
@@ -38,7 +39,7 @@ def test_a_map_names_compact_landmarks_and_no_name_lies_over_another():
     labels = np.repeat(np.arange(40), 10)
     crowd = map_figure(
         "toy", points, labels, ["A_long_name_of_a_landmark"] * 40,
-        Clusters(labels, np.arange(40), 5, 5),
+        Clusters(labels, {i: np.flatnonzero(labels == i) for i in range(40)}, (5,)),
     )  # fmt: skip
     assert len(list(drawn(crowd).iter(f"{SVG}text"))) < 10
 

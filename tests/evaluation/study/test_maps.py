@@ -3,9 +3,7 @@ import pytest
 
 from evaluation.study.clusters import (
     NOBODY,
-    Clusters,
     clusters_on_map,
-    compact_landmarks,
     kappa,
     low_purity,
 )
@@ -96,9 +94,9 @@ def test_dense_groups_are_clusters_and_photos_far_from_all_are_in_none():
 
     clusters = clusters_on_map(points, labels)
 
-    assert sorted(clusters.owner.tolist()) == [0, 1, 2]
+    assert clusters.owner_of.tolist() == [*np.repeat([0, 1, 2], 12), *[NOBODY] * 3]
     assert np.flatnonzero(clusters.outside).tolist() == [36, 37, 38]
-    assert sorted(compact_landmarks(clusters, labels)) == [0, 1, 2]
+    assert [len(clusters.compact[landmark]) for landmark in range(3)] == [12, 12, 12]
 
 
 def test_a_dense_group_of_many_landmarks_is_no_landmarks_cluster():
@@ -112,24 +110,35 @@ def test_a_dense_group_of_many_landmarks_is_no_landmarks_cluster():
 
 
 def test_a_photo_in_the_cluster_of_another_landmark_is_in_a_cluster():
-    clusters = Clusters(np.array([0, 0, 0, -1]), np.array([7]), smallest=3, core_photos=3)
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.normal(centre, 0.01, (12, 2)) for centre in ((0, 0), (1, 0))])
+    labels = np.repeat([0, 1], 12)
+    labels[3] = 1
 
-    assert clusters.owner_of.tolist() == [7, 7, 7, NOBODY]
-    assert clusters.outside.tolist() == [False, False, False, True]
+    clusters = clusters_on_map(points, labels)
+
+    assert clusters.owner_of[3] == 0
+    assert not clusters.outside.any()
+
+
+def test_a_landmark_of_many_photos_does_not_fall_apart_beside_small_ones():
+    rng = np.random.default_rng(0)
+    small = [rng.normal((x, 0), 0.02, (8, 2)) for x in range(6)]
+    points = np.concatenate([*small, rng.normal((3, 3), 0.3, (400, 2))])
+    labels = np.array([*np.repeat(np.arange(6), 8), *[6] * 400])
+
+    clusters = clusters_on_map(points, labels)
+
+    assert clusters.sizes == (4, 8, 16, 32, 64, 128)
+    assert clusters.outside.mean() < 0.1
+    assert sorted(clusters.compact) == list(range(7))
 
 
 def test_too_few_photos_for_a_cluster_are_all_in_none():
     clusters = clusters_on_map(np.zeros((2, 2)), np.array([0, 1]))
 
-    assert len(clusters.owner) == 0
+    assert not clusters.compact
     assert clusters.outside.all()
-
-
-def test_a_landmark_is_compact_only_where_most_of_its_photos_are_in_a_cluster_of_its_own():
-    labels = np.array([0] * 4 + [1] * 4)
-    clusters = Clusters(np.array([0, 0, 0, -1, 1, 1, -1, -1]), np.array([0, 1]), 3, 3)
-
-    assert compact_landmarks(clusters, labels) == {0: 0}
 
 
 def test_agreement_beyond_chance_is_one_for_the_same_and_undefined_for_unanimity():

@@ -73,3 +73,10 @@ def test_values_that_are_not_there_are_dashes_and_tiny_p_values_are_bounded():
 def test_markup_in_names_is_text_in_markdown():
     assert markdown("a|b_c<d>*") == r"a\|b\_c&lt;d&gt;\*"
     assert listed(["a", "b", "c"]) == "a, b and c"
+
+
+def test_what_could_not_be_asked_for_limits_the_verdict():
+    told = verdict_on_the_guess(findings(Verdict.SUPPORTED), KNOWN[1:3])
+
+    assert "supported, as far as it could be tested" in told
+    assert "does not tell of occlusion and viewpoint" in told
