@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import nn
 
-from encoder_service.models.contract import ModelDefinition
-from encoder_service.models.recipes import CommittedWeights
+from encoder_service.models.contract import Json, ModelDefinition
+from encoder_service.models.overlay import separated
+from encoder_service.models.recipes import CommittedWeights, NoWeights
 from encoder_service.models.registry import MODULES, definition_of
 from encoder_service.settings import EncoderSettings
+from encoder_service.tensors import Tensors
 from encoder_service.training.card import ModelCard, committed_card
 from encoder_service.weights import load_weights
+
+_OFFSET = "pool.offset"
 
 
 @dataclass(frozen=True)
@@ -46,29 +52,47 @@ def encoder_facts(model: str, settings: EncoderSettings) -> EncoderFacts:
 
     Raises as `encoder_service.loading.load_encoder`, and ConfigurationError for a broken card.
     """
-    definition = definition_of(model)
+    definition = definition_of(model, settings.trained_models)
     tensors = load_weights(model, settings)
     network = definition.build(tensors)
-    card = committed_card(model)
+    ours = settings.trained_models.get(model)
+    card = _card_beside(ours) if ours else committed_card(model)
     return EncoderFacts(
         name=model,
         about=_about(definition),
         architecture=_architecture(network),
-        layer=f"{definition.layer}; pooling over places: {definition.pooling}; scaled to length 1",
+        layer=f"{definition.layer}; pooled over places ({_setting(definition.pooling)}); scaled to"
+        " length 1",
         dimension=definition.dimension,
         input_size=definition.preprocessing.input_size,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         digest=definition.digest(tensors),
-        landmark_labels=_landmark_labels(definition, card),
+        landmark_labels=_landmark_labels(definition, tensors, card),
         card=card,
     )
 
 
+def _card_beside(weights: Path) -> ModelCard | None:
+    """Return the card that `landmarks train` left beside a model's file."""
+    path = weights.with_suffix(".json")
+    return ModelCard.read(path) if path.is_file() else None
+
+
 def _about(definition: ModelDefinition) -> str:
-    """Return the description, and the papers that the model's file names."""
+    """Return the description, and the papers that the file of a model of ours names."""
+    if definition.name not in MODULES:
+        return definition.description
     module = importlib.import_module(MODULES[definition.name])
     told = (inspect.getdoc(module) or "").split("\n\n")[1:]
-    return " ".join([definition.description, *(part.replace("\n", " ") for part in told)])
+    parts = [definition.description, *(part.replace("\n", " ") for part in told)]
+    return " ".join(parts).replace("`", "")
+
+
+def _setting(value: Json) -> str:
+    """Return a setting of the digest as people read it."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_setting(each)}" for key, each in value.items())
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _architecture(network: nn.Module) -> str:
@@ -93,11 +117,17 @@ def _size(kernel: tuple[int, ...]) -> str:
     return " × ".join(map(str, kernel))
 
 
-def _landmark_labels(definition: ModelDefinition, card: ModelCard | None) -> str:
+def _landmark_labels(definition: ModelDefinition, tensors: Tensors, card: ModelCard | None) -> str:
     if card is not None:
         photos = sum(card.data.photos.values())
         splits = ", ".join(f"{count} {split}" for split, count in card.data.photos.items())
         return f"those of {card.data.landmarks} landmarks, on {photos} photos ({splits})"
-    if isinstance(definition.weights, CommittedWeights):
-        return "yes: trained by this project, though no card of that training is here"
-    return "none: it was trained elsewhere, on other labels, and is used as it is"
+    _, ours = separated(tensors)
+    if isinstance(definition.weights, CommittedWeights) or set(ours) - {_OFFSET}:
+        return "yes: trained on landmarks, though no card of that training is here"
+    if isinstance(definition.weights, NoWeights):
+        return "none: it has no weights"
+    words = "none: it was trained elsewhere, on other labels"
+    if ours:
+        words += ". What its vectors have in common is taken off them, which needs no labels"
+    return words

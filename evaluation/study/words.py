@@ -210,7 +210,7 @@ def _on_retrieval(study: Study) -> str:
     for name in ranked[1:]:
         difference = _difference(study, best, name)
         apart = "do not overlap" if scores[best].low > scores[name].high else "overlap"
-        by = f"by {ranged(difference)}, query by query; the two intervals {apart}"
+        by = f"by {ranged(difference, 3)}, query by query; the two intervals {apart}"
         if difference.low > 0:
             words.append(f"It is ahead of {name} {by}.")
         else:
