@@ -49,13 +49,20 @@ class Activations:
     """Examples for the loop: activations of photos as they are, and of random views of them."""
 
     def __init__(
-        self, trunk: Trunk, photos: TrainingPhotos, views: int, seed: int, folder: Path
+        self,
+        trunk: Trunk,
+        photos: TrainingPhotos,
+        views: int,
+        window: float,
+        seed: int,
+        folder: Path,
     ) -> None:
         self._trunk = trunk
         self._photos = photos
         self._seed = seed
         self._folder = folder
         self._views = views
+        self._window = window
         self.labels = photos.labels()
         self._random: list[np.ndarray] = []
         self._plain: dict[str, np.ndarray] = {}
@@ -76,11 +83,13 @@ class Activations:
             done += len(train)
 
     def batch(self, chosen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return one view of each photo: (N, C, H, W) float32."""
+        """Return one view of each photo: (N, C, H, W) float32, cut to one window for all."""
         sources = [self._plain["train"], *self._random]
         which = torch.randint(len(sources), (len(chosen),), generator=generator)
         pairs = zip(which.tolist(), chosen.tolist(), strict=True)
-        return torch.from_numpy(np.stack([sources[view][photo] for view, photo in pairs])).float()
+        rows = torch.from_numpy(np.stack([sources[view][photo] for view, photo in pairs]))
+        high, wide = (_span(side, self._window, generator) for side in rows.shape[2:])
+        return rows[:, :, high, wide].float()
 
     def gallery(self) -> Iterator[torch.Tensor]:
         """Yield the training photos as they are."""
@@ -127,6 +136,13 @@ class Activations:
 
     def _seed_of(self, view: int, place: int) -> int:
         return (self._seed * 1_000 + view) * 10_000_000 + place
+
+
+def _span(side: int, least: float, generator: torch.Generator) -> slice:
+    """Return a random part of an axis, at least `least` of it."""
+    length = int(torch.randint(round(side * least), side + 1, (), generator=generator))
+    first = int(torch.randint(side - length + 1, (), generator=generator))
+    return slice(first, first + length)
 
 
 def _batches(rows: np.ndarray) -> Iterator[torch.Tensor]:

@@ -41,10 +41,14 @@ RATES = {"vgg16": 1e-4}
 
 @dataclass(frozen=True)
 class Transfer:
-    """What is transferred: the base's name, and how many random views of each photo are drawn."""
+    """What is transferred: the base's name, and how many random views of each photo are drawn.
+
+    Of a view, training sees a random window of at least `window` of its width and of its height.
+    """
 
     base: str
     views: int = 8
+    window: float = 1.0
 
 
 def train_transfer(
@@ -76,6 +80,7 @@ def train_transfer(
             "base_digest": base_digest,
             "data_digest": data.digest,
             "views": transfer.views,
+            "window": transfer.window,
             **settings_of(plan, device),
         },
     )
@@ -85,7 +90,9 @@ def train_transfer(
     if not isinstance(base.preprocessing, Resized):
         raise InvalidInputError(f"views cannot be drawn for the preprocessing of {base.name}")
     frozen = Trunk(trunk.to(device.name), base.preprocessing, device)
-    examples = Activations(frozen, photos, transfer.views, plan.seed, run.activations)
+    examples = Activations(
+        frozen, photos, transfer.views, transfer.window, plan.seed, run.activations
+    )
     examples.prepare(lambda done, total: report("activations", done, total, ""))
     curve = fit(
         tail.requires_grad_(True),

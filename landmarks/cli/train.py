@@ -97,6 +97,9 @@ def transfer(
     views: Annotated[
         int, typer.Option(min=0, help="Random views of each photo, beside the photo itself.")
     ] = 8,
+    window: Annotated[
+        float, typer.Option(min=0.1, max=1, help="Least part of a view's side that a step sees.")
+    ] = 1.0,
     epochs: Epochs = 12,
     batch: Batch = 64,
     learning_rate: Annotated[
@@ -130,7 +133,7 @@ def transfer(
     with _bars() as report:
         card = train_transfer(
             photos,
-            Transfer(base, views),
+            Transfer(base, views, window),
             _fitted(plan, photos),
             out,
             name,
