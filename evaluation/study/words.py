@@ -77,12 +77,12 @@ def _tested(verdicts: Sequence[tuple[str, Verdict]]) -> list[Verdict]:
 
 def _whole(verdicts: Sequence[tuple[str, Verdict]], missing: Sequence[Factor]) -> str:
     tested = _tested(verdicts)
+    as_far = ", as far as it could be tested" if missing or len(tested) < len(verdicts) else ""
     if all(verdict is Verdict.SUPPORTED for verdict in tested):
-        everything = len(tested) == len(verdicts) and not missing
-        return "supported" if everything else "supported, as far as it could be tested"
+        return f"supported{as_far}"
     if Verdict.SUPPORTED in tested or Verdict.MIXED in tested:
-        return "supported in part"
-    return "not supported"
+        return f"supported in part{as_far}"
+    return f"not supported{as_far}"
 
 
 def _by_verdict(verdicts: Sequence[tuple[str, Verdict]]) -> str:

@@ -80,3 +80,5 @@ def test_what_could_not_be_asked_for_limits_the_verdict():
 
     assert "supported, as far as it could be tested" in told
     assert "does not tell of occlusion and viewpoint" in told
+    against = verdict_on_the_guess(findings(Verdict.NOT_SUPPORTED), KNOWN[1:3])
+    assert "not supported, as far as it could be tested" in against
