@@ -1,13 +1,17 @@
 import csv
 import itertools
+import json
 import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
+from encoder_service.models.scratch import WEIGHTS
+from encoder_service.training.card import CurvePoint, ModelCard, TrainingData
 from evaluation.sample.gallery import ensure_sample_gallery
 from landmarks.cli.app import app
 from landmarks.errors import InvalidInputError, NotFoundError
@@ -254,6 +258,28 @@ def test_a_study_of_one_landmark_is_refused(gallery: Path, cache, tmp_path: Path
 
     with pytest.raises(InvalidInputError, match="2 landmarks"):
         run(tmp_path, one, "--models", "scratch")
+
+
+def test_a_model_with_a_card_shows_how_its_training_went(
+    gallery: Path, cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    weights = tmp_path / "model.safetensors"
+    save_file(load_file(WEIGHTS), weights, metadata={"base": "scratch"})
+    ModelCard(
+        name="mine", description="", base="scratch", base_digest="", weights_digest="",
+        parameters=1, data=TrainingData("d", {"train": 40}, 5), settings={}, metrics={},
+        curve=tuple(CurvePoint(i, 4.0 / i, 0.02 * i if i % 2 else None) for i in range(1, 31)),
+        environment={},
+    ).write(tmp_path / "model.json")  # fmt: skip
+    monkeypatch.setenv("LANDMARKS_TRAINED_MODELS", json.dumps({"mine": str(weights)}))
+
+    run(tmp_path / "out", gallery / "manifest.csv", "--models", "mine")
+
+    told = Page((tmp_path / "out" / "index.html").read_text())
+    labels = [figure.get("aria-label") or "" for figure in told.all("svg")]
+    assert any("Training loss of mine" in label and "4, 0.133" in label for label in labels)
+    assert any("Validation mAP of mine" in label and "0.02, 0.58" in label for label in labels)
+    assert "5 landmarks, on 40 photos" in told.text
 
 
 @pytest.mark.integration
