@@ -55,15 +55,22 @@ class FetchedWeights:
     """Weights that are fetched once and kept in the user's cache, under `name`.
 
     Several models may stand on the same. `digest` is that of the tensors, which are verified
-    whichever way they came. `readers` convert a source's file, by its suffix. `bytes` is about how
-    large the converted file is.
+    whichever way they came; where only the beginning of the source file's sha256 is known, that is
+    `file_sha256`, and the file is verified. `readers` convert a source's file, by its suffix.
+    `bytes` is about how large the converted file is.
     """
 
     name: str
-    digest: str
     bytes: int
     sources: tuple[Source, ...]
+    digest: str = ""
+    file_sha256: str = ""
     readers: Mapping[str, Reader] = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        """What tells these weights from others of the name: the beginning of a hash."""
+        return (self.digest or self.file_sha256)[:12]
 
 
 WeightsRecipe = NoWeights | CommittedWeights | FetchedWeights

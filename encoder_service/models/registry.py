@@ -18,8 +18,12 @@ from landmarks.errors import ConfigurationError, NotFoundError
 MODULES: dict[str, str] = {
     "scratch": "encoder_service.models.scratch",
     "vgg16": "encoder_service.models.vgg16",
+    "vgg16_fc7": "encoder_service.models.vgg16_fc7",
     "efficientnet_lite0": "encoder_service.models.efficientnet_lite0",
 }
+
+# Large, or surpassed by another: served where they are asked for by name.
+ON_REQUEST = frozenset({"vgg16_fc7"})
 
 
 def names_of(trained: Mapping[str, Path]) -> list[str]:

@@ -1,7 +1,7 @@
 """`vgg16`: the original VGG16 of Oxford as it is. No landmark label ever touched it.
 
 Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition"
-(2015). How the last convolutional features are pooled: `pooling.py`.
+(2015). Its last convolutional features, pooled into one vector.
 """
 
 from __future__ import annotations
@@ -86,21 +86,24 @@ WEIGHTS = FetchedWeights(
 )
 
 
-class _PooledFeatures(nn.Module):
-    """torchvision's `vgg16().features`, layer by layer, without the seconds its import takes."""
+def convolutions() -> nn.Sequential:
+    """Return torchvision's `vgg16().features`, without the seconds that its import takes."""
+    layers: list[nn.Module] = []
+    channels = 3
+    for width, count in _BLOCKS:
+        for _ in range(count):
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
+            channels = width
+        layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers)
 
+
+class _PooledFeatures(nn.Module):
     pool: nn.Module
 
     def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        channels = 3
-        for width, convolutions in _BLOCKS:
-            for _ in range(convolutions):
-                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
-                channels = width
-            layers.append(nn.MaxPool2d(2))
-        self.features = nn.Sequential(*layers)
+        self.features = convolutions()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         pooled: torch.Tensor = self.pool(self.features(x))

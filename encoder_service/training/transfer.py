@@ -35,8 +35,6 @@ PLAN = Plan(
     optimizer="adamw",
     imprint=True,
 )
-# VGG16 has no norms that would even out its steps.
-RATES = {"vgg16": 1e-4}
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,14 @@ from encoder_service.models.recipes import (
 )
 from encoder_service.models.registry import definition_of, names_of
 from encoder_service.settings import WeightsSettings
-from encoder_service.tensors import Tensors, read_tensors, tensors_digest, write_tensors
-from encoder_service.weights.fetch import Progress, fetch
+from encoder_service.tensors import (
+    Tensors,
+    read_metadata,
+    read_tensors,
+    tensors_digest,
+    write_tensors,
+)
+from encoder_service.weights.fetch import Progress, fetch, sha256_of
 from landmarks.errors import ConfigurationError, UnavailableError
 
 _log = structlog.get_logger(__name__)
@@ -116,16 +122,16 @@ def _converted(named: Path, recipe: FetchedWeights, target: Path) -> Path:
     """Return the file that the user named, if it is right, as safetensors."""
     if not named.is_file():
         raise ConfigurationError(f"there is no file {named}, which LANDMARKS_WEIGHTS_FILES names")
-    tensors = _read(named, recipe)
-    if (digest := tensors_digest(tensors)) != recipe.digest:
+    try:
+        tensors = _verified(named, recipe)
+    except _OtherWeightsError as error:
         raise ConfigurationError(
-            f"{named}, which LANDMARKS_WEIGHTS_FILES names, holds other weights: their digest is"
-            f" {digest[:12]}, not {recipe.digest[:12]}"
-        )
+            f"{named}, which LANDMARKS_WEIGHTS_FILES names, holds {error}"
+        ) from error
     if named.suffix == ".safetensors":
         return named
     if not (target.is_file() and _is_right(target, recipe)):
-        write_tensors(tensors, target)
+        _keep(tensors, target, recipe)
     return target
 
 
@@ -138,18 +144,15 @@ def _fetched(
         # Beside the target, so that a small /tmp is no hindrance.
         with tempfile.TemporaryDirectory(prefix=f".{model}-", dir=target.parent) as folder:
             try:
-                tensors = _read(fetch_source(source, Path(folder), progress), recipe)
+                tensors = _verified(fetch_source(source, Path(folder), progress), recipe)
+            except _OtherWeightsError as error:
+                reasons.append(f"{source} holds {error}")
             except (UnavailableError, ConfigurationError) as error:
                 reasons.append(str(error))
-                _log.warning(
-                    "weights cannot be had from there, trying on", model=model, reason=str(error)
-                )
-                continue
-        if (digest := tensors_digest(tensors)) == recipe.digest:
-            write_tensors(tensors, target)
-            return target
-        reasons.append(f"{source} holds other weights: their digest is {digest[:12]}")
-        _log.warning("source refused", model=model, source=str(source), digest=digest)
+            else:
+                _keep(tensors, target, recipe)
+                return target
+        _log.warning("weights cannot be had from there", model=model, reason=reasons[-1])
     raise UnavailableError(
         f"the weights of {model} cannot be had: {'; '.join(reasons)}. Name a file of them in"
         " LANDMARKS_WEIGHTS_FILES, or try again with a connection"
@@ -168,15 +171,43 @@ def _read(path: Path, recipe: FetchedWeights) -> Tensors:
         raise ConfigurationError(f"{path} cannot be read as weights: {error}") from error
 
 
+class _OtherWeightsError(Exception):
+    """A file holds weights, but not those that it should."""
+
+
+def _verified(path: Path, recipe: FetchedWeights) -> Tensors:
+    """Return the tensors of a file; raises _OtherWeightsError, and as `_read`."""
+    tensors = _read(path, recipe)
+    if recipe.digest:
+        found, expected = tensors_digest(tensors), recipe.digest
+    elif path.suffix == ".safetensors":  # converted before, by this program
+        told = read_metadata(path)
+        if told.get("digest") != tensors_digest(tensors):
+            raise _OtherWeightsError("other weights than when they were converted")
+        found, expected = told.get("source", ""), recipe.file_sha256
+    else:
+        found, expected = sha256_of(path), recipe.file_sha256
+    if not found.startswith(expected):
+        raise _OtherWeightsError(f"other weights: their digest is {found[:12]}, not {expected}")
+    return tensors
+
+
+def _keep(tensors: Tensors, target: Path, recipe: FetchedWeights) -> None:
+    write_tensors(
+        tensors, target, {"digest": tensors_digest(tensors), "source": recipe.file_sha256}
+    )
+
+
 def _is_right(path: Path, recipe: FetchedWeights) -> bool:
     try:
-        return tensors_digest(read_tensors(path)) == recipe.digest
-    except ConfigurationError:
+        _verified(path, recipe)
+    except (ConfigurationError, _OtherWeightsError):
         return False
+    return True
 
 
 def _cached(recipe: FetchedWeights, settings: WeightsSettings) -> Path:
-    return settings.cache_dir / "weights" / f"{recipe.name}-{recipe.digest[:12]}.safetensors"
+    return settings.cache_dir / "weights" / f"{recipe.name}-{recipe.version}.safetensors"
 
 
 def _status(model: str, settings: WeightsSettings, *, verify: bool) -> WeightsStatus:
@@ -188,7 +219,7 @@ def _status(model: str, settings: WeightsSettings, *, verify: bool) -> WeightsSt
     if verify and present and path is not None:
         verified = True
         if isinstance(recipe, FetchedWeights):
-            verified = _named_is_right(path, recipe) if where == "file" else _is_right(path, recipe)
+            verified = _is_right(path, recipe)
     return WeightsStatus(
         model=model,
         where=where,
@@ -212,13 +243,6 @@ def _place(recipe: WeightsRecipe, settings: WeightsSettings) -> tuple[Where, Pat
         return "file", named, "named in LANDMARKS_WEIGHTS_FILES"
     cached = _cached(recipe, settings)
     return ("cache", cached, sources) if cached.is_file() else ("absent", None, sources)
-
-
-def _named_is_right(path: Path, recipe: FetchedWeights) -> bool:
-    try:
-        return tensors_digest(_read(path, recipe)) == recipe.digest
-    except ConfigurationError:
-        return False
 
 
 def _silent(done: int, total: int) -> None:

@@ -27,7 +27,7 @@ from landmarks.cli.output import (
     print_json,
     table,
 )
-from landmarks.cli.setup import registered_models
+from landmarks.cli.setup import default_models
 from landmarks.errors import InvalidInputError
 
 if TYPE_CHECKING:  # they take a while to import, and --help needs none of them
@@ -130,7 +130,7 @@ def _here(asked: Sequence[str], photos: Photos) -> dict[str, RetrievalResult]:
     from encoder_service.weights import ensure_weights
     from evaluation.retrieval import evaluate_model
 
-    names = asked or registered_models()
+    names = asked or default_models()
     for name in names:
         definition_of(name)  # before any work, for an unknown one is a mistake in the command
     settings = EncoderSettings.load()

@@ -19,6 +19,13 @@ def registered_models() -> list[str]:
     return names_of(WeightsSettings.load().trained_models)
 
 
+def default_models() -> list[str]:
+    """Return the names of the encoders that are meant where none is named."""
+    from encoder_service.models.registry import ON_REQUEST
+
+    return [name for name in registered_models() if name not in ON_REQUEST]
+
+
 def fetch_weights(model: str, settings: Settings, *, quiet: bool = False) -> str:
     """Make sure of a model's verified weights, fetched first if need be, and say where they are."""
     from encoder_service.settings import WeightsSettings
@@ -44,7 +51,7 @@ def models_with_weights(asked: Sequence[str], settings: Settings) -> list[str]:
     Raises the error of a model that was asked for and cannot be had.
     """
     served: list[str] = []
-    for model in asked or registered_models():
+    for model in asked or default_models():
         try:
             place = fetch_weights(model, settings)
         except LandmarksError as error:

@@ -102,9 +102,7 @@ def transfer(
     ] = 1.0,
     epochs: Epochs = 12,
     batch: Batch = 64,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Highest learning rate; the base's usual one if left out.")
-    ] = None,
+    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-4,
     patience: Patience = 3,
     seed: Seed = 1,
     device: DeviceName = "cpu",
@@ -117,7 +115,7 @@ def transfer(
     where it was.
     """
     from encoder_service.settings import WeightsSettings
-    from encoder_service.training.transfer import PLAN, RATES, Transfer, train_transfer
+    from encoder_service.training.transfer import PLAN, Transfer, train_transfer
 
     settings = WeightsSettings.load()
     fetch_weights(base, settings)
@@ -126,7 +124,7 @@ def transfer(
         PLAN,
         epochs=epochs,
         batch=batch,
-        learning_rate=learning_rate or RATES.get(base, PLAN.learning_rate),
+        learning_rate=learning_rate,
         patience=patience,
         seed=seed,
     )

@@ -27,7 +27,7 @@ RIGHT = {"layer.weight": torch.arange(4.0)}
 WRONG = {"layer.weight": torch.arange(4.0) + 1}
 HOST = UrlSource("https://127.0.0.1:1/weights.safetensors")  # nothing listens there
 PACKAGE = PackageSource("some-weights==1.0", "0" * 64, 1000, "some_weights/w.safetensors", "0" * 64)
-RECIPE = FetchedWeights("fetched", tensors_digest(RIGHT), 100, (HOST, PACKAGE))
+RECIPE = FetchedWeights("fetched", 100, (HOST, PACKAGE), digest=tensors_digest(RIGHT))
 
 
 def register(monkeypatch, recipe, name="fetched"):

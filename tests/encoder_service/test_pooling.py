@@ -1,0 +1,44 @@
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from encoder_service.models.pooling import CentredPool
+
+
+def test_what_lies_in_the_middle_counts_most():
+    pool, rows = CentredPool(2), torch.zeros(2, 2, 7, 7)
+    rows[:, 0, 0, 0] = 1  # a corner, the same in both
+    rows[0, 1, 3, 3] = 1  # the middle
+    rows[1, 1, 6, 6] = 1  # another corner
+    middle, corner = pool(rows).detach()
+    assert middle[1] > middle[0]
+    assert corner[1] == pytest.approx(float(corner[0]), abs=1e-6)
+
+
+def test_a_channel_that_shouts_is_heard_less_than_in_a_mean():
+    features = torch.ones(1, 2, 7, 7)
+    features[:, 0] = 100
+    pooled, mean = CentredPool(2)(features)[0].detach(), features.mean(dim=(2, 3))[0]
+    assert pooled[0] / pooled[1] == pytest.approx(float(mean[0] / mean[1]) ** 0.65, rel=1e-2)
+
+
+def test_the_offset_is_taken_from_the_unit_vector_and_nothing_stays_nothing():
+    pool, features = CentredPool(3), torch.rand(2, 3, 7, 7)
+    features[1] = 0
+    plain = pool(features)
+    assert torch.allclose(plain[0].norm(), torch.tensor(1.0))
+    with torch.no_grad():
+        pool.offset.copy_(torch.tensor([0.5, 0.25, 0.0]))
+    found = pool(features)
+    assert torch.allclose(found[0], plain[0] - pool.offset)
+    assert not found[1].any()
+
+
+def test_the_map_may_be_of_any_size_and_slopes_are_finite_where_a_channel_is_silent():
+    pool, features = CentredPool(2), torch.rand(1, 2, 5, 9)
+    features[:, 1] = 0
+    features.requires_grad_(True)
+    normalize(pool(features)).sum().backward()
+    assert features.grad.isfinite().all()
+    constant = pool(torch.ones(1, 2, 5, 9))
+    assert torch.allclose(constant, pool(torch.ones(1, 2, 7, 7)), atol=1e-5)
