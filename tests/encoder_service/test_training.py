@@ -12,13 +12,14 @@ from encoder_service.loading import load_encoder
 from encoder_service.models.efficientnet_lite0 import MODEL as EFFICIENTNET
 from encoder_service.settings import EncoderSettings
 from encoder_service.tensors import read_tensors, tensors_digest, write_tensors
-from encoder_service.training import scratch
+from encoder_service.training import offset, scratch
 from encoder_service.training.activations import Activations, Trunk
 from encoder_service.training.augment import augmented
 from encoder_service.training.card import ModelCard
 from encoder_service.training.data import read_training_photos
 from encoder_service.training.loop import Device
 from encoder_service.training.transfer import PLAN, Transfer, train_transfer
+from encoder_service.weights import ensure_weights
 from evaluation.sample.gallery import ensure_sample_gallery
 from landmarks.errors import ConfigurationError, InvalidInputError, NotFoundError
 from tests.support.local_stack import LANDMARKS
@@ -287,3 +288,24 @@ def test_training_runs_on_a_gpu_in_half_precision(manifest, tmp_path):
     assert device.half
     card = scratch.train_scratch(photos, plan, tmp_path / "run", "mine", device, silent)
     assert card.settings["precision"] == "bfloat16"
+
+
+def test_an_offset_is_most_of_what_photos_have_in_common_whatever_they_show(tmp_path):
+    manifest = tmp_path / "manifest.csv"
+    lines = ["path,landmark,split"]
+    for number in range(3):
+        drawn_photo(60, 50, seed=number).save(tmp_path / f"{number}.png")
+        lines.append(f"{number}.png,one,train")
+    manifest.write_text("\n".join(lines))
+    offset.main(["efficientnet_lite0", str(manifest), str(tmp_path / "offset.safetensors")])
+    found = read_tensors(tmp_path / "offset.safetensors")["pool.offset"]
+
+    settings = EncoderSettings.load()
+    weights = ensure_weights("efficientnet_lite0", settings)
+    plain = EFFICIENTNET.build(read_tensors(weights))
+    photos = [EFFICIENTNET.preprocessing(drawn_photo(60, 50, seed=number)) for number in range(3)]
+    with torch.inference_mode():
+        common = plain(torch.stack(photos)).mean(dim=0)
+    # It may have been computed in bfloat16.
+    assert torch.nn.functional.cosine_similarity(found, common, dim=0) > 0.995
+    assert found.norm() / common.norm() == pytest.approx(0.75, rel=0.02)
