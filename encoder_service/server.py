@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,12 +26,10 @@ from landmarks.grpc_server import (
     create_server,
     serve_until_signal,
 )
-from landmarks.logs import configure_logging
+from landmarks.service import run_service
 
 _log = structlog.get_logger(__name__)
 SERVICE_NAME = DESCRIPTOR.services_by_name["EncoderService"].full_name
-# What the command line gets where the program was set up in a way that cannot work.
-EXIT_CONFIGURATION = 2
 
 
 @dataclass(frozen=True)
@@ -110,11 +107,4 @@ async def serve(settings: EncoderSettings) -> None:
 
 def main() -> int:
     """Run the service with the settings of the environment; return the exit code."""
-    try:
-        settings = EncoderSettings.load()
-        configure_logging(settings, "encoder_service")
-        asyncio.run(serve(settings))
-    except ConfigurationError as error:
-        sys.stderr.write(f"encoder_service: {error}\n")
-        return EXIT_CONFIGURATION
-    return 0
+    return run_service("encoder_service", EncoderSettings, lambda it: asyncio.run(serve(it)))

@@ -12,7 +12,6 @@ import grpc
 import numpy as np
 import structlog
 import torch
-from google.protobuf.duration_pb2 import Duration
 
 from encoder_service.batcher import Admission, Outcome
 from encoder_service.hosting import ModelHost, Vector
@@ -28,7 +27,7 @@ from landmarks.errors import (
     LineageError,
     NotFoundError,
 )
-from landmarks.grpc_status import status_of
+from landmarks.grpc_status import duration, status_of
 
 _log = structlog.get_logger(__name__)
 
@@ -256,16 +255,10 @@ def _timings(encoded: Sequence[_Encoded]) -> pb.EncodeTimings:
     outcomes = [one.outcome for one in encoded if isinstance(one.outcome, Outcome)]
     batches = {outcome.batch: outcome.inference_seconds for outcome in outcomes}
     return pb.EncodeTimings(
-        decode=_duration(sum(one.decoded.seconds for one in encoded if one.decoded)),
-        queue=_duration(max((outcome.queue_seconds for outcome in outcomes), default=0.0)),
-        inference=_duration(sum(batches.values())),
+        decode=duration(sum(one.decoded.seconds for one in encoded if one.decoded)),
+        queue=duration(max((outcome.queue_seconds for outcome in outcomes), default=0.0)),
+        inference=duration(sum(batches.values())),
     )
-
-
-def _duration(seconds: float) -> Duration:
-    duration = Duration()
-    duration.FromNanoseconds(int(seconds * 1e9))
-    return duration
 
 
 def _info(photo: Photo) -> pb.PhotoInfo:

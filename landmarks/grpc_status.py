@@ -54,9 +54,7 @@ def status_of(error: BaseException) -> Status:
             violation = BadRequest.FieldViolation(field=error.field, description=message)
             details.append(BadRequest(field_violations=[violation]))
         if isinstance(error, errors.OverloadedError):
-            delay = Duration()
-            delay.FromNanoseconds(int(error.retry_after * 1e9))
-            details.append(RetryInfo(retry_delay=delay))
+            details.append(RetryInfo(retry_delay=duration(error.retry_after)))
         return Status(code=code_number(code), message=message, details=map(_packed, details))
     if isinstance(error, TimeoutError):
         return Status(code=Code.DEADLINE_EXCEEDED, message="the deadline passed")
@@ -64,6 +62,13 @@ def status_of(error: BaseException) -> Status:
         return Status(code=Code.CANCELLED, message="the call was cancelled")
     message = f"internal error ({type(error).__name__}); the server's log says more"
     return Status(code=Code.INTERNAL, message=message)
+
+
+def duration(seconds: float) -> Duration:
+    """Return a length of time as a message."""
+    message = Duration()
+    message.FromNanoseconds(int(seconds * 1e9))
+    return message
 
 
 def error_from_status(status: Status) -> errors.LandmarksError:

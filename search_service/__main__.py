@@ -5,25 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from landmarks.errors import ConfigurationError
-from landmarks.logs import configure_logging
+from landmarks.service import run_service
 from search_service.server import serve
 from search_service.settings import SearchSettings
-
-# Starting again does not help until someone has changed something.
-EXIT_CONFIGURATION = 2
 
 
 def main() -> int:
     """Serve; return the exit status."""
-    try:
-        settings = SearchSettings.load()
-        configure_logging(settings, "search")
-        asyncio.run(serve(settings))
-    except ConfigurationError as error:
-        sys.stderr.write(f"search service: {error}\n")
-        return EXIT_CONFIGURATION
-    return 0
+    return run_service("search", SearchSettings, lambda settings: asyncio.run(serve(settings)))
 
 
 if __name__ == "__main__":

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias, cast
 from uuid import UUID
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 
 from landmarkapi.search.v1 import search_pb2 as pb
-from landmarks.grpc_status import status_of
+from landmarks.grpc_status import duration, status_of
 from search_service.asking import Answer, Failure
 from search_service.fusion import Fused, Scored, fuse
 from search_service.request import SearchQuery
@@ -70,13 +69,6 @@ def point_message(id_: UUID | str, payload: Mapping[str, object]) -> pb.Point:
         uri=_text(payload, "uri"),
         payload=fields,
     )
-
-
-def duration(seconds: float) -> Duration:
-    """Return a length of time."""
-    message = Duration()
-    message.FromNanoseconds(int(seconds * 1e9))
-    return message
 
 
 def _ranking(answer: Answer, page: slice) -> pb.ModelRanking:

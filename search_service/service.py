@@ -13,8 +13,9 @@ from landmarkapi.search.v1 import search_pb2 as pb
 from landmarkapi.search.v1.search_pb2_grpc import SearchServiceServicer
 from landmarks.encoders_aio import AsyncEncoderDirectory
 from landmarks.errors import DeadlineError, LandmarksError, NotFoundError
+from landmarks.grpc_status import duration
 from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES
-from search_service.answers import duration, point_message, search_response
+from search_service.answers import point_message, search_response
 from search_service.asking import Answer, Asker, Failure
 from search_service.fusion import depth_for
 from search_service.live import LiveCollections

@@ -165,7 +165,7 @@ def _refused_start(data_dir: Path, port: int) -> str:
         timeout=60,
         check=False,
     )
-    assert second.returncode == 1
+    assert second.returncode == 2
     return second.stderr.splitlines()[-1]  # the reason comes last, and no traceback after it
 
 

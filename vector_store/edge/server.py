@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 
 import grpc
 import structlog
@@ -12,7 +11,6 @@ from google.protobuf.descriptor import ServiceDescriptor
 from qdrant_client import grpc as q
 from qdrant_client.grpc import collections_service_pb2, points_service_pb2, qdrant_pb2
 
-from landmarks.errors import ConfigurationError
 from landmarks.grpc_server import (
     SERVING,
     add_health_and_reflection,
@@ -20,7 +18,7 @@ from landmarks.grpc_server import (
     create_server,
     serve_until_signal,
 )
-from landmarks.logs import configure_logging
+from landmarks.service import run_service
 from vector_store.edge.collections import CollectionsService, health_check, typed
 from vector_store.edge.engine import Engine
 from vector_store.edge.locks import lock
@@ -33,18 +31,17 @@ from vector_store.edge.zygote import Zygote
 _log = structlog.get_logger(__name__)
 
 
-def main() -> None:
-    """Run the embedded vector database; exits with the reason where it cannot be set up."""
+def main() -> int:
+    """Run the embedded vector database; return the exit status."""
+    return run_service("qdrant-edge", EdgeSettings, _serve_with_zygote)
+
+
+def _serve_with_zygote(settings: EdgeSettings) -> None:
+    zygote = Zygote.start()
     try:
-        settings = EdgeSettings.load()
-        configure_logging(settings, "qdrant-edge")
-        zygote = Zygote.start()
-        try:
-            asyncio.run(serve(settings, zygote))
-        finally:
-            zygote.stop()
-    except ConfigurationError as error:
-        sys.exit(str(error))
+        asyncio.run(serve(settings, zygote))
+    finally:
+        zygote.stop()
 
 
 async def serve(settings: EdgeSettings, zygote: Zygote) -> None:
@@ -95,7 +92,3 @@ def _give_up() -> None:
     # the write-ahead logs have everything that was acknowledged.
     _log.critical("the process that shards are forked from has died")
     os._exit(1)
-
-
-if __name__ == "__main__":
-    main()

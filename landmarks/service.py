@@ -1,0 +1,33 @@
+"""What running a service as a process has in common, whichever service it is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from landmarks.errors import ConfigurationError
+from landmarks.logs import configure_logging
+from landmarks.settings import Settings
+
+# Starting again does not help until someone has changed something.
+EXIT_CONFIGURATION = 2
+
+ServiceSettings = TypeVar("ServiceSettings", bound=Settings)
+
+
+def run_service(
+    name: str, kind: type[ServiceSettings], serve: Callable[[ServiceSettings], None]
+) -> int:
+    """Run `serve` with the settings of the environment until it ends; return the exit status.
+
+    A ConfigurationError is said in one line on standard error, and the status is 2.
+    """
+    try:
+        settings = kind.load()
+        configure_logging(settings, name)
+        serve(settings)
+    except ConfigurationError as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        return EXIT_CONFIGURATION
+    return 0
