@@ -211,7 +211,8 @@ def _cached(recipe: FetchedWeights, settings: WeightsSettings) -> Path:
 
 
 def _status(model: str, settings: WeightsSettings, *, verify: bool) -> WeightsStatus:
-    recipe = definition_of(model, settings.trained_models).weights
+    definition = definition_of(model, settings.trained_models)
+    recipe, over = definition.weights, definition.over
     where, path, source = _place(recipe, settings)
     present = path is not None and path.is_file()
     expected = recipe.bytes if isinstance(recipe, FetchedWeights) else 0
@@ -227,9 +228,12 @@ def _status(model: str, settings: WeightsSettings, *, verify: bool) -> WeightsSt
         verified=verified,
         bytes=path.stat().st_size if present and path is not None else expected,
         source=source,
-        obtainable=where == "none needed"
-        or present
-        or (where == "absent" and isinstance(recipe, FetchedWeights) and bool(recipe.sources)),
+        obtainable=(over is None or over.is_file())
+        and (
+            where == "none needed"
+            or present
+            or (where == "absent" and isinstance(recipe, FetchedWeights) and bool(recipe.sources))
+        ),
     )
 
 

@@ -131,9 +131,9 @@ def _here(asked: Sequence[str], photos: Photos) -> dict[str, RetrievalResult]:
     from evaluation.retrieval import evaluate_model
 
     names = asked or default_models()
-    for name in names:
-        definition_of(name)  # before any work, for an unknown one is a mistake in the command
     settings = EncoderSettings.load()
+    for name in names:  # before any work, for an unknown one is a mistake in the command
+        definition_of(name, settings.trained_models)
     results = {}
     with _progress() as update:
         for name in names:
