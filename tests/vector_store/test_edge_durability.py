@@ -208,5 +208,5 @@ def test_a_collection_that_cannot_be_loaded_is_named(tmp_path: Path):
     }
     (tmp_path / "catalog.json").write_text(json.dumps(content))
     complaint = _refused_start(tmp_path, free_port())
-    assert complaint.startswith("the collection broken in ")
+    assert complaint.startswith("qdrant-edge: the collection broken in ")
     assert "cannot be loaded" in complaint
