@@ -29,6 +29,5 @@ def trained_from(base: ModelDefinition, name: str, path: Path) -> ModelDefinitio
         base,
         name=name,
         description=f"{base.name} with transfer learning on landmarks.",
-        layer=f"{base.layer}; the layer before the classifier it was trained with",
         over=path,
     )
