@@ -89,7 +89,9 @@ class Device:
         try:
             torch.empty(0, device=name)
         except (RuntimeError, AssertionError) as error:
-            raise ConfigurationError(f"--device {name} cannot be used here: {error}") from error
+            raise ConfigurationError(
+                f"--device {name} cannot be used on this machine; name another, as cpu: {error}"
+            ) from error
         return cls(name, torch.device(name).type == "cuda" or _cpu_has_bfloat16())
 
     def autocast(self) -> torch.autocast:
@@ -97,29 +99,14 @@ class Device:
         return torch.autocast(torch.device(self.name).type, torch.bfloat16, enabled=self.half)
 
 
-def fit(
-    network: nn.Module,
-    examples: Examples,
-    landmarks: tuple[list[str], list[str]],
-    plan: Plan,
-    run: Run,
-    device: Device,
-    report: Report,
-) -> tuple[CurvePoint, ...]:
-    """Train `network` in place, leave it with the weights that validated best, return the curve.
+class Training:
+    """A network being trained, in place, on what `examples` make of photos.
 
     `landmarks` are the names of training and validation photos. After every epoch all of the state
     is kept in `run`; a run that was stopped goes on from there, to the same weights on the same
     machine with the same number of threads.
     """
-    training = _Training(network, examples, landmarks, plan, run, device)
-    training.resume()
-    while not training.ended:
-        training.epoch(report)
-    return training.finish()
 
-
-class _Training:
     def __init__(
         self,
         network: nn.Module,
@@ -151,11 +138,21 @@ class _Training:
         self.best = -1.0
         self.since_best = 0
 
-    @property
-    def ended(self) -> bool:
-        return len(self.curve) == self.plan.epochs or self.since_best >= self.plan.patience
+    def fit(self, report: Report) -> tuple[CurvePoint, ...]:
+        """Train to the end, go back to the weights that validated best, and return the curve."""
+        self._resume()
+        while len(self.curve) < self.plan.epochs and self.since_best < self.plan.patience:
+            self._epoch(report)
+        best = self.run.load("best")
+        if best is None:
+            raise ConfigurationError(
+                f"{self.run.folder} has lost its best weights; remove it to begin anew"
+            )
+        self.network.load_state_dict(best["network"])  # type: ignore[arg-type]
+        self.network.eval()
+        return tuple(self.curve)
 
-    def epoch(self, report: Report) -> None:
+    def _epoch(self, report: Report) -> None:
         """Train for one epoch, validate if it is due, and keep everything."""
         plan, epoch, started = self.plan, len(self.curve) + 1, time.monotonic()
         self.network.train()
@@ -167,7 +164,7 @@ class _Training:
             done = (epoch - 1) * self.batches + number
             report(done, plan.epochs * self.batches, self._standing(epoch, losses))
         due = epoch % plan.evaluate_every == 0 or epoch == plan.epochs
-        score = self._score() if due else None
+        score = self.score(self.network, self.device) if due else None
         self.curve.append(
             CurvePoint(
                 epoch,
@@ -184,16 +181,7 @@ class _Training:
             self.since_best += 1
         self._keep()
 
-    def finish(self) -> tuple[CurvePoint, ...]:
-        """Go back to the best weights."""
-        best = self.run.load("best")
-        if best is None:
-            raise ConfigurationError(f"{self.run.folder} has lost its best weights; begin anew")
-        self.network.load_state_dict(best["network"])  # type: ignore[arg-type]
-        self.network.eval()
-        return tuple(self.curve)
-
-    def resume(self) -> None:
+    def _resume(self) -> None:
         """Go on where the run stands, if it was begun."""
         state = self.run.load("checkpoint")
         if state is None:
@@ -222,12 +210,14 @@ class _Training:
         self.run.save("checkpoint", state)
         self.run.write_curve(self.curve)
 
-    def _score(self) -> Score:
+    def score(self, network: nn.Module, device: Device) -> Score:
+        """Return how well validation photos find training photos, by a network like this one."""
         gallery, queries = (
-            vectors(self.network, inputs, self.device)
+            vectors(network, inputs, device)
             for inputs in (self.examples.gallery(), self.examples.queries())
         )
-        return score_of(gallery, queries, self.landmarks)
+        result = evaluate(gallery, self.landmarks[0], queries, self.landmarks[1])
+        return Score(result.mean_average_precision.value, result.recall_at_1.value)
 
     def _step(self, chosen: torch.Tensor) -> float:
         inputs = self.examples.batch(chosen, self.generator).to(self.device.name)
@@ -269,14 +259,6 @@ class _Training:
     def _standing(self, epoch: int, losses: list[float]) -> str:
         text = f"epoch {epoch}, loss {np.mean(losses[-50:]):.3f}"
         return text if self.best < 0 else f"{text}, best mAP {self.best:.3f}"
-
-
-def score_of(
-    gallery: FloatMatrix, queries: FloatMatrix, landmarks: tuple[list[str], list[str]]
-) -> Score:
-    """Return how well `queries` find `gallery`; `landmarks` names those of gallery and queries."""
-    result = evaluate(gallery, landmarks[0], queries, landmarks[1])
-    return Score(result.mean_average_precision.value, result.recall_at_1.value)
 
 
 def vectors(network: nn.Module, inputs: Iterable[torch.Tensor], device: Device) -> FloatMatrix:

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
+from torch import nn
 
 from encoder_service.models.transferred import BASE
 from encoder_service.tensors import Tensors, tensors_digest, write_tensors
 from encoder_service.training.card import CurvePoint, ModelCard, TrainingData
-from encoder_service.training.loop import Score
+from encoder_service.training.loop import Training
 from encoder_service.training.run import Run
 
 
 def write_outcome(
     run: Run,
     tensors: Tensors,
+    network: nn.Module,
+    training: Training,
     data: TrainingData,
     curve: tuple[CurvePoint, ...],
-    score: Score,
     *,
     name: str,
     description: str,
     base: str,
     base_digest: str,
 ) -> ModelCard:
-    """Write the model and its card into the run's folder, and remove what the run needed."""
+    """Write the model and its card into the run's folder, and remove what the run needed.
+
+    `network` has the `tensors` as they are kept, in half precision; it is what the card scores, as
+    it will be served: in single precision.
+    """
+    single = replace(training.device, half=False)
+    score = training.score(network.to(single.name), single)
     card = ModelCard(
         name=name,
         description=description,

@@ -14,7 +14,7 @@ from encoder_service.tensors import Tensors
 from encoder_service.training.augment import augmented
 from encoder_service.training.card import ModelCard
 from encoder_service.training.data import TrainingPhotos, normalised, read_pixels
-from encoder_service.training.loop import Device, Plan, fit, score_of, settings_of, vectors
+from encoder_service.training.loop import Device, Plan, Training, settings_of
 from encoder_service.training.outcome import write_outcome
 from encoder_service.training.run import Run
 from evaluation.photos import LabelledPhoto
@@ -83,27 +83,16 @@ def train_scratch(
     torch.manual_seed(plan.seed)
     network = ScratchNetwork()
     examples = _Pixels(photos, report)
-    curve = fit(
-        network,
-        examples,
-        photos.landmarks,
-        plan,
-        run,
-        device,
-        lambda done, total, note: report("training", done, total, note),
-    )
+    training = Training(network, examples, photos.landmarks, plan, run, device)
+    curve = training.fit(lambda done, total, note: report("training", done, total, note))
     tensors = exported(network)
-    served = build(tensors)
-    gallery, queries = (
-        vectors(served, inputs, Device("cpu", half=False))
-        for inputs in (examples.gallery(), examples.queries())
-    )
     return write_outcome(
         run,
         tensors,
+        build(tensors),
+        training,
         data,
         curve,
-        score_of(gallery, queries, photos.landmarks),
         name=name,
         description=f"Small CNN trained from scratch on {data.landmarks} landmarks.",
         base=MODEL.name,

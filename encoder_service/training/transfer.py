@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ from encoder_service.settings import WeightsSettings
 from encoder_service.training.activations import Activations, Trunk
 from encoder_service.training.card import ModelCard
 from encoder_service.training.data import TrainingPhotos
-from encoder_service.training.loop import Device, Plan, fit, score_of, settings_of, vectors
+from encoder_service.training.loop import Device, Plan, Training, settings_of
 from encoder_service.training.outcome import write_outcome
 from encoder_service.training.run import Run
 from encoder_service.weights import load_weights
@@ -92,15 +92,8 @@ def train_transfer(
         frozen, photos, transfer.views, transfer.window, plan.seed, run.activations
     )
     examples.prepare(lambda done, total: report("activations", done, total, ""))
-    curve = fit(
-        tail.requires_grad_(True),
-        examples,
-        photos.landmarks,
-        plan,
-        run,
-        device,
-        lambda done, total, note: report("training", done, total, note),
-    )
+    training = Training(tail.requires_grad_(True), examples, photos.landmarks, plan, run, device)
+    curve = training.fit(lambda done, total, note: report("training", done, total, note))
     # The classifier stays behind; in half precision, the rest is half as large and as good.
     kept = {id(parameter) for parameter in tail.parameters()}
     trained = {
@@ -109,17 +102,13 @@ def train_transfer(
         if id(parameter) in kept
     }
     _, exported = _split(base, base.build({**original, **marked(trained)}))
-    single = replace(device, half=False)
-    gallery, queries = (
-        vectors(exported.to(device.name), inputs, single)
-        for inputs in (examples.gallery(), examples.queries())
-    )
     return write_outcome(
         run,
         trained,
+        exported,
+        training,
         data,
         curve,
-        score_of(gallery, queries, photos.landmarks),
         name=name,
         description=f"{base.name} with transfer learning on {data.landmarks} landmarks.",
         base=base.name,
