@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from encoder_service.models.preprocessing import Resized
 from encoder_service.training.augment import augmented
 from encoder_service.training.data import TrainingPhotos, normalised, read_pixels
 from encoder_service.training.loop import Device
+from encoder_service.training.run import replace_file
 from evaluation.photos import LabelledPhoto
 
 Report = Callable[[int, int], None]  # photos done, in all
@@ -112,7 +114,7 @@ class Activations:
         """Return the activations (N, C, H, W) float16 of `photos`, mapped from a file."""
         path = self._folder / f"{name}.npy"
         counter = self._folder / f"{name}.done"
-        done = int(counter.read_text()) if path.exists() and counter.exists() else 0
+        done = _count(counter) if path.exists() else 0
         rows: np.ndarray | None = np.load(path, mmap_mode="r+") if done else None
         while done < len(photos):
             some = photos[done : done + _BATCH]
@@ -129,13 +131,20 @@ class Activations:
             done += len(some)
             if done // _BATCH % _KEPT_EVERY == 0 or done == len(photos):
                 rows.flush()  # type: ignore[attr-defined]
-                counter.write_text(str(done))
+                replace_file(counter, partial(Path.write_text, data=str(done)))
             report(before + done, total)
         finished: np.ndarray = np.load(path, mmap_mode="r")
         return finished
 
     def _seed_of(self, view: int, place: int) -> int:
         return (self._seed * 1_000 + view) * 10_000_000 + place
+
+
+def _count(path: Path) -> int:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # not there, or damaged: what it counted is computed again
+        return 0
 
 
 def _span(side: int, least: float, generator: torch.Generator) -> slice:

@@ -15,6 +15,8 @@ from encoder_service.training.card import CurvePoint
 from landmarks.errors import ConfigurationError, InvalidInputError
 
 State = dict[str, object]
+# What a kill may leave of a file that was being written.
+_NEW = ".new"
 
 
 class Run:
@@ -37,10 +39,10 @@ class Run:
                     f"{folder} holds a run with another {', '.join(other)}: go on with the same"
                     " settings, or name another folder with --out"
                 )
-        elif any(folder.iterdir()):
+        elif any(not _is_half_written(entry) for entry in folder.iterdir()):
             raise InvalidInputError(f"{folder} is not empty and holds no run; name another --out")
         else:
-            _replace(path, lambda new: new.write_text(json.dumps(told, indent=1) + "\n"))
+            replace_file(path, lambda new: new.write_text(json.dumps(told, indent=1) + "\n"))
 
     @property
     def model(self) -> Path:
@@ -64,7 +66,7 @@ class Run:
 
     def save(self, name: str, state: State) -> None:
         """Keep a state of tensors, numbers and texts; the whole of it or nothing."""
-        _replace(self.folder / f"{name}.pt", lambda new: torch.save(state, new))
+        replace_file(self.folder / f"{name}.pt", lambda new: torch.save(state, new))
 
     def load(self, name: str) -> State | None:
         """Return what was kept under `name`; None where nothing was."""
@@ -88,12 +90,14 @@ class Run:
                 rows.writerow([field.name for field in fields(CurvePoint)])
                 rows.writerows(astuple(point) for point in curve)
 
-        _replace(self.folder / "curve.csv", write)
+        replace_file(self.folder / "curve.csv", write)
 
     def tidy(self) -> None:
         """Remove what only an unfinished run needs."""
         for name in ("checkpoint.pt", "best.pt"):
             (self.folder / name).unlink(missing_ok=True)
+        for path in filter(_is_half_written, [*self.folder.iterdir()]):
+            path.unlink()
         for path in self.activations.glob("*"):
             path.unlink()
         if self.activations.exists():
@@ -108,8 +112,13 @@ def _read_settings(path: Path) -> dict[str, object]:
     return settings
 
 
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+def _is_half_written(path: Path) -> bool:
+    return path.name.startswith(".") and path.name.endswith(_NEW)
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Have `write` write a file that takes the place of `path` when it is whole."""
+    new = path.with_name(f".{path.name}.{os.getpid()}{_NEW}")
     try:
         write(new)
         new.replace(path)

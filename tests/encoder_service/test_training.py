@@ -224,6 +224,32 @@ def test_activations_that_were_interrupted_are_completed_to_the_same(transferred
         assert torch.equal(first, second)
 
 
+def test_what_a_kill_leaves_half_written_neither_stops_a_run_nor_stays(tmp_path, manifest):
+    photos = read_training_photos(manifest, "train", "val")
+    plan = replace(scratch.PLAN, epochs=1, batch=4)
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / ".settings.json.77.new").write_text('{"epo')
+    (out / ".checkpoint.pt.77.new").write_bytes(b"half")
+    scratch.train_scratch(photos, plan, out, "mine", CPU, silent)
+    assert not list(out.glob(".*"))
+
+
+@pytest.mark.parametrize("counter", ["", "nonsense"])
+def test_a_damaged_count_of_activations_costs_only_those_activations(
+    transferred, tmp_path, counter
+):
+    _, _, photos = transferred
+    trunk = Trunk(torch.nn.Conv2d(3, 4, 3, stride=8), EFFICIENTNET.preprocessing, CPU)
+    for content in (None, counter):
+        if content is not None:
+            (tmp_path / "train.done").write_text(content)
+        examples = Activations(trunk, photos, 0, 1.0, 1, tmp_path)
+        examples.prepare(silent)
+    assert (tmp_path / "train.done").read_text() == "12"
+    assert torch.cat(list(examples.gallery())).any()
+
+
 def test_a_window_is_cut_alike_from_every_photo_of_a_step(transferred, tmp_path):
     _, _, photos = transferred
     network = torch.nn.Conv2d(3, 4, 3, stride=8)

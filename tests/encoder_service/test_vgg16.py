@@ -29,6 +29,14 @@ def test_the_network_is_torchvisions_features_pooled() -> None:
         assert torch.equal(tail(trunk(photos)), expected)
 
 
+def test_what_transfer_learning_replaces_fits_in_15_megabytes() -> None:
+    with torch.device("meta"):
+        features = vgg16(weights=None).features.state_dict()
+    tensors = {f"features.{name}": torch.zeros(value.shape) for name, value in features.items()}
+    _, tail = split(build(tensors))
+    assert 2 * sum(parameter.numel() for parameter in tail.parameters()) < 15_000_000
+
+
 @pytest.fixture(scope="module")
 def with_classifier() -> torch.nn.Module:
     torch.manual_seed(0)

@@ -1,6 +1,7 @@
 """`landmarks evaluate` as its user sees it, with a real encoder."""
 
 import csv
+import json
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from encoder_service.models.overlay import COMMITTED
+from encoder_service.tensors import read_tensors, write_tensors
 from evaluation.photos import read_photos
 from evaluation.through import gallery_name
 from tests.support.local_stack import LANDMARKS
@@ -176,3 +179,15 @@ def test_the_command_prints_nothing_but_json_and_its_status_tells_of_an_error(
     assert (bad.returncode, bad.stdout) == (2, "")
     assert "there are: gallery, more, query" in bad.stderr
     assert "Traceback" not in bad.stderr
+
+
+def test_a_model_of_the_users_own_is_evaluated_under_its_name(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "mine.safetensors"
+    write_tensors(read_tensors(COMMITTED / "scratch.safetensors"), mine, {"base": "scratch"})
+    monkeypatch.setenv("LANDMARKS_TRAINED_MODELS", json.dumps({"mine": str(mine)}))
+    source = (manifest, "--gallery", "gallery", "--queries", "query")
+    [own, scratch] = evaluate(*source, "--models", "mine,scratch", "--json").json()
+    assert own["model"] == "mine"
+    assert {**own, "model": ""} == {**scratch, "model": ""}
