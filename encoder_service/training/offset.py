@@ -7,12 +7,14 @@ name is read.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from encoder_service.models.contract import ModelDefinition
+from encoder_service.models.pooling import CentredPool
 from encoder_service.models.preprocessing import Resized
 from encoder_service.models.registry import definition_of
 from encoder_service.settings import WeightsSettings
@@ -28,6 +30,19 @@ _SHARE = 0.75
 _BATCH = 32
 
 
+def centre(network: nn.Module, inputs: Iterable[torch.Tensor], device: Device) -> torch.Tensor:
+    """Set the offset of a network's pooling to what `inputs` have in common, in place; return it.
+
+    (dimension,), float32.
+    """
+    (pool,) = (part for part in network.modules() if isinstance(part, CentredPool))
+    with torch.no_grad():
+        pool.offset.zero_()
+        mean = torch.from_numpy(vectors(network, inputs, device)).mean(dim=0)
+        pool.offset.copy_(mean * _SHARE)
+    return pool.offset.detach().cpu()
+
+
 def offset_of(
     definition: ModelDefinition, tensors: Tensors, photos: Sequence[LabelledPhoto], device: Device
 ) -> torch.Tensor:
@@ -40,7 +55,7 @@ def offset_of(
         for at in range(0, len(photos), _BATCH)
     )
     network = definition.build(tensors).to(device.name).to(memory_format=torch.channels_last)
-    return torch.from_numpy(vectors(network, batches, device)).mean(dim=0) * _SHARE
+    return centre(network, batches, device)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from encoder_service.training.activations import Activations, Trunk
 from encoder_service.training.card import ModelCard
 from encoder_service.training.data import TrainingPhotos
 from encoder_service.training.loop import Device, Plan, Training, settings_of
+from encoder_service.training.offset import centre
 from encoder_service.training.outcome import write_outcome
 from encoder_service.training.run import Run
 from encoder_service.weights import load_weights
@@ -42,11 +43,13 @@ class Transfer:
     """What is transferred: the base's name, and how many random views of each photo are drawn.
 
     Of a view, training sees a random window of at least `window` of its width and of its height.
+    In the end the weights are averaged with the untrained ones, of which `untrained` is the share.
     """
 
     base: str
     views: int = 8
     window: float = 1.0
+    untrained: float = 0.15
 
 
 def train_transfer(
@@ -79,6 +82,7 @@ def train_transfer(
             "data_digest": data.digest,
             "views": transfer.views,
             "window": transfer.window,
+            "untrained": transfer.untrained,
             **settings_of(plan, device),
         },
     )
@@ -92,8 +96,11 @@ def train_transfer(
         frozen, photos, transfer.views, transfer.window, plan.seed, run.activations
     )
     examples.prepare(lambda done, total: report("activations", done, total, ""))
+    untrained = {key: tensor.clone() for key, tensor in tail.state_dict().items()}
     training = Training(tail.requires_grad_(True), examples, photos.landmarks, plan, run, device)
     curve = training.fit(lambda done, total, note: report("training", done, total, note))
+    _average(tail, untrained, transfer.untrained)
+    centre(tail, examples.gallery(), device)
     # The classifier stays behind; in half precision, the rest is half as large and as good.
     kept = {id(parameter) for parameter in tail.parameters()}
     trained = {
@@ -114,6 +121,17 @@ def train_transfer(
         base=base.name,
         base_digest=base_digest,
     )
+
+
+def _average(network: nn.Module, other: Mapping[str, torch.Tensor], share: float) -> None:
+    """Average a network's weights with others', in place.
+
+    What training took from landmarks unlike those it saw comes back, and little of what it gave
+    goes (Wortsman et al., "Robust fine-tuning of zero-shot models", 2022).
+    """
+    with torch.no_grad():
+        for key, tensor in network.state_dict().items():
+            tensor.lerp_(other[key].to(tensor.device), share)
 
 
 def _split(base: ModelDefinition, network: nn.Module) -> tuple[nn.Module, nn.Module]:

@@ -100,6 +100,15 @@ def transfer(
     window: Annotated[
         float, typer.Option(min=0.1, max=1, help="Least part of a view's side that a step sees.")
     ] = 1.0,
+    untrained: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Share of the untrained weights in the final average: more of them find landmarks"
+            " unlike these better, and these less well.",
+        ),
+    ] = 0.15,
     epochs: Epochs = 12,
     batch: Batch = 64,
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-4,
@@ -131,7 +140,7 @@ def transfer(
     with _bars() as report:
         card = train_transfer(
             photos,
-            Transfer(base, views, window),
+            Transfer(base, views, window, untrained),
             _fitted(plan, photos),
             out,
             name,

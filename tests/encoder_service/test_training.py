@@ -19,7 +19,7 @@ from encoder_service.training.card import ModelCard
 from encoder_service.training.data import read_training_photos
 from encoder_service.training.loop import Device
 from encoder_service.training.transfer import PLAN, Transfer, train_transfer
-from encoder_service.weights import ensure_weights
+from encoder_service.weights import ensure_weights, load_weights
 from evaluation.sample.gallery import ensure_sample_gallery
 from landmarks.errors import ConfigurationError, InvalidInputError, NotFoundError
 from tests.support.local_stack import LANDMARKS
@@ -165,6 +165,29 @@ def test_a_transferred_model_is_served_under_its_name(transferred, manifest):
     cosine = float(np.sum(mine.embed(photo) * base.embed(photo)))
     assert 0.5 < cosine < 0.9999  # trained, but not by much
     assert path.stat().st_size < 6_500_000
+
+
+def test_untrained_weights_are_averaged_in_and_the_vectors_centred_anew(transferred, tmp_path):
+    _, _, photos = transferred
+    plan = replace(PLAN, epochs=1, batch=4)
+    settings = EncoderSettings.load()
+    weights = load_weights("efficientnet_lite0", settings)
+    network = EFFICIENTNET.build(weights)
+    for share in (1.0, 0.5):
+        out = tmp_path / str(share)
+        transfer = Transfer("efficientnet_lite0", views=0, untrained=share)
+        train_transfer(photos, transfer, plan, out, "mine", settings, CPU, silent)
+        trained = read_tensors(out / "model.safetensors")
+        found = trained.pop("pool.offset").float()
+        untrained = all(
+            torch.equal(tensor, network.get_parameter(name).half())
+            for name, tensor in trained.items()
+        )
+        assert untrained == (share == 1.0)
+        if untrained:
+            own = {name: tensor for name, tensor in weights.items() if not name.startswith("ours.")}
+            expected = offset.offset_of(EFFICIENTNET, own, photos.train, CPU)
+            assert torch.allclose(found, expected, atol=2e-3)
 
 
 def test_the_card_says_what_was_trained_on_what_and_how(transferred):
