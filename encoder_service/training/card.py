@@ -67,7 +67,7 @@ class ModelCard:
         counts = ", ".join(f"{count:,} of `{split}`" for split, count in self.data.photos.items())
         rows = [
             ("Trained on", f"{counts} photos; {self.data.landmarks} landmarks"),
-            ("Base", f"`{self.base}` {self.base_digest[:12]}"),
+            ("Base" if self.base_digest else "Network", f"`{self.base}` {self.base_digest[:12]}"),
             ("Data digest", f"`{self.data.digest[:12]}`"),
             ("Weights digest", f"`{self.weights_digest[:12]}`; {self.parameters:,} numbers"),
             ("Validation, in `train`", _listed(self.metrics)),
