@@ -225,7 +225,7 @@ def _row(place: int, order: Indices, relevant: Flags, total: int) -> _Row:
         average_precision(relevant, total=total),
         average_precision(relevant, DEPTH, total),
         int(relevant.argmax()) + 1 if relevant.any() else 0,
-        order[:NEAREST],
+        order[:NEAREST].copy(),  # a view would keep the whole ranking
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,58 @@ class LabelledPhoto:
     landmark: str
     split: str
     columns: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class GalleryAndQueries:
+    """What of a source is searched, and what is searched for. Splits are empty for all of it."""
+
+    source: Path
+    gallery_splits: Sequence[str]
+    query_splits: Sequence[str]
+    gallery: Sequence[LabelledPhoto]
+    queries: Sequence[LabelledPhoto]
+
+    @property
+    def own_places(self) -> list[tuple[int, ...]]:
+        """Where each query is in the gallery itself, if it is there.
+
+        It is the file that counts, not its bytes: a copy under another name is another photo, as
+        it is in the running system.
+        """
+        places = {photo.path: (place,) for place, photo in enumerate(self.gallery)}
+        return [places.get(photo.path, ()) for photo in self.queries]
+
+
+def read_gallery_and_queries(
+    source: Path, gallery: Sequence[str], queries: Sequence[str]
+) -> GalleryAndQueries:
+    """Return the photos of some splits as the gallery, and of some as the queries.
+
+    Without splits each photo is a query against all others. Raises InvalidInputError as
+    `read_photos`, for splits of one kind only, and where no query could find anything.
+    """
+    if bool(gallery) != bool(queries):
+        raise InvalidInputError("give both --gallery and --queries, or neither", field="splits")
+    searched, asked = (read_photos(source, splits) for splits in (gallery, queries))
+    splits = sorted({photo.split for photo in searched} - {""})
+    if splits and not gallery:
+        raise InvalidInputError(
+            f"{source} has splits ({', '.join(splits)}); say with --gallery and --queries which of"
+            " them are searched, and which are searched for",
+            field="splits",
+        )
+    found = GalleryAndQueries(source, gallery, queries, searched, asked)
+    photos_of = Counter(photo.landmark for photo in searched)
+    others = zip(asked, found.own_places, strict=True)
+    if not any(photos_of[query.landmark] > len(own) for query, own in others):
+        raise InvalidInputError(
+            f"no photo of {source} can find another: every query's landmark has no other photo in"
+            " the gallery. Landmarks need two photos at least, each landmark in a folder of its own"
+            " or named in the manifest",
+            field="source",
+        )
+    return found
 
 
 def read_photos(source: Path, splits: Sequence[str]) -> list[LabelledPhoto]:

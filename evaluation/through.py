@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
 
 from evaluation.metrics import RetrievalResult, evaluate_rankings
-from evaluation.photos import LabelledPhoto
-from evaluation.retrieval import own_places
+from evaluation.photos import GalleryAndQueries, LabelledPhoto
 from landmarkapi.indexing.v1 import indexing_pb2
 from landmarks.client import Landmarks
 from landmarks.errors import InvalidInputError, LandmarksError, NotFoundError
@@ -24,26 +21,17 @@ _MOST_SKIPPED = 10_000
 # each: what one page has lost to the next stands near its end.
 _OVERLAP = 100
 _AT_ONCE = 4  # searches
+_KEPT = 16  # rankings
 _SOURCE_NAME = "evaluation"
-
-
-@dataclass(frozen=True)
-class Selection:
-    """A source and what of it is searched; `splits` is empty where it has none."""
-
-    source: Path
-    splits: Sequence[str]
-    photos: Sequence[LabelledPhoto]
 
 
 def evaluate_through(
     client: Landmarks,
     model: str,
-    gallery: Selection,
-    queries: Sequence[LabelledPhoto],
+    photos: GalleryAndQueries,
     progress: Progress | None = None,
 ) -> RetrievalResult:
-    """Return how well `queries` find the photos of their landmarks, as the system searches.
+    """Return how well the queries find the photos of their landmarks, as the system searches.
 
     The gallery's photos are indexed into a gallery of their own, named by what they are: evaluating
     again encodes none of them. The workers must be able to read the source at the same path.
@@ -52,33 +40,36 @@ def evaluate_through(
     searches reach, LandmarksError where not all photos could be indexed or were ranked, and as
     the client.
     """
-    if len(gallery.photos) > _MOST_SKIPPED + _PAGE:
+    gallery, queries = photos.gallery, photos.queries
+    if len(gallery) > _MOST_SKIPPED + _PAGE:
         raise InvalidInputError(
-            f"the gallery has {len(gallery.photos):,} photos, and searches reach"
+            f"the gallery has {len(gallery):,} photos, and searches reach"
             f" {_MOST_SKIPPED + _PAGE:,} deep; evaluate without the running system"
         )
     report = progress or _silent
-    name = gallery_name(gallery.photos, model, _served_digest(client, model))
-    _index(client, name, model, gallery, report)
-    places = {photo.name: place for place, photo in enumerate(gallery.photos)}
+    name = gallery_name(gallery, model, _served_digest(client, model))
+    _index(client, name, model, photos, report)
+    places = {photo.name: place for place, photo in enumerate(gallery)}
 
     def rank(query: LabelledPhoto) -> list[int]:
         return _ranking(client, name, model, query, places)
 
-    rankings: list[list[int]] = []
+    def rankings(pool: ThreadPoolExecutor) -> Iterator[list[int]]:
+        # Some at a time: a map over all would hold every ranking of a large gallery until the end.
+        for first in range(0, len(queries), _KEPT):
+            yield from pool.map(rank, queries[first : first + _KEPT])
+            report("searches", min(first + _KEPT, len(queries)), len(queries))
+
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="search") as pool:
         try:
-            for ranking in pool.map(rank, queries):
-                rankings.append(ranking)
-                report("searches", len(rankings), len(queries))
+            return evaluate_rankings(
+                rankings(pool),
+                [photo.landmark for photo in gallery],
+                [photo.landmark for photo in queries],
+                left_out=photos.own_places,
+            )
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-    return evaluate_rankings(
-        rankings,
-        [photo.landmark for photo in gallery.photos],
-        [photo.landmark for photo in queries],
-        left_out=own_places(gallery.photos, queries),
-    )
 
 
 def gallery_name(photos: Sequence[LabelledPhoto], model: str, digest: str) -> str:
@@ -102,13 +93,15 @@ def _served_digest(client: Landmarks, model: str) -> str:
     return ready[0]
 
 
-def _index(client: Landmarks, name: str, model: str, gallery: Selection, report: Progress) -> None:
+def _index(
+    client: Landmarks, name: str, model: str, photos: GalleryAndQueries, report: Progress
+) -> None:
     """Index the gallery, and make sure that it holds each photo and no other."""
     job = client.index(
-        source=str(gallery.source.expanduser().absolute()),
+        source=str(photos.source.expanduser().absolute()),
         gallery=name,
         models=[model],
-        splits=gallery.splits,
+        splits=photos.gallery_splits,
         source_name=_SOURCE_NAME,
     )
     for job in client.watch(job.id):  # noqa: B020 - the same job, later
@@ -125,9 +118,9 @@ def _index(client: Landmarks, name: str, model: str, gallery: Selection, report:
             f" the first is {letter.path}: {letter.reason}"
         )
     points = sum(one.points for one in client.collections(name) if one.live)
-    if points != len(gallery.photos):
+    if points != len(photos.gallery):
         raise LandmarksError(
-            f"gallery {name!r} holds {points} points, not the {len(gallery.photos)} photos that"
+            f"gallery {name!r} holds {points} points, not the {len(photos.gallery)} photos that"
             " are evaluated; was the source changed meanwhile?"
         )
 

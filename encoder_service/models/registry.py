@@ -18,8 +18,8 @@ from landmarks.errors import ConfigurationError, NotFoundError
 MODULES: dict[str, str] = {
     "scratch": "encoder_service.models.scratch",
     "vgg16": "encoder_service.models.vgg16",
-    "vgg16_fc7": "encoder_service.models.vgg16_fc7",
     "efficientnet_lite0": "encoder_service.models.efficientnet_lite0",
+    "vgg16_fc7": "encoder_service.models.vgg16_fc7",
 }
 
 # Large, or surpassed by another: served where they are asked for by name.
@@ -28,7 +28,7 @@ ON_REQUEST = frozenset({"vgg16_fc7"})
 
 def names_of(trained: Mapping[str, Path]) -> list[str]:
     """Return the names of all models: those of this program, and the user's own."""
-    return [*MODULES, *(name for name in trained if name not in MODULES)]
+    return [*MODULES, *trained]
 
 
 def definition_of(name: str, trained: Mapping[str, Path] | None = None) -> ModelDefinition:
@@ -38,6 +38,11 @@ def definition_of(name: str, trained: Mapping[str, Path] | None = None) -> Model
     cannot be used.
     """
     trained = trained or {}
+    if taken := sorted(MODULES.keys() & trained.keys()):
+        raise ConfigurationError(
+            f"LANDMARKS_TRAINED_MODELS gives a file for {', '.join(taken)}, which this program has"
+            " itself; give it another name there"
+        )
     if name not in MODULES:
         if name in trained:
             return _trained(name, trained[name])

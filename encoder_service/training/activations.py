@@ -7,6 +7,7 @@ minutes and not hours.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,11 +23,13 @@ from encoder_service.training.data import TrainingPhotos, normalised, read_pixel
 from encoder_service.training.loop import Device
 from encoder_service.training.run import replace_file
 from evaluation.photos import LabelledPhoto
+from landmarks.errors import ConfigurationError
 
 Report = Callable[[int, int], None]  # photos done, in all
 
 _BATCH = 32
 _KEPT_EVERY = 16  # batches
+_SPARE_BYTES = 500_000_000  # for checkpoints, and for whoever else writes there
 # Larger than the input, so that a crop of a photo still has detail to show.
 _VIEW_MARGIN = 8 / 7
 
@@ -125,6 +128,7 @@ class Activations:
                 pixels = augmented(pixels, self._trunk.preprocessing.input_size, generator)
             found = self._trunk(pixels).numpy()
             if rows is None:
+                self._check_space((total - before) * found[0].nbytes)
                 shape = (len(photos), *found.shape[1:])
                 rows = np.lib.format.open_memmap(path, "w+", np.float16, shape)
             rows[done : done + len(some)] = found
@@ -135,6 +139,15 @@ class Activations:
             report(before + done, total)
         finished: np.ndarray = np.load(path, mmap_mode="r")
         return finished
+
+    def _check_space(self, needed: int) -> None:
+        # A mapped file has no way to say that the disk is full: the process would just die.
+        free = shutil.disk_usage(self._folder).free
+        if free < needed + _SPARE_BYTES:
+            raise ConfigurationError(
+                f"{self._folder} needs {needed / 1e9:.1f} GB for activations, and its disk has"
+                f" {free / 1e9:.1f} GB free: name another folder with --out, or take fewer --views"
+            )
 
     def _seed_of(self, view: int, place: int) -> int:
         return (self._seed * 1_000 + view) * 10_000_000 + place

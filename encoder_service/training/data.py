@@ -69,7 +69,8 @@ def read_training_photos(source: Path, train: str, validation: str) -> TrainingP
 
     Of a folder, every fifth photo of each landmark is kept for validation, the same each time.
     Raises InvalidInputError as `read_photos`, and where there are fewer than two landmarks to tell
-    apart or no photo of them to validate with.
+    apart, no photo of them to validate with, or photos that would be both trained on and validated
+    with.
     """
     if source.expanduser().is_dir():
         chosen = _divided(read_photos(source, []))
@@ -83,8 +84,18 @@ def read_training_photos(source: Path, train: str, validation: str) -> TrainingP
             " landmarks at least, each in a folder of its own or named in the manifest"
         )
     if not {photo.landmark for photo in chosen.validation} & set(chosen.names):
+        how = (
+            f"a landmark needs {_VALIDATION_SHARE} photos for one of them to be kept for it"
+            if source.expanduser().is_dir()
+            else f"split {validation!r} shows other landmarks"
+        )
         raise InvalidInputError(
-            f"{source} has no photo to validate with of the landmarks that are trained on"
+            f"{source} has no photo to validate with of the landmarks that are trained on: {how}"
+        )
+    if both := {photo.path for photo in chosen.train} & {one.path for one in chosen.validation}:
+        raise InvalidInputError(
+            f"{source}: {len(both)} photos would be both trained on and validated with, as"
+            f" {min(both)}; that would flatter every checkpoint. Name two splits that share none"
         )
     return chosen
 

@@ -128,11 +128,12 @@ class Training:
         self.generator = torch.Generator().manual_seed(plan.seed)
         self.classes = nn.Parameter(self._first_classes())
         self.optimizer = self._optimizer()
+        steps = self.batches * plan.epochs
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer,
             [group["lr"] for group in self.optimizer.param_groups],
-            total_steps=self.batches * plan.epochs,
-            pct_start=0.2,
+            total_steps=steps,
+            pct_start=0.2 if steps > 5 else 0.0,  # it divides by zero where one step is the rise
         )
         self.curve: list[CurvePoint] = []
         self.best = -1.0
@@ -143,6 +144,7 @@ class Training:
         self._resume()
         while len(self.curve) < self.plan.epochs and self.since_best < self.plan.patience:
             self._epoch(report)
+        self.run.write_curve(self.curve)  # a kill may have come between checkpoint and curve
         best = self.run.load("best")
         if best is None:
             raise ConfigurationError(

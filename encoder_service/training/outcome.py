@@ -5,6 +5,8 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -13,7 +15,7 @@ from encoder_service.models.transferred import BASE
 from encoder_service.tensors import Tensors, tensors_digest, write_tensors
 from encoder_service.training.card import CurvePoint, ModelCard, TrainingData
 from encoder_service.training.loop import Training
-from encoder_service.training.run import Run
+from encoder_service.training.run import Run, replace_file
 
 
 def write_outcome(
@@ -31,8 +33,8 @@ def write_outcome(
 ) -> ModelCard:
     """Write the model and its card into the run's folder, and remove what the run needed.
 
-    `network` has the `tensors` as they are kept, in half precision; it is what the card scores, as
-    it will be served: in single precision.
+    `network` is what the card scores, in single precision: what training changed, with the
+    `tensors` as they are kept.
     """
     single = replace(training.device, half=False)
     score = training.score(network.to(single.name), single)
@@ -53,8 +55,8 @@ def write_outcome(
         environment=_environment(),
     )
     write_tensors(tensors, run.model, {BASE: base})
-    (run.folder / "model.md").write_text(card.markdown())
-    card.write(run.card)
+    replace_file(run.folder / "model.md", partial(Path.write_text, data=card.markdown()))
+    replace_file(run.card, card.write)
     run.tidy()
     return card
 

@@ -15,8 +15,11 @@ from encoder_service.training.card import CurvePoint
 from landmarks.errors import ConfigurationError, InvalidInputError
 
 State = dict[str, object]
-# What a kill may leave of a file that was being written.
+# What a kill may leave of a file that was being written, here or by `write_tensors`.
 _NEW = ".new"
+_HALF_WRITTEN = (_NEW, ".partial")
+# What the settings of a run are called where they are not simply options of the command.
+_WORDS = {"data_digest": "photos (or their landmarks)", "base_digest": "weights of the base"}
 
 
 class Run:
@@ -32,17 +35,22 @@ class Run:
         folder.mkdir(parents=True, exist_ok=True)
         told = json.loads(json.dumps(settings))  # as it will be read again
         path = folder / "settings.json"
-        if path.exists():
+        others = [one for one in folder.iterdir() if one != path and not _is_half_written(one)]
+        if not path.exists() and others:
+            raise InvalidInputError(f"{folder} is not empty and holds no run; name another --out")
+        # Settings alone are no run: one that failed at once, as for a damaged photo, is begun anew.
+        if others:
             before = _read_settings(path)
             if other := sorted(k for k in told | before if told.get(k) != before.get(k)):
+                named = ", ".join(_WORDS.get(key, key) for key in other)
                 raise InvalidInputError(
-                    f"{folder} holds a run with another {', '.join(other)}: go on with the same"
-                    " settings, or name another folder with --out"
+                    f"{folder} holds a run with other settings: {named}. Go on with the same, name"
+                    " another folder with --out, or remove this one"
                 )
-        elif any(not _is_half_written(entry) for entry in folder.iterdir()):
-            raise InvalidInputError(f"{folder} is not empty and holds no run; name another --out")
         else:
             replace_file(path, lambda new: new.write_text(json.dumps(told, indent=1) + "\n"))
+        if self.done:  # it may have been killed before it could
+            self.tidy()
 
     @property
     def model(self) -> Path:
@@ -113,7 +121,7 @@ def _read_settings(path: Path) -> dict[str, object]:
 
 
 def _is_half_written(path: Path) -> bool:
-    return path.name.startswith(".") and path.name.endswith(_NEW)
+    return path.name.startswith(".") and path.name.endswith(_HALF_WRITTEN)
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:

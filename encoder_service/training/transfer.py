@@ -28,13 +28,14 @@ from landmarks.errors import InvalidInputError
 Report = Callable[[str, int, int, str], None]
 
 PLAN = Plan(
-    epochs=12,
+    epochs=20,
     batch=64,
     learning_rate=3e-4,
     classifier_rate=3e-3,
     weight_decay=1e-2,
     optimizer="adamw",
     imprint=True,
+    patience=5,
 )
 
 
@@ -65,9 +66,10 @@ def train_transfer(
     """Train the last layers of the base on `photos`; return the card. `out` is the run's folder.
 
     A run that was stopped goes on. Raises InvalidInputError where the base cannot be transferred or
-    `out` holds another run, and as `load_weights`.
+    `out` holds another run, NotFoundError for a base that is no model of this program's own, and as
+    `load_weights`.
     """
-    base = definition_of(transfer.base, settings.trained_models)
+    base = definition_of(transfer.base)
     original = load_weights(transfer.base, settings)
     network = base.build(original)
     trunk, tail = _split(base, network)

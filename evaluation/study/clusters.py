@@ -3,7 +3,7 @@
 Primary, as the study's guess has it, on the map: of the groups that HDBSCAN (Campello, Moulavi and
 Sander 2013) finds without knowing labels, at none of several scales is the photo in one that is a
 landmark's. Check, without the map: fewer than half of the photo's nearest neighbours in the
-embedding show its landmark.
+embedding show its landmark, of as many as could (see `maps.purity`).
 """
 
 from __future__ import annotations
@@ -90,8 +90,12 @@ def _scales(counts: Sequence[int]) -> tuple[int, ...]:
 
 
 def low_purity(purities: Floats) -> Flags:
-    """Return which photos (N,) have less than half of their neighbours of their own landmark."""
-    flags: Flags = np.nan_to_num(purities, nan=1.0) < LOW_PURITY
+    """Return which photos (N,) have less than half of their neighbours of their own landmark.
+
+    A photo without others of its landmark (NaN) can be neither in a cluster nor out of one, and is
+    not to be asked about.
+    """
+    flags: Flags = purities < LOW_PURITY
     return flags
 
 

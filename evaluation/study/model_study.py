@@ -105,7 +105,7 @@ def study_model(
     clusters = clusters_on_map(drawn.points, labels)
     neighbours = nearest(vectors, NEIGHBOURS, cosine=True)
     purities = purity(neighbours, labels)
-    impure = low_purity(purities)
+    impure, alone = low_purity(purities), np.isnan(purities)
     redrawn = None
     if len(labels) <= _MOST_TO_REDRAW:
         again = tsne_map(vectors, seed=seed, random_start=True)
@@ -120,7 +120,7 @@ def study_model(
         purity=purities,
         map_purity=purity(nearest(drawn.points, NEIGHBOURS, cosine=False), labels),
         low_purity=impure,
-        agreement=kappa(clusters.outside, impure),
+        agreement=kappa(clusters.outside[~alone], impure[~alone]),
         redrawn=redrawn,
         mixed=_mixed(neighbours, labels, landmarks),
         inside=_share(first_is_right[~query_outside], seed),
@@ -129,7 +129,9 @@ def study_model(
         tests={
             name: Tested(
                 hypothesis.assess(sign * values, clusters.outside, labels, seed=seed),
-                hypothesis.assess(sign * values, impure, labels, seed=seed),
+                hypothesis.assess(
+                    np.where(alone, np.nan, sign * values), impure, labels, seed=seed
+                ),
                 tuple(hypothesis.quartiles(values, clusters.outside)),
             )
             for name, (values, sign) in signed_factors.items()

@@ -227,7 +227,7 @@ def _rows(study: Study, *, photos: bool) -> tuple[list[Row], dict[str, bytes]]:
     rows: list[Row] = []
     sheets: dict[str, bytes] = {}
     for number, shown in enumerate(study.shown, start=1):
-        query = study.input.queries[study.scored[shown.query]]
+        query = study.input.photos.queries[study.scored[shown.query]]
         found = {
             name: _hits(study, each.result, shown.query) for name, each in study.models.items()
         }
@@ -247,7 +247,7 @@ def _rows(study: Study, *, photos: bool) -> tuple[list[Row], dict[str, bytes]]:
 
 def _hits(study: Study, result: RetrievalResult, query: int) -> list[LabelledPhoto]:
     places = result.nearest[query][:_SHOWN_HITS]
-    return [study.input.gallery[place] for place in places if place >= 0]
+    return [study.input.photos.gallery[place] for place in places if place >= 0]
 
 
 def _sheet(query: LabelledPhoto, found: Mapping[str, Sequence[LabelledPhoto]]) -> bytes:

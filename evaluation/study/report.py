@@ -10,8 +10,7 @@ import numpy as np
 from encoder_service.settings import EncoderSettings
 from evaluation.embeddings import embeddings
 from evaluation.metrics import Figure, evaluate, figure
-from evaluation.photos import LabelledPhoto
-from evaluation.retrieval import own_places
+from evaluation.photos import GalleryAndQueries, LabelledPhoto
 from evaluation.study import factors
 from evaluation.study.encoders import encoder_facts
 from evaluation.study.factors import LOOK_ALIKE, Factor
@@ -31,10 +30,7 @@ class Input:
     """What is studied: photos that are searched and those searched with, and what to call them."""
 
     name: str
-    gallery: Sequence[LabelledPhoto]
-    queries: Sequence[LabelledPhoto]
-    gallery_splits: Sequence[str] = ()
-    query_splits: Sequence[str] = ()
+    photos: GalleryAndQueries
     drawn: bool = False  # by this project's own program, not photographed
 
 
@@ -76,7 +72,8 @@ def make_study(
     `embeddings`, `metrics.evaluate` and `encoder_facts`.
     """
     tell = progress or _quiet
-    photos = list({photo.path: photo for photo in (*given.gallery, *given.queries)}.values())
+    gallery, queries = given.photos.gallery, given.photos.queries
+    photos = list({photo.path: photo for photo in (*gallery, *queries)}.values())
     names, codes = np.unique([photo.landmark for photo in photos], return_inverse=True)
     landmarks: list[str] = names.tolist()
     labels = codes.reshape(-1).astype(np.int64)
@@ -90,17 +87,17 @@ def make_study(
     alike = factors.look_alikes(vectors, labels)
     told = [each for each in factors.KNOWN if each.name in (*columns, LOOK_ALIKE)]
     place_of = {photo.path: place for place, photo in enumerate(photos)}
-    gallery_rows = np.array([place_of[photo.path] for photo in given.gallery], np.int64)
-    query_rows = np.array([place_of[photo.path] for photo in given.queries], np.int64)
+    gallery_rows = np.array([place_of[photo.path] for photo in gallery], np.int64)
+    query_rows = np.array([place_of[photo.path] for photo in queries], np.int64)
     found: dict[str, ModelStudy] = {}
     for done, model in enumerate(models):
         tell("maps and tests", done, len(models))
         result = evaluate(
             vectors[model][gallery_rows],
-            [photo.landmark for photo in given.gallery],
+            [photo.landmark for photo in gallery],
             vectors[model][query_rows],
-            [photo.landmark for photo in given.queries],
-            left_out=own_places(given.gallery, given.queries),
+            [photo.landmark for photo in queries],
+            left_out=given.photos.own_places,
             seed=seed,
         )
         values = {**columns, LOOK_ALIKE: alike[model]}
@@ -116,7 +113,7 @@ def make_study(
         )
     tell("maps and tests", len(models), len(models))
     scored = found[models[0]].result.scored
-    query_landmarks = [given.queries[place].landmark for place in scored]
+    query_landmarks = [queries[place].landmark for place in scored]
     precisions = {name: each.result.average_precisions for name, each in found.items()}
     return Study(
         input=given,

@@ -189,7 +189,7 @@ def _on_clustering(study: Study) -> str:
     chance = chance_purity(study)
     sentence = (
         f"Do the vectors cluster by landmark? Of a photo’s {NEIGHBOURS} nearest photos, the share"
-        f" that shows its landmark is: {told}; chance would be {chance:.2f}."
+        f" that shows its landmark, of as many as could, is: {told}; chance would be {chance:.2f}."
     )
     if least > 2 * chance:
         return f"{sentence} That is more than twice chance{' for all' if len(means) > 1 else ''}."

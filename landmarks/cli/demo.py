@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -54,10 +55,11 @@ def demo(
     console.print("1. Set-up")
     settings = _demo_settings(out)
     names = models_with_weights(comma_separated(models), settings)
-    with progress() as add_line:
-        line = add_line("sample views")
+    with progress() as show:
         gallery = ensure_sample_gallery(
-            settings.cache_dir / "sample" / f"{views}-views", views=views, progress=line.update
+            settings.cache_dir / "sample" / f"{views}-views",
+            views=views,
+            progress=partial(show, "sample views"),
         )
     console.print(f"  sample views in {gallery}")
     set_up = time.monotonic()
@@ -142,8 +144,7 @@ def _show(client: Landmarks, query: Query, models: Sequence[str], out: Path) -> 
 
 def _print_first_hits(client: Landmarks, queries: Sequence[Query], models: Sequence[str]) -> None:
     right = dict.fromkeys((*models, "fused"), 0)
-    with progress() as add_line, ThreadPoolExecutor(4) as pool:
-        line = add_line("searches")
+    with progress() as show, ThreadPoolExecutor(4) as pool:
 
         def ask(query: Query) -> pb.SearchResponse:
             return client.search(
@@ -157,7 +158,7 @@ def _print_first_hits(client: Landmarks, queries: Sequence[Query], models: Seque
             for ranking in answer.rankings:
                 right[ranking.model] += ranking.hits[0].point.landmark == query.landmark
             right["fused"] += answer.fused[0].point.landmark == query.landmark
-            line.update(count, len(queries))
+            show("searches", count, len(queries))
     rows = [
         (name, f"{count} of {len(queries)}", f"{count / len(queries):.0%}")
         for name, count in right.items()

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
 
 from landmarks.cli.output import (
     JsonOption,
@@ -25,31 +15,18 @@ from landmarks.cli.output import (
     comma_separated,
     console,
     print_json,
+    progress,
     table,
 )
 from landmarks.cli.setup import default_models
-from landmarks.errors import InvalidInputError
+from landmarks.errors import UnavailableError
 
 if TYPE_CHECKING:  # they take a while to import, and --help needs none of them
-    from collections.abc import Callable
-
     from evaluation.metrics import Figure, RetrievalResult
-    from evaluation.photos import LabelledPhoto
-
-    Update = Callable[[str, int, int | None], None]
+    from evaluation.photos import GalleryAndQueries
 
 _MOST_CONFUSIONS = 10
 _DIGITS = 6  # no figure is known better, and the bytes are then the same everywhere
-
-
-@dataclass(frozen=True)
-class Photos:
-    """What is evaluated; the splits are empty where the source has none."""
-
-    source: Path
-    gallery_splits: Sequence[str]
-    gallery: Sequence[LabelledPhoto]
-    queries: Sequence[LabelledPhoto]
 
 
 def evaluate(
@@ -92,7 +69,9 @@ def evaluate(
     are 95% bootstrap intervals over the queries. A query is not compared with itself: without
     splits, each photo is a query against all others.
     """
-    photos = _photos(source, comma_separated(gallery), comma_separated(queries))
+    from evaluation.photos import read_gallery_and_queries
+
+    photos = read_gallery_and_queries(source, comma_separated(gallery), comma_separated(queries))
     if failures is not None:
         failures.mkdir(parents=True, exist_ok=True)
     asked = comma_separated(models)
@@ -106,24 +85,7 @@ def evaluate(
             _draw(model, result, photos, failures, quiet=as_json)
 
 
-def _photos(source: Path, gallery: Sequence[str], queries: Sequence[str]) -> Photos:
-    from evaluation.photos import read_photos
-
-    if bool(gallery) != bool(queries):
-        raise InvalidInputError("give both --gallery and --queries, or neither", field="splits")
-    if gallery:
-        return Photos(source, gallery, read_photos(source, gallery), read_photos(source, queries))
-    photos = read_photos(source, [])
-    if splits := sorted({photo.split for photo in photos} - {""}):
-        raise InvalidInputError(
-            f"{source} has splits ({', '.join(splits)}); say with --gallery and --queries which of"
-            " them are searched, and which are searched for",
-            field="splits",
-        )
-    return Photos(source, (), photos, photos)
-
-
-def _here(asked: Sequence[str], photos: Photos) -> dict[str, RetrievalResult]:
+def _here(asked: Sequence[str], photos: GalleryAndQueries) -> dict[str, RetrievalResult]:
     """Evaluate the encoders themselves, in this process."""
     from encoder_service.models.registry import definition_of
     from encoder_service.settings import EncoderSettings
@@ -135,35 +97,40 @@ def _here(asked: Sequence[str], photos: Photos) -> dict[str, RetrievalResult]:
     for name in names:  # before any work, for an unknown one is a mistake in the command
         definition_of(name, settings.trained_models)
     results = {}
-    with _progress() as update:
+    with progress(aside=True) as show:
         for name in names:
 
             def fetched(done: int, total: int, name: str = name) -> None:
-                update(f"{name}: bytes of weights", done, total)
+                show(f"{name}: bytes of weights", done, total)
 
             def embedded(done: int, total: int, name: str = name) -> None:
-                update(f"{name}: photos", done, total)
+                show(f"{name}: photos", done, total)
 
             ensure_weights(name, settings, fetched)
-            results[name] = evaluate_model(name, photos.gallery, photos.queries, settings, embedded)
+            results[name] = evaluate_model(name, photos, settings, embedded)
     return results
 
 
-def _through(target: str, asked: Sequence[str], photos: Photos) -> dict[str, RetrievalResult]:
+def _through(
+    target: str, asked: Sequence[str], photos: GalleryAndQueries
+) -> dict[str, RetrievalResult]:
     """Evaluate the running system."""
-    from evaluation.through import Selection, evaluate_through
+    from evaluation.through import evaluate_through
     from landmarks.client import Landmarks
 
-    selection = Selection(photos.source, photos.gallery_splits, photos.gallery)
     results = {}
-    with Landmarks(target) as client, _progress() as update:
-        served = sorted({model.name for model in client.models() if model.ready})
-        for name in asked or served:
+    with Landmarks(target) as client, progress(aside=True) as show:
+        names = asked or sorted({model.name for model in client.models() if model.ready})
+        if not names:
+            raise UnavailableError(
+                f"the system at {target} has no model that is ready; is an encoder running?"
+            )
+        for name in names:
 
             def report(what: str, done: int, total: int | None, name: str = name) -> None:
-                update(f"{name}: {what}", done, total)
+                show(f"{name}: {what}", done, total)
 
-            results[name] = evaluate_through(client, name, selection, photos.queries, report)
+            results[name] = evaluate_through(client, name, photos, report)
     return results
 
 
@@ -219,38 +186,15 @@ def _print_confusions(model: str, result: RetrievalResult) -> None:
 
 
 def _draw(
-    model: str, result: RetrievalResult, photos: Photos, folder: Path, *, quiet: bool
+    model: str, result: RetrievalResult, photos: GalleryAndQueries, folder: Path, *, quiet: bool
 ) -> None:
     from evaluation.failures import failures_sheet
 
+    path = folder / f"{model}.png"
     sheet = failures_sheet(model, result, photos.gallery, photos.queries)
     if sheet is None:
+        path.unlink(missing_ok=True)  # of an evaluation before
         return
-    path = folder / f"{model}.png"
     sheet.save(path)
     if not quiet:
         console.print(f"\nfailures: {path}", soft_wrap=True)
-
-
-@contextmanager
-def _progress() -> Iterator[Update]:
-    """Give a function that shows how far something is: on a terminal's standard error alone.
-
-    Standard output holds the figures, and is the same whatever had to be computed for them.
-    """
-    shown = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=shown, disable=not shown.is_terminal) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def update(what: str, done: int, total: int | None) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
-
-        yield update

@@ -86,15 +86,11 @@ def follow(client: Landmarks, job_id: str, *, quiet: bool = False) -> pb.IndexJo
         for job in client.watch(job_id):  # noqa: B007 - the last one is what is wanted
             pass
         return job
-    with progress() as add_line:
-        lines = {item.model: add_line(item.model) for item in job.progress}
+    with progress() as show:
         for job in client.watch(job_id):
             for item in job.progress:
-                if item.model not in lines:
-                    lines[item.model] = add_line(item.model)
                 total = item.listed if job.listing_complete else None
-                note = f"{item.photos_per_second:.1f} photos/s"
-                lines[item.model].update(done(item), total, note)
+                show(item.model, done(item), total, f"{item.photos_per_second:.1f} photos/s")
     return job
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import typer
 from google.protobuf.json_format import MessageToDict
@@ -18,6 +18,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -107,31 +108,24 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     return drawn
 
 
-class ProgressLine:
-    """One line of progress: a bar on a terminal, a plain line at each tenth elsewhere."""
+class Show(Protocol):
+    """Shows that `done` of `total` are done of what is labelled so (None: not known yet)."""
 
-    def __init__(self, label: str, bar: Progress | None) -> None:
-        self._label = label
-        self._bar = bar
-        self._task = bar.add_task(label, total=None, note="") if bar else None
-        self._tenth = -1
-
-    def update(self, done: int, total: int | None, note: str = "") -> None:
-        """Show that `done` of `total` are done (None: the total is not known yet)."""
-        if self._bar is not None and self._task is not None:
-            self._bar.update(self._task, completed=done, total=total, note=note)
-            return
-        tenth = 10 * done // total if total else -1
-        if tenth > self._tenth:
-            self._tenth = tenth
-            console.print(f"  {self._label}: {done} of {total} {note}".rstrip())
+    def __call__(self, label: str, done: int, total: int | None, note: str = "") -> None:
+        """Show it."""
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[str], ProgressLine]]:
-    """Give, inside this block, a function that adds a progress line with a label."""
-    if not console.is_terminal:
-        yield lambda label: ProgressLine(label, None)
+def progress(*, aside: bool = False) -> Iterator[Show]:
+    """Give, inside this block, a function that shows how far things are, a line for each label.
+
+    Bars on a terminal, a plain line at each tenth elsewhere. `aside` keeps off standard output,
+    which holds figures then: bars on a terminal's standard error, and nothing elsewhere.
+    """
+    shown = Console(stderr=True) if aside else console
+    if not shown.is_terminal:
+        silent: Show = _ignore
+        yield silent if aside else _in_tenths()
         return
     columns = (
         SpinnerColumn(),
@@ -142,5 +136,28 @@ def progress() -> Iterator[Callable[[str], ProgressLine]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=console) as bar:
-        yield lambda label: ProgressLine(label, bar)
+    with Progress(*columns, console=shown) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(label: str, done: int, total: int | None, note: str = "") -> None:
+            if label not in tasks:
+                tasks[label] = bars.add_task(label, total=None, note="")
+            bars.update(tasks[label], completed=done, total=total, note=note)
+
+        yield show
+
+
+def _in_tenths() -> Show:
+    tenths: dict[str, int] = {}
+
+    def show(label: str, done: int, total: int | None, note: str = "") -> None:
+        tenth = 10 * done // total if total else -1
+        if tenth > tenths.get(label, -1):
+            tenths[label] = tenth
+            console.print(f"  {label}: {done} of {total} {note}".rstrip())
+
+    return show
+
+
+def _ignore(label: str, done: int, total: int | None, note: str = "") -> None:
+    del label, done, total, note

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from landmarks.cli.output import ProgressLine, console, progress
+from landmarks.cli.output import console, progress
 from landmarks.errors import LandmarksError
 from landmarks.settings import Settings
 
@@ -34,15 +34,12 @@ def fetch_weights(model: str, settings: Settings, *, quiet: bool = False) -> str
     places = WeightsSettings.load({"cache_dir": settings.cache_dir})
     if quiet:
         return str(ensure_weights(model, places) or "none needed")
-    with progress() as add_line:
-        line: ProgressLine | None = None
+    with progress() as show:
 
-        def show(done: int, total: int) -> None:
-            nonlocal line
-            line = line or add_line(f"weights of {model}")
-            line.update(done // _MEGABYTE, max(total // _MEGABYTE, 1), "MB")
+        def fetched(done: int, total: int) -> None:
+            show(f"weights of {model}", done // _MEGABYTE, max(total // _MEGABYTE, 1), "MB")
 
-        return str(ensure_weights(model, places, show) or "none needed")
+        return str(ensure_weights(model, places, fetched) or "none needed")
 
 
 def models_with_weights(asked: Sequence[str], settings: Settings) -> list[str]:

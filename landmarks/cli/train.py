@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from landmarks.cli.output import ProgressLine, console, progress
+from landmarks.cli.output import console, progress
 from landmarks.cli.setup import fetch_weights
+from vector_store.naming import check_model
 
 if TYPE_CHECKING:  # they import torch, which --help should not wait for
     from encoder_service.training.card import ModelCard
@@ -35,17 +34,22 @@ Out = Annotated[
     Path,
     typer.Option(help="The run's folder: checkpoints, curve.csv and in the end model.safetensors."),
 ]
-Name = Annotated[str, typer.Option(help="What to call the model.")]
+Name = Annotated[str, typer.Option(help="What to call the model: a-z, 0-9, and _ or - between.")]
 TrainSplit = Annotated[str, typer.Option("--train-split", help="The split to train on.")]
 ValidationSplit = Annotated[
     str, typer.Option("--validation-split", help="The split that chooses the checkpoint.")
 ]
 Epochs = Annotated[int, typer.Option(min=1, help="Epochs at most.")]
 Batch = Annotated[int, typer.Option(min=2, help="Photos a step.")]
+LearningRate = Annotated[
+    float, typer.Option(min=1e-8, max=100, help="Highest learning rate, above 0.")
+]
 Patience = Annotated[
     int, typer.Option(min=1, help="Stop after this many validations without a better mAP.")
 ]
-Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")]
+Seed = Annotated[
+    int, typer.Option(min=0, max=1_000_000_000, help="The same seed gives the same weights.")
+]
 DeviceName = Annotated[str, typer.Option("--device", help="As torch calls it: cpu, cuda, cuda:1.")]
 Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0: the physical cores.")]
 
@@ -59,7 +63,7 @@ def scratch(
     validation_split: ValidationSplit = "val",
     epochs: Epochs = 70,
     batch: Batch = 64,
-    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 0.1,
+    learning_rate: LearningRate = 0.1,
     patience: Patience = 6,
     seed: Seed = 1,
     device: DeviceName = "cpu",
@@ -71,6 +75,7 @@ def scratch(
     """
     from encoder_service.training.scratch import PLAN, train_scratch
 
+    check_model(name)  # before hours of work
     photos, where = _prepared(source, train_split, validation_split, device, threads)
     plan = replace(
         PLAN,
@@ -81,8 +86,8 @@ def scratch(
         patience=patience,
         seed=seed,
     )
-    with _bars() as report:
-        card = train_scratch(photos, _fitted(plan, photos), out, name, where, report)
+    with progress() as show:
+        card = train_scratch(photos, _fitted(plan, photos), out, name, where, show)
     _print_outcome(card, out)
 
 
@@ -109,10 +114,10 @@ def transfer(
             " unlike these better, and these less well.",
         ),
     ] = 0.15,
-    epochs: Epochs = 12,
+    epochs: Epochs = 20,
     batch: Batch = 64,
-    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 3e-4,
-    patience: Patience = 3,
+    learning_rate: LearningRate = 3e-4,
+    patience: Patience = 5,
     seed: Seed = 1,
     device: DeviceName = "cpu",
     threads: Threads = 0,
@@ -126,6 +131,7 @@ def transfer(
     from encoder_service.settings import WeightsSettings
     from encoder_service.training.transfer import PLAN, Transfer, train_transfer
 
+    check_model(name)  # before hours of work
     settings = WeightsSettings.load()
     fetch_weights(base, settings)
     photos, where = _prepared(source, train_split, validation_split, device, threads)
@@ -137,7 +143,7 @@ def transfer(
         patience=patience,
         seed=seed,
     )
-    with _bars() as report:
+    with progress() as show:
         card = train_transfer(
             photos,
             Transfer(base, views, window, untrained),
@@ -146,7 +152,7 @@ def transfer(
             name,
             settings,
             where,
-            report,
+            show,
         )
     _print_outcome(card, out)
 
@@ -176,26 +182,17 @@ def _fitted(plan: Plan, photos: TrainingPhotos) -> Plan:
     return replace(plan, batch=min(plan.batch, len(photos.train)))
 
 
-@contextmanager
-def _bars() -> Iterator[Callable[[str, int, int, str], None]]:
-    lines: dict[str, ProgressLine] = {}
-    with progress() as add_line:
-
-        def report(label: str, done: int, total: int, note: str) -> None:
-            if label not in lines:
-                lines[label] = add_line(label)
-            lines[label].update(done, total, note)
-
-        yield report
-
-
 def _print_outcome(card: ModelCard, out: Path) -> None:
+    from encoder_service.models.registry import MODULES
+
     figures = ", ".join(f"{key} {value:.3f}" for key, value in card.metrics.items())
     console.print(f"on the validation photos: {figures}")
     path = (out / "model.safetensors").resolve()
+    # The program's own models keep their names; the file that it ships may come from this command.
+    served = f"my_{card.name}" if card.name in MODULES else card.name
     console.print(f"model: {path} (card: model.md)", soft_wrap=True)
     console.print(
-        f"""to serve it: LANDMARKS_TRAINED_MODELS='{{"{card.name}": "{path}"}}'"""
-        f" landmarks up --models {card.name}",
+        f"""to serve it: LANDMARKS_TRAINED_MODELS='{{"{served}": "{path}"}}'"""
+        f" landmarks up --models {served}",
         soft_wrap=True,
     )

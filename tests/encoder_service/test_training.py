@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 from dataclasses import replace
@@ -12,7 +13,7 @@ from encoder_service.loading import load_encoder
 from encoder_service.models.efficientnet_lite0 import MODEL as EFFICIENTNET
 from encoder_service.settings import EncoderSettings
 from encoder_service.tensors import read_tensors, tensors_digest, write_tensors
-from encoder_service.training import offset, scratch
+from encoder_service.training import activations, offset, scratch
 from encoder_service.training.activations import Activations, Trunk
 from encoder_service.training.augment import augmented
 from encoder_service.training.card import ModelCard
@@ -75,16 +76,24 @@ def test_the_landmarks_of_the_sample_gallery_are_learnt_from_nothing(tmp_path):
     assert card.curve[-1].loss < card.curve[0].loss
 
 
+def _epochs_of(run):
+    """Return how many epochs a run has kept."""
+    curve = run / "curve.csv"
+    return len(curve.read_text().splitlines()) - 1 if curve.exists() else 0
+
+
 @pytest.mark.parametrize("kind", ["scratch", "transfer"])
 @pytest.mark.chaos
 def test_a_run_that_was_killed_goes_on_to_the_same_weights(kind, manifest, tmp_path):
-    options = ("--epochs", "4", "--batch", "4", *(("--views", "1") if kind == "transfer" else ()))
+    # Killed after a validation, of which `scratch` has one in five epochs, and before the end.
+    epochs, killed_after, *others = ("8", 5) if kind == "scratch" else ("4", 1, "--views", "1")
+    options = ("--epochs", epochs, "--batch", "4", *others)
     subprocess.run(train_command(kind, manifest, tmp_path / "whole", *options), check=True)
 
     out = tmp_path / "killed"
     process = subprocess.Popen(train_command(kind, manifest, out, *options))
     try:
-        eventually(lambda: (out / "curve.csv").exists(), "an epoch is done")
+        eventually(lambda: _epochs_of(out) >= killed_after, "some epochs are done")
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
@@ -113,11 +122,19 @@ def test_a_folder_with_another_run_or_with_something_else_in_it_is_left_alone(ma
     scratch.train_scratch(photos, plan, tmp_path / "run", "mine", CPU, silent)
     before = (tmp_path / "run" / "model.safetensors").read_bytes()
     other = replace(plan, epochs=2, seed=2)
-    with pytest.raises(InvalidInputError, match=r"another epochs, seed.*--out"):
+    with pytest.raises(InvalidInputError, match=r"other settings: epochs, seed.*--out"):
         scratch.train_scratch(photos, other, tmp_path / "run", "mine", CPU, silent)
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
     with pytest.raises(InvalidInputError, match="not empty"):
         scratch.train_scratch(photos, plan, tmp_path, "mine", CPU, silent)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5])
+def test_however_few_steps_there_are_they_are_taken(epochs, manifest, tmp_path):
+    photos = read_training_photos(manifest, "train", "val")
+    plan = replace(scratch.PLAN, epochs=epochs, batch=8)
+    card = scratch.train_scratch(photos, plan, tmp_path / "run", "mine", CPU, silent)
+    assert len(card.curve) == epochs
 
 
 def test_training_stops_when_validation_gets_no_better(manifest, tmp_path):
@@ -219,16 +236,20 @@ def test_a_file_that_training_did_not_make_is_refused_by_name(tmp_path):
         load_encoder("yours", settings)
 
 
-def test_activations_that_were_interrupted_are_completed_to_the_same(transferred, tmp_path):
+def test_activations_that_were_interrupted_are_completed_to_the_same(
+    transferred, tmp_path, monkeypatch
+):
     _, _, photos = transferred
     torch.manual_seed(0)
     network = torch.nn.Conv2d(3, 4, 3, stride=8)
     trunk = Trunk(network, EFFICIENTNET.preprocessing, CPU)
+    monkeypatch.setattr(activations, "_BATCH", 4)
+    monkeypatch.setattr(activations, "_KEPT_EVERY", 1)
     asked = []
 
     def interrupt(done, total):
         asked.append((done, total))
-        if len(asked) == 3:
+        if len(asked) == 5:  # one of the three batches of the first random view is done
             raise KeyboardInterrupt
 
     whole = Activations(trunk, photos, 2, 1.0, 1, tmp_path / "whole")
@@ -237,7 +258,7 @@ def test_activations_that_were_interrupted_are_completed_to_the_same(transferred
         Activations(trunk, photos, 2, 1.0, 1, tmp_path / "cut").prepare(interrupt)
     again = Activations(trunk, photos, 2, 1.0, 1, tmp_path / "cut")
     again.prepare(lambda done, total: asked.append((done, total)))
-    assert asked[3] == (12 + 2 + 12 + 12, 38)  # the rest was there
+    assert asked[4:6] == [(12 + 2 + 4, 38), (12 + 2 + 8, 38)]  # what was done stays done
     chosen = torch.arange(12)
     for first, second in (
         (a.batch(chosen, torch.Generator().manual_seed(3)) for a in (whole, again)),
@@ -254,8 +275,15 @@ def test_what_a_kill_leaves_half_written_neither_stops_a_run_nor_stays(tmp_path,
     out.mkdir()
     (out / ".settings.json.77.new").write_text('{"epo')
     (out / ".checkpoint.pt.77.new").write_bytes(b"half")
+    (out / ".model.safetensors.77.partial").write_bytes(b"half")
     scratch.train_scratch(photos, plan, out, "mine", CPU, silent)
     assert not list(out.glob(".*"))
+    before = sorted(out.iterdir())
+
+    (out / "checkpoint.pt").write_bytes(b"killed before it was removed")
+    (out / ".model.json.77.new").write_bytes(b"half")
+    scratch.train_scratch(photos, plan, out, "mine", CPU, silent)
+    assert sorted(out.iterdir()) == before
 
 
 @pytest.mark.parametrize("counter", ["", "nonsense"])
@@ -291,8 +319,9 @@ def test_a_window_is_cut_alike_from_every_photo_of_a_step(transferred, tmp_path)
         (["a.png,one,train", "b.png,one,val"], "two landmarks"),
         (["a.png,one,train", "b.png,two,train", "b.png,three,val"], "validate"),
         (["a.png,one,train", "b.png,two,train"], "val"),
+        (["a.png,one,train", "b.png,two,train", "a.png,one,val"], r"both trained on.*a\.png"),
     ],
-    ids=["one landmark", "another is validated with", "no validation"],
+    ids=["one landmark", "another is validated with", "no validation", "the same photo"],
 )
 def test_photos_that_cannot_be_trained_on_are_refused(tmp_path, lines, problem):
     for name in ("a.png", "b.png"):
@@ -310,8 +339,31 @@ def test_a_damaged_photo_is_named(tmp_path):
     manifest = tmp_path / "manifest.csv"
     manifest.write_text("path,landmark,split\na.png,one,train\nb.png,two,train\nc.png,one,val\n")
     photos = read_training_photos(manifest, "train", "val")
+    plan = replace(scratch.PLAN, epochs=1, batch=2)
     with pytest.raises(InvalidInputError, match=r"b\.png"):
-        scratch.train_scratch(photos, scratch.PLAN, tmp_path / "run", "mine", CPU, silent)
+        scratch.train_scratch(photos, plan, tmp_path / "run", "mine", CPU, silent)
+    drawn_photo(20, 20, seed=2).save(tmp_path / "b.png")
+    scratch.train_scratch(photos, plan, tmp_path / "run", "mine", CPU, silent)
+
+
+def test_a_folder_with_too_few_photos_of_each_landmark_is_told_how_many_it_needs(tmp_path):
+    for number in range(8):
+        path = tmp_path / f"landmark {number % 2}" / f"{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        drawn_photo(20, 20, seed=number).save(path)
+    with pytest.raises(InvalidInputError, match="needs 5 photos"):
+        read_training_photos(tmp_path, "train", "val")
+
+
+def test_a_disk_without_room_for_the_activations_is_told_before_it_is_full(
+    transferred, tmp_path, monkeypatch
+):
+    _, _, photos = transferred
+    usage = shutil.disk_usage(tmp_path)._replace(free=500_000_100)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    trunk = Trunk(torch.nn.Conv2d(3, 4, 3, stride=8), EFFICIENTNET.preprocessing, CPU)
+    with pytest.raises(ConfigurationError, match="GB free"):
+        Activations(trunk, photos, 1, 1.0, 1, tmp_path / "activations").prepare(silent)
 
 
 def test_a_model_that_is_not_made_for_it_cannot_be_transferred(manifest, tmp_path):
@@ -321,6 +373,36 @@ def test_a_model_that_is_not_made_for_it_cannot_be_transferred(manifest, tmp_pat
         train_transfer(
             photos, Transfer("scratch"), PLAN, tmp_path / "run", "mine", settings, CPU, silent
         )
+
+
+def test_a_model_of_ones_own_is_no_base(manifest, tmp_path, transferred):
+    photos = read_training_photos(manifest, "train", "val")
+    settings = EncoderSettings.load(
+        {"trained_models": {"mine": transferred[1] / "model.safetensors"}}
+    )
+    with pytest.raises(NotFoundError, match="'mine'"):
+        train_transfer(
+            photos, Transfer("mine"), PLAN, tmp_path / "run", "yours", settings, CPU, silent
+        )
+
+
+def test_a_name_that_the_program_gives_itself_is_not_taken_silently(transferred):
+    _, out, _ = transferred
+    settings = EncoderSettings.load({"trained_models": {"vgg16": out / "model.safetensors"}})
+    with pytest.raises(ConfigurationError, match="another name"):
+        load_encoder("vgg16", settings)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--name", "My model"), ("--learning-rate", "nan"), ("--seed", "-1"), ("--epochs", "0")],
+)
+def test_an_option_that_no_run_could_use_is_refused_at_once(option, value, manifest, tmp_path):
+    command = train_command("scratch", manifest, tmp_path / "run", option, value)
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2, refused.stdout
+    assert option.removeprefix("--") in refused.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_device_that_is_not_there_is_refused():

@@ -110,6 +110,29 @@ def test_failures_are_drawn_into_the_folder_and_leave_json_alone(
     assert (200, 52, 44) in colours, "no hit is framed as wrong"
 
 
+def test_a_sheet_of_failures_does_not_outlive_them(tmp_path: Path) -> None:
+    for place in range(2):
+        for number in range(2):
+            path = tmp_path / "photos" / f"place {place}" / f"{number}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(saved(view(place, 0), "JPEG"))  # twice the same: each finds the other
+    folder = tmp_path / "failures"
+    folder.mkdir()
+    (folder / "scratch.png").write_bytes(b"of an evaluation before")
+    result = evaluate(tmp_path / "photos", "--models", "scratch", "--failures", folder)
+    assert "every first hit is right" in result.stdout, result.stderr
+    assert not list(folder.iterdir())
+
+
+def test_photos_none_of_which_can_find_another_are_refused_before_any_work(tmp_path: Path) -> None:
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "1.jpg").write_bytes(b"this is not a photo")
+    result = evaluate(tmp_path, "--models", "scratch")
+    assert (result.status, result.stdout) == (2, ""), result.stderr
+    assert "two photos at least" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
@@ -145,6 +168,7 @@ def test_a_manifest_that_cannot_be_used_is_an_error_of_the_input(tmp_path: Path)
 def test_a_photo_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "place").mkdir()
     (tmp_path / "place" / "1.jpg").write_bytes(b"this is not a photo")
+    (tmp_path / "place" / "2.jpg").write_bytes(saved(view(0, 0), "JPEG"))
     result = evaluate(tmp_path, "--models", "scratch")
     assert result.status == 2, result.stderr
     assert "place/1.jpg" in result.stderr

@@ -51,6 +51,10 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
+SPLITS = ("--gallery", "gallery", "--queries", "query")
+BOTH = ("--gallery", "gallery", "--queries", "gallery")
+
+
 def run(out: Path, *arguments: str | Path) -> None:
     result = CliRunner().invoke(app, ["report", str(out), *map(str, arguments)])
     if result.exception:
@@ -88,7 +92,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture(scope="module")
 def out(gallery: Path, cache, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("out") / "made" / "by the command"
-    run(folder, gallery / "manifest.csv", "--models", "scratch")
+    run(folder, gallery / "manifest.csv", *SPLITS, "--models", "scratch")
     return folder
 
 
@@ -169,7 +173,7 @@ def test_tables_of_the_markdown_have_as_many_cells_in_each_row(out: Path):
 
 
 def test_the_same_photos_give_the_same_bytes(out: Path, gallery: Path, tmp_path: Path):
-    run(tmp_path, gallery / "manifest.csv", "--models", "scratch")
+    run(tmp_path, gallery / "manifest.csv", *SPLITS, "--models", "scratch")
 
     def files(folder: Path) -> dict[str, bytes]:
         return {
@@ -188,7 +192,7 @@ def test_without_photos_no_picture_and_no_name_of_a_photo_is_told(
     foreign = tmp_path / "figures" / "mine.svg"
     foreign.write_text("")
 
-    run(tmp_path, gallery / "manifest.csv", "--models", "scratch", "--no-photos")
+    run(tmp_path, gallery / "manifest.csv", *SPLITS, "--models", "scratch", "--no-photos")
 
     written = (tmp_path / "index.html").read_text()
     assert not Page(written).all("img")
@@ -223,18 +227,28 @@ def test_a_manifest_that_tells_no_more_than_landmarks_is_studied_as_far_as_it_go
 def test_queries_that_are_in_the_gallery_are_mapped_once_and_not_found_by_themselves(
     gallery: Path, cache, tmp_path: Path
 ):
-    run(tmp_path, gallery / "manifest.csv", "--queries", "gallery", "--models", "scratch")
+    run(tmp_path, gallery / "manifest.csv", *BOTH, "--models", "scratch")
 
     told = Page((tmp_path / "index.html").read_text()).text
     assert "20 photos of 4 landmarks" in told
+
+
+def test_a_folder_is_studied_with_each_photo_searched_for_among_the_others(
+    gallery: Path, cache, tmp_path: Path
+):
+    run(tmp_path, gallery / "images", "--models", "scratch")
+
+    told = Page((tmp_path / "index.html").read_text()).text
+    assert "Gallery: 24 photos. Queries: 24." in told
 
 
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
         (["absent.csv"], InvalidInputError, "absent.csv"),
-        (["manifest.csv", "--queries", "tset"], InvalidInputError, "tset"),
-        (["manifest.csv", "--models", "resnet"], NotFoundError, "resnet"),
+        (["manifest.csv", "--gallery", "gallery", "--queries", "tset"], InvalidInputError, "tset"),
+        (["manifest.csv"], InvalidInputError, "say with --gallery and --queries"),
+        (["manifest.csv", *SPLITS, "--models", "resnet"], NotFoundError, "resnet"),
     ],
 )
 def test_a_report_that_cannot_be_made_says_why_and_writes_nothing(
@@ -257,7 +271,7 @@ def test_a_study_of_one_landmark_is_refused(gallery: Path, cache, tmp_path: Path
     rewrite(gallery / "manifest.csv", one, lambda row: {**row, "landmark": "Atomium"})
 
     with pytest.raises(InvalidInputError, match="2 landmarks"):
-        run(tmp_path, one, "--models", "scratch")
+        run(tmp_path, one, *SPLITS, "--models", "scratch")
 
 
 def test_a_model_with_a_card_shows_how_its_training_went(
@@ -273,7 +287,7 @@ def test_a_model_with_a_card_shows_how_its_training_went(
     ).write(tmp_path / "model.json")  # fmt: skip
     monkeypatch.setenv("LANDMARKS_TRAINED_MODELS", json.dumps({"mine": str(weights)}))
 
-    run(tmp_path / "out", gallery / "manifest.csv", "--models", "mine")
+    run(tmp_path / "out", gallery / "manifest.csv", *SPLITS, "--models", "mine")
 
     told = Page((tmp_path / "out" / "index.html").read_text())
     labels = [figure.get("aria-label") or "" for figure in told.all("svg")]
