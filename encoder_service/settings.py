@@ -34,7 +34,7 @@ class EncoderSettings(WeightsSettings):
 
     encoder_host: str = "127.0.0.1"
     encoder_port: int = Field(50051, ge=0, le=65535)  # 0: any free one
-    models: NameList = ("efficientnet_lite0",)
+    models: NameList = ("efficientnet_lite0_landmarks",)
 
     max_photo_bytes: int = Field(DEFAULT_MAX_PHOTO_BYTES, gt=0)
     max_photo_pixels: int = Field(64_000_000, gt=0)

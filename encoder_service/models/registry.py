@@ -18,12 +18,13 @@ from landmarks.errors import ConfigurationError, NotFoundError
 MODULES: dict[str, str] = {
     "scratch": "encoder_service.models.scratch",
     "vgg16": "encoder_service.models.vgg16",
+    "efficientnet_lite0_landmarks": "encoder_service.models.efficientnet_lite0_landmarks",
     "efficientnet_lite0": "encoder_service.models.efficientnet_lite0",
     "vgg16_fc7": "encoder_service.models.vgg16_fc7",
 }
 
-# Large, or surpassed by another: served where they are asked for by name.
-ON_REQUEST = frozenset({"vgg16_fc7"})
+# Large, or there to compare another with: served where they are asked for by name.
+ON_REQUEST = frozenset({"efficientnet_lite0", "vgg16_fc7"})
 
 
 def names_of(trained: Mapping[str, Path]) -> list[str]:

@@ -50,7 +50,7 @@ class Transfer:
     base: str
     views: int = 8
     window: float = 1.0
-    untrained: float = 0.15
+    untrained: float = 0.3
 
 
 def train_transfer(

@@ -44,7 +44,7 @@ ServerOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 GalleryOption = Annotated[str, typer.Option("--gallery", "-g", help="Name of the gallery.")]
 ModelsOption = Annotated[
-    str, typer.Option("--models", "-m", help="Models, comma-separated; all if left out.")
+    str, typer.Option("--models", "-m", help="Models, comma-separated; else all that are served.")
 ]
 DEFAULT_GALLERY = "landmarks"
 

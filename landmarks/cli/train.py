@@ -113,7 +113,7 @@ def transfer(
             help="Share of the untrained weights in the final average: more of them find landmarks"
             " unlike these better, and these less well.",
         ),
-    ] = 0.15,
+    ] = 0.3,
     epochs: Epochs = 20,
     batch: Batch = 64,
     learning_rate: LearningRate = 3e-4,
