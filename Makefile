@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint proto lock
+.PHONY: help setup demo up test lint bench proto lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,10 @@ test: setup ## Lint, strict types and all tests, on real engines
 
 lint: setup ## Lint, formatting and strict types
 	@PATH="$(abspath $(BIN)):$$PATH" scripts/check
+
+bench: setup ## Measure into bench.json and docs/benchmarks.md; ONLY=serve-1: a part; PHOTOS=DIR
+	@PATH="$(abspath $(BIN)):$$PATH" python -m evaluation.benchmarks --table docs/benchmarks.md \
+	  --only "$(ONLY)" $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 proto: setup ## Generate the stubs of the contracts again
 	@PATH="$(abspath $(BIN)):$$PATH" python scripts/generate_stubs.py

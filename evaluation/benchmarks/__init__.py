@@ -1,0 +1,1 @@
+"""Benchmarks: figures as ratios of things measured in one run, in turn, on one machine."""

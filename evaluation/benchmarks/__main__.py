@@ -1,0 +1,68 @@
+"""Measure, and write `bench.json` and the table: `python -m evaluation.benchmarks`."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from evaluation.benchmarks.harness import DEFAULT_MODELS, QUICK, Bench, Effort, run, say
+from evaluation.benchmarks.machine import machine, versions
+from evaluation.benchmarks.photos import drawn_photos, photos_of
+from evaluation.benchmarks.rows import merged, read_rows, write_rows
+from evaluation.benchmarks.serve.cases import serve_cases
+from evaluation.benchmarks.table import write_table
+from landmarks.errors import LandmarksError
+from landmarks.settings import Settings
+
+
+def bench(
+    only: Annotated[
+        str, typer.Option(metavar="PREFIX", help="measure the figures whose ids begin so")
+    ] = "",
+    photos: Annotated[
+        Path | None, typer.Option(help="a folder of photos; by default views that are drawn")
+    ] = None,
+    models: Annotated[str, typer.Option(help="with commas between them")] = ",".join(
+        DEFAULT_MODELS
+    ),
+    out: Annotated[Path, typer.Option(help="rows of other figures in it stay")] = Path(
+        "bench.json"
+    ),
+    table: Annotated[Path | None, typer.Option(help="the Markdown file of the table")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="see that it works; the figures mean nothing")
+    ] = False,
+) -> None:
+    """Measure the figures and tell where they are."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    effort = QUICK if quick else Effort()
+    chosen = photos_of(photos) if photos else drawn_photos(quick=quick)
+    cases = list(serve_cases([name.strip() for name in models.split(",")]))
+    cache = Settings.load().cache_dir / "benchmarks"
+    asked = Bench([photo.absolute() for photo in chosen], effort, cache, only)
+    if not any(asked.wants(name) for case in cases for name in case.goals):
+        raise typer.BadParameter(f"no figure's id begins with {only!r}", param_hint="--only")
+    say(f"{machine()}; {versions()}; {len(chosen)} photos")
+    rows = merged(read_rows(out), run(cases, asked))
+    write_rows(out, rows)
+    if table is not None:
+        command = f"make bench{f' ONLY={only}' if only else ''}{' PHOTOS=…' if photos else ''}"
+        source = "given with PHOTOS" if photos else "of the sample gallery, 640 × 640"
+        lines = [f"Machine: {machine()}", f"Versions: {versions()}"]
+        lines += [f"Command: `{command}`", f"Photos: {len(chosen)}, {source}"]
+        write_table(table, rows, lines)
+    typer.echo(out)
+
+
+if __name__ == "__main__":
+    try:
+        typer.run(bench)
+    except LandmarksError as error:
+        sys.exit(f"bench: {error}")

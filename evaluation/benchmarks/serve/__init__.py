@@ -1,0 +1,1 @@
+"""The figures of the encoder service, one file each."""

@@ -1,0 +1,55 @@
+"""The whole way: real services and peers, rows in a file. What the figures are is not looked at."""
+
+import subprocess
+import sys
+
+import pytest
+
+from evaluation.benchmarks.rows import Row, read_rows, write_rows
+from tests.support.photos import drawn_photo, saved
+
+pytestmark = pytest.mark.integration
+OTHER = Row("store-1", 2.0, ">= 1", "", "of another run")
+
+
+def measured(tmp_path, only, *options):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for place in range(4):
+        (folder / f"{place}.jpg").write_bytes(saved(drawn_photo(seed=place), "JPEG"))
+    out = tmp_path / "bench.json"
+    write_rows(out, [OTHER])
+    command = [sys.executable, "-m", "evaluation.benchmarks", "--quick", "--models", "scratch"]
+    command += ["--photos", str(folder), "--only", only, "--out", str(out), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return read_rows(out)
+
+
+def test_a_part_of_the_benchmarks_makes_rows_and_a_table_and_keeps_the_others(tmp_path):
+    table = tmp_path / "benchmarks.md"
+    figure, other = measured(tmp_path, "serve-1", "--table", str(table))
+    assert other == OTHER
+    assert figure.id == "serve-1-scratch"
+    assert figure.value > 0
+    assert figure.goal == ">= 0.90"
+    assert "of 2" in figure.spread
+    assert "bare loop" in figure.conditions
+    assert "`serve-1-scratch`" in table.read_text()
+    assert "ONLY=serve-1" in table.read_text()
+
+
+def test_a_peer_does_the_same_work_and_is_measured_beside_the_service(tmp_path):
+    rate, late, _ = measured(tmp_path, "serve-4-scratch-plain")
+    assert (rate.id, late.id) == ("serve-4-scratch-plain", "serve-4-scratch-plain-p95")
+    assert rate.value > 0
+    assert late.value > 0
+
+
+def test_figures_that_do_not_exist_are_a_mistake_in_the_command(tmp_path):
+    command = [sys.executable, "-m", "evaluation.benchmarks", "--quick", "--only", "nothing"]
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "bench.json")], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert "nothing" in done.stderr
