@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import copy_context
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -12,6 +13,7 @@ from indexer_worker.runtime import Runtime
 from indexer_worker.settings import IndexerSettings
 from indexer_worker.spec import INDEX_QUEUE, VISIBILITY_TIMEOUT_SECONDS
 from landmarks.errors import UnavailableError
+from landmarks.request_id import headers as request_headers
 
 settings = IndexerSettings.load()
 
@@ -42,8 +44,15 @@ app.conf.update(
 
 def send(task: str, arguments: Mapping[str, str | int], queue: str) -> None:
     """Enqueue a task; raises UnavailableError where the broker is not there."""
+
+    def publish() -> None:
+        app.send_task(
+            task, kwargs=dict(arguments), queue=queue, retry=False, headers=request_headers()
+        )
+
     try:
-        app.send_task(task, kwargs=dict(arguments), queue=queue, retry=False)
+        # In a context of its own: the span of a publish that fails is left current.
+        copy_context().run(publish)
     except (OperationalError, OSError) as error:
         raise UnavailableError(f"the broker cannot be reached: {error}") from error
 

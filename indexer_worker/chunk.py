@@ -9,6 +9,7 @@ from uuid import UUID
 
 import structlog
 
+from indexer_worker import metrics
 from indexer_worker.encoding import Encoded, ModelEncoder
 from indexer_worker.jobs import LeaseLostError
 from indexer_worker.leases import HeldLease
@@ -18,6 +19,7 @@ from indexer_worker.plan import Described, Work, decide, is_stale, payload_of
 from indexer_worker.records import DeadLetter, Job, Listed, Outcome, Progress
 from indexer_worker.runtime import Runtime
 from landmarks.errors import DeadlineError, LandmarksError, LineageError, NotFoundError
+from landmarks.metrics import failed
 from vector_store.points import PhotoPayload, Point, point_id
 
 _log = structlog.get_logger(__name__)
@@ -41,6 +43,7 @@ def run_chunk(runtime: Runtime, job_id: str, model: str, number: int) -> None:
         except (LineageError, CollectionDroppedError) as error:
             # No later attempt can end otherwise: the collection, or its encoder, is gone.
             _log.warning("job failed", job=job_id, reason=str(error))
+            failed(error)
             runtime.jobs.fail(job_id, str(error))
         except Exception as error:  # noqa: BLE001 - logged, and tried again
             _postpone(runtime, held, error, blameless=False)
@@ -70,10 +73,12 @@ def _run(runtime: Runtime, job_id: str, model: str, number: int, held: HeldLease
         raise AssertionError(f"{outcome.total} photos accounted for of {len(listed)}")
     held.check()
     runtime.patience.wait_out(lambda: runtime.jobs.end_chunk(held.lease, model, outcome))
+    metrics.chunk_ended(model, outcome)
 
 
 def _postpone(runtime: Runtime, held: HeldLease, error: Exception, *, blameless: bool) -> None:
     lease = held.lease
+    failed(error)
     _log.warning(
         "chunk postponed",
         job=lease.job_id,

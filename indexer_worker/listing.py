@@ -14,6 +14,7 @@ from indexer_worker.patience import PASSING
 from indexer_worker.records import Job, Listed
 from indexer_worker.runtime import Runtime
 from landmarks.errors import InvalidInputError, LandmarksError
+from landmarks.metrics import failed
 from landmarks.sources import Entry, Source
 from vector_store.points import RESERVED_COLUMNS, check_column
 
@@ -30,13 +31,16 @@ def run_listing(runtime: Runtime, job_id: str) -> None:
         except LeaseLostError:
             _log.warning("listing given up: the job ended or another worker lists it", job=job_id)
         except PASSING as error:
+            failed(error)
             _log.warning("listing postponed", job=job_id, reason=str(error))
             runtime.leases.release(held)
             runtime.jobs.postpone(held.lease, runtime.settings.sweep_seconds, blameless=True)
         except LandmarksError as error:
+            failed(error)
             _log.warning("job failed", job=job_id, reason=str(error))
             runtime.jobs.fail(job_id, str(error))
         except Exception as error:  # noqa: BLE001 - logged, and tried again
+            failed(error)
             _log.exception("listing failed", job=job_id)
             if held.lease.attempts < runtime.settings.chunk_max_attempts:
                 runtime.leases.release(held)

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import logging
 import re
+import sys
 import uuid
+from contextlib import ExitStack
 
-from celery import current_task
-from celery.signals import setup_logging, worker_ready, worker_shutdown, worker_shutting_down
+from celery import Task, current_task
+from celery.signals import (
+    setup_logging,
+    task_postrun,
+    task_prerun,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 
 from indexer_worker.app import app, runtime, settings
 from indexer_worker.chunk import run_chunk
 from indexer_worker.listing import run_listing
 from indexer_worker.runtime import Runtime
 from indexer_worker.spec import CHUNK_TASK, INDEX_TASK, IndexSpec, checked_spec
-from landmarks.errors import AlreadyExistsError, InvalidInputError
+from landmarks import request_id
+from landmarks.errors import AlreadyExistsError, ConfigurationError, InvalidInputError
 from landmarks.logs import configure_logging
+from landmarks.service import EXIT_CONFIGURATION
+from landmarks.telemetry import telemetry
 
+_NAME = "indexer_worker"
+_telemetry = ExitStack()
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ARGUMENTS = frozenset({"gallery", "source", "models", "splits", "source_name", "request_id"})
 
@@ -67,9 +81,24 @@ def _spec_of(arguments: dict[str, object]) -> IndexSpec:
 
 @setup_logging.connect
 def _set_up_logging(**_: object) -> None:
-    configure_logging(settings, "indexer_worker")
+    configure_logging(settings, _NAME)
     for name in ("celery.worker.strategy", "celery.app.trace"):  # a line or two for each chunk
         logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        _telemetry.enter_context(telemetry(settings, _NAME))
+    except ConfigurationError as error:
+        sys.stderr.write(f"{_NAME}: {error}\n")
+        sys.exit(EXIT_CONFIGURATION)  # Celery would only log an error of a signal's handler
+
+
+@task_prerun.connect
+def _begin(task: Task[..., object], **_: object) -> None:
+    request_id.bind(task.request.get(request_id.HEADER))
+
+
+@task_postrun.connect
+def _end(**_: object) -> None:
+    request_id.unbind()  # the thread goes on with another task
 
 
 @worker_ready.connect
@@ -86,3 +115,4 @@ def _shutting_down(**_: object) -> None:
 @worker_shutdown.connect
 def _shut_down(**_: object) -> None:
     runtime().close()
+    _telemetry.close()

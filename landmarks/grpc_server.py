@@ -1,11 +1,13 @@
-"""How every server of the system is set up: limits, errors, health, reflection and draining."""
+"""How every server of the system is set up: limits, health, reflection and draining.
+
+What each call gets is in `landmarks.grpc_calls`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 import grpc
 import structlog
@@ -14,87 +16,14 @@ from grpc_health.v1.health import aio as aio_health
 from grpc_reflection.v1alpha import reflection
 
 from landmarks.errors import ConfigurationError
+from landmarks.grpc_calls import CallInterceptor
 from landmarks.grpc_channel import MAX_MESSAGE_BYTES
-from landmarks.grpc_status import abort_status, code_number, status_of
 
 _log = structlog.get_logger(__name__)
 
 HealthServicer = aio_health.HealthServicer
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-
-
-class ErrorInterceptor(grpc.aio.ServerInterceptor):
-    """Turns every exception of a handler into its status, and logs those that are our own fault."""
-
-    async def intercept_service(
-        self,
-        continuation: Callable[
-            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]
-        ],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        """Wrap the method's handler."""
-        handler = await continuation(handler_call_details)
-        method = handler_call_details.method
-        if handler is None:
-            return None
-        if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(
-                _guarded_unary(handler.unary_unary, method),
-                request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
-            )
-        if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(
-                _guarded_stream(handler.unary_stream, method),
-                request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
-            )
-        return handler
-
-
-def _guarded_unary(behavior: Any, method: str) -> Any:  # noqa: ANN401 - gRPC's own handler types
-    async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:  # noqa: ANN401
-        try:
-            return await behavior(request, context)
-        except (grpc.aio.AbortError, asyncio.CancelledError):
-            raise
-        except Exception as error:  # noqa: BLE001 - the one place that maps them all
-            await _abort(error, context, method)
-
-    return call
-
-
-def _guarded_stream(behavior: Any, method: str) -> Any:  # noqa: ANN401
-    async def call(
-        request: Any,  # noqa: ANN401
-        context: grpc.aio.ServicerContext[Any, Any],
-    ) -> AsyncIterator[Any]:
-        try:
-            answers = behavior(request, context)
-            if not hasattr(answers, "__aiter__"):  # reflection and health write to the context
-                await answers
-                return
-            async for answer in answers:
-                yield answer
-        except (grpc.aio.AbortError, asyncio.CancelledError):
-            raise
-        except Exception as error:  # noqa: BLE001
-            await _abort(error, context, method)
-
-    return call
-
-
-async def _abort(
-    error: Exception, context: grpc.aio.ServicerContext[Any, Any], method: str
-) -> None:
-    status = status_of(error)
-    if status.code == code_number(grpc.StatusCode.INTERNAL):
-        _log.error("request failed", method=method, exc_info=error)
-    else:
-        _log.info("request refused", method=method, code=status.code, reason=status.message)
-    await context.abort_with_status(abort_status(status))
 
 
 def create_server(max_message_bytes: int = MAX_MESSAGE_BYTES) -> grpc.aio.Server:
@@ -109,7 +38,7 @@ def create_server(max_message_bytes: int = MAX_MESSAGE_BYTES) -> grpc.aio.Server
         ("grpc.max_connection_age_ms", 300_000),
         ("grpc.max_connection_age_grace_ms", 60_000),
     ]
-    return grpc.aio.server(interceptors=[ErrorInterceptor()], options=options)
+    return grpc.aio.server(interceptors=[CallInterceptor()], options=options)
 
 
 def add_health_and_reflection(server: grpc.aio.Server, services: Iterable[str]) -> HealthServicer:

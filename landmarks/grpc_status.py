@@ -32,6 +32,7 @@ _CODES: dict[type[errors.LandmarksError], grpc.StatusCode] = {
 # A message travels in the headers, up to three times; gRPC drops the call where they exceed 8 KiB.
 _MAX_MESSAGE_CHARACTERS = 500
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
+_BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def code_number(code: grpc.StatusCode) -> int:
@@ -40,14 +41,30 @@ def code_number(code: grpc.StatusCode) -> int:
     return number
 
 
+def code_from_number(number: int) -> grpc.StatusCode:
+    """Return the status code that has a number on the wire."""
+    return _BY_NUMBER.get(number, grpc.StatusCode.UNKNOWN)
+
+
+def code_of(error: BaseException) -> grpc.StatusCode:
+    """Return the code of the status that tells of `error`."""
+    if isinstance(error, errors.LandmarksError):
+        return next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
+    if isinstance(error, TimeoutError):
+        return grpc.StatusCode.DEADLINE_EXCEEDED
+    if isinstance(error, asyncio.CancelledError):
+        return grpc.StatusCode.CANCELLED
+    return grpc.StatusCode.INTERNAL
+
+
 def status_of(error: BaseException) -> Status:
     """Return the status that tells a caller of `error`.
 
     Errors that are not ours become INTERNAL (or DEADLINE_EXCEEDED, CANCELLED) without their text,
     which may hold what the caller must not see.
     """
+    code = code_number(code_of(error))
     if isinstance(error, errors.LandmarksError):
-        code = next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
         message = _shortened(str(error))
         details: list[Message] = []
         if isinstance(error, errors.InvalidInputError) and error.field:
@@ -55,13 +72,13 @@ def status_of(error: BaseException) -> Status:
             details.append(BadRequest(field_violations=[violation]))
         if isinstance(error, errors.OverloadedError):
             details.append(RetryInfo(retry_delay=duration(error.retry_after)))
-        return Status(code=code_number(code), message=message, details=map(_packed, details))
+        return Status(code=code, message=message, details=map(_packed, details))
     if isinstance(error, TimeoutError):
-        return Status(code=Code.DEADLINE_EXCEEDED, message="the deadline passed")
+        return Status(code=code, message="the deadline passed")
     if isinstance(error, asyncio.CancelledError):
-        return Status(code=Code.CANCELLED, message="the call was cancelled")
+        return Status(code=code, message="the call was cancelled")
     message = f"internal error ({type(error).__name__}); the server's log says more"
-    return Status(code=Code.INTERNAL, message=message)
+    return Status(code=code, message=message)
 
 
 def duration(seconds: float) -> Duration:
@@ -134,13 +151,15 @@ class RichStatus(grpc.Status):
 
     code: grpc.StatusCode
     details: str
-    trailing_metadata: tuple[tuple[str, bytes], ...]
+    trailing_metadata: tuple[tuple[str, str | bytes], ...]
 
 
-def abort_status(status: Status) -> RichStatus:
-    """Return `status` in the form that `context.abort_with_status` takes."""
-    code = next(code for code in grpc.StatusCode if code_number(code) == status.code)
-    return RichStatus(code, status.message, ((STATUS_DETAILS_KEY, status.SerializeToString()),))
+def abort_status(
+    status: Status, trailing_metadata: tuple[tuple[str, str | bytes], ...] = ()
+) -> RichStatus:
+    """Return `status` in the form that `context.abort_with_status` takes, with more metadata."""
+    details = (STATUS_DETAILS_KEY, status.SerializeToString())
+    return RichStatus(code_from_number(status.code), status.message, (*trailing_metadata, details))
 
 
 def _shortened(message: str) -> str:

@@ -13,13 +13,25 @@ from landmarks.settings import Settings
 
 def configure_logging(settings: Settings, service: str) -> None:
     """Send the logs of structlog and of the standard library to standard error."""
+
+    def name_service(
+        _logger: object, _method: str, event: structlog.types.EventDict
+    ) -> structlog.types.EventDict:
+        event["service"] = service
+        return event
+
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
+        name_service,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.stdlib.ExtraAdder(),
     ]
+    if settings.otlp_endpoint:
+        from landmarks.tracing import add_trace_id
+
+        shared.append(add_trace_id)
     renderer: structlog.types.Processor
     if settings.log_format == "json":
         shared.append(structlog.processors.format_exc_info)
@@ -45,7 +57,6 @@ def configure_logging(settings: Settings, service: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
-    structlog.contextvars.bind_contextvars(service=service)
     structlog.get_logger(service).info("settings", **_described(settings))
 
 

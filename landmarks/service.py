@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TypeVar
 
 from landmarks.errors import ConfigurationError
 from landmarks.logs import configure_logging
 from landmarks.settings import Settings
+from landmarks.telemetry import telemetry
 
 # Starting again does not help until someone has changed something.
 EXIT_CONFIGURATION = 2
@@ -17,16 +19,22 @@ ServiceSettings = TypeVar("ServiceSettings", bound=Settings)
 
 
 def run_service(
-    name: str, kind: type[ServiceSettings], serve: Callable[[ServiceSettings], None]
+    name: str,
+    kind: type[ServiceSettings],
+    serve: Callable[[ServiceSettings], None],
+    *,
+    with_telemetry: bool = True,
 ) -> int:
     """Run `serve` with the settings of the environment until it ends; return the exit status.
 
-    A ConfigurationError is said in one line on standard error, and the status is 2.
+    A ConfigurationError is said in one line on standard error, and the status is 2. A `serve` that
+    forks first enters `telemetry` itself.
     """
     try:
         settings = kind.load()
         configure_logging(settings, name)
-        serve(settings)
+        with telemetry(settings, name) if with_telemetry else nullcontext():
+            serve(settings)
     except ConfigurationError as error:
         sys.stderr.write(f"{name}: {error}\n")
         return EXIT_CONFIGURATION

@@ -48,6 +48,12 @@ class Settings(BaseSettings):
     log_format: str = Field("json", pattern="^(json|console)$")
     cache_dir: Path = Field(default_factory=default_cache_dir)
 
+    # Where metrics are served; None: nowhere, 0: on any free port. docs/observability.md
+    metrics_port: int | None = Field(None, ge=0, le=65535)
+    metrics_host: str = "127.0.0.1"
+    # Where spans go, as in http://127.0.0.1:4317 (OTLP over gRPC); empty: there are none.
+    otlp_endpoint: str = Field("", pattern=r"^(https?://\S+)?$")
+
     @classmethod
     def load(cls, environment: Mapping[str, object] | None = None) -> Self:
         """Read the settings from the environment; `environment` (field: value) takes precedence.

@@ -22,6 +22,7 @@ from indexer_worker.spec import (
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarkapi.indexing.v1.indexing_pb2_grpc import IndexingServiceServicer
 from landmarks.errors import InvalidInputError, NotFoundError
+from landmarks.request_id import headers as request_headers
 from landmarks.sources import Sources
 from search_service.job_changes import JobChanges
 from search_service.jobs_view import collection_message, dead_letter_message, job_message, spec_of
@@ -194,6 +195,7 @@ class IndexingServicer(IndexingServiceServicer):
                 INDEX_TASK,
                 kwargs={"job_id": job.id},
                 queue=INDEX_QUEUE,
+                headers=request_headers(),
                 # A pooled connection may be one that Redis has closed since.
                 retry=True,
                 retry_policy={"max_retries": 2, "interval_start": 0, "interval_step": 0.2},

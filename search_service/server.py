@@ -25,6 +25,7 @@ from landmarks.grpc_server import (
 )
 from landmarks.source_roots import ROOTS_SETTING, SourceRoots
 from landmarks.sources import Sources
+from landmarks.telemetry import untraced
 from search_service.health import HealthWatch
 from search_service.indexing import create_indexing_servicer
 from search_service.service import SearchServicer
@@ -81,9 +82,11 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
     watching: asyncio.Task[None] | None = None
     try:
         port = bind(server, f"{settings.search_host}:{settings.search_port}")
-        await watch.check()  # so that the first answer is a true one
+        with untraced(settings):
+            await watch.check()  # so that the first answer is a true one
         await server.start()
-        watching = asyncio.create_task(watch.run())
+        with untraced(settings):  # nobody asked for what it asks, and it asks all the time
+            watching = asyncio.create_task(watch.run())
         _log.info("listening", address=f"{settings.search_host}:{port}", services=services)
         yield RunningService(server, health, port)
     finally:

@@ -11,6 +11,7 @@ import grpc
 
 from landmarkapi.search.v1 import search_pb2 as pb
 from landmarkapi.search.v1.search_pb2_grpc import SearchServiceServicer
+from landmarks import metrics
 from landmarks.encoders_aio import AsyncEncoderDirectory
 from landmarks.errors import DeadlineError, LandmarksError, NotFoundError
 from landmarks.grpc_status import duration
@@ -71,6 +72,8 @@ class SearchServicer(SearchServiceServicer):
         failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
         if not answers:
             raise most_telling(failures)
+        for failure in failures:  # what fails a whole call is counted where every call is
+            metrics.failed(failure.error)
         response = search_response(query, answers, failures)
         response.total.CopyFrom(duration(time.monotonic() - started))
         return response

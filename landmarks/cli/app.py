@@ -13,6 +13,8 @@ from rich.text import Text
 from landmarks.cli import demo, evaluate, index, jobs, models, report, search, train, up
 from landmarks.cli.output import ExitCode, exit_code_of
 from landmarks.errors import LandmarksError
+from landmarks.settings import Settings
+from landmarks.telemetry import spans_sent
 
 app = typer.Typer(
     name="landmarks",
@@ -54,7 +56,8 @@ def main() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     try:
-        app()
+        with spans_sent(Settings.load(), "landmarks"):
+            app()
     except BrokenPipeError:
         sys.exit(ExitCode.OK)
     except LandmarksError as error:

@@ -36,7 +36,8 @@ def up(
 
     Models left out are served if their weights can be had. What was indexed is there on the next
     start. Ports are settings: LANDMARKS_SEARCH_PORT (50050), LANDMARKS_ENCODER_PORT (50051 and
-    up), LANDMARKS_QDRANT_PORT (6334), LANDMARKS_REDIS_PORT (6379).
+    up), LANDMARKS_QDRANT_PORT (6334), LANDMARKS_REDIS_PORT (6379); and LANDMARKS_METRICS_PORT,
+    unset, from which up each process serves metrics.
     """
     settings = StackSettings.load()
     folder = (data_dir or settings.data_dir).expanduser().resolve()

@@ -43,7 +43,7 @@ class StackManager:
         self._take_lock()
         try:
             for process in self.plan.processes:
-                _require_free_port(process)
+                _require_free_ports(process)
             self._write_configuration()
             self._start()
         except BaseException:
@@ -172,15 +172,18 @@ def _escaped(value: object) -> str:
     return str(value).replace("%", "%%")
 
 
-def _require_free_port(process: Process) -> None:
-    if process.port is not None and not is_free(process.port):
-        raise ConfigurationError(
-            f"port {process.port}, which {process.name} would listen on, is in use; stop what uses"
-            f" it, or set {_port_variable(process)} to another port"
-        )
+def _require_free_ports(process: Process) -> None:
+    for port in process.ports:
+        if not is_free(port):
+            raise ConfigurationError(
+                f"port {port}, which {process.name} would listen on, is in use; stop what uses"
+                f" it, or set {_port_variable(process, port)} to another port"
+            )
 
 
-def _port_variable(process: Process) -> str:
+def _port_variable(process: Process, port: int) -> str:
+    if port == process.metrics_port:
+        return "LANDMARKS_METRICS_PORT (the first of all)"
     return {
         Role.BROKER: "LANDMARKS_REDIS_PORT",
         Role.VECTORS: "LANDMARKS_QDRANT_PORT",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from landmarks.settings import ENV_PREFIX
 from landmarks.stack.settings import StackSettings
 
 HOST = "127.0.0.1"
+_LAST_PORT = 65535
 
 
 class Role(StrEnum):
@@ -36,11 +37,17 @@ class Process:
     environment: Mapping[str, str]
     port: int | None = None
     model: str = ""
+    metrics_port: int | None = None
 
     @property
     def address(self) -> str:
         """Where it listens, or what it waits on."""
         return f"{HOST}:{self.port}" if self.port else f"queue of {self.model}"
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Where it listens, for callers and for who reads its metrics."""
+        return tuple(port for port in (self.port, self.metrics_port) if port)
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,7 @@ def plan_stack(
         "CACHE_DIR": str(settings.cache_dir),
         "LOG_LEVEL": settings.log_level,
         "LOG_FORMAT": settings.log_format,
+        "OTLP_ENDPOINT": settings.otlp_endpoint,
         "QDRANT_HOST": HOST,
         "QDRANT_PORT": str(settings.qdrant_port),
         "REDIS_URL": redis_url,
@@ -138,6 +146,8 @@ def plan_stack(
             settings.search_port,
         )
     )
+    if settings.metrics_port is not None:
+        processes = _with_metrics(processes, len(models), settings, settings.metrics_port)
     _refuse_shared_ports(processes)
     return StackPlan(tuple(processes), settings.data_dir, redis_url)
 
@@ -153,6 +163,38 @@ def _broker(settings: StackSettings, binary: Path) -> Process:
     return Process("valkey", Role.BROKER, command, {}, settings.redis_port)
 
 
+def _with_metrics(
+    processes: Sequence[Process], models: int, settings: StackSettings, first: int
+) -> list[Process]:
+    """Give each process of ours a port for metrics from `first` up; 0 is any free port for each.
+
+    What scaling adds comes last and moves no port, as in Compose.
+    """
+    encoders = [process for process in processes if process.role == Role.ENCODER]
+    added = [process.name for process in encoders[models:]]
+    ours = [process.name for process in processes if process.role != Role.BROKER]
+    ordered = [*(name for name in ours if name not in added), *added]
+    ports = {name: first + index if first else 0 for index, name in enumerate(ordered)}
+    if first + len(ordered) > _LAST_PORT:
+        raise InvalidInputError(
+            f"there are no {len(ordered)} ports from {first} up; set LANDMARKS_METRICS_PORT to"
+            " a lower one"
+        )
+    return [
+        replace(
+            process,
+            metrics_port=port or None,
+            environment={
+                **process.environment,
+                **_environment({}, METRICS_HOST=settings.metrics_host, METRICS_PORT=str(port)),
+            },
+        )
+        if (port := ports.get(process.name)) is not None
+        else process
+        for process in processes
+    ]
+
+
 def _module(name: str) -> tuple[str, ...]:
     return (sys.executable, "-m", name)
 
@@ -164,11 +206,10 @@ def _environment(shared: Mapping[str, str], **own: str) -> dict[str, str]:
 def _refuse_shared_ports(processes: Sequence[Process]) -> None:
     owners: dict[int, str] = {}
     for process in processes:
-        if process.port is None:
-            continue
-        if process.port in owners:
-            raise InvalidInputError(
-                f"{owners[process.port]} and {process.name} would both listen on port"
-                f" {process.port}; set LANDMARKS_…_PORT of one of them to another"
-            )
-        owners[process.port] = process.name
+        for port in process.ports:
+            if port in owners:
+                raise InvalidInputError(
+                    f"{owners[port]} and {process.name} would both listen on port {port}; set"
+                    " LANDMARKS_…_PORT of one of them to another"
+                )
+            owners[port] = process.name

@@ -13,7 +13,8 @@ from landmarks.settings import Settings
 class StackSettings(Settings):
     """Ports and folders of the stack on this machine; every part has a port of its own.
 
-    Encoder processes take the ports from `encoder_port` up, in the order of the models.
+    Encoder processes take the ports from `encoder_port` up, in the order of the models. Where
+    `metrics_port` is set, every process of ours serves metrics on a port of its own from it up.
     """
 
     data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("landmarks")))

@@ -57,6 +57,14 @@ def settings_of(service: dict[str, Any]) -> Settings:
     return kind.load(values)
 
 
+def serving_port(service: dict[str, Any]) -> int | None:
+    """The port that callers use, if the service has one."""
+    settings = settings_of(service)
+    if isinstance(settings, EncoderSettings):
+        return settings.encoder_port
+    return settings.search_port if isinstance(settings, SearchSettings) else None
+
+
 def test_the_file_is_valid_by_the_compose_specification() -> None:
     checker = Path(sys.executable).with_name("check-jsonschema")
     arguments = ["--builtin-schema", "vendor.compose-spec", "docker-compose.yml"]
@@ -129,6 +137,17 @@ def test_every_target_is_a_service_that_serves_that_model_there() -> None:
             assert settings.encoders == serving
 
 
+def test_metrics_are_served_inside_the_network_on_a_port_for_each_service() -> None:
+    ports = [settings_of(service).metrics_port for service in OURS.values()]
+    assert None not in ports
+    others = {port for port in map(serving_port, OURS.values()) if port}
+    assert len({*ports, *others}) == len(ports) + len(others)
+    for name, service in OURS.items():
+        assert settings_of(service).metrics_host == "0.0.0.0", name
+        published = service.get("ports", [])
+        assert not any(str(port) in entry for entry in published for port in ports), name
+
+
 def test_every_model_has_a_worker() -> None:
     consumed = [
         model
@@ -163,11 +182,22 @@ def test_the_processes_of_one_machine_have_the_same_ports_and_settings() -> None
     }
     defaults = {name: field.default for name, field in StackSettings.model_fields.items()}
     settings = StackSettings(
-        **{name: defaults[name] for name in defaults if name.endswith("_port")}  # not this shell's
+        **{
+            **{name: defaults[name] for name in defaults if name.endswith("_port")},
+            "metrics_port": 9464,
+        }  # not this shell's
     )
     models = [model for model in MODULES if model not in ON_REQUEST]
     plan = plan_stack(models, {}, settings, Path("valkey-server"))
+    metrics = {
+        (package_of(service), *getattr(settings, "models", ())): settings.metrics_port
+        for service in OURS.values()
+        if (settings := settings_of(service))
+    }
     for process in plan.processes:
+        if process.role in (Role.ENCODER, Role.WORKER, Role.SEARCH):
+            which = (process.command[-1], *filter(None, [process.model]))
+            assert process.metrics_port == metrics[which]
         match process.role:
             case Role.ENCODER:
                 assert process.port == encoders[process.model].encoder_port

@@ -19,6 +19,8 @@ from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarkapi.encoder.v1 import encoder_pb2_grpc as rpc
 from landmarks.errors import LineageError, NotFoundError
 from landmarks.grpc_server import SERVING, add_health_and_reflection, bind, create_server
+from landmarks.service import run_service
+from landmarks.settings import Settings
 
 DIMENSION = 4 * 4 * 3
 DIGEST = hashlib.sha256(b"colours on a 4 x 4 grid, revision 1").hexdigest()
@@ -62,6 +64,15 @@ class ColourEncoder(rpc.EncoderServiceServicer):
         self._check(request.model)
         return pb.GetModelResponse(model=self._model)
 
+    async def Encode(  # noqa: N802
+        self, request: pb.EncodeRequest, context: grpc.aio.ServicerContext
+    ) -> pb.EncodeResponse:
+        self._check(request.model)
+        await asyncio.sleep(self._seconds)
+        return pb.EncodeResponse(
+            embedding=embedded(request.photo).embedding, model=self._model.name, digest=DIGEST
+        )
+
     async def BatchEncode(  # noqa: N802
         self, request: pb.BatchEncodeRequest, context: grpc.aio.ServicerContext
     ) -> pb.BatchEncodeResponse:
@@ -91,5 +102,11 @@ async def serve(port: int, model: str, seconds: float) -> None:
     await server.wait_for_termination()
 
 
+def main(port: str, model: str, seconds: str = "0") -> int:
+    return run_service(
+        "encoder", Settings, lambda _: asyncio.run(serve(int(port), model, float(seconds)))
+    )
+
+
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), sys.argv[2], float(sys.argv[3]) if sys.argv[3:] else 0))
+    sys.exit(main(*sys.argv[1:]))

@@ -74,15 +74,19 @@ class Rig:
             **more,
         }
 
-    def qdrant(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    def qdrant(self, **more: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
         return running(
             "vector_store.edge",
             qdrant_port=str(self.qdrant_port),
             edge_data_dir=str(self.directory / "qdrant"),
+            **more,
         )
 
-    def encoder(self, seconds: float = 0) -> AbstractContextManager[subprocess.Popen[bytes]]:
-        return running("tests.support.colour_encoder", str(self.encoder_port), MODEL, str(seconds))
+    def encoder(
+        self, seconds: float = 0, **more: str
+    ) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        arguments = (str(self.encoder_port), MODEL, str(seconds))
+        return running("tests.support.colour_encoder", *arguments, **more)
 
     @contextmanager
     def worker(self, **more: str) -> Iterator[subprocess.Popen[bytes]]:

@@ -30,11 +30,13 @@ class Stack:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
+        in_a_row = free_ports_in_a_row(9)
         self.ports = {
             "LANDMARKS_SEARCH_PORT": free_port(),
             "LANDMARKS_QDRANT_PORT": free_port(),
             "LANDMARKS_REDIS_PORT": free_port(),
-            "LANDMARKS_ENCODER_PORT": free_ports_in_a_row(4),
+            "LANDMARKS_ENCODER_PORT": in_a_row,  # and the three after it
+            "LANDMARKS_METRICS_PORT": in_a_row + 4,  # and the four after it
         }
         self.server = f"127.0.0.1:{self.ports['LANDMARKS_SEARCH_PORT']}"
         self.log = data_dir.with_name(f"{data_dir.name}.log")

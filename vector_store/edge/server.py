@@ -19,6 +19,7 @@ from landmarks.grpc_server import (
     serve_until_signal,
 )
 from landmarks.service import run_service
+from landmarks.telemetry import telemetry
 from vector_store.edge.collections import CollectionsService, health_check, typed
 from vector_store.edge.engine import Engine
 from vector_store.edge.locks import lock
@@ -29,17 +30,20 @@ from vector_store.edge.settings import EdgeSettings
 from vector_store.edge.zygote import Zygote
 
 _log = structlog.get_logger(__name__)
+_NAME = "qdrant-edge"
 
 
 def main() -> int:
     """Run the embedded vector database; return the exit status."""
-    return run_service("qdrant-edge", EdgeSettings, _serve_with_zygote)
+    return run_service(_NAME, EdgeSettings, _serve_with_zygote, with_telemetry=False)
 
 
 def _serve_with_zygote(settings: EdgeSettings) -> None:
     zygote = Zygote.start()
     try:
-        asyncio.run(serve(settings, zygote))
+        # Telemetry has threads and a channel of its own, and nothing forks after those.
+        with telemetry(settings, _NAME):
+            asyncio.run(serve(settings, zygote))
     finally:
         zygote.stop()
 

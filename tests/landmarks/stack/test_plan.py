@@ -14,8 +14,11 @@ SETTINGS = StackSettings(
 )
 
 
-def plan(models: list[str], scale: dict[str, int] | None = None) -> StackPlan:
-    return plan_stack(models, scale or {}, SETTINGS, Path("/bin/valkey"))
+def plan(
+    models: list[str], scale: dict[str, int] | None = None, metrics_port: int | None = None
+) -> StackPlan:
+    settings = SETTINGS.model_copy(update={"metrics_port": metrics_port})
+    return plan_stack(models, scale or {}, settings, Path("/bin/valkey"))
 
 
 def test_every_part_has_a_process_and_a_port_of_its_own() -> None:
@@ -46,6 +49,41 @@ def test_scaling_adds_processes_to_the_same_target_and_moves_no_port() -> None:
         "a": ["ipv4:127.0.0.1:2000,127.0.0.1:2002,127.0.0.1:2003"],
         "b": ["ipv4:127.0.0.1:2001"],
     }
+
+
+def test_metrics_are_served_only_where_asked_for() -> None:
+    for process in plan(["a"]).processes:
+        assert process.metrics_port is None
+        assert not any("METRICS" in name for name in process.environment)
+
+
+def test_every_process_of_ours_has_a_port_for_metrics_and_scaling_moves_none() -> None:
+    made = plan(["a", "b"], {"a": 2}, metrics_port=5000)
+    ports = {p.name: p.metrics_port for p in made.processes}
+    assert ports == {
+        "valkey": None,
+        "qdrant": 5000,
+        "encoder-a": 5001,
+        "encoder-b": 5002,
+        "worker-a": 5003,
+        "worker-b": 5004,
+        "search": 5005,
+        "encoder-a-2": 5006,
+    }
+    for process in made.processes[1:]:
+        assert process.environment["LANDMARKS_METRICS_PORT"] == str(process.metrics_port)
+        assert process.environment["LANDMARKS_METRICS_HOST"] == "127.0.0.1"
+
+
+def test_metrics_on_any_free_ports_are_so_for_each_process() -> None:
+    for process in plan(["a"], metrics_port=0).processes[1:]:
+        assert process.environment["LANDMARKS_METRICS_PORT"] == "0"
+
+
+@pytest.mark.parametrize(("first", "said"), [(2000, "port 2000"), (65534, "65534 up")])
+def test_ports_for_metrics_that_cannot_be_had_are_refused(first: int, said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        plan(["a", "b"], metrics_port=first)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from landmarks.cli.index import follow
 from landmarks.client import Landmarks
 from tests.support.local_stack import LANDMARKS, Stack
 from tests.support.processes import command_line, cpu_ticks, eventually, is_running
+from tests.support.scrape import scrape
 
 pytestmark = pytest.mark.integration
 
@@ -44,6 +45,15 @@ def test_a_folder_is_indexed_by_both_encoders_and_a_second_run_encodes_nothing(
     (progress,) = again["progress"]
     assert (progress["unchanged"], progress["encoded"]) == ("40", "0")
     assert stack.points("colours") == 40
+
+
+def test_every_process_of_ours_serves_its_metrics(stack: Stack) -> None:
+    first = stack.ports["LANDMARKS_METRICS_PORT"]
+    # Qdrant, an encoder, a worker, the search service, and the encoder that scaling has added.
+    served = [scrape(first + index) for index in range(5)]
+    assert all(any(name == "process_start_time_seconds" for name, _ in one) for one in served)
+    ready = ("landmarks_encoder_model_ready", frozenset({("model", "scratch")}))
+    assert [one.get(ready) for one in served] == [None, 1, None, None, 1]
 
 
 def test_reflection_lists_the_three_services(stack: Stack) -> None:

@@ -1,0 +1,46 @@
+"""What Prometheus sees of a worker."""
+
+import socket
+import subprocess
+
+import pytest
+
+from tests.support.indexing_rig import MODEL, Rig, draw_photo, running
+from tests.support.processes import free_port
+from tests.support.scrape import scrape
+
+pytestmark = pytest.mark.integration
+
+
+def test_photos_show_by_what_became_of_them_and_failures_by_kind(own_rig: Rig) -> None:
+    for number in range(5):
+        draw_photo(own_rig.photos / "Atomium" / f"{number}.png", number)
+    (own_rig.photos / "Atomium" / "no photo.png").write_bytes(b"#!/bin/sh")
+    port = free_port()
+    with own_rig.qdrant(), own_rig.encoder(), own_rig.worker(metrics_port=str(port)):
+        own_rig.index("first", own_rig.photos)
+        own_rig.index("first", own_rig.photos)
+        own_rig.index("second", own_rig.photos / "nowhere")
+        samples = scrape(port)
+
+    def photos(outcome: str) -> float:
+        labels = frozenset({("model", MODEL), ("outcome", outcome)})
+        return samples["landmarks_indexer_photos_total", labels]
+
+    counts = [photos(outcome) for outcome in ("stored", "unchanged", "dead", "duplicate")]
+    assert counts == [5, 5, 2, 0]
+    kinds = {dict(labels)["kind"] for name, labels in samples if name == "landmarks_failures_total"}
+    assert kinds == {"NotFoundError"}
+
+
+def test_a_port_for_metrics_that_is_in_use_ends_the_worker_in_words(
+    own_rig: Rig, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with running("indexer_worker", **own_rig.settings(metrics_port=port)) as process:
+            try:
+                assert process.wait(60) == 2
+            except subprocess.TimeoutExpired:
+                pytest.fail("it went on without metrics")
+    assert "LANDMARKS_METRICS_PORT" in capfd.readouterr().err
