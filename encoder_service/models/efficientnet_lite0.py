@@ -106,6 +106,7 @@ def build(tensors: Tensors) -> nn.Module:
     fold(network, {"_conv_stem": "_bn0", "_conv_head": "_bn1"})
     for block in network._blocks:
         fold(block, {"_expand_conv": "_bn0", "_depthwise_conv": "_bn1", "_project_conv": "_bn2"})
+    module.pool = CentredPool.fitting(DIMENSION, ours)
     lay_over(module, ours)
     return module
 

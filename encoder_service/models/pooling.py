@@ -9,6 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 from encoder_service.models.contract import Json
+from encoder_service.models.precision import in_single
+from encoder_service.tensors import Tensors
 
 # Of the map's side. Photographers put what they mean in the middle.
 _SIGMA = 3 / 7
@@ -29,11 +31,30 @@ class CentredPool(nn.Module):
     Fisher Kernel", 2010) and unit length, from which `offset` is taken: what photos have in
     common, and so tells nothing (Jégou and Chum, "Negative evidences and co-occurrences in image
     retrieval", 2012). Where there are no features at all the vector is zero.
+
+    A trained model may have a linear `projection` behind, which weighs the channels and mixes them.
     """
+
+    projection: nn.Module
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.offset = nn.Parameter(torch.zeros(channels))
+        self.projection = nn.Identity()
+
+    @classmethod
+    def fitting(cls, channels: int, ours: Tensors) -> CentredPool:
+        """Return a pooling for tensors that will be laid over it as a network's `pool`."""
+        pool = cls(channels)
+        if any(name.startswith("pool.projection.") for name in ours):
+            pool.add_projection()
+        return pool
+
+    def add_projection(self) -> None:
+        """Put a projection behind that changes nothing yet."""
+        channels = len(self.offset)
+        self.projection = nn.Linear(channels, channels, bias=False)
+        nn.init.eye_(self.projection.weight)
 
     def unit(self, features: torch.Tensor) -> torch.Tensor:
         """Return the unit vectors (N, C), float32, before the offset is taken."""
@@ -46,7 +67,10 @@ class CentredPool(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return vectors (N, C), float32, not of unit length."""
         unit = self.unit(features)
-        return unit - self.offset * unit.any(dim=1, keepdim=True)
+        with in_single(unit):
+            centred = unit - self.offset * unit.any(dim=1, keepdim=True)
+            projected: torch.Tensor = self.projection(centred)
+        return projected
 
 
 def _prior(side: int, like: torch.Tensor) -> torch.Tensor:

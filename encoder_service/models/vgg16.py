@@ -14,6 +14,7 @@ from torch import nn
 from encoder_service.models.contract import ModelDefinition
 from encoder_service.models.overlay import COMMITTED, lay_over, separated
 from encoder_service.models.pooling import POOLING, CentredPool
+from encoder_service.models.precision import in_single
 from encoder_service.models.preprocessing import Resized
 from encoder_service.models.recipes import FetchedWeights, PackageSource, UrlSource
 from encoder_service.tensors import Tensors
@@ -86,13 +87,22 @@ WEIGHTS = FetchedWeights(
 )
 
 
+class _FirstConvolution(nn.Conv2d):
+    """Stays in single precision: half would round the pixels, 0 to 255 less a mean."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name
+        with in_single(input):
+            return super().forward(input.float())
+
+
 def convolutions() -> nn.Sequential:
     """Return torchvision's `vgg16().features`, without the seconds that its import takes."""
     layers: list[nn.Module] = []
     channels = 3
     for width, count in _BLOCKS:
         for _ in range(count):
-            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
+            kind = nn.Conv2d if layers else _FirstConvolution
+            layers += [kind(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
             channels = width
         layers.append(nn.MaxPool2d(2))
     return nn.Sequential(*layers)
@@ -116,7 +126,7 @@ def build(tensors: Tensors) -> nn.Module:
     with torch.device("meta"):  # the weights are assigned; making random ones would be wasted
         network = _PooledFeatures()
     network.load_state_dict(dict(original), strict=True, assign=True)
-    network.pool = CentredPool(DIMENSION)
+    network.pool = CentredPool.fitting(DIMENSION, ours)
     lay_over(network, ours)
     return network.eval()
 
@@ -140,4 +150,5 @@ MODEL = ModelDefinition(
     build=build,
     over=COMMITTED / "vgg16_offset.safetensors",
     split=split,
+    bfloat16=True,
 )

@@ -30,16 +30,25 @@ _SHARE = 0.75
 _BATCH = 32
 
 
+def pool_of(network: nn.Module) -> CentredPool:
+    """Return a network's pooling."""
+    (pool,) = (part for part in network.modules() if isinstance(part, CentredPool))
+    return pool
+
+
 def centre(network: nn.Module, inputs: Iterable[torch.Tensor], device: Device) -> torch.Tensor:
     """Set the offset of a network's pooling to what `inputs` have in common, in place; return it.
 
     (dimension,), float32.
     """
-    (pool,) = (part for part in network.modules() if isinstance(part, CentredPool))
+    pool = pool_of(network)
+    # A projection comes after the offset, and has no part in it.
+    projection, pool.projection = pool.projection, nn.Identity()
     with torch.no_grad():
         pool.offset.zero_()
         mean = torch.from_numpy(vectors(network, inputs, device)).mean(dim=0)
         pool.offset.copy_(mean * _SHARE)
+    pool.projection = projection
     return pool.offset.detach().cpu()
 
 

@@ -18,7 +18,7 @@ from encoder_service.training.activations import Activations, Trunk
 from encoder_service.training.card import ModelCard
 from encoder_service.training.data import TrainingPhotos
 from encoder_service.training.loop import Device, Plan, Training, settings_of
-from encoder_service.training.offset import centre
+from encoder_service.training.offset import centre, pool_of
 from encoder_service.training.outcome import write_outcome
 from encoder_service.training.run import Run
 from encoder_service.weights import load_weights
@@ -45,12 +45,14 @@ class Transfer:
 
     Of a view, training sees a random window of at least `window` of its width and of its height.
     In the end the weights are averaged with the untrained ones, of which `untrained` is the share.
+    `projection`: a linear layer behind the pooling is trained too, and is then the last one.
     """
 
     base: str
     views: int = 8
     window: float = 1.0
     untrained: float = 0.3
+    projection: bool = False
 
 
 def train_transfer(
@@ -73,6 +75,8 @@ def train_transfer(
     original = load_weights(transfer.base, settings)
     network = base.build(original)
     trunk, tail = _split(base, network)
+    if transfer.projection:
+        pool_of(tail).add_projection()
     data = photos.described()
     base_digest = base.digest(original)
     run = Run(
@@ -85,6 +89,7 @@ def train_transfer(
             "views": transfer.views,
             "window": transfer.window,
             "untrained": transfer.untrained,
+            "projection": transfer.projection,
             **settings_of(plan, device),
         },
     )

@@ -114,6 +114,10 @@ def transfer(
             " unlike these better, and these less well.",
         ),
     ] = 0.3,
+    projection: Annotated[
+        bool,
+        typer.Option(help="Train a linear layer behind the pooling as well."),
+    ] = False,
     epochs: Epochs = 20,
     batch: Batch = 64,
     learning_rate: LearningRate = 3e-4,
@@ -146,7 +150,7 @@ def transfer(
     with progress() as show:
         card = train_transfer(
             photos,
-            Transfer(base, views, window, untrained),
+            Transfer(base, views, window, untrained, projection),
             _fitted(plan, photos),
             out,
             name,
