@@ -2,10 +2,10 @@
 
 import sys
 
-from encoder_service.memory import restart_tuned
+from encoder_service.memory import tune_allocator
 
 if __name__ == "__main__":
-    restart_tuned()  # before torch is imported, which takes seconds
+    tune_allocator()
 
     from encoder_service.server import main
 

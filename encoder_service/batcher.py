@@ -2,8 +2,9 @@
 
 A request is admitted as a whole, before its photos are decoded; each photo is submitted when it is
 ready, and waits for its batch. A batch starts when it is full, or when its oldest photo has waited
-long enough; photos of different requests go into it in turn, so that a single photo is not stuck
-behind a large request. The photos of a batch that fails run once more, one by one, so that only
+long enough, and a worker is idle. Requests of one photo go first: somebody waits for the answer. Of
+the rest, photos of different requests go into a batch in turn; while any wait, one photo in four is
+theirs. The photos of a batch that fails run once more, one by one, so that only
 the culprit's caller is told. Nothing polls: what happens next is decided when a photo arrives, a
 batch ends or a timer fires. Everything runs on one event loop.
 """
@@ -11,6 +12,7 @@ batch ends or a timer fires. Everything runs on one event loop.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +31,8 @@ Result = TypeVar("Result")
 # How much the latest batch counts in the typical time of one.
 _NEWEST_SHARE = 0.2
 _LEAST_RETRY_SECONDS = 0.1
+# Single photos that may go before the others, one after another.
+_SINGLES_IN_A_ROW = 3
 
 
 class Timer(Protocol):
@@ -50,12 +54,16 @@ class Clock(Protocol):
 
 @dataclass(frozen=True)
 class BatchLimits:
-    """Photos of one batch; seconds the oldest may wait for more; caps on what is admitted."""
+    """Photos of one batch; seconds the oldest may wait for more; caps on what is admitted.
+
+    `workers` is how many batches may run at once.
+    """
 
     max_batch: int
     max_delay_seconds: float
     max_queued_photos: int
     max_queued_pixels: int
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -85,6 +93,10 @@ class Admission(Generic[Item, Result]):
     pixels: int
     deadline: float | None
     waiting: deque[_Entry[Item, Result]] = field(default_factory=deque)
+    alone: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.alone = self.photos == 1
 
     async def submit(self, item: Item) -> Outcome[Result]:
         """Wait for the result of `item`.
@@ -107,7 +119,7 @@ class Admission(Generic[Item, Result]):
 
 
 class Batcher(Generic[Item, Result]):
-    """Runs items in batches, one batch at a time. Create it while its event loop runs."""
+    """Runs items in batches, on several workers. Create it while its event loop runs."""
 
     def __init__(
         self,
@@ -118,12 +130,14 @@ class Batcher(Generic[Item, Result]):
         self._run = run
         self._limits = limits
         self._clock: Clock = clock or asyncio.get_running_loop()
-        # Requests with something waiting; the first is next in turn.
+        # Requests with something waiting, of one photo and of several; the first is next in turn.
+        self._singles: deque[Admission[Item, Result]] = deque()
         self._turns: deque[Admission[Item, Result]] = deque()
+        self._singles_in_a_row = 0
         self._photos = 0
         self._pixels = 0
         self._timer: Timer | None = None
-        self._running: asyncio.Task[None] | None = None
+        self._running: set[asyncio.Task[None]] = set()
         self._batches = 0
         self._typical_seconds = 0.0
         self._closed = False
@@ -142,6 +156,14 @@ class Batcher(Generic[Item, Result]):
 
         Raises OverloadedError, at once, where the queue is full; UnavailableError when closed.
         """
+        self.check_room(photos, pixels)
+        self._photos += photos
+        self._pixels += pixels
+        deadline = None if timeout_seconds is None else self._clock.time() + timeout_seconds
+        return Admission(self, photos, pixels, deadline)
+
+    def check_room(self, photos: int, pixels: int = 0) -> None:
+        """Raise what `admit` would raise; before the pixels are known, for less work."""
         if self._closed:
             raise UnavailableError("the model is shutting down")
         limits = self._limits
@@ -150,17 +172,13 @@ class Batcher(Generic[Item, Result]):
             or self._pixels + pixels > limits.max_queued_pixels
         )
         if self._photos and full:
-            batches = self._photos / limits.max_batch
+            batches = self._photos / limits.max_batch / limits.workers
             raise OverloadedError(
                 f"the queue is full: {self._photos} photos of {self._pixels:,} pixels wait, and at"
                 f" most {limits.max_queued_photos} of {limits.max_queued_pixels:,} may;"
                 " try again later",
                 retry_after=max(_LEAST_RETRY_SECONDS, batches * self._typical_seconds),
             )
-        self._photos += photos
-        self._pixels += pixels
-        deadline = None if timeout_seconds is None else self._clock.time() + timeout_seconds
-        return Admission(self, photos, pixels, deadline)
 
     async def enqueue(self, request: Admission[Item, Result], item: Item) -> Outcome[Result]:
         """Wait for the result of one item of an admitted request; see `Admission.submit`."""
@@ -168,7 +186,7 @@ class Batcher(Generic[Item, Result]):
             raise UnavailableError("the model is shutting down")
         outcome: asyncio.Future[Outcome[Result]] = asyncio.get_running_loop().create_future()
         if not request.waiting:
-            self._turns.append(request)
+            self._lane(request).append(request)
         request.waiting.append(_Entry(item, request.deadline, self._clock.time(), outcome))
         self._start_or_wait()
         return await outcome
@@ -182,54 +200,73 @@ class Batcher(Generic[Item, Result]):
             for entry in request.waiting:
                 entry.outcome.cancel()
             request.waiting.clear()
-            self._turns.remove(request)
+            self._lane(request).remove(request)
 
     async def close(self) -> None:
         """Refuse what waits and what comes; wait for the batch that runs."""
         self._closed = True
         if self._timer:
             self._timer.cancel()
-        while self._turns:
-            request = self._turns.popleft()
-            while request.waiting:
-                _fail(request.waiting.popleft(), UnavailableError("the model is shutting down"))
+        for lane in (self._singles, self._turns):
+            while lane:
+                request = lane.popleft()
+                while request.waiting:
+                    _fail(request.waiting.popleft(), UnavailableError("the model is shutting down"))
         if self._running:
-            await asyncio.wait([self._running])
+            await asyncio.wait(self._running)
+
+    def _lane(self, request: Admission[Item, Result]) -> deque[Admission[Item, Result]]:
+        return self._singles if request.alone else self._turns
 
     def _start_or_wait(self) -> None:
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        if self._running or not self._turns:
-            return
-        ready = sum(len(request.waiting) for request in self._turns)
-        due = min(request.waiting[0].since for request in self._turns)
-        due += self._limits.max_delay_seconds
-        if ready < self._limits.max_batch and self._clock.time() < due:
-            self._timer = self._clock.call_at(due, self._start_or_wait)
-        elif batch := self._take():
-            self._running = asyncio.get_running_loop().create_task(self._run_batch(batch))
+        while len(self._running) < self._limits.workers and (self._singles or self._turns):
+            if (due := self._due()) is not None:
+                self._timer = self._clock.call_at(due, self._start_or_wait)
+                return
+            if batch := self._take():
+                # Not in the context of whichever request comes by: a batch is several callers'.
+                task = asyncio.get_running_loop().create_task(
+                    self._attempt(batch), context=contextvars.Context()
+                )
+                self._running.add(task)
+                task.add_done_callback(self._ended)
+
+    def _due(self) -> float | None:
+        """Return when the next batch starts though it is not full; None where it starts now."""
+        if self._limits.max_delay_seconds == 0:
+            return None
+        waiting = [request.waiting for lane in (self._singles, self._turns) for request in lane]
+        due = min(entries[0].since for entries in waiting) + self._limits.max_delay_seconds
+        full = sum(map(len, waiting)) >= self._limits.max_batch
+        return None if full or due <= self._clock.time() else due
 
     def _take(self) -> list[_Entry[Item, Result]]:
         """Take the next batch: one photo of each request in turn; the dead are dropped."""
         taken: list[_Entry[Item, Result]] = []
         end = self._clock.time() + self._typical_seconds
-        while self._turns and len(taken) < self._limits.max_batch:
-            request = self._turns.popleft()
+        while (lane := self._next_lane()) and len(taken) < self._limits.max_batch:
+            request = lane.popleft()
             entry = request.waiting.popleft()
             if request.waiting:
-                self._turns.append(request)
+                lane.append(request)
             if _is_worth_running(entry, end):
                 taken.append(entry)
+                self._singles_in_a_row = self._singles_in_a_row + 1 if request.alone else 0
         return taken
 
-    async def _run_batch(self, batch: Sequence[_Entry[Item, Result]]) -> None:
-        try:
-            await self._attempt(batch)
-        finally:
-            self._running = None
-            if not self._closed:
-                self._start_or_wait()
+    def _next_lane(self) -> deque[Admission[Item, Result]]:
+        singles_had_theirs = self._singles_in_a_row >= _SINGLES_IN_A_ROW
+        if self._singles and not (self._turns and singles_had_theirs):
+            return self._singles
+        return self._turns
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not self._closed:
+            self._start_or_wait()
 
     async def _attempt(self, batch: Sequence[_Entry[Item, Result]]) -> None:
         number, self._batches = self._batches, self._batches + 1

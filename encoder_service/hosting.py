@@ -1,4 +1,4 @@
-"""One model of this process: loading, warming up, its batcher, and the thread that owns it."""
+"""One model of this process: loading, warming up, its batcher, and the threads that run it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 import structlog
-import torch
 
 from encoder_service.batcher import Batcher, BatchLimits
 from encoder_service.loading import load_encoder
-from encoder_service.models.contract import Encoder
+from encoder_service.metrics import ModelMetrics
+from encoder_service.models.contract import Encoder, FloatArray
+from encoder_service.plan import Plan
 from encoder_service.settings import EncoderSettings
 from encoder_service.weights import Progress
 from landmarks.errors import ConfigurationError, LandmarksError, UnavailableError
@@ -21,11 +22,13 @@ from landmarks.errors import ConfigurationError, LandmarksError, UnavailableErro
 _log = structlog.get_logger(__name__)
 
 Vector = npt.NDArray[np.float32]
-PhotoBatcher = Batcher[torch.Tensor, Vector]
+PhotoBatcher = Batcher[FloatArray, Vector]
 Load = Callable[[str, EncoderSettings, Progress], Encoder]
 
 # A download that failed may succeed when the network is back.
 _RETRY_LOADING_SECONDS = 30.0
+# How long a photo on its way to a GPU waits for others.
+_GPU_DELAY_SECONDS = 0.004
 
 
 class ModelHost:
@@ -37,15 +40,12 @@ class ModelHost:
         self._settings = settings
         self._load = load
         self._encoder: Encoder | None = None
-        # One thread owns the model: it loads it, and runs every batch.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"inference-{name}")
-        limits = BatchLimits(
-            settings.batch_size,
-            settings.batch_delay_seconds,
-            settings.max_queued_photos,
-            settings.max_queued_pixels,
+        self._loader = ThreadPoolExecutor(1, thread_name_prefix=f"load-{name}")
+        self._workers: ThreadPoolExecutor | None = None
+        self._batcher: PhotoBatcher | None = None
+        self.metrics = ModelMetrics(
+            name, lambda: self._batcher.queued_photos if self._batcher else 0, lambda: self.ready
         )
-        self.batcher: PhotoBatcher = Batcher(self._embed, limits)
 
     @property
     def ready(self) -> bool:
@@ -56,6 +56,14 @@ class ModelHost:
     def loaded(self) -> Encoder | None:
         """The encoder, if it is ready."""
         return self._encoder
+
+    @property
+    def batcher(self) -> PhotoBatcher:
+        """The model's queue; raises as `encoder`."""
+        if self._batcher is None:
+            self.encoder()
+            raise UnavailableError(f"model {self.name!r} is shutting down")
+        return self._batcher
 
     def encoder(self) -> Encoder:
         """Return the encoder.
@@ -78,7 +86,7 @@ class ModelHost:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                self._encoder = await loop.run_in_executor(self._thread, self._loaded_and_warm)
+                encoder, workers = await loop.run_in_executor(self._loader, self._loaded_and_warm)
             except UnavailableError as error:
                 self.failure = str(error)
                 _log.warning("model not loaded; will try again", model=self.name, reason=str(error))
@@ -94,37 +102,64 @@ class ModelHost:
                 break
             else:
                 self.failure = ""
-                _log.info("model ready", model=self.name, digest=self._encoder.spec.digest)
+                self._workers = workers
+                self._batcher = Batcher(self._embed, self._limits(encoder.plan))
+                self._encoder = encoder
+                _log.info(
+                    "model ready",
+                    model=self.name,
+                    digest=encoder.spec.digest,
+                    plan=str(encoder.plan),
+                )
                 break
         await changed()
 
     async def close(self) -> None:
-        """Stop the batcher, and the thread once it is idle."""
-        await self.batcher.close()
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Stop the batcher, and the threads once they are idle."""
+        if self._batcher:
+            await self._batcher.close()
+        for threads in (self._loader, self._workers):
+            if threads:
+                threads.shutdown(wait=False, cancel_futures=True)
+        self.metrics.close()
 
-    def _loaded_and_warm(self) -> Encoder:
+    def _limits(self, plan: Plan) -> BatchLimits:
+        settings, delay = self._settings, self._settings.batch_delay_seconds
+        if delay is None:
+            delay = 0.0 if plan.device == "cpu" else _GPU_DELAY_SECONDS
+        return BatchLimits(
+            plan.batch,
+            delay,
+            settings.max_queued_photos,
+            settings.max_queued_pixels,
+            plan.workers,
+        )
+
+    def _loaded_and_warm(self) -> tuple[Encoder, ThreadPoolExecutor]:
         encoder = self._load(self.name, self._settings, _logged_progress(self.name))
         if encoder.spec.name != self.name:
             raise ConfigurationError(f"asked for {self.name!r}, loaded {encoder.spec.name!r}")
+        plan, side = encoder.plan, encoder.spec.input_size
+        workers = ThreadPoolExecutor(plan.workers, thread_name_prefix=f"inference-{self.name}")
         # The first runs choose kernels and allocate; no caller should wait for that.
-        side = encoder.spec.input_size
-        for count in {1, self._settings.batch_size}:
-            rows = encoder.embed(torch.zeros(count, 3, side, side))
-            if rows.shape != (count, encoder.spec.dimension):
-                raise ConfigurationError(
-                    f"{self.name!r} gives vectors of shape {rows.shape}, not of the"
-                    f" {encoder.spec.dimension} dimensions that it declares"
-                )
-        return encoder
+        for count in {1, plan.batch}:
+            blank = np.zeros((count, 3, side, side), np.float32)
+            for rows in list(workers.map(encoder.embed, [blank] * plan.workers)):
+                if rows.shape != (count, encoder.spec.dimension):
+                    raise ConfigurationError(
+                        f"{self.name!r} made vectors of shape {rows.shape}, not of"
+                        f" {encoder.spec.dimension} dimensions"
+                    )
+        return encoder, workers
 
-    async def _embed(self, photos: Sequence[torch.Tensor]) -> Sequence[Vector]:
+    async def _embed(self, photos: Sequence[FloatArray]) -> Sequence[Vector]:
         encoder = self.encoder()
 
         def run() -> list[Vector]:
-            return list(encoder.embed(torch.stack(list(photos))))
+            return list(encoder.embed(np.stack(photos)))
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+        with self.metrics.batch(len(photos)):
+            return await asyncio.get_running_loop().run_in_executor(self._workers, run)
 
 
 def _logged_progress(model: str) -> Progress:

@@ -1,55 +1,33 @@
-"""What runs a network: torch, on the CPU or a GPU. The model does not know, nor does the digest."""
+"""What runs a network. The model does not know, nor does the digest."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor, nn
 
-from encoder_service.models.contract import EncoderSpec, FloatMatrix, ModelDefinition
-from encoder_service.tensors import Tensors
+from encoder_service.models.contract import EncoderSpec, FloatArray, FloatMatrix, Preprocessing
+from encoder_service.plan import Plan
 
 
 class Runtime(Protocol):
-    """Runs one network."""
+    """Runs one network. As many threads as its plan has workers may call `run` at once."""
 
     @property
-    def description(self) -> str:
-        """Runtime, device and threads, in words."""
+    def plan(self) -> Plan:
+        """How it runs."""
 
-    def run(self, batch: Tensor) -> FloatMatrix:
+    def run(self, batch: FloatArray) -> FloatMatrix:
         """Return the network's vectors (N, dimension) for photos (N, 3, H, W) float32."""
-
-
-class TorchRuntime:
-    """Torch without a graph compiler. Use it from one thread at a time."""
-
-    def __init__(self, network: nn.Module, device: str, threads: int) -> None:
-        torch.set_num_threads(threads)
-        self._device = torch.device(device)
-        self._network = network.eval().to(self._device).to(memory_format=torch.channels_last)
-        self.description = f"torch {torch.__version__} on {device}"
-        if self._device.type == "cpu":
-            self.description += f", {threads} threads"
-
-    def run(self, batch: Tensor) -> FloatMatrix:
-        """Return the network's vectors (N, dimension) for photos (N, 3, H, W) float32."""
-        # Convolutions are up to twice as fast with the channels last, in memory as on paper.
-        photos = batch.to(self._device).contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode():
-            vectors: FloatMatrix = self._network(photos).float().cpu().numpy()
-        return vectors
 
 
 class RuntimeEncoder:
     """A model and what runs it: the `Encoder` that the service uses."""
 
-    def __init__(self, definition: ModelDefinition, tensors: Tensors, runtime: Runtime) -> None:
-        self._definition = definition
-        self._spec = definition.spec(tensors)
+    def __init__(self, spec: EncoderSpec, preprocessing: Preprocessing, runtime: Runtime) -> None:
+        self._spec = spec
+        self._preprocessing = preprocessing
         self._runtime = runtime
 
     @property
@@ -58,15 +36,15 @@ class RuntimeEncoder:
         return self._spec
 
     @property
-    def runtime(self) -> str:
-        """What runs it, in words."""
-        return self._runtime.description
+    def plan(self) -> Plan:
+        """How it runs."""
+        return self._runtime.plan
 
-    def preprocess(self, image: Image.Image) -> Tensor:
+    def preprocess(self, image: Image.Image) -> FloatArray:
         """Return one photo (mode RGB, any size) as the network takes it: (3, H, W) float32."""
-        return self._definition.preprocessing(image)
+        return self._preprocessing(image)
 
-    def embed(self, batch: Tensor) -> FloatMatrix:
+    def embed(self, batch: FloatArray) -> FloatMatrix:
         """Return unit rows (N, dimension) for preprocessed photos (N, 3, H, W)."""
         return unit_rows(self._runtime.run(batch))
 

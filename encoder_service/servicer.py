@@ -11,12 +11,11 @@ from dataclasses import dataclass
 import grpc
 import numpy as np
 import structlog
-import torch
 
 from encoder_service.batcher import Admission, Outcome
 from encoder_service.hosting import ModelHost, Vector
 from encoder_service.images import Photo, PhotoLimits, declared_pixels, decode
-from encoder_service.models.contract import Encoder
+from encoder_service.models.contract import Encoder, FloatArray
 from encoder_service.settings import EncoderSettings
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceServicer
@@ -28,6 +27,7 @@ from landmarks.errors import (
     NotFoundError,
 )
 from landmarks.grpc_status import duration, status_of
+from landmarks.metrics import failed
 
 _log = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ _log = structlog.get_logger(__name__)
 @dataclass(frozen=True)
 class _Decoded:
     info: pb.PhotoInfo
-    tensor: torch.Tensor
+    pixels: FloatArray
     seconds: float
 
 
@@ -56,12 +56,16 @@ class EncoderServicer(EncoderServiceServicer):
         self._limits = PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels)
         # Headers have a thread of their own, so that a full queue is told of at once.
         self._headers = ThreadPoolExecutor(1, thread_name_prefix="headers")
-        self._decoders = ThreadPoolExecutor(settings.decoders, thread_name_prefix="decode")
+        # A single photo is not decoded behind the photos of large requests.
+        self._decoders, self._bulk_decoders = (
+            ThreadPoolExecutor(settings.decoders, thread_name_prefix=name)
+            for name in ("decode", "decode-bulk")
+        )
 
     def close(self) -> None:
         """Let the decoding threads end."""
-        self._headers.shutdown(wait=False, cancel_futures=True)
-        self._decoders.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._headers, self._decoders, self._bulk_decoders):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     async def Encode(  # noqa: N802 - gRPC's name
         self,
@@ -153,6 +157,23 @@ class EncoderServicer(EncoderServiceServicer):
         timeout_seconds: float | None,
     ) -> list[_Encoded]:
         """Return what became of each photo. Raises OverloadedError where none could be tried."""
+        try:
+            encoded = await self._tried(host, encoder, photos, timeout_seconds)
+        except (LandmarksError, asyncio.CancelledError) as error:
+            host.metrics.answered(error, len(photos))
+            raise
+        for one in encoded:
+            host.metrics.answered(one.outcome if isinstance(one.outcome, Exception) else None)
+        return encoded
+
+    async def _tried(
+        self,
+        host: ModelHost,
+        encoder: Encoder,
+        photos: Sequence[bytes],
+        timeout_seconds: float | None,
+    ) -> list[_Encoded]:
+        host.batcher.check_room(len(photos))  # a refusal should cost next to nothing
         loop = asyncio.get_running_loop()
         declared = await loop.run_in_executor(self._headers, self._declared, photos)
         pixels = [size for size in declared if isinstance(size, int)]
@@ -164,7 +185,7 @@ class EncoderServicer(EncoderServiceServicer):
         with host.batcher.admit(len(pixels), sum(pixels), timeout_seconds) as admission:
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(self._encode_one(admission, encoder, photo, size, turn))
+                    group.create_task(self._encode_one(admission, host, encoder, photo, size, turn))
                     for photo, size in zip(photos, declared, strict=True)
                 ]
         return [task.result() for task in tasks]
@@ -180,7 +201,8 @@ class EncoderServicer(EncoderServiceServicer):
 
     async def _encode_one(
         self,
-        admission: Admission[torch.Tensor, Vector],
+        admission: Admission[FloatArray, Vector],
+        host: ModelHost,
         encoder: Encoder,
         photo: bytes,
         declared: int | InvalidPhotoError,
@@ -192,9 +214,13 @@ class EncoderServicer(EncoderServiceServicer):
         try:
             async with turn:
                 decoded = await asyncio.get_running_loop().run_in_executor(
-                    self._decoders, self._decode, encoder, photo
+                    self._decoders if admission.alone else self._bulk_decoders,
+                    self._decode,
+                    encoder,
+                    photo,
                 )
-            outcome = await admission.submit(decoded.tensor)
+            host.metrics.decoded(decoded.seconds)
+            outcome = await host.metrics.queued(admission.submit(decoded.pixels))
             _check_direction(outcome.result, encoder.spec.name)
         except LandmarksError as error:
             return _Encoded(error, decoded)
@@ -207,8 +233,8 @@ class EncoderServicer(EncoderServiceServicer):
     def _decode(self, encoder: Encoder, data: bytes) -> _Decoded:
         started = time.monotonic()
         photo = decode(data, self._limits, encoder.spec.decode_size)
-        tensor = encoder.preprocess(photo.image)
-        return _Decoded(_info(photo), tensor, time.monotonic() - started)
+        pixels = encoder.preprocess(photo.image)
+        return _Decoded(_info(photo), pixels, time.monotonic() - started)
 
     def _described(self, host: ModelHost) -> pb.Model:
         settings = self._settings
@@ -230,7 +256,7 @@ class EncoderServicer(EncoderServiceServicer):
             model.dimension = spec.dimension
             model.digest = spec.digest
             model.input_size = spec.input_size
-            model.runtime = host.loaded.runtime
+            model.runtime = str(host.loaded.plan)
         return model
 
 
@@ -245,6 +271,7 @@ def _check_direction(vector: Vector, model: str) -> None:
 def _result(encoded: _Encoded) -> pb.BatchEncodeResult:
     result = pb.BatchEncodeResult(photo=encoded.decoded.info if encoded.decoded else None)
     if isinstance(encoded.outcome, Exception):
+        failed(encoded.outcome)
         result.error.CopyFrom(status_of(encoded.outcome))
     else:
         result.embedding.values.extend(encoded.outcome.result)

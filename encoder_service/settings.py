@@ -8,6 +8,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from encoder_service.plan import Precision, RuntimeName, Wishes
 from landmarks.grpc_channel import MAX_MESSAGE_BYTES
 from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES, NameList, Settings
 
@@ -44,12 +45,18 @@ class EncoderSettings(WeightsSettings):
     # Of each model: photos that were accepted and have no vector yet, and the pixels they declare.
     max_queued_photos: int = Field(512, gt=0)
     max_queued_pixels: int = Field(1_000_000_000, gt=0)
-    batch_size: int = Field(8, gt=0)
-    batch_delay_seconds: float = Field(0.004, ge=0)
 
-    device: str = "cpu"
-    threads: int = Field(0, ge=0)  # of one inference; 0: the physical cores
-    decode_threads: int = Field(0, ge=0)  # 0: as many as inference has
+    # How each model runs. Unset or 0: the best known for the device, see `encoder_service.plan`.
+    device: str = "cpu"  # as torch calls it
+    runtime: RuntimeName | None = None
+    precision: Precision | None = None
+    workers: int = Field(0, ge=0)  # batches at once
+    threads: int = Field(0, ge=0)  # of one batch
+    batch_size: int = Field(0, ge=0)  # photos of one batch, at most
+    # How long a photo may wait for others to fill its batch. Unset: not at all on a CPU, where a
+    # batch gains nothing.
+    batch_delay_seconds: float | None = Field(None, ge=0)
+    decode_threads: int = Field(0, ge=0)  # 0: the physical cores
     drain_seconds: float = Field(20, ge=0)
 
     @field_validator("models")
@@ -66,14 +73,19 @@ class EncoderSettings(WeightsSettings):
         return self
 
     @property
-    def inference_threads(self) -> int:
-        """Threads of one inference."""
-        return self.threads or physical_cores()
+    def wishes(self) -> Wishes:
+        """What of a model's plan is asked for."""
+        return Wishes(self.runtime, self.precision, self.workers, self.threads, self.batch_size)
+
+    @property
+    def cores(self) -> int:
+        """Physical cores that this process may use."""
+        return physical_cores()
 
     @property
     def decoders(self) -> int:
         """Threads that decode photos."""
-        return self.decode_threads or self.inference_threads
+        return self.decode_threads or self.cores
 
 
 def physical_cores() -> int:

@@ -7,14 +7,16 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 
 from landmarks.errors import ConfigurationError
 
-Tensors = Mapping[str, torch.Tensor]
+if TYPE_CHECKING:  # what only looks at a file's metadata should not wait for it
+    import torch
+
+Tensors = Mapping[str, "torch.Tensor"]
 
 
 def tensors_digest(tensors: Tensors) -> str:
@@ -22,6 +24,8 @@ def tensors_digest(tensors: Tensors) -> str:
 
     It does not depend on the order, the memory layout, the device or the file they came in.
     """
+    import torch
+
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].detach().to("cpu").contiguous()
@@ -34,6 +38,8 @@ def tensors_digest(tensors: Tensors) -> str:
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """Read a safetensors file. Raises ConfigurationError where it is not one."""
+    from safetensors.torch import load_file
+
     try:
         return load_file(path)
     except (OSError, SafetensorError, ValueError) as error:
@@ -43,7 +49,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 def read_metadata(path: Path) -> dict[str, str]:
     """Return what a safetensors file says beside its tensors; raises as `read_tensors`."""
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="numpy") as file:
             return dict(file.metadata() or {})
     except (OSError, SafetensorError, ValueError) as error:
         raise ConfigurationError(f"{path} cannot be read as a safetensors file: {error}") from error
@@ -51,6 +57,8 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 def write_tensors(tensors: Tensors, path: Path, metadata: Mapping[str, str] | None = None) -> None:
     """Write a safetensors file, all of it or nothing."""
+    from safetensors.torch import save_file
+
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         save_file(

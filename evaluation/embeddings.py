@@ -6,24 +6,28 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-import torch
 
 from encoder_service.images import PhotoLimits, decode
 from encoder_service.loading import load_encoder
-from encoder_service.models.contract import Encoder, FloatMatrix
+from encoder_service.models.contract import Encoder, FloatArray, FloatMatrix
 from encoder_service.settings import EncoderSettings
 from evaluation.embedding_cache import EmbeddingCache, FloatVector
 from evaluation.photos import LabelledPhoto
 from landmarks.errors import InvalidInputError
 
 Progress = Callable[[int, int], None]  # photos done, photos in all
+In = TypeVar("In")
+Out = TypeVar("Out")
+_Item = tuple[bytes, LabelledPhoto, FloatArray]
 
 _KEPT_AT_ONCE = 256
-_READ_AHEAD_BATCHES = 4
+_READ_AHEAD_BATCHES = 4  # for each worker
 
 
 def embeddings(
@@ -43,53 +47,61 @@ def embeddings(
     encoder = load_encoder(model, settings)
     spec = encoder.spec
     cache = EmbeddingCache(settings.cache_dir / "embeddings", model, spec.digest, spec.dimension)
-    with ThreadPoolExecutor(settings.decoders, thread_name_prefix="decode") as pool:
-        try:
-            keys = list(pool.map(_key, photos))
-            rows = cache.read()
-            found = zip(keys, photos, strict=True)
-            missing = {key: photo for key, photo in found if key not in rows}
-            _embed_missing(encoder, missing, rows, cache, settings, pool, progress)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    with (
+        _pool(settings.decoders, "decode") as decoders,
+        _pool(encoder.plan.workers, "inference") as workers,
+    ):
+        keys = list(decoders.map(_key, photos))
+        rows = cache.read()
+        found = zip(keys, photos, strict=True)
+        missing = {key: photo for key, photo in found if key not in rows}
+        made = _made(encoder, missing, settings, decoders, workers)
+        _keep_rows(made, len(missing), rows, cache, progress)
     if not photos:
         return np.empty((0, spec.dimension), dtype=np.float32)
     return np.stack([rows[key] for key in keys])
 
 
-def _embed_missing(
+def _made(
     encoder: Encoder,
     missing: dict[bytes, LabelledPhoto],
+    settings: EncoderSettings,
+    decoders: ThreadPoolExecutor,
+    workers: ThreadPoolExecutor,
+) -> Iterator[list[tuple[bytes, FloatVector]]]:
+    """Yield the rows of `missing` by key, a batch at a time."""
+    limits = PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels)
+    plan = encoder.plan
+    ahead = _READ_AHEAD_BATCHES * plan.workers
+
+    def prepare(item: tuple[bytes, LabelledPhoto]) -> _Item:
+        return *item, _prepared(encoder, *item, limits)
+
+    def embed(batch: Sequence[_Item]) -> list[tuple[bytes, FloatVector]]:
+        return _embedded(encoder, batch)
+
+    items = _in_order(prepare, missing.items(), decoders, ahead * plan.batch)
+    batches = iter(lambda: list(islice(items, plan.batch)), [])
+    return _in_order(embed, batches, workers, ahead)
+
+
+def _keep_rows(
+    made: Iterable[list[tuple[bytes, FloatVector]]],
+    total: int,
     rows: dict[bytes, FloatVector],
     cache: EmbeddingCache,
-    settings: EncoderSettings,
-    pool: ThreadPoolExecutor,
     progress: Progress | None,
 ) -> None:
-    """Add the rows of `missing` to `rows`, and to `cache` as they come."""
-    limits = PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels)
-
-    def prepare(item: tuple[bytes, LabelledPhoto]) -> torch.Tensor:
-        return _prepared(encoder, *item, limits)
-
-    ahead = _READ_AHEAD_BATCHES * settings.batch_size
-    tensors = _in_order(prepare, missing.items(), pool, ahead)
-    todo = iter(missing.items())
+    """Add what is made to `rows`, and to `cache` as it comes."""
     unkept: dict[bytes, FloatVector] = {}
     done = 0
     try:
-        while batch := list(islice(todo, settings.batch_size)):
-            made = _embedded(encoder, list(islice(tensors, len(batch))), settings.batch_size)
-            for (key, photo), row in zip(batch, made, strict=True):
-                if not (np.isfinite(row).all() and row.any()):
-                    raise InvalidInputError(
-                        f"{photo.path}: {encoder.spec.name!r} finds nothing in this photo: its"
-                        " vector has no direction; is it blank?"
-                    )
-                rows[key] = unkept[key] = row
+        for batch in made:
+            unkept.update(batch)
+            rows.update(batch)
             done += len(batch)
             if progress is not None:
-                progress(done, len(missing))
+                progress(done, total)
             if len(unkept) >= _KEPT_AT_ONCE:
                 cache.add(unkept)
                 unkept = {}
@@ -97,20 +109,30 @@ def _embed_missing(
         cache.add(unkept)
 
 
-def _embedded(encoder: Encoder, tensors: Sequence[torch.Tensor], size: int) -> FloatMatrix:
-    """Return the rows of a batch, filled up to `size` with blanks.
+def _embedded(encoder: Encoder, batch: Sequence[_Item]) -> list[tuple[bytes, FloatVector]]:
+    """Return the rows of a batch, which is filled up with blanks.
 
     Kernels are chosen by the batch's shape, and differ in the last bits: with batches of one size,
     a photo's row does not depend on how many others were still to be embedded.
     """
-    batch = torch.stack(list(tensors))
-    blanks = torch.zeros(size - len(batch), *batch.shape[1:])
-    return encoder.embed(torch.cat([batch, blanks]))[: len(batch)]
+    first = batch[0][2]
+    pixels = np.zeros((encoder.plan.batch, *first.shape), np.float32)
+    for place, (_, _, photo_pixels) in enumerate(batch):
+        pixels[place] = photo_pixels
+    found = []
+    for (key, photo, _), row in zip(batch, encoder.embed(pixels)[: len(batch)], strict=True):
+        if not (np.isfinite(row).all() and row.any()):
+            raise InvalidInputError(
+                f"{photo.path}: {encoder.spec.name!r} finds nothing in this photo: its vector has"
+                " no direction; is it blank?"
+            )
+        found.append((key, row))
+    return found
 
 
 def _prepared(
     encoder: Encoder, key: bytes, photo: LabelledPhoto, limits: PhotoLimits
-) -> torch.Tensor:
+) -> FloatArray:
     data = _bytes(photo.path)
     if hashlib.sha256(data).digest() != key:
         raise InvalidInputError(f"{photo.path} was changed while it was being read")
@@ -121,19 +143,26 @@ def _prepared(
 
 
 def _in_order(
-    work: Callable[[tuple[bytes, LabelledPhoto]], torch.Tensor],
-    items: Iterable[tuple[bytes, LabelledPhoto]],
-    pool: ThreadPoolExecutor,
-    ahead: int,
-) -> Iterator[torch.Tensor]:
+    work: Callable[[In], Out], items: Iterable[In], pool: ThreadPoolExecutor, ahead: int
+) -> Iterator[Out]:
     """Yield `work` of each item in order, at most `ahead` of them begun and not yet taken."""
-    begun: deque[Future[torch.Tensor]] = deque()
+    begun: deque[Future[Out]] = deque()
     for item in items:
         begun.append(pool.submit(work, item))
         if len(begun) >= ahead:
             yield begun.popleft().result()
     while begun:
         yield begun.popleft().result()
+
+
+@contextmanager
+def _pool(threads: int, name: str) -> Iterator[ThreadPoolExecutor]:
+    """Give a pool that on leaving drops what it has not begun."""
+    pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _key(photo: LabelledPhoto) -> bytes:

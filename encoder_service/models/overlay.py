@@ -6,11 +6,14 @@ They keep the names that the built network has for them, behind a prefix that no
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from torch import nn
-
-from encoder_service.tensors import Tensors
 from landmarks.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from encoder_service.tensors import Tensors
 
 COMMITTED = Path(__file__).parent.parent / "weights"
 _PREFIX = "ours."

@@ -7,10 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from PIL import Image
 
-from encoder_service.models.contract import Json
+from encoder_service.models.contract import FloatArray, Json
 
 Fit = Literal["squash", "crop"]
 
@@ -34,7 +33,7 @@ class Resized:
         """Return all that decides the result."""
         return {**asdict(self), "filter": "pillow-bilinear"}
 
-    def __call__(self, image: Image.Image) -> torch.Tensor:
+    def __call__(self, image: Image.Image) -> FloatArray:
         """Return one photo (mode RGB, any size) as (3, H, W) float32."""
         width, height = image.size
         box = (0.0, 0.0, float(width), float(height))
@@ -45,6 +44,9 @@ class Resized:
             box = (left, top, left + side, top + side)
         size = (self.input_size, self.input_size)
         small = image.resize(size, Image.Resampling.BILINEAR, box=box)
-        pixels = torch.from_numpy(np.array(small)).permute(2, 0, 1).float()
-        mean, scale = torch.tensor(self.mean), torch.tensor(self.scale)
-        return (pixels - mean[:, None, None]) / scale[:, None, None]
+        pixels = np.asarray(small).transpose(2, 0, 1)
+        photo = np.empty(pixels.shape, dtype=np.float32)
+        np.subtract(pixels, np.array(self.mean, np.float32)[:, None, None], out=photo)
+        if self.scale != (1.0, 1.0, 1.0):
+            np.divide(photo, np.array(self.scale, np.float32)[:, None, None], out=photo)
+        return photo

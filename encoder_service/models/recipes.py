@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from encoder_service.tensors import Tensors
+if TYPE_CHECKING:
+    from encoder_service.tensors import Tensors
 
-Reader = Callable[[Path], Tensors]
+Reader = Callable[[Path], "Tensors"]
 
 
 @dataclass(frozen=True)

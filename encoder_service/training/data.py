@@ -139,7 +139,7 @@ def _squashed(photo: LabelledPhoto, size: int) -> torch.Tensor:
         image = decode(photo.path.read_bytes(), _ANY_SIZE, squash.decode_size).image
     except (InvalidPhotoError, OSError) as error:
         raise InvalidInputError(f"{photo.path} cannot be trained on: {error}") from error
-    return squash(image).to(torch.uint8)
+    return torch.from_numpy(squash(image)).to(torch.uint8)
 
 
 def normalised(pixels: torch.Tensor, like: Resized) -> torch.Tensor:

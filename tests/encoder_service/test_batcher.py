@@ -1,4 +1,5 @@
 import asyncio
+import contextvars
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -265,7 +266,7 @@ async def test_only_the_culprit_of_a_failed_batch_fails_whoever_it_shared_the_ba
     with batcher.admit(2, 0) as request, batcher.admit(1, 0) as other:
         waiting = [*submitted(request, "a", "poison"), *submitted(other, "b")]
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-    assert model.batches == [["a", "b", "poison"], ["a"], ["b"], ["poison"]]
+    assert model.batches == [["b", "a", "poison"], ["b"], ["a"], ["poison"]]
     assert [outcomes[0].result, str(outcomes[1]), outcomes[2].result] == ["<a>", "poisoned", "<b>"]
     # Each ran in a batch of its own, whose time is its own.
     assert len({outcomes[0].batch, outcomes[2].batch}) == 2
@@ -317,3 +318,67 @@ def test_the_batcher_knows_neither_grpc_nor_torch():
     check = "import sys, encoder_service.batcher; print({'grpc', 'torch'} & set(sys.modules))"
     printed = subprocess.run([sys.executable, "-c", check], capture_output=True, check=True)
     assert printed.stdout.strip() == b"set()"
+
+
+async def test_as_many_batches_run_at_once_as_there_are_workers():
+    model, clock = Model(held=True), FakeClock()
+    batcher = batcher_of(model, clock, max_batch=2, max_delay_seconds=0.0, workers=2)
+    with batcher.admit(6, 0) as request:
+        waiting = submitted(request, *"abcdef")
+        await settle()
+        assert model.batches == [["a"], ["b"]]
+        model.go.set()
+        outcomes = await asyncio.gather(*waiting)
+    assert model.batches == [["a"], ["b"], ["c", "d"], ["e", "f"]]
+    assert [outcome.result for outcome in outcomes] == [f"<{name}>" for name in "abcdef"]
+
+
+async def test_without_a_delay_a_photo_never_waits_for_company():
+    model, clock = Model(), FakeClock()
+    batcher = batcher_of(model, clock, max_delay_seconds=0.0)
+    with batcher.admit(1, 0) as request:
+        assert (await request.submit("a")).result == "<a>"
+    assert clock.timers == []
+
+
+async def test_a_single_photo_waits_behind_no_more_than_what_runs_however_many_requests_wait():
+    model, clock = Model(held=True), FakeClock()
+    batcher = batcher_of(model, clock, max_batch=1, max_delay_seconds=0.0)
+    large = [batcher.admit(5, 0) for _ in range(8)]
+    waiting = [task for one in large for task in submitted(one, *["bulk"] * 5)]
+    await settle()
+    with batcher.admit(1, 0) as single:
+        waiting += submitted(single, "single")
+        await settle()
+        model.go.set()
+        await asyncio.gather(*waiting)
+    assert model.batches[:3] == [["bulk"], ["single"], ["bulk"]]
+
+
+async def test_large_requests_get_a_photo_in_four_while_single_ones_never_stop():
+    model, clock = Model(held=True), FakeClock()
+    batcher = batcher_of(model, clock, max_batch=4, max_delay_seconds=0.0)
+    singles = [batcher.admit(1, 0) for _ in range(9)]
+    with batcher.admit(4, 0) as large:
+        waiting = [task for one in singles for task in submitted(one, "single")]
+        waiting += submitted(large, *["bulk"] * 4)
+        await settle()
+        model.go.set()
+        await asyncio.gather(*waiting)
+    assert model.batches[0] == ["single"]  # it was alone when it came
+    assert [batch.count("bulk") for batch in model.batches[1:3]] == [1, 1]
+
+
+async def test_a_batch_does_not_run_in_the_context_of_one_of_its_callers():
+    caller = contextvars.ContextVar("caller", default="nobody")
+    seen = []
+
+    async def run(items):
+        seen.append(caller.get())
+        return items
+
+    batcher = Batcher(run, BatchLimits(4, 0.0, 100, 1000), FakeClock())
+    caller.set("somebody")
+    with batcher.admit(1, 0) as request:
+        await request.submit("a")
+    assert seen == ["nobody"]

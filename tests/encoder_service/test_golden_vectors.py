@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from encoder_service.images import PhotoLimits, decode
 from encoder_service.loading import load_encoder
@@ -28,7 +27,7 @@ def encoded(name):
     encoder = load_encoder(name, EncoderSettings.load())
     limits = PhotoLimits(10_000_000, 10_000_000)
     photo = decode(saved(drawn_photo(480, 360)), limits, encoder.spec.decode_size)
-    rows = encoder.embed(torch.stack([encoder.preprocess(photo.image)] * 2))
+    rows = encoder.embed(np.stack([encoder.preprocess(photo.image)] * 2))
     assert rows.dtype == np.float32
     assert rows.shape == (2, encoder.spec.dimension)
     assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)

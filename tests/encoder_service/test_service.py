@@ -157,7 +157,7 @@ async def test_a_model_whose_weights_cannot_be_had_now_does_not_hold_up_the_othe
 async def test_an_encoder_that_breaks_tells_each_caller_without_its_secrets():
     class Breaking:
         def __init__(self, encoder):
-            self.spec, self.runtime, self.preprocess = encoder.spec, "", encoder.preprocess
+            self.spec, self.plan, self.preprocess = encoder.spec, encoder.plan, encoder.preprocess
 
         def embed(self, batch):
             if batch.any():  # not the warm-up
@@ -178,11 +178,11 @@ async def test_an_encoder_that_breaks_tells_each_caller_without_its_secrets():
 async def test_a_photo_that_breaks_the_encoder_is_the_only_one_of_its_batch_that_fails():
     class BreaksOnWhite:
         def __init__(self, encoder):
-            self.spec, self.runtime, self.preprocess = encoder.spec, "", encoder.preprocess
+            self.spec, self.plan, self.preprocess = encoder.spec, encoder.plan, encoder.preprocess
             self.embed_all = encoder.embed
 
         def embed(self, batch):
-            if (batch.amin(dim=(1, 2, 3)) > 1.9).any():
+            if (batch.min(axis=(1, 2, 3)) > 1.9).any():
                 raise RuntimeError("white")
             return self.embed_all(batch)
 
@@ -222,7 +222,7 @@ async def test_a_caller_that_leaves_frees_its_place_in_the_queue():
 
     class Slow:
         def __init__(self, encoder):
-            self.spec, self.runtime, self.preprocess = encoder.spec, "", encoder.preprocess
+            self.spec, self.plan, self.preprocess = encoder.spec, encoder.plan, encoder.preprocess
 
         def embed(self, batch):
             if batch.any():

@@ -1,6 +1,10 @@
+import os
+import subprocess
+import sys
+
 import pytest
 
-from encoder_service.memory import ALLOCATOR, tuned
+from encoder_service.plan import Wishes
 from encoder_service.settings import EncoderSettings
 from landmarks.errors import ConfigurationError
 
@@ -22,6 +26,8 @@ def test_files_of_weights_are_json(monkeypatch):
         ("ENCODER_PORT", "99999"),
         ("MAX_PHOTO_BYTES", "999999999"),
         ("THREADS", "x"),
+        ("RUNTIME", "tensorflow"),
+        ("PRECISION", "int4"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(monkeypatch, name, value):
@@ -32,12 +38,39 @@ def test_settings_that_cannot_work_are_refused(monkeypatch, name, value):
 
 def test_threads_default_to_the_physical_cores():
     settings = EncoderSettings.load()
-    assert settings.inference_threads >= 1
-    assert EncoderSettings.load({"threads": 3}).decoders == 3
+    assert settings.decoders == settings.cores >= 1
+    assert EncoderSettings.load({"decode_threads": 3}).decoders == 3
 
 
-def test_the_allocator_is_tuned_once_and_a_launcher_s_choice_is_left_alone():
-    assert tuned({"A": "b"}, "linux") == {"A": "b", **ALLOCATOR}
-    assert tuned(ALLOCATOR, "linux") is None
-    assert tuned({"MALLOC_ARENA_MAX": "4"}, "linux") is None
-    assert tuned({}, "darwin") is None
+def test_what_is_not_said_of_a_plan_is_left_to_the_measured_default(monkeypatch):
+    assert EncoderSettings.load().wishes == Wishes()
+    monkeypatch.setenv("LANDMARKS_RUNTIME", "torch")
+    monkeypatch.setenv("LANDMARKS_WORKERS", "3")
+    assert EncoderSettings.load().wishes == Wishes(runtime="torch", workers=3)
+
+
+def faulted_in_again(**variables):
+    """Return how many pages ten equal buffers, one after another, fault in, tuned or not."""
+    check = (
+        "import resource, numpy\n"
+        "from encoder_service.memory import tune_allocator\n"
+        "tuned = tune_allocator()\n"
+        "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "numpy.ones(10_000_000); before = faults()\n"
+        "for _ in range(10): numpy.ones(10_000_000)\n"
+        "print(tuned, faults() - before)"
+    )
+    environment = {**os.environ, **variables}
+    printed = subprocess.run(
+        [sys.executable, "-c", check], env=environment, capture_output=True, check=True, text=True
+    )
+    tuned, faults = printed.stdout.split()
+    return tuned == "True", int(faults)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc is Linux's")
+def test_the_allocator_keeps_what_the_next_batch_needs_unless_a_launcher_chose_otherwise():
+    tuned, faults = faulted_in_again()
+    left_alone, as_ever = faulted_in_again(MALLOC_ARENA_MAX="4")
+    assert (tuned, left_alone) == (True, False)
+    assert faults < as_ever / 10

@@ -178,7 +178,7 @@ def test_a_transferred_model_is_served_under_its_name(transferred, manifest):
     assert tensors_digest(read_tensors(path)) == card.weights_digest
     assert (mine.spec.name, mine.spec.dimension) == ("mine", base.spec.dimension)
     assert mine.spec.digest != base.spec.digest == card.base_digest
-    photo = torch.stack([base.preprocess(drawn_photo())])
+    photo = np.stack([base.preprocess(drawn_photo())])
     cosine = float(np.sum(mine.embed(photo) * base.embed(photo)))
     assert 0.5 < cosine < 0.9999  # trained, but not by much
     assert path.stat().st_size < 6_500_000

@@ -1,0 +1,102 @@
+"""How a model runs on this machine: runtime, precision, and how the cores are shared out.
+
+On a CPU one thread per batch and several batches side by side beat one batch on several threads:
+no thread waits for another. Where the processor multiplies bfloat16 and the model bears it, torch
+in that precision is twice as fast as anything in single precision. On a GPU it is large batches.
+`docs/benchmarks.md` has the figures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from landmarks.errors import ConfigurationError
+
+RuntimeName = Literal["onnxruntime", "torch"]
+Precision = Literal["float32", "bfloat16"]
+
+_ONNX_BATCH = 2
+_TORCH_BATCH = 4
+_GPU_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What runs a model: `workers` batches at once, each of up to `batch` photos, on `threads`."""
+
+    runtime: RuntimeName
+    device: str
+    precision: Precision
+    workers: int
+    threads: int
+    batch: int
+
+    def __str__(self) -> str:
+        """Return the plan in words."""
+        words = f"{self.runtime} on {self.device} in {self.precision}, "
+        if self.device != "cpu":
+            return words + f"batches of {self.batch}"
+        return words + f"{self.workers} × {self.threads} threads, batches of {self.batch}"
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What of a plan is asked for; None or 0 leaves it to the measured default."""
+
+    runtime: RuntimeName | None = None
+    precision: Precision | None = None
+    workers: int = 0
+    threads: int = 0
+    batch: int = 0
+
+
+def choose_plan(
+    device: str, cores: int, *, bears_bfloat16: bool, has_bfloat16: bool, wishes: Wishes
+) -> Plan:
+    """Return how to run a model on `device`, as torch calls it, with `cores` of the CPU.
+
+    `bears_bfloat16`: the model's vectors stay what they are in that precision; `has_bfloat16`: the
+    processor computes in it. Raises ConfigurationError for wishes that cannot be met.
+    """
+    runtime, precision = _how(device, bears_bfloat16, has_bfloat16, wishes)
+    if device != "cpu":
+        return Plan(runtime, device, precision, 1, wishes.threads or 1, wishes.batch or _GPU_BATCH)
+    # Torch's kernels share one batch well; ONNX Runtime is faster with a batch for each core.
+    side_by_side = 1 if runtime == "torch" else cores
+    workers = wishes.workers or min(side_by_side, max(1, cores // max(1, wishes.threads)))
+    threads = wishes.threads or max(1, cores // workers)
+    batch = wishes.batch or (_TORCH_BATCH if runtime == "torch" else _ONNX_BATCH)
+    return Plan(runtime, device, precision, workers, threads, batch)
+
+
+def _how(
+    device: str, bears_bfloat16: bool, has_bfloat16: bool, wishes: Wishes
+) -> tuple[RuntimeName, Precision]:
+    if wishes.precision == "bfloat16" and not bears_bfloat16:
+        raise ConfigurationError(
+            "this model's vectors change too much in bfloat16; leave LANDMARKS_PRECISION unset"
+        )
+    if wishes.runtime == "onnxruntime" and (device != "cpu" or wishes.precision == "bfloat16"):
+        raise ConfigurationError(
+            "LANDMARKS_RUNTIME=onnxruntime computes on the CPU and in float32, and"
+            f" LANDMARKS_DEVICE={device}, LANDMARKS_PRECISION={wishes.precision or 'unset'} ask for"
+            " something else; leave it unset, or set it to torch"
+        )
+    quick = bears_bfloat16 and (device != "cpu" or has_bfloat16)
+    if wishes.runtime != "onnxruntime" and quick and wishes.precision != "float32":
+        return "torch", "bfloat16"
+    precision = wishes.precision or "float32"
+    if device != "cpu" or precision == "bfloat16":
+        return "torch", precision
+    return wishes.runtime or "onnxruntime", precision
+
+
+def cpu_has_bfloat16() -> bool:
+    """Say whether the CPU multiplies bfloat16; without the instructions it is only emulated."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags

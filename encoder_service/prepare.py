@@ -1,0 +1,27 @@
+"""`python -m encoder_service.prepare MODEL…`: export models ahead of time, as for an image."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from encoder_service.loading import load_encoder
+from encoder_service.settings import EncoderSettings
+from landmarks.errors import LandmarksError
+
+
+def main(models: Sequence[str]) -> int:
+    """Prepare `models`, or those of LANDMARKS_MODELS; return the exit status."""
+    try:
+        settings = EncoderSettings.load()
+        for model in models or settings.models:
+            encoder = load_encoder(model, settings)
+            sys.stderr.write(f"{model}: {encoder.plan}\n")
+    except LandmarksError as error:
+        sys.stderr.write(f"encoder_service.prepare: {error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
