@@ -24,7 +24,7 @@ NAMES = sorted(set(MODULES) - {"vgg16_fc7"})
 
 def encoded(name):
     """Return the digest and the vector. A PNG: decoders of JPEG may differ in the last bit."""
-    encoder = load_encoder(name, EncoderSettings.load())
+    encoder = load_encoder(name, EncoderSettings.load({"precision": "float32"}))
     limits = PhotoLimits(10_000_000, 10_000_000)
     photo = decode(saved(drawn_photo(480, 360)), limits, encoder.spec.decode_size)
     rows = encoder.embed(np.stack([encoder.preprocess(photo.image)] * 2))

@@ -11,7 +11,12 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.support.processes import free_port
+from landmarkapi.encoder.v1 import encoder_pb2
+from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
+from landmarks.stack.ports import free_ports
+from tests.support.photos import drawn_photo, saved
+from tests.support.processes import eventually, free_port
+from tests.support.scrape import scrape
 
 pytestmark = pytest.mark.integration
 
@@ -73,3 +78,37 @@ def test_what_cannot_work_is_a_message_and_an_exit_code(settings, reason):
     assert process.returncode == 2
     assert reason in errors
     assert "Traceback" not in errors
+
+
+def test_sigterm_finishes_what_was_accepted_and_refuses_what_comes():
+    port, metrics = free_ports(2)
+    process = started(LANDMARKS_ENCODER_PORT=str(port), LANDMARKS_METRICS_PORT=str(metrics))
+    photos = [saved(drawn_photo(1600, 1200, seed=seed), "PNG") for seed in range(2)]
+    request = encoder_pb2.BatchEncodeRequest(photos=photos * 16)
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            health = health_pb2_grpc.HealthStub(channel)
+            ask = health_pb2.HealthCheckRequest(service="scratch")
+            said = health.Watch(ask, wait_for_ready=True, timeout=120)
+            serving = health_pb2.HealthCheckResponse.SERVING
+            assert any(answer.status == serving for answer in said)
+            stub = EncoderServiceStub(channel)
+            calls = [stub.BatchEncode.future(request, timeout=120) for _ in range(4)]
+            queued = ("landmarks_encoder_queued_photos", frozenset({("model", "scratch")}))
+            everything = 4 * len(request.photos)
+            eventually(lambda: scrape(metrics).get(queued) == everything, "all to be accepted")
+            process.send_signal(signal.SIGTERM)
+            assert (
+                next(answer.status for answer in said) == health_pb2.HealthCheckResponse.NOT_SERVING
+            )
+            with pytest.raises(grpc.RpcError) as refused:
+                stub.Encode(encoder_pb2.EncodeRequest(photo=photos[0]), timeout=60)
+            assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+            for call in calls:
+                outcomes = {one.WhichOneof("outcome") for one in call.result().results}
+                assert outcomes == {"embedding"}
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()

@@ -11,6 +11,7 @@ import torch
 
 from encoder_service.loading import load_encoder
 from encoder_service.models.efficientnet_lite0 import MODEL as EFFICIENTNET
+from encoder_service.runtime import unit_rows
 from encoder_service.settings import EncoderSettings
 from encoder_service.tensors import read_tensors, tensors_digest, write_tensors
 from encoder_service.training import activations, offset, scratch
@@ -440,3 +441,23 @@ def test_an_offset_is_most_of_what_photos_have_in_common_whatever_they_show(tmp_
     # It may have been computed in bfloat16.
     assert torch.nn.functional.cosine_similarity(found, common, dim=0) > 0.995
     assert found.norm() / common.norm() == pytest.approx(0.75, rel=0.02)
+
+
+def test_a_projection_is_trained_kept_and_served(transferred, tmp_path):
+    _, _, photos = transferred
+    settings = EncoderSettings.load()
+    transfer = Transfer("efficientnet_lite0", views=0, untrained=0.0, projection=True)
+    plan = replace(PLAN, epochs=1, batch=4)
+    train_transfer(photos, transfer, plan, tmp_path / "run", "mine", settings, CPU, silent)
+    path = tmp_path / "run" / "model.safetensors"
+    projection = read_tensors(path)["pool.projection.weight"].float()
+    unchanged = torch.eye(len(projection))
+    assert 0 < (projection - unchanged).abs().max() < 0.1  # begun as one that changes nothing
+    served = EncoderSettings.load({"trained_models": {"mine": path}})
+    mine = load_encoder("mine", served)
+    network = EFFICIENTNET.build(load_weights("mine", served)).eval()
+    pixels = mine.preprocess(drawn_photo())[None]
+    with torch.inference_mode():
+        expected = unit_rows(network(torch.from_numpy(pixels)).numpy())
+    assert float(np.sum(mine.embed(pixels) * expected)) > 0.9999
+    assert isinstance(network.pool.projection, torch.nn.Linear)
