@@ -145,14 +145,28 @@ def _prepared(
 def _in_order(
     work: Callable[[In], Out], items: Iterable[In], pool: ThreadPoolExecutor, ahead: int
 ) -> Iterator[Out]:
-    """Yield `work` of each item in order, at most `ahead` of them begun and not yet taken."""
+    """Yield `work` of each item in order, at most `ahead` of them begun and not yet taken.
+
+    Where `items` fails, what was begun before is yielded first.
+    """
     begun: deque[Future[Out]] = deque()
-    for item in items:
+    source = iter(items)
+    failure: Exception | None = None
+    while True:
+        try:
+            item = next(source)
+        except StopIteration:
+            break
+        except Exception as error:  # noqa: BLE001 - raised below
+            failure = error
+            break
         begun.append(pool.submit(work, item))
         if len(begun) >= ahead:
             yield begun.popleft().result()
     while begun:
         yield begun.popleft().result()
+    if failure is not None:
+        raise failure
 
 
 @contextmanager

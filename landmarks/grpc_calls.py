@@ -12,6 +12,7 @@ import grpc
 import structlog
 
 from landmarks import metrics, request_id
+from landmarks.errors import OverloadedError
 from landmarks.grpc_status import abort_status, code_from_number, status_of
 
 _log = structlog.get_logger(__name__)
@@ -96,7 +97,9 @@ async def _observed(context: _Context, method: str) -> AsyncIterator[None]:
         if code is grpc.StatusCode.INTERNAL:
             _log.error("request failed", method=method, exc_info=error)
         else:
-            _log.info("request refused", method=method, code=status.code, reason=status.message)
+            # Under overload a line for each refusal would take the time of those that are served.
+            tell = _log.debug if isinstance(error, OverloadedError) else _log.info
+            tell("request refused", method=method, code=status.code, reason=status.message)
         # Aborting alone leaves the span of the call, if there is one, as a success.
         context.set_code(code)
         context.set_details(status.message)

@@ -1,6 +1,10 @@
 """What holds for all tests."""
 
 import os
+import sys
+
+import pytest
+import structlog
 
 from tests.support.stores import SERVER_URL
 
@@ -9,3 +13,9 @@ def pytest_report_header() -> str:
     """Say which engines the contract suite of the vector store runs against."""
     server = os.environ.get(SERVER_URL) or f"none ({SERVER_URL} is not set)"
     return f"vector store: embedded and :memory:; Qdrant server: {server}"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _logs_go_where_those_of_processes_do() -> None:
+    """Send logs to standard error, whatever that is when a line is written."""
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))

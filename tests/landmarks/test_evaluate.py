@@ -2,12 +2,14 @@
 
 import csv
 import json
+import logging
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import structlog
 from PIL import Image
 
 from encoder_service.models.overlay import COMMITTED
@@ -31,6 +33,15 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LANDMARKS_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def _logs() -> Iterator[None]:
+    """Let the command log what it logs as a process: warnings."""
+    before = structlog.get_config()["wrapper_class"]
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    yield
+    structlog.configure(wrapper_class=before)
 
 
 def test_json_is_a_list_of_figures_with_intervals_and_the_same_bytes_each_time(
