@@ -18,8 +18,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import structlog
-
 from encoder_service.models.contract import EncoderSpec, ModelDefinition, Preprocessing
 from encoder_service.models.preprocessing import Resized
 from encoder_service.models.registry import MODULES, definition_of
@@ -27,8 +25,6 @@ from encoder_service.onnx_runtime import INPUT, OUTPUT
 from encoder_service.settings import WeightsSettings
 from encoder_service.weights.fetch import sha256_of
 from landmarks.errors import LandmarksError
-
-_log = structlog.get_logger(__name__)
 
 _FORMAT = 1
 _MODELS = Path(__file__).parent / "models"

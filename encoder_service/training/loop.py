@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -18,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from encoder_service.models.contract import FloatMatrix
+from encoder_service.plan import cpu_has_bfloat16
 from encoder_service.runtime import unit_rows
 from encoder_service.training.card import CurvePoint
 from encoder_service.training.run import Run, State
@@ -92,7 +92,7 @@ class Device:
             raise ConfigurationError(
                 f"--device {name} cannot be used on this machine; name another, as cpu: {error}"
             ) from error
-        return cls(name, torch.device(name).type == "cuda" or _cpu_has_bfloat16())
+        return cls(name, torch.device(name).type == "cuda" or cpu_has_bfloat16())
 
     def autocast(self) -> torch.autocast:
         """Return a context in which the network runs."""
@@ -278,12 +278,3 @@ def vectors(network: nn.Module, inputs: Iterable[torch.Tensor], device: Device) 
 def settings_of(plan: Plan, device: Device) -> Mapping[str, object]:
     """Return what of the plan and the device decides the result."""
     return {**asdict(plan), "precision": "bfloat16" if device.half else "float32"}
-
-
-def _cpu_has_bfloat16() -> bool:
-    # Without these instructions bfloat16 is emulated, and slower than single precision.
-    try:
-        flags = Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags

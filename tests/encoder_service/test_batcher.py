@@ -382,3 +382,13 @@ async def test_a_batch_does_not_run_in_the_context_of_one_of_its_callers():
     with batcher.admit(1, 0) as request:
         await request.submit("a")
     assert seen == ["nobody"]
+
+
+async def test_a_full_queue_refuses_before_anything_is_known_of_the_photos_and_takes_no_room():
+    batcher = batcher_of(Model(), FakeClock(), max_queued_photos=8)
+    batcher.check_room(20)  # an idle queue takes any request
+    with batcher.admit(6, 0):
+        batcher.check_room(2)
+        with pytest.raises(OverloadedError, match="6 photos"):
+            batcher.check_room(3)
+        assert batcher.queued_photos == 6

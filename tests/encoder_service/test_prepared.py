@@ -1,6 +1,7 @@
 """Models kept as ONNX files: used while they are what the model is, and not a moment longer."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -104,3 +105,22 @@ def test_a_prepared_model_is_served_without_importing_torch(tmp_path):
         [sys.executable, "-c", check], capture_output=True, check=True, text=True
     )
     assert printed.stdout.strip() == "False"
+
+
+def prepare(*models, cache):
+    environment = {**os.environ, "LANDMARKS_CACHE_DIR": str(cache)}
+    command = [sys.executable, "-m", "encoder_service.prepare", *models]
+    return subprocess.run(command, env=environment, capture_output=True, check=False, text=True)
+
+
+def test_a_model_can_be_prepared_ahead_of_time(tmp_path):
+    done = prepare("scratch", cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert read_prepared("scratch", EncoderSettings.load({"cache_dir": tmp_path}))
+
+
+def test_what_cannot_be_prepared_is_a_message_and_an_exit_code(tmp_path):
+    done = prepare("vgg99", cache=tmp_path)
+    assert done.returncode == 2
+    assert "vgg99" in done.stderr
+    assert "Traceback" not in done.stderr
