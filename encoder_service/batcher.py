@@ -1,6 +1,6 @@
 """Batches across requests: admission, fairness, deadlines. Knows neither gRPC nor torch.
 
-A request is admitted as a whole, before its photos are decoded; each photo is submitted when it is
+A request is admitted as a whole, before anything is done for it; each photo is submitted when it is
 ready, and waits for its batch. A batch starts when it is full, or when its oldest photo has waited
 long enough, and a worker is idle. Requests of one photo go first: somebody waits for the answer. Of
 the rest, photos of different requests go into a batch in turn; while any wait, one photo in four is
@@ -56,12 +56,14 @@ class Clock(Protocol):
 class BatchLimits:
     """Photos of one batch; seconds the oldest may wait for more; caps on what is admitted.
 
-    `workers` is how many batches may run at once.
+    The caps hold for what was admitted and has not ended: photos, their bytes as they came, and
+    the pixels that they declare. `workers` is how many batches may run at once.
     """
 
     max_batch: int
     max_delay_seconds: float
     max_queued_photos: int
+    max_queued_bytes: int
     max_queued_pixels: int
     workers: int = 1
 
@@ -90,13 +92,21 @@ class Admission(Generic[Item, Result]):
 
     batcher: Batcher[Item, Result]
     photos: int
-    pixels: int
+    size_bytes: int
     deadline: float | None
+    pixels: int = 0
     waiting: deque[_Entry[Item, Result]] = field(default_factory=deque)
     alone: bool = field(init=False)
 
     def __post_init__(self) -> None:
         self.alone = self.photos == 1
+
+    def declare(self, pixels: int) -> None:
+        """Say how many pixels the request's photos declare, before any is decoded.
+
+        Raises OverloadedError, at once, where they are too many beside what else is admitted.
+        """
+        self.batcher.add_pixels(self, pixels)
 
     async def submit(self, item: Item) -> Outcome[Result]:
         """Wait for the result of `item`.
@@ -135,6 +145,7 @@ class Batcher(Generic[Item, Result]):
         self._turns: deque[Admission[Item, Result]] = deque()
         self._singles_in_a_row = 0
         self._photos = 0
+        self._bytes = 0
         self._pixels = 0
         self._timer: Timer | None = None
         self._running: set[asyncio.Task[None]] = set()
@@ -148,37 +159,43 @@ class Batcher(Generic[Item, Result]):
         return self._photos
 
     def admit(
-        self, photos: int, pixels: int, timeout_seconds: float | None = None
+        self, photos: int, size_bytes: int, timeout_seconds: float | None = None
     ) -> Admission[Item, Result]:
-        """Admit a request of so many photos, which declare so many pixels.
+        """Admit a request of so many photos, of so many bytes together.
 
         An idle queue admits any request, for it could never be smaller.
 
         Raises OverloadedError, at once, where the queue is full; UnavailableError when closed.
         """
-        self.check_room(photos, pixels)
-        self._photos += photos
-        self._pixels += pixels
-        deadline = None if timeout_seconds is None else self._clock.time() + timeout_seconds
-        return Admission(self, photos, pixels, deadline)
-
-    def check_room(self, photos: int, pixels: int = 0) -> None:
-        """Raise what `admit` would raise; before the pixels are known, for less work."""
         if self._closed:
             raise UnavailableError("the model is shutting down")
         limits = self._limits
-        full = (
+        if self._photos and (
             self._photos + photos > limits.max_queued_photos
-            or self._pixels + pixels > limits.max_queued_pixels
+            or self._bytes + size_bytes > limits.max_queued_bytes
+        ):
+            raise self._full()
+        self._photos += photos
+        self._bytes += size_bytes
+        deadline = None if timeout_seconds is None else self._clock.time() + timeout_seconds
+        return Admission(self, photos, size_bytes, deadline)
+
+    def add_pixels(self, request: Admission[Item, Result], pixels: int) -> None:
+        """Count the pixels of an admitted request; see `Admission.declare`."""
+        if self._pixels and self._pixels + pixels > self._limits.max_queued_pixels:
+            raise self._full()
+        self._pixels += pixels
+        request.pixels += pixels
+
+    def _full(self) -> OverloadedError:
+        limits = self._limits
+        batches = self._photos / limits.max_batch / limits.workers
+        return OverloadedError(
+            f"the queue is full: {self._photos} photos of {self._bytes:,} bytes and"
+            f" {self._pixels:,} pixels wait, and at most {limits.max_queued_photos} of"
+            f" {limits.max_queued_bytes:,} and {limits.max_queued_pixels:,} may; try again later",
+            retry_after=max(_LEAST_RETRY_SECONDS, batches * self._typical_seconds),
         )
-        if self._photos and full:
-            batches = self._photos / limits.max_batch / limits.workers
-            raise OverloadedError(
-                f"the queue is full: {self._photos} photos of {self._pixels:,} pixels wait, and at"
-                f" most {limits.max_queued_photos} of {limits.max_queued_pixels:,} may;"
-                " try again later",
-                retry_after=max(_LEAST_RETRY_SECONDS, batches * self._typical_seconds),
-            )
 
     async def enqueue(self, request: Admission[Item, Result], item: Item) -> Outcome[Result]:
         """Wait for the result of one item of an admitted request; see `Admission.submit`."""
@@ -194,8 +211,9 @@ class Batcher(Generic[Item, Result]):
     def leave(self, request: Admission[Item, Result]) -> None:
         """End a request: what of it still waits is dropped, its room is free again."""
         self._photos -= request.photos
+        self._bytes -= request.size_bytes
         self._pixels -= request.pixels
-        request.photos = request.pixels = 0
+        request.photos = request.size_bytes = request.pixels = 0
         if request.waiting:
             for entry in request.waiting:
                 entry.outcome.cancel()

@@ -131,6 +131,7 @@ class ModelHost:
             plan.batch,
             delay,
             settings.max_queued_photos,
+            settings.max_queued_bytes,
             settings.max_queued_pixels,
             plan.workers,
         )
@@ -141,15 +142,19 @@ class ModelHost:
             raise ConfigurationError(f"asked for {self.name!r}, loaded {encoder.spec.name!r}")
         plan, side = encoder.plan, encoder.spec.input_size
         workers = ThreadPoolExecutor(plan.workers, thread_name_prefix=f"inference-{self.name}")
-        # The first runs choose kernels and allocate; no caller should wait for that.
-        for count in {1, plan.batch}:
-            blank = np.zeros((count, 3, side, side), np.float32)
-            for rows in list(workers.map(encoder.embed, [blank] * plan.workers)):
-                if rows.shape != (count, encoder.spec.dimension):
-                    raise ConfigurationError(
-                        f"{self.name!r} made vectors of shape {rows.shape}, not of"
-                        f" {encoder.spec.dimension} dimensions"
-                    )
+        try:
+            # The first runs choose kernels and allocate; no caller should wait for that.
+            for count in {1, plan.batch}:
+                blank = np.zeros((count, 3, side, side), np.float32)
+                for rows in list(workers.map(encoder.embed, [blank] * plan.workers)):
+                    if rows.shape != (count, encoder.spec.dimension):
+                        raise ConfigurationError(
+                            f"{self.name!r} made vectors of shape {rows.shape}, not of"
+                            f" {encoder.spec.dimension} dimensions"
+                        )
+        except BaseException:
+            workers.shutdown(wait=False)
+            raise
         return encoder, workers
 
     async def _embed(self, photos: Sequence[FloatArray]) -> Sequence[Vector]:

@@ -173,16 +173,14 @@ class EncoderServicer(EncoderServiceServicer):
         photos: Sequence[bytes],
         timeout_seconds: float | None,
     ) -> list[_Encoded]:
-        host.batcher.check_room(len(photos))  # a refusal should cost next to nothing
         loop = asyncio.get_running_loop()
-        declared = await loop.run_in_executor(self._headers, self._declared, photos)
-        pixels = [size for size in declared if isinstance(size, int)]
-        if not pixels:
-            return [_Encoded(error, None) for error in declared if not isinstance(error, int)]
         # Of one request, no more photos than there are decoders wait in their queue, so that a
         # single photo is not stuck behind a large request here either.
         turn = asyncio.Semaphore(self._settings.decoders)
-        with host.batcher.admit(len(pixels), sum(pixels), timeout_seconds) as admission:
+        size_bytes = sum(map(len, photos))
+        with host.batcher.admit(len(photos), size_bytes, timeout_seconds) as admission:
+            declared = await loop.run_in_executor(self._headers, self._declared, photos)
+            admission.declare(sum(size for size in declared if isinstance(size, int)))
             async with asyncio.TaskGroup() as group:
                 tasks = [
                     group.create_task(self._encode_one(admission, host, encoder, photo, size, turn))

@@ -42,8 +42,10 @@ class EncoderSettings(WeightsSettings):
     max_batch_photos: int = Field(64, gt=0)
     max_request_bytes: int = Field(MAX_MESSAGE_BYTES, gt=0)
 
-    # Of each model: photos that were accepted and have no vector yet, and the pixels they declare.
+    # Of each model: photos that were accepted and have no vector yet, their bytes, and the pixels
+    # that they declare.
     max_queued_photos: int = Field(512, gt=0)
+    max_queued_bytes: int = Field(512_000_000, gt=0)
     max_queued_pixels: int = Field(1_000_000_000, gt=0)
 
     # How each model runs. Unset or 0: the best known for the device, see `encoder_service.plan`.

@@ -128,6 +128,6 @@ MODEL = ModelDefinition(
     pooling=POOLING,
     weights=WEIGHTS,
     build=build,
-    over=COMMITTED / "efficientnet_lite0_offset.safetensors",
+    over=COMMITTED / "efficientnet_lite0_pooling.safetensors",
     split=split,
 )

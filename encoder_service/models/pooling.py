@@ -32,7 +32,7 @@ class CentredPool(nn.Module):
     common, and so tells nothing (Jégou and Chum, "Negative evidences and co-occurrences in image
     retrieval", 2012). Where there are no features at all the vector is zero.
 
-    A trained model may have a linear `projection` behind, which weighs the channels and mixes them.
+    A model may have a linear `projection` behind, which weighs and mixes what is left.
     """
 
     projection: nn.Module
@@ -50,11 +50,12 @@ class CentredPool(nn.Module):
             pool.add_projection()
         return pool
 
-    def add_projection(self) -> None:
-        """Put a projection behind that changes nothing yet."""
+    def add_projection(self) -> nn.Linear:
+        """Put a projection behind that changes nothing yet, and return it."""
         channels = len(self.offset)
-        self.projection = nn.Linear(channels, channels, bias=False)
-        nn.init.eye_(self.projection.weight)
+        self.projection = projection = nn.Linear(channels, channels, bias=False)
+        nn.init.eye_(projection.weight)
+        return projection
 
     def unit(self, features: torch.Tensor) -> torch.Tensor:
         """Return the unit vectors (N, C), float32, before the offset is taken."""

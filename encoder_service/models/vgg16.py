@@ -148,7 +148,7 @@ MODEL = ModelDefinition(
     pooling=POOLING,
     weights=WEIGHTS,
     build=build,
-    over=COMMITTED / "vgg16_offset.safetensors",
+    over=COMMITTED / "vgg16_pooling.safetensors",
     split=split,
     bfloat16=True,
 )

@@ -61,6 +61,7 @@ class Activations:
         window: float,
         seed: int,
         folder: Path,
+        view_size: int = 0,
     ) -> None:
         self._trunk = trunk
         self._photos = photos
@@ -68,6 +69,7 @@ class Activations:
         self._folder = folder
         self._views = views
         self._window = window
+        self._view_size = view_size or trunk.preprocessing.input_size
         self.labels = photos.labels()
         self._random: list[np.ndarray] = []
         self._plain: dict[str, np.ndarray] = {}
@@ -81,20 +83,23 @@ class Activations:
         for name, photos in (("train", train), ("validation", validation)):
             self._plain[name] = self._kept(name, photos, size, None, done, total, report)
             done += len(photos)
-        larger = round(size * _VIEW_MARGIN)
+        larger = round(self._view_size * _VIEW_MARGIN)
         for view in range(self._views):
             kept = self._kept(f"view-{view}", train, larger, view, done, total, report)
             self._random.append(kept)
             done += len(train)
 
     def batch(self, chosen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return one view of each photo: (N, C, H, W) float32, cut to one window for all."""
+        """Return a window of one view of each photo: (N, C, H, W) float32, of one size for all."""
         sources = [self._plain["train"], *self._random]
+        high, wide = (
+            _length(min(source.shape[axis] for source in sources), self._window, generator)
+            for axis in (2, 3)
+        )
         which = torch.randint(len(sources), (len(chosen),), generator=generator)
         pairs = zip(which.tolist(), chosen.tolist(), strict=True)
-        rows = torch.from_numpy(np.stack([sources[view][photo] for view, photo in pairs]))
-        high, wide = (_span(side, self._window, generator) for side in rows.shape[2:])
-        return rows[:, :, high, wide].float()
+        rows = [_window(sources[view][photo], high, wide, generator) for view, photo in pairs]
+        return torch.from_numpy(np.stack(rows)).float()
 
     def gallery(self) -> Iterator[torch.Tensor]:
         """Yield the training photos as they are."""
@@ -125,7 +130,7 @@ class Activations:
             if view is not None:
                 # By the photo's place, so that a run that was stopped draws the same views.
                 generator = torch.Generator().manual_seed(self._seed_of(view, done))
-                pixels = augmented(pixels, self._trunk.preprocessing.input_size, generator)
+                pixels = augmented(pixels, self._view_size, generator)
             found = self._trunk(pixels).numpy()
             if rows is None:
                 self._check_space((total - before) * found[0].nbytes)
@@ -160,11 +165,18 @@ def _count(path: Path) -> int:
         return 0
 
 
-def _span(side: int, least: float, generator: torch.Generator) -> slice:
-    """Return a random part of an axis, at least `least` of it."""
-    length = int(torch.randint(round(side * least), side + 1, (), generator=generator))
-    first = int(torch.randint(side - length + 1, (), generator=generator))
-    return slice(first, first + length)
+def _length(side: int, least: float, generator: torch.Generator) -> int:
+    """Return a random part of a side, at least `least` of it."""
+    return int(torch.randint(round(side * least), side + 1, (), generator=generator))
+
+
+def _window(row: np.ndarray, high: int, wide: int, generator: torch.Generator) -> np.ndarray:
+    """Return a random window (C, high, wide) of activations (C, H, W)."""
+    top, left = (
+        int(torch.randint(side - length + 1, (), generator=generator))
+        for side, length in zip(row.shape[1:], (high, wide), strict=True)
+    )
+    return row[:, top : top + high, left : left + wide]
 
 
 def _batches(rows: np.ndarray) -> Iterator[torch.Tensor]:

@@ -13,15 +13,16 @@ from encoder_service.models.contract import ModelDefinition
 from encoder_service.models.overlay import marked
 from encoder_service.models.preprocessing import Resized
 from encoder_service.models.registry import MODULES, definition_of
-from encoder_service.settings import WeightsSettings
+from encoder_service.settings import EncoderSettings
 from encoder_service.training.activations import Activations, Trunk
 from encoder_service.training.card import ModelCard
 from encoder_service.training.data import TrainingPhotos
 from encoder_service.training.loop import Device, Plan, Training, settings_of
-from encoder_service.training.offset import centre, pool_of
 from encoder_service.training.outcome import write_outcome
+from encoder_service.training.pooling import centre, pool_of, uncentred
 from encoder_service.training.run import Run
 from encoder_service.weights import load_weights
+from evaluation.embeddings import embeddings
 from landmarks.errors import InvalidInputError
 
 # What goes on; done; in all; how it goes.
@@ -43,16 +44,23 @@ PLAN = Plan(
 class Transfer:
     """What is transferred: the base's name, and how many random views of each photo are drawn.
 
-    Of a view, training sees a random window of at least `window` of its width and of its height.
+    `view_size` is the side of a view in pixels; 0 is that of the model's input. What a crop shows
+    looks larger than in the whole photo; where views are smaller than the input, it does not
+    (Touvron et al., "Fixing the train-test resolution discrepancy", 2019). Of a view, training
+    sees a random window of at least `window` of its width and of its height.
     In the end the weights are averaged with the untrained ones, of which `untrained` is the share.
-    `projection`: a linear layer behind the pooling is trained too, and is then the last one.
+    `projection`: a linear layer behind the pooling is trained too, and is then the last one; a base
+    that has one is always trained with it. `teacher`: the name of a model whose cosines between
+    photos are learnt as well; "" for none.
     """
 
     base: str
     views: int = 8
+    view_size: int = 0
     window: float = 1.0
     untrained: float = 0.3
     projection: bool = False
+    teacher: str = ""
 
 
 def train_transfer(
@@ -61,21 +69,21 @@ def train_transfer(
     plan: Plan,
     out: Path,
     name: str,
-    settings: WeightsSettings,
+    settings: EncoderSettings,
     device: Device,
     report: Report,
 ) -> ModelCard:
     """Train the last layers of the base on `photos`; return the card. `out` is the run's folder.
 
     A run that was stopped goes on. Raises InvalidInputError where the base cannot be transferred or
-    `out` holds another run, NotFoundError for a base that is no model of this program's own, and as
-    `load_weights`.
+    `out` holds another run, NotFoundError for a base that is no model of this program's own, as
+    `load_weights`, and for the teacher's vectors as `embeddings`.
     """
     base = definition_of(transfer.base)
     original = load_weights(transfer.base, settings)
     network = base.build(original)
     trunk, tail = _split(base, network)
-    if transfer.projection:
+    if transfer.projection and not isinstance(pool_of(tail).projection, nn.Linear):
         pool_of(tail).add_projection()
     data = photos.described()
     base_digest = base.digest(original)
@@ -87,9 +95,12 @@ def train_transfer(
             "base_digest": base_digest,
             "data_digest": data.digest,
             "views": transfer.views,
+            "view_size": transfer.view_size or base.preprocessing.input_size,
             "window": transfer.window,
             "untrained": transfer.untrained,
             "projection": transfer.projection,
+            "teacher": transfer.teacher,
+            "teacher_digest": _digest(transfer.teacher, settings) if transfer.teacher else "",
             **settings_of(plan, device),
         },
     )
@@ -98,16 +109,36 @@ def train_transfer(
 
     if not isinstance(base.preprocessing, Resized):
         raise InvalidInputError(f"views cannot be drawn for the preprocessing of {base.name}")
-    frozen = Trunk(trunk.to(device.name), base.preprocessing, device)
+    frozen = Trunk(
+        trunk.to(device.name).to(memory_format=torch.channels_last), base.preprocessing, device
+    )
     examples = Activations(
-        frozen, photos, transfer.views, transfer.window, plan.seed, run.activations
+        frozen,
+        photos,
+        transfer.views,
+        transfer.window,
+        plan.seed,
+        run.activations,
+        transfer.view_size,
     )
     examples.prepare(lambda done, total: report("activations", done, total, ""))
+    teacher = None
+    if transfer.teacher:
+        teacher = torch.from_numpy(
+            embeddings(
+                transfer.teacher,
+                photos.train,
+                settings,
+                lambda done, total: report("teacher", done, total, ""),
+            )
+        )
     untrained = {key: tensor.clone() for key, tensor in tail.state_dict().items()}
-    training = Training(tail.requires_grad_(True), examples, photos.landmarks, plan, run, device)
+    training = Training(
+        tail.requires_grad_(True), examples, photos.landmarks, plan, run, device, teacher
+    )
     curve = training.fit(lambda done, total, note: report("training", done, total, note))
     _average(tail, untrained, transfer.untrained)
-    centre(tail, examples.gallery(), device)
+    centre(pool_of(tail), uncentred(tail, examples.gallery(), device))
     # The classifier stays behind; in half precision, the rest is half as large and as good.
     kept = {id(parameter) for parameter in tail.parameters()}
     trained = {
@@ -128,6 +159,10 @@ def train_transfer(
         base=base.name,
         base_digest=base_digest,
     )
+
+
+def _digest(model: str, settings: EncoderSettings) -> str:
+    return definition_of(model, settings.trained_models).digest(load_weights(model, settings))
 
 
 def _average(network: nn.Module, other: Mapping[str, torch.Tensor], share: float) -> None:

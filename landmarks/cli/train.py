@@ -102,6 +102,10 @@ def transfer(
     views: Annotated[
         int, typer.Option(min=0, help="Random views of each photo, beside the photo itself.")
     ] = 8,
+    view_size: Annotated[
+        int,
+        typer.Option(min=0, help="Side of a view in pixels; 0: that of the model's input."),
+    ] = 0,
     window: Annotated[
         float, typer.Option(min=0.1, max=1, help="Least part of a view's side that a step sees.")
     ] = 1.0,
@@ -118,6 +122,16 @@ def transfer(
         bool,
         typer.Option(help="Train a linear layer behind the pooling as well."),
     ] = False,
+    teacher: Annotated[
+        str,
+        typer.Option(
+            help="A model whose cosines between photos are learnt too, as one that knows landmarks"
+            " unlike these better than the base; none where not given."
+        ),
+    ] = "",
+    teacher_weight: Annotated[
+        float, typer.Option(min=0, help="Weight of the loss by which the teacher is followed.")
+    ] = 50.0,
     epochs: Epochs = 20,
     batch: Batch = 64,
     learning_rate: LearningRate = 3e-4,
@@ -132,12 +146,13 @@ def transfer(
     efficientnet_lite0, 200 kB for vgg16. Stopped, and given the same settings again, it goes on
     where it was.
     """
-    from encoder_service.settings import WeightsSettings
+    from encoder_service.settings import EncoderSettings
     from encoder_service.training.transfer import PLAN, Transfer, train_transfer
 
     check_model(name)  # before hours of work
-    settings = WeightsSettings.load()
-    fetch_weights(base, settings)
+    settings = EncoderSettings.load()
+    for model in filter(None, (base, teacher)):
+        fetch_weights(model, settings)
     photos, where = _prepared(source, train_split, validation_split, device, threads)
     plan = replace(
         PLAN,
@@ -146,11 +161,12 @@ def transfer(
         learning_rate=learning_rate,
         patience=patience,
         seed=seed,
+        teacher_weight=teacher_weight if teacher else 0.0,
     )
     with progress() as show:
         card = train_transfer(
             photos,
-            Transfer(base, views, window, untrained, projection),
+            Transfer(base, views, view_size, window, untrained, projection, teacher),
             _fitted(plan, photos),
             out,
             name,

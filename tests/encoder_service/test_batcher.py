@@ -69,6 +69,7 @@ def batcher_of(model, clock, **limits):
         "max_batch": 4,
         "max_delay_seconds": 1.0,
         "max_queued_photos": 100,
+        "max_queued_bytes": 10_000,
         "max_queued_pixels": 10_000,
     }
     return Batcher(model.run, BatchLimits(**{**defaults, **limits}), clock)
@@ -169,12 +170,24 @@ async def test_a_full_queue_refuses_at_once_and_says_when_to_try_again():
         pass
 
 
-async def test_declared_pixels_fill_the_queue_too_but_an_idle_one_takes_any_request():
-    batcher = batcher_of(Model(), FakeClock(), max_queued_pixels=100)
-    with batcher.admit(1, 500), pytest.raises(OverloadedError, match="pixels"):
+async def test_bytes_fill_the_queue_too_but_an_idle_one_takes_any_request():
+    batcher = batcher_of(Model(), FakeClock(), max_queued_bytes=100)
+    with batcher.admit(1, 500), pytest.raises(OverloadedError, match="500 bytes"):
         batcher.admit(1, 1)
     with batcher.admit(1, 60), batcher.admit(1, 40):
         pass
+
+
+async def test_declared_pixels_fill_the_queue_and_room_comes_back_with_what_was_refused():
+    batcher = batcher_of(Model(), FakeClock(), max_queued_pixels=100)
+    with batcher.admit(1, 0) as large:
+        large.declare(500)  # beside nothing else, any may come
+        with batcher.admit(1, 0) as other, pytest.raises(OverloadedError, match="500 pixels"):
+            other.declare(1)
+        assert batcher.queued_photos == 1
+    with batcher.admit(1, 0) as one, batcher.admit(1, 0) as other:
+        one.declare(60)
+        other.declare(40)
 
 
 async def test_the_time_to_try_again_grows_with_the_queue():
@@ -377,18 +390,8 @@ async def test_a_batch_does_not_run_in_the_context_of_one_of_its_callers():
         seen.append(caller.get())
         return items
 
-    batcher = Batcher(run, BatchLimits(4, 0.0, 100, 1000), FakeClock())
+    batcher = Batcher(run, BatchLimits(4, 0.0, 100, 1000, 1000), FakeClock())
     caller.set("somebody")
     with batcher.admit(1, 0) as request:
         await request.submit("a")
     assert seen == ["nobody"]
-
-
-async def test_a_full_queue_refuses_before_anything_is_known_of_the_photos_and_takes_no_room():
-    batcher = batcher_of(Model(), FakeClock(), max_queued_photos=8)
-    batcher.check_room(20)  # an idle queue takes any request
-    with batcher.admit(6, 0):
-        batcher.check_room(2)
-        with pytest.raises(OverloadedError, match="6 photos"):
-            batcher.check_room(3)
-        assert batcher.queued_photos == 6

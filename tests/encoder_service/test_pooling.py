@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
 
 from encoder_service.models.pooling import CentredPool
+from encoder_service.training.pooling import clip_directions
 
 
 def test_what_lies_in_the_middle_counts_most():
@@ -42,3 +44,16 @@ def test_the_map_may_be_of_any_size_and_slopes_are_finite_where_a_channel_is_sil
     assert features.grad.isfinite().all()
     constant = pool(torch.ones(1, 2, 5, 9))
     assert torch.allclose(constant, pool(torch.ones(1, 2, 7, 7)), atol=1e-5)
+
+
+def test_the_strongest_directions_vary_no_more_than_the_next_and_the_others_as_before():
+    generator = np.random.default_rng(0)
+    axes = np.linalg.qr(generator.normal(size=(6, 6)))[0]
+    spreads = np.array([9.0, 5.0, 2.0, 1.0, 0.5, 0.1])
+    found = generator.normal(size=(4_000, 6)) * spreads @ axes.T
+    pool = CentredPool(6)
+    clip_directions(pool, found.astype(np.float32), 2)
+    projected = found @ pool.projection.weight.detach().double().numpy().T
+    assert np.cov((projected @ axes).T).diagonal() ** 0.5 == pytest.approx(
+        [2.0, 2.0, *spreads[2:]], rel=0.05
+    )

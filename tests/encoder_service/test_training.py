@@ -8,20 +8,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from encoder_service.loading import load_encoder
 from encoder_service.models.efficientnet_lite0 import MODEL as EFFICIENTNET
 from encoder_service.runtime import unit_rows
 from encoder_service.settings import EncoderSettings
 from encoder_service.tensors import read_tensors, tensors_digest, write_tensors
-from encoder_service.training import activations, offset, scratch
+from encoder_service.training import activations, pooling, scratch
 from encoder_service.training.activations import Activations, Trunk
 from encoder_service.training.augment import augmented
 from encoder_service.training.card import ModelCard
 from encoder_service.training.data import read_training_photos
-from encoder_service.training.loop import Device
+from encoder_service.training.loop import Device, unlikeness
 from encoder_service.training.transfer import PLAN, Transfer, train_transfer
 from encoder_service.weights import ensure_weights, load_weights
+from evaluation.embeddings import embeddings
 from evaluation.sample.gallery import ensure_sample_gallery
 from landmarks.errors import ConfigurationError, InvalidInputError, NotFoundError
 from tests.support.local_stack import LANDMARKS
@@ -204,7 +206,7 @@ def test_untrained_weights_are_averaged_in_and_the_vectors_centred_anew(transfer
         assert untrained == (share == 1.0)
         if untrained:
             own = {name: tensor for name, tensor in weights.items() if not name.startswith("ours.")}
-            expected = offset.offset_of(EFFICIENTNET, own, photos.train, CPU)
+            expected = pooling.fitted(EFFICIENTNET, own, photos.train, CPU)["pool.offset"]
             assert torch.allclose(found, expected, atol=2e-3)
 
 
@@ -429,7 +431,7 @@ def test_an_offset_is_most_of_what_photos_have_in_common_whatever_they_show(tmp_
         drawn_photo(60, 50, seed=number).save(tmp_path / f"{number}.png")
         lines.append(f"{number}.png,one,train")
     manifest.write_text("\n".join(lines))
-    offset.main(["efficientnet_lite0", str(manifest), str(tmp_path / "offset.safetensors")])
+    pooling.main(["efficientnet_lite0", str(manifest), str(tmp_path / "offset.safetensors")])
     found = read_tensors(tmp_path / "offset.safetensors")["pool.offset"]
 
     settings = EncoderSettings.load()
@@ -461,3 +463,26 @@ def test_a_projection_is_trained_kept_and_served(transferred, tmp_path):
         expected = unit_rows(network(torch.from_numpy(pixels)).numpy())
     assert float(np.sum(mine.embed(pixels) * expected)) > 0.9999
     assert isinstance(network.pool.projection, torch.nn.Linear)
+
+
+def test_a_teacher_s_cosines_are_learnt_and_the_card_names_it(transferred, tmp_path):
+    _, _, photos = transferred
+    settings = EncoderSettings.load()
+    taught = torch.from_numpy(embeddings("scratch", photos.train, settings))
+    found = []
+    for weight in (0.0, 1_000.0):
+        out = tmp_path / str(weight)
+        transfer = Transfer("efficientnet_lite0", views=0, untrained=0.0, teacher="scratch")
+        plan = replace(PLAN, epochs=3, batch=4, teacher_weight=weight)
+        card = train_transfer(photos, transfer, plan, out, "mine", settings, CPU, silent)
+        served = EncoderSettings.load({"trained_models": {"mine": out / "model.safetensors"}})
+        mine = load_encoder("mine", served)
+        pixels = [mine.preprocess(Image.open(photo.path).convert("RGB")) for photo in photos.train]
+        learnt = torch.from_numpy(mine.embed(np.stack(pixels)))
+        found.append(float(unlikeness(learnt, taught)))
+        assert card.settings["teacher"] == "scratch"
+        assert card.settings["teacher_digest"] == load_encoder("scratch", settings).spec.digest
+    assert found[1] < 0.8 * found[0]
+    everyone = torch.eye(2)
+    assert float(unlikeness(everyone, everyone)) == 0.0
+    assert float(unlikeness(everyone, torch.ones(2, 1))) == 0.5  # two of four cosines are off by 1

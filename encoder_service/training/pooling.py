@@ -1,0 +1,123 @@
+"""What a model's pooling learns without labels: `python -m encoder_service.training.pooling`.
+
+The offset is the mean of photos' vectors, most of which is then taken from each vector. The
+projection, where one is asked for, weakens the strongest directions. No landmark's name is read.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from encoder_service.models.contract import FloatMatrix, ModelDefinition
+from encoder_service.models.pooling import CentredPool
+from encoder_service.models.preprocessing import Resized
+from encoder_service.models.registry import definition_of
+from encoder_service.settings import WeightsSettings
+from encoder_service.tensors import Tensors, read_tensors, write_tensors
+from encoder_service.training.data import normalised, read_pixels
+from encoder_service.training.loop import Device, vectors
+from encoder_service.weights import ensure_weights
+from evaluation.photos import LabelledPhoto, read_photos
+from landmarks.errors import InvalidInputError
+
+# All of it would be right for photos like these; photos of other places have other means.
+_SHARE = 0.75
+_BATCH = 32
+
+
+def pool_of(network: nn.Module) -> CentredPool:
+    """Return a network's pooling."""
+    (pool,) = (part for part in network.modules() if isinstance(part, CentredPool))
+    return pool
+
+
+def uncentred(network: nn.Module, inputs: Iterable[torch.Tensor], device: Device) -> FloatMatrix:
+    """Return the unit vectors (N, dimension), float32, before offset and projection."""
+    pool = pool_of(network)
+    offset, projection = pool.offset.detach().clone(), pool.projection
+    with torch.no_grad():
+        pool.offset.zero_()
+        pool.projection = nn.Identity()
+        found = vectors(network, inputs, device)
+        pool.offset.copy_(offset)
+    pool.projection = projection
+    return found
+
+
+def centre(pool: CentredPool, found: FloatMatrix) -> None:
+    """Set the offset of `pool`, in place, to most of what uncentred vectors have in common."""
+    with torch.no_grad():
+        pool.offset.copy_(torch.from_numpy(found).mean(dim=0) * _SHARE)
+
+
+def clip_directions(pool: CentredPool, found: FloatMatrix, strongest: int) -> None:
+    """Give `pool` a projection that weakens the strongest directions of uncentred vectors.
+
+    Of their principal components, the `strongest` are scaled down to the standard deviation of the
+    next; all others stay as they are. Whitening, which raises the weak ones too (Jégou and Chum,
+    "Negative evidences and co-occurrences in image retrieval", 2012), lost more than it gained.
+    """
+    variances, directions = torch.linalg.eigh(torch.from_numpy(found).double().T.cov())
+    allowed = variances[-1 - strongest]  # they come from the weakest on
+    scales = (allowed / variances.clamp_min(allowed)).sqrt()
+    with torch.no_grad():
+        pool.add_projection().weight.copy_(directions * scales @ directions.T)
+
+
+def fitted(
+    definition: ModelDefinition,
+    tensors: Tensors,
+    photos: Sequence[LabelledPhoto],
+    device: Device,
+    strongest: int = 0,
+) -> Tensors:
+    """Return what the pooling of a model learns of `photos`, by its names in the built network.
+
+    `tensors` are the weights without it. Without `strongest`, there is no projection.
+    """
+    preprocessing = definition.preprocessing
+    if not isinstance(preprocessing, Resized):
+        raise InvalidInputError(f"the preprocessing of {definition.name} is not known here")
+    size = preprocessing.input_size
+
+    def inputs() -> Iterator[torch.Tensor]:
+        for at in range(0, len(photos), _BATCH):
+            yield normalised(read_pixels(photos[at : at + _BATCH], size), preprocessing)
+
+    network = definition.build(tensors).to(device.name).to(memory_format=torch.channels_last)
+    pool, found = pool_of(network), uncentred(network, inputs(), device)
+    centre(pool, found)
+    if strongest:
+        clip_directions(pool, found, strongest)
+    # A projection in half precision is half as large and as good.
+    return {
+        f"pool.{name}": tensor.half() if tensor.ndim > 1 else tensor
+        for name, tensor in pool.state_dict().items()
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write what a model's pooling learns of the photos of one split, as safetensors."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model")
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--split", default="train")
+    parser.add_argument("--clip", type=int, default=0, help="how many directions to weaken")
+    options = parser.parse_args(arguments)
+    path = ensure_weights(options.model, WeightsSettings.load())
+    if path is None:
+        raise InvalidInputError(f"{options.model} has no weights of its own to pool after")
+    photos = read_photos(options.manifest, [options.split])
+    definition, device = definition_of(options.model), Device.named("cpu")
+    found = fitted(definition, read_tensors(path), photos, device, options.clip)
+    write_tensors(found, options.out)
+
+
+if __name__ == "__main__":
+    main()
