@@ -140,18 +140,11 @@ class ModelHost:
         encoder = self._load(self.name, self._settings, _logged_progress(self.name))
         if encoder.spec.name != self.name:
             raise ConfigurationError(f"asked for {self.name!r}, loaded {encoder.spec.name!r}")
-        plan, side = encoder.plan, encoder.spec.input_size
-        workers = ThreadPoolExecutor(plan.workers, thread_name_prefix=f"inference-{self.name}")
+        workers = ThreadPoolExecutor(
+            encoder.plan.workers, thread_name_prefix=f"inference-{self.name}"
+        )
         try:
-            # The first runs choose kernels and allocate; no caller should wait for that.
-            for count in {1, plan.batch}:
-                blank = np.zeros((count, 3, side, side), np.float32)
-                for rows in list(workers.map(encoder.embed, [blank] * plan.workers)):
-                    if rows.shape != (count, encoder.spec.dimension):
-                        raise ConfigurationError(
-                            f"{self.name!r} made vectors of shape {rows.shape}, not of"
-                            f" {encoder.spec.dimension} dimensions"
-                        )
+            _warm_up(encoder, workers)
         except BaseException:
             workers.shutdown(wait=False)
             raise
@@ -165,6 +158,22 @@ class ModelHost:
 
         with self.metrics.batch(len(photos)):
             return await asyncio.get_running_loop().run_in_executor(self._workers, run)
+
+
+def _warm_up(encoder: Encoder, workers: ThreadPoolExecutor) -> None:
+    """Run blank batches: the first choose kernels and allocate, and no caller should wait for it.
+
+    Raises ConfigurationError where the vectors are not of the shape that the spec says.
+    """
+    spec, plan = encoder.spec, encoder.plan
+    for count in {1, plan.batch}:
+        blank = np.zeros((count, 3, spec.input_size, spec.input_size), np.float32)
+        for rows in list(workers.map(encoder.embed, [blank] * plan.workers)):
+            if rows.shape != (count, spec.dimension):
+                raise ConfigurationError(
+                    f"{spec.name!r} made vectors of shape {rows.shape}, not of"
+                    f" {spec.dimension} dimensions"
+                )
 
 
 def _logged_progress(model: str) -> Progress:

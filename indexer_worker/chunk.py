@@ -232,7 +232,4 @@ class ChunkRun:
         wait_out(lambda: points.set_payload(self._collection, stale, {"stale": True}))
 
     def _letter(self, photo: Described, reason: str) -> DeadLetter:
-        entry = photo.entry
-        return DeadLetter(
-            self._model, entry.uri, entry.path, reason, self._now, self._held.lease.attempts
-        )
+        return DeadLetter(self._model, photo.entry, reason, self._now, self._held.lease.attempts)

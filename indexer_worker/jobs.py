@@ -2,6 +2,7 @@
 
 landmarks:job:<id>           hash: spec, state, counters per model
 landmarks:job:<id>:chunks    hash: number → the packed entries of a chunk
+landmarks:job:<id>:sizes     hash: number → how many entries that are
 landmarks:job:<id>:open      set: `<model>/<number>` of the chunks not yet done
 landmarks:job:<id>:tokens    hash: `<model>/<number>` or `listing` → the last fencing token
 landmarks:job:<id>:attempts  hash: the same → how often it was begun
@@ -27,7 +28,16 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from indexer_worker import scripts
-from indexer_worker.records import DeadLetter, Job, Lease, Listed, Outcome, pack_chunk, unpack_chunk
+from indexer_worker.records import (
+    DeadLetter,
+    Job,
+    Lease,
+    Listed,
+    Outcome,
+    State,
+    pack_chunk,
+    unpack_chunk,
+)
 from indexer_worker.spec import IndexSpec
 from landmarks.errors import (
     AlreadyExistsError,
@@ -42,6 +52,8 @@ LISTING = "listing"
 TIMEOUT_SECONDS = 5.0
 _PASSING_RESPONSES = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
 _MAX_REQUEST_ID = 200
+# Photos of a chunk of dead letters: each may be one that takes its worker down.
+_RETRY_CHUNK = 16
 
 
 class LeaseLostError(Exception):
@@ -110,6 +122,9 @@ class JobStore:
                 scripts.END_LISTING,
                 scripts.END_CHUNK,
                 scripts.FAIL,
+                scripts.CANCEL,
+                scripts.RESUME,
+                scripts.RETRY,
                 scripts.TAKE_EXPIRED,
             )
         }
@@ -205,6 +220,50 @@ class JobStore:
         """End a job that cannot go on; one that has ended stays as it is."""
         self._run(scripts.FAIL, job_id, reason)
 
+    def cancel(self, job_id: str) -> Job:
+        """End a job where it stands; one that has ended stays as it is. Raises NotFoundError."""
+        self.get(job_id)
+        self._run(scripts.CANCEL, job_id)
+        return self.get(job_id)
+
+    def resume(self, job_id: str) -> tuple[Job, bool]:
+        """Let a cancelled or failed job go on; the job, and whether there was anything to resume.
+
+        Its work is open again, and has to be enqueued. Raises NotFoundError.
+        """
+        models = self.get(job_id).spec.models
+        resumed = bool(self._run(scripts.RESUME, job_id, *models))
+        return self.get(job_id), resumed
+
+    def retry_dead_letters(self, job_id: str, chunk_size: int = _RETRY_CHUNK) -> tuple[Job, bool]:
+        """Make chunks of a job's dead letters; the job, and whether there were any.
+
+        The chunks are open, and have to be enqueued. Raises NotFoundError; InvalidInputError for a
+        job that was cancelled or has failed, which has other work to go on with first.
+        """
+        while True:
+            job = self.get(job_id)
+            if job.state in (State.CANCELLED, State.FAILED):
+                raise InvalidInputError(
+                    f"job {job_id} is {job.state.value}; resume it, and when it has ended, try its"
+                    " dead letters again",
+                    field="job_id",
+                )
+            with redis_failures(self._address):
+                rows = self._redis.lrange(f"landmarks:job:{job_id}:dead", 0, -1)
+            letters = [DeadLetter.from_json(row) for row in rows]
+            if not letters:
+                return job, False
+            arguments: list[str | int | bytes] = []
+            for model in job.spec.models:
+                entries = [Listed(letter.entry) for letter in letters if letter.model == model]
+                for start in range(0, len(entries), chunk_size):
+                    chunk = entries[start : start + chunk_size]
+                    arguments += [model, pack_chunk(chunk), len(chunk)]
+            # Others may have been added, or taken by another call, since they were read.
+            if self._run(scripts.RETRY, job_id, len(letters), *arguments):
+                return self.get(job_id), True
+
     def dead_letters(self, job_id: str, size: int, token: str) -> tuple[list[DeadLetter], str]:
         """Return up to `size` dead letters, oldest first, and the token of what follows, or ""."""
         self.get(job_id)
@@ -285,8 +344,8 @@ class JobStore:
     def chunks(self, job_id: str) -> Iterator[list[Listed]]:
         """Return the chunks that there are so far, in order."""
         with redis_failures(self._address):
-            count = self._redis.hlen(f"landmarks:job:{job_id}:chunks")
-        for number in range(count):
+            numbers = self._redis.hkeys(f"landmarks:job:{job_id}:chunks")
+        for number in sorted(map(int, numbers)):
             yield self.chunk(job_id, number)
 
     def end_chunk(self, lease: Lease, model: str, outcome: Outcome) -> bool:
@@ -306,6 +365,13 @@ class JobStore:
             )
         )
 
+    def open_work(self, job_id: str) -> list[str]:
+        """Return the chunks that are not done, as `<model>/<number>`."""
+        with redis_failures(self._address):
+            return sorted(
+                _decoded(one) for one in self._redis.smembers(f"landmarks:job:{job_id}:open")
+            )
+
     def unleased(self, job_id: str, queue_lengths: Mapping[str, int]) -> list[str]:
         """Return the open work of a job that nobody holds though its queue is empty.
 
@@ -313,7 +379,7 @@ class JobStore:
         """
         key = f"landmarks:job:{job_id}"
         with redis_failures(self._address):
-            fields = [_decoded(one) for one in self._redis.smembers(f"{key}:open")]
+            fields = self.open_work(job_id)
             if self._redis.hget(key, "listing_complete") != b"1":
                 fields.append(LISTING)
             idle = sorted(f for f in fields if queue_lengths.get(f.partition("/")[0], 0) == 0)

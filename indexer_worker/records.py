@@ -21,11 +21,15 @@ class State(StrEnum):
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True)
 class Progress:
-    """One model's counts. `encoded` is `stored` less those whose payload alone changed."""
+    """One model's counts. `encoded` is `stored` less those whose payload alone changed.
+
+    `cancelled` are those that were still to be done when the job was cancelled.
+    """
 
     model: str
     collection: str
@@ -35,12 +39,13 @@ class Progress:
     unchanged: int
     dead: int
     duplicate: int
+    cancelled: int
     encoded: int
     photos_per_second: float
 
     @property
     def done(self) -> int:
-        """How many photos are accounted for; `listed` at the end."""
+        """How many photos are accounted for, less the cancelled ones; `listed` at the end."""
         return self.stored + self.unchanged + self.dead + self.duplicate
 
 
@@ -60,8 +65,8 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen to it."""
-        return self.state in (State.SUCCEEDED, State.FAILED)
+        """Whether nothing more will happen to it, unless it is told to go on."""
+        return self.state in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 
     @classmethod
     def from_fields(cls, job_id: str, fields: Mapping[str, str]) -> Self:
@@ -82,11 +87,10 @@ class Job:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A photo that could not be indexed."""
+    """A photo that could not be indexed, and all that it takes to try again."""
 
     model: str
-    uri: str
-    path: str
+    entry: Entry
     reason: str
     time: datetime  # aware
     attempts: int
@@ -99,7 +103,8 @@ class DeadLetter:
     def from_json(cls, text: str | bytes) -> Self:
         """Read what `to_json` returned."""
         values = json.loads(text)
-        return cls(**values | {"time": datetime.fromisoformat(values["time"])})
+        entry, time = Entry(**values["entry"]), datetime.fromisoformat(values["time"])
+        return cls(**values | {"entry": entry, "time": time})
 
 
 @dataclass(frozen=True)
@@ -166,6 +171,7 @@ def _progress(model: str, fields: Mapping[str, str]) -> Progress:
         unchanged=count("unchanged"),
         dead=count("dead"),
         duplicate=count("duplicate"),
+        cancelled=count("cancelled"),
         encoded=count("encoded"),
         photos_per_second=0.0,
     )

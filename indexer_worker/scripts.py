@@ -19,20 +19,58 @@ local function changed(job)
 end
 local function ended(job)
   local state = redis.call('HGET', 'landmarks:job:' .. job, 'state')
-  return not state or state == 'succeeded' or state == 'failed'
+  return not state or state == 'succeeded' or state == 'failed' or state == 'cancelled'
+end
+local function all_keys(job)
+  local key, keys = 'landmarks:job:' .. job, {{}}
+  for _, suffix in ipairs({{'', ':chunks', ':sizes', ':open', ':tokens', ':attempts', ':dead'}}) do
+    table.insert(keys, key .. suffix)
+  end
+  local request = redis.call('HGET', key, 'request')
+  if request and request ~= '' then table.insert(keys, 'landmarks:request:' .. request) end
+  return keys
 end
 local function finish(job, state, problem)
   local key = 'landmarks:job:' .. job
   redis.call('HSET', key, 'state', state, 'error', problem)
   redis.call('SREM', 'landmarks:active', job)
-  redis.call('DEL', key .. ':chunks', key .. ':open', key .. ':tokens', key .. ':attempts')
-  local request = redis.call('HGET', key, 'request')
-  if request and request ~= '' then
-    redis.call('EXPIRE', 'landmarks:request:' .. request, {KEEP_ENDED_SECONDS})
+  if state == 'succeeded' then
+    redis.call('DEL', key .. ':chunks', key .. ':sizes', key .. ':open')
+    redis.call('DEL', key .. ':tokens', key .. ':attempts')
   end
-  redis.call('EXPIRE', key, {KEEP_ENDED_SECONDS})
-  redis.call('EXPIRE', key .. ':dead', {KEEP_ENDED_SECONDS})
+  -- It may go on later. Whoever works on it now must not be believed then.
+  for _, field in ipairs(redis.call('HKEYS', key .. ':tokens')) do
+    redis.call('HINCRBY', key .. ':tokens', field, 1)
+    redis.call('ZREM', 'landmarks:leases', job .. '/' .. field)
+  end
+  for _, each in ipairs(all_keys(job)) do redis.call('EXPIRE', each, {KEEP_ENDED_SECONDS}) end
   changed(job)
+end
+local function go_on(job, models)
+  local key = 'landmarks:job:' .. job
+  for _, each in ipairs(all_keys(job)) do redis.call('PERSIST', each) end
+  redis.call('HSET', key, 'state', 'queued', 'error', '')
+  redis.call('SADD', 'landmarks:active', job)
+  redis.call('DEL', key .. ':attempts')
+  for _, model in ipairs(models) do
+    redis.call('HDEL', key, 'cancelled:' .. model)
+    -- The time between does not count as time of work.
+    local first = redis.call('HGET', key, 'first:' .. model)
+    local last = redis.call('HGET', key, 'last:' .. model)
+    if first and last then
+      redis.call('HINCRBY', key, 'first:' .. model, now() - last)
+      redis.call('HSET', key, 'last:' .. model, now())
+    end
+  end
+  changed(job)
+end
+local function keep_chunk(job, packed, entries)
+  local key = 'landmarks:job:' .. job
+  -- Never a number that was used: a worker of that time might take the chunk for its own.
+  local number = redis.call('HINCRBY', key, 'chunks', 1) - 1
+  redis.call('HSET', key .. ':chunks', number, packed)
+  redis.call('HSET', key .. ':sizes', number, entries)
+  return number
 end
 local function finish_if_done(job)
   local key = 'landmarks:job:' .. job
@@ -126,8 +164,7 @@ ADD_CHUNK = (
 local job, token, packed, entries = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local key = 'landmarks:job:' .. job
 if ended(job) or not owns(job, 'listing', token) then return -1 end
-local number = redis.call('HLEN', key .. ':chunks')
-redis.call('HSET', key .. ':chunks', number, packed)
+local number = keep_chunk(job, packed, entries)
 for i = 5, #ARGV do redis.call('SADD', key .. ':open', ARGV[i] .. '/' .. number) end
 redis.call('HINCRBY', key, 'listed', entries)
 changed(job)
@@ -177,6 +214,60 @@ FAIL = (
     _COMMON
     + """
 if not ended(ARGV[1]) then finish(ARGV[1], 'failed', ARGV[2]) end
+return 1
+"""
+)
+
+# job → 1; what has ended stays as it is
+CANCEL = (
+    _COMMON
+    + """
+local job = ARGV[1]
+local key = 'landmarks:job:' .. job
+if ended(job) then return 1 end
+for _, field in ipairs(redis.call('SMEMBERS', key .. ':open')) do
+  local model, number = string.match(field, '^([^/]+)/(.+)$')
+  local entries = redis.call('HGET', key .. ':sizes', number)
+  redis.call('HINCRBY', key, 'cancelled:' .. model, entries)
+end
+finish(job, 'cancelled', '')
+return 1
+"""
+)
+
+# job, models… → 1 where it goes on, 0 where there was nothing to resume
+RESUME = (
+    _COMMON
+    + """
+local job, models = ARGV[1], {}
+local state = redis.call('HGET', 'landmarks:job:' .. job, 'state')
+if state ~= 'cancelled' and state ~= 'failed' then return 0 end
+for i = 2, #ARGV do table.insert(models, ARGV[i]) end
+go_on(job, models)
+finish_if_done(job)
+return 1
+"""
+)
+
+# job, how many dead letters it has, then for each chunk of them: model, packed chunk, entries
+# → 1, or 0 where there are others by now
+RETRY = (
+    _COMMON
+    + """
+local job, models = ARGV[1], {}
+local key = 'landmarks:job:' .. job
+if redis.call('LLEN', key .. ':dead') ~= tonumber(ARGV[2]) then return 0 end
+local state = redis.call('HGET', key, 'state')
+if state == 'failed' or state == 'cancelled' then return 0 end
+for i = 3, #ARGV, 3 do
+  local model, packed, entries = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+  redis.call('SADD', key .. ':open', model .. '/' .. keep_chunk(job, packed, entries))
+  redis.call('HINCRBY', key, 'dead:' .. model, -entries)
+  table.insert(models, model)
+end
+redis.call('DEL', key .. ':dead')
+if ended(job) then go_on(job, models) end
+changed(job)
 return 1
 """
 )

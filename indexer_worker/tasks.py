@@ -36,12 +36,20 @@ _ARGUMENTS = frozenset({"gallery", "source", "models", "splits", "source_name", 
 
 
 @app.task(name=INDEX_TASK)
-def index(job_id: str | None = None, **arguments: object) -> dict[str, str]:
-    """Index a source; `job_id` is given where the job has been created already."""
+def index(
+    job_id: str | None = None, *, resume: bool = False, **arguments: object
+) -> dict[str, str]:
+    """Index a source; `job_id` is given where the job has been created already.
+
+    `resume`: it has chunks that were not done, and that no queue has any more.
+    """
     held = runtime()
     if job_id is None:
         task_id = current_task.request.id or str(uuid.uuid4())
         job_id = held.patience.wait_out(lambda: create_job(held, arguments, task_id))
+    if resume:
+        for field in held.jobs.open_work(job_id):
+            held.send_chunk(job_id, field)
     run_listing(held, job_id)
     return {"job_id": job_id}
 

@@ -36,7 +36,11 @@ _WATCH_PAUSE_SECONDS = 1.0
 _PAGE_SIZE = 500
 
 Value = str | int | bool
-_ENDED = (indexing_pb2.JOB_STATE_SUCCEEDED, indexing_pb2.JOB_STATE_FAILED)
+_ENDED = (
+    indexing_pb2.JOB_STATE_SUCCEEDED,
+    indexing_pb2.JOB_STATE_FAILED,
+    indexing_pb2.JOB_STATE_CANCELLED,
+)
 
 
 class Landmarks:
@@ -202,6 +206,24 @@ class Landmarks:
             finally:
                 stream.cancel()
             time.sleep(_WATCH_PAUSE_SECONDS)
+
+    def cancel(self, id: str) -> indexing_pb2.IndexJob:  # noqa: A002
+        """End a job where it stands, and return it; what is stored stays."""
+        with self._told(_CALL_TIMEOUT_SECONDS):
+            request = indexing_pb2.CancelIndexJobRequest(id=id)
+            return self._indexing.CancelIndexJob(request, timeout=_CALL_TIMEOUT_SECONDS).job
+
+    def resume(self, id: str) -> indexing_pb2.IndexJob:  # noqa: A002
+        """Let a cancelled or failed job go on, and return it."""
+        with self._told(_CALL_TIMEOUT_SECONDS):
+            request = indexing_pb2.ResumeIndexJobRequest(id=id)
+            return self._indexing.ResumeIndexJob(request, timeout=_CALL_TIMEOUT_SECONDS).job
+
+    def retry_dead_letters(self, job_id: str) -> indexing_pb2.IndexJob:
+        """Try the photos of a job that could not be indexed again, and return the job."""
+        with self._told(_CALL_TIMEOUT_SECONDS):
+            request = indexing_pb2.RetryDeadLettersRequest(job_id=job_id)
+            return self._indexing.RetryDeadLetters(request, timeout=_CALL_TIMEOUT_SECONDS).job
 
     def dead_letters(self, job_id: str) -> Iterator[indexing_pb2.DeadLetter]:
         """Yield the photos of a job that could not be indexed, oldest first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 
 import grpc
 import structlog
@@ -154,6 +154,36 @@ class IndexingServicer(IndexingServiceServicer):
                 except TimeoutError:
                     pass
 
+    async def CancelIndexJob(  # noqa: N802
+        self,
+        request: pb.CancelIndexJobRequest,
+        context: grpc.aio.ServicerContext[pb.CancelIndexJobRequest, pb.CancelIndexJobResponse],
+    ) -> pb.CancelIndexJobResponse:
+        """End a job where it stands."""
+        del context
+        job = await asyncio.to_thread(self._jobs.cancel, request.id)
+        return pb.CancelIndexJobResponse(job=job_message(job))
+
+    async def ResumeIndexJob(  # noqa: N802
+        self,
+        request: pb.ResumeIndexJobRequest,
+        context: grpc.aio.ServicerContext[pb.ResumeIndexJobRequest, pb.ResumeIndexJobResponse],
+    ) -> pb.ResumeIndexJobResponse:
+        """Let a cancelled or failed job go on."""
+        del context
+        job = await asyncio.to_thread(self._go_on, self._jobs.resume, request.id)
+        return pb.ResumeIndexJobResponse(job=job_message(job))
+
+    async def RetryDeadLetters(  # noqa: N802
+        self,
+        request: pb.RetryDeadLettersRequest,
+        context: grpc.aio.ServicerContext[pb.RetryDeadLettersRequest, pb.RetryDeadLettersResponse],
+    ) -> pb.RetryDeadLettersResponse:
+        """Try a job's dead letters again."""
+        del context
+        job = await asyncio.to_thread(self._go_on, self._jobs.retry_dead_letters, request.job_id)
+        return pb.RetryDeadLettersResponse(job=job_message(job))
+
     async def ListDeadLetters(  # noqa: N802
         self,
         request: pb.ListDeadLettersRequest,
@@ -190,10 +220,20 @@ class IndexingServicer(IndexingServiceServicer):
         except NotFoundError as error:
             raise InvalidInputError(str(error), field="source") from error
         job = self._jobs.create(spec, request_id)
+        self._enqueue(job.id)
+        return job
+
+    def _go_on(self, change: Callable[[str], tuple[Job, bool]], job_id: str) -> Job:
+        job, has_work = change(job_id)
+        if has_work:
+            self._enqueue(job_id, resume=True)
+        return job
+
+    def _enqueue(self, job_id: str, **more: bool) -> None:
         try:
             self._sender.send_task(
                 INDEX_TASK,
-                kwargs={"job_id": job.id},
+                kwargs={"job_id": job_id, **more},
                 queue=INDEX_QUEUE,
                 headers=request_headers(),
                 # A pooled connection may be one that Redis has closed since.
@@ -203,8 +243,7 @@ class IndexingServicer(IndexingServiceServicer):
             )
         except (OperationalError, OSError) as error:
             # The job is recorded, and a worker's sweep enqueues what nobody has enqueued.
-            _log.warning("job recorded, and not enqueued yet", job=job.id, reason=str(error))
-        return job
+            _log.warning("job recorded, and not enqueued yet", job=job_id, reason=str(error))
 
 
 def _page_size(size: int, default: int) -> int:

@@ -16,6 +16,7 @@ _STATES = {
     State.RUNNING: pb.JOB_STATE_RUNNING,
     State.SUCCEEDED: pb.JOB_STATE_SUCCEEDED,
     State.FAILED: pb.JOB_STATE_FAILED,
+    State.CANCELLED: pb.JOB_STATE_CANCELLED,
 }
 
 
@@ -54,8 +55,8 @@ def dead_letter_message(letter: DeadLetter) -> pb.DeadLetter:
     """Return a dead letter's message."""
     return pb.DeadLetter(
         model=letter.model,
-        uri=letter.uri,
-        path=letter.path,
+        uri=letter.entry.uri,
+        path=letter.entry.path,
         reason=letter.reason,
         time=_timestamp(letter.time),
         attempts=letter.attempts,
@@ -87,6 +88,7 @@ def _progress_message(progress: Progress) -> pb.ModelProgress:
         unchanged=progress.unchanged,
         dead=progress.dead,
         duplicate=progress.duplicate,
+        cancelled=progress.cancelled,
         encoded=progress.encoded,
         photos_per_second=progress.photos_per_second,
     )

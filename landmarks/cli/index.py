@@ -24,6 +24,8 @@ from landmarks.cli.output import (
 from landmarks.client import DEFAULT_TARGET, Landmarks
 from landmarks.errors import LandmarksError
 
+_COUNTS = ("listed", "stored", "encoded", "unchanged", "dead", "duplicate", "cancelled")
+
 
 def index(
     source: Annotated[
@@ -103,15 +105,13 @@ def print_totals(job: pb.IndexJob) -> None:
     """Print what became of every photo, per model."""
     columns = (
         "model",
-        *(">listed", ">stored", ">encoded", ">unchanged", ">dead", ">duplicate", ">photos/s"),
+        *(f">{name}" for name in _COUNTS),
+        ">photos/s",
     )
     rows = [
         (
             item.model,
-            *map(
-                str,
-                (item.listed, item.stored, item.encoded, item.unchanged, item.dead, item.duplicate),
-            ),
+            *(str(getattr(item, name)) for name in _COUNTS),
             f"{item.photos_per_second:.1f}",
         )
         for item in job.progress
@@ -119,7 +119,8 @@ def print_totals(job: pb.IndexJob) -> None:
     console.print(table(columns, rows))
     if dead := sum(item.dead for item in job.progress):
         console.print(
-            f"{dead} could not be indexed; `landmarks jobs {job.id} --dead-letters` says why"
+            f"{dead} could not be indexed; `landmarks jobs {job.id} --dead-letters` says why, and"
+            " --retry tries them again"
         )
 
 
@@ -127,6 +128,10 @@ def finish(job: pb.IndexJob) -> None:
     """End with the status that tells how the job ended."""
     if job.state == pb.JOB_STATE_FAILED:
         raise LandmarksError(f"job {job.id} failed: {job.error}")
+    if job.state == pb.JOB_STATE_CANCELLED:
+        raise LandmarksError(
+            f"job {job.id} was cancelled; `landmarks jobs {job.id} --resume` lets it go on"
+        )
     if any(item.dead for item in job.progress):
         raise typer.Exit(ExitCode.DEAD_LETTERS)
 

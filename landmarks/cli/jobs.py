@@ -26,25 +26,48 @@ def jobs(
     dead_letters: Annotated[
         bool, typer.Option("--dead-letters", help="With an ID: the photos not indexed, and why.")
     ] = False,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="With an ID: end it; what is stored stays.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="With an ID: let a cancelled or failed job go on.")
+    ] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="With an ID: try its dead letters again.")
+    ] = False,
     server: ServerOption = DEFAULT_TARGET,
     as_json: JsonOption = False,
 ) -> None:
-    """List indexing jobs, newest first, or show one."""
-    if not job_id and (watch or dead_letters):
-        raise typer.BadParameter("--watch and --dead-letters need a job's ID")
+    """List indexing jobs, newest first, or show, follow, end or go on with one."""
+    if sum((dead_letters, cancel, resume, retry)) > 1:
+        raise typer.BadParameter("give one of --dead-letters, --cancel, --resume and --retry")
+    if not job_id and (watch or dead_letters or cancel or resume or retry):
+        raise typer.BadParameter(
+            "--watch, --dead-letters, --cancel, --resume and --retry need a job's ID"
+        )
     with Landmarks(server) as client:
         if not job_id:
             _print_jobs(list(client.jobs()), as_json=as_json)
-        elif dead_letters:
+            return
+        if dead_letters:
             _print_dead_letters(list(client.dead_letters(job_id)), as_json=as_json)
+            return
+        if cancel:
+            job = client.cancel(job_id)
+        elif resume:
+            job = client.resume(job_id)
+        elif retry:
+            job = client.retry_dead_letters(job_id)
         else:
-            job = follow(client, job_id, quiet=as_json) if watch else client.job(job_id)
-            if as_json:
-                print_json(job)
-            else:
-                _print_job(job)
-            if watch:
-                finish(job)
+            job = client.job(job_id)
+        if watch:
+            job = follow(client, job_id, quiet=as_json)
+        if as_json:
+            print_json(job)
+        else:
+            _print_job(job)
+        if watch:
+            finish(job)
 
 
 def state_of(job: pb.IndexJob) -> str:

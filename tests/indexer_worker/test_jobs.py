@@ -16,7 +16,8 @@ from tests.support.valkey import Valkey
 pytestmark = pytest.mark.integration
 
 SPEC = IndexSpec("g", "/photos", ("a", "b"))
-LETTER = DeadLetter("a", "file:///photos/é.jpg", "é.jpg", "broken", datetime.now(UTC), 1)
+ENTRY = Entry("é.jpg", "file:///photos/é.jpg", "atomium", {"licence": "cc0"})
+LETTER = DeadLetter("a", ENTRY, "broken", datetime.now(UTC), 1)
 
 
 @pytest.fixture
@@ -163,8 +164,114 @@ def test_a_failed_job_says_why_and_has_nothing_left_to_do(store):
     outcome = Outcome(stored=2, unchanged=0, duplicate=0, dead=(), encoded=2)
     assert not store.end_chunk(lease, "a", outcome)
     assert store.begin(job_id, "b/0", 60) is None
+
+
+def done(store: JobStore, job_id: str, field: str, **counts: object) -> None:
+    """End a chunk of two photos."""
+    outcome = {"stored": 2, "unchanged": 0, "duplicate": 0, "dead": (), "encoded": 2, **counts}
+    assert store.end_chunk(begun(store, job_id, field), field[0], Outcome(**outcome))
+
+
+def test_a_cancelled_job_counts_what_was_not_done_and_goes_on_when_it_is_resumed(store):
+    job_id = listed(store, chunks=2)
+    done(store, job_id, "a/0")
+    running = begun(store, job_id, "a/1")
+
+    job = store.cancel(job_id)
+    assert job.state is State.CANCELLED
+    assert [(p.done, p.cancelled, p.listed) for p in job.progress] == [(2, 2, 4), (0, 4, 4)]
+    assert not store.renew(running, 60), "who works on it learns that it is over"
+    assert store.begin(job_id, "b/0", 60) is None
+    assert store.active() == []
+    assert store.take_expired() == []
+    assert store.cancel(job_id) == job
+
+    resumed, has_work = store.resume(job_id)
+    assert has_work
+    assert (resumed.state, resumed.progress[0].cancelled) == (State.QUEUED, 0)
+    assert store.open_work(job_id) == ["a/1", "b/0", "b/1"]
+    assert store.resume(job_id) == (resumed, False)
+    outcome = Outcome(stored=2, unchanged=0, duplicate=0, dead=(), encoded=2)
+    again = begun(store, job_id, "a/1")
+    assert again.attempts == 1
+    assert not store.end_chunk(running, "a", outcome), "a worker of before is not believed"
+    assert store.end_chunk(again, "a", outcome)
+    for field in ("b/0", "b/1"):
+        done(store, job_id, field)
+    job = store.get(job_id)
+    assert job.state is State.SUCCEEDED
+    assert [(p.done, p.cancelled) for p in job.progress] == [(4, 0), (4, 0)]
+    assert store.cancel(job_id) == job
+
+
+def test_a_listing_goes_on_where_the_job_was_cancelled(store):
+    job = store.create(SPEC)
+    before = begun(store, job.id, LISTING)
+    store.add_chunk(before, [Listed(Entry("a", "b"))], SPEC.models)
+    store.cancel(job.id)
     with pytest.raises(LeaseLostError):
-        store.chunk(job_id, 0)
+        store.add_chunk(before, [Listed(Entry("c", "d"))], SPEC.models)
+    store.resume(job.id)
+    with pytest.raises(LeaseLostError):
+        store.end_listing(before)
+    lease = begun(store, job.id, LISTING)
+    assert list(store.chunks(job.id)) == [[Listed(Entry("a", "b"))]]
+    assert store.add_chunk(lease, [Listed(Entry("c", "d"))], SPEC.models) == 1
+    store.end_listing(lease)
+    assert store.get(job.id).progress[0].listed == 2
+
+
+def test_a_failed_job_goes_on_when_it_is_resumed(store, valkey):
+    job_id = listed(store)
+    done(store, job_id, "a/0")
+    store.fail(job_id, "no encoder")
+    resumed, has_work = store.resume(job_id)
+    assert (has_work, resumed.state, resumed.error) == (True, State.QUEUED, "")
+    assert store.open_work(job_id) == ["b/0"]
+    with valkey.client() as client:
+        assert {client.ttl(key) for key in client.keys("landmarks:job:*")} == {-1}
+    done(store, job_id, "b/0")
+    assert store.get(job_id).state is State.SUCCEEDED
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_dead_letters_are_tried_again_with_all_that_is_known_of_them(store, running):
+    job_id = listed(store, chunks=2 if running else 1)
+    done(store, job_id, "a/0", stored=1, dead=(LETTER,), encoded=1)
+    done(store, job_id, "b/0")
+    assert store.get(job_id).ended is not running
+
+    job, has_work = store.retry_dead_letters(job_id)
+    assert has_work
+    assert (job.ended, job.progress[0].dead, job.progress[0].listed) == (
+        False,
+        0,
+        4 - 2 * (not running),
+    )
+    assert store.dead_letters(job_id, 10, "") == ([], "")
+    new = "a/2" if running else "a/1"
+    assert store.open_work(job_id) == (["a/1", new, "b/1"] if running else [new])
+    assert store.chunk(job_id, int(new[2:])) == [Listed(ENTRY)]
+    assert store.retry_dead_letters(job_id) == (job, False)
+    done(store, job_id, new, stored=0, unchanged=1, encoded=0)
+    if running:
+        for field in ("a/1", "b/1"):
+            done(store, job_id, field)
+    job = store.get(job_id)
+    assert job.state is State.SUCCEEDED
+    assert all(p.done == p.listed for p in job.progress)
+
+
+def test_dead_letters_of_a_cancelled_job_wait_until_it_is_resumed(store):
+    job_id = listed(store, chunks=2)
+    done(store, job_id, "a/0", stored=1, dead=(LETTER,), encoded=1)
+    store.cancel(job_id)
+    with pytest.raises(InvalidInputError, match="resume it"):
+        store.retry_dead_letters(job_id)
+    assert store.dead_letters(job_id, 10, "") == ([LETTER], "")
+    for ask in (store.cancel, store.resume, store.retry_dead_letters):
+        with pytest.raises(NotFoundError):
+            ask("none")
 
 
 def test_an_ended_job_is_kept_for_a_month_and_leaves_nothing(store, valkey):

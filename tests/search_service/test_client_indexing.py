@@ -6,8 +6,10 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from landmarkapi.indexing.v1 import indexing_pb2
+from landmarks.cli.app import app
 from landmarks.client import Landmarks
 from landmarks.errors import ForbiddenError, NotFoundError
 from search_service.server import running
@@ -63,9 +65,37 @@ def use(target: str, photos: Path) -> None:
         assert (collection.model, collection.points, collection.live) == (MODEL, 3, True)
         assert list(client.collections("another")) == []
 
+        draw_photo(photos / "Atomium" / "broken.png", 9).rename(photos / "Atomium" / "broken.jpg")
+        client.retry_dead_letters(job.id)
+        *_, last = client.watch(job.id)
+        assert (last.progress[0].stored, last.progress[0].dead) == (4, 0)
+        assert list(client.dead_letters(job.id)) == []
+        # What has ended well stays as it is.
+        for ask in (client.retry_dead_letters, client.cancel, client.resume):
+            assert ask(job.id) == last
+        end_and_go_on(client, target, photos)
+
         vector = (MODEL, [1.0] * collection.dimension)
         hits = client.search(vector=vector, gallery="mine").fused
-        assert len(hits) == 3
+        assert len(hits) == 4
         others = client.search(point_id=hits[0].point.id, gallery="mine").fused
         assert [hit.point.id for hit in others] != [hit.point.id for hit in hits]
-        assert len(others) == 2
+        assert len(others) == 3
+
+
+def end_and_go_on(client: Landmarks, target: str, photos: Path) -> None:
+    """Cancel a job and resume it, by the client and by the command."""
+    job = client.index(str(photos), gallery="other", models=[MODEL])
+    cancelled = client.cancel(job.id)
+    assert cancelled.state == indexing_pb2.JOB_STATE_CANCELLED
+    for option in ("--watch", "--cancel"):
+        shown = CliRunner().invoke(app, ["jobs", job.id, option, "--server", target])
+        assert "cancelled" in shown.output
+        assert (shown.exit_code != 0) is (option == "--watch")
+    done = CliRunner().invoke(app, ["jobs", job.id, "--resume", "--watch", "--server", target])
+    assert done.exit_code == 0, done.output
+    last = client.job(job.id)
+    assert last.state == indexing_pb2.JOB_STATE_SUCCEEDED
+    assert (last.progress[0].listed, last.progress[0].stored) == (4, 4)
+    unknown = CliRunner().invoke(app, ["jobs", job.id, "--cancel", "--retry", "--server", target])
+    assert "give one of" in unknown.output

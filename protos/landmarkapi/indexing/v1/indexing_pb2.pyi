@@ -36,6 +36,8 @@ class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.Val
     """Every listed photo is accounted for."""
     JOB_STATE_FAILED: _JobState.ValueType  # 4
     """The job could not go on; `error` says why."""
+    JOB_STATE_CANCELLED: _JobState.ValueType  # 5
+    """Somebody ended it; it can be resumed."""
 
 class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper):
     """How far a job is."""
@@ -50,6 +52,8 @@ JOB_STATE_SUCCEEDED: JobState.ValueType  # 3
 """Every listed photo is accounted for."""
 JOB_STATE_FAILED: JobState.ValueType  # 4
 """The job could not go on; `error` says why."""
+JOB_STATE_CANCELLED: JobState.ValueType  # 5
+"""Somebody ended it; it can be resumed."""
 Global___JobState: _TypeAlias = JobState  # noqa: Y015
 
 @_typing.final
@@ -98,8 +102,8 @@ Global___IndexSpec: _TypeAlias = IndexSpec  # noqa: Y015
 
 @_typing.final
 class ModelProgress(_message.Message):
-    """One model's counts. When the job has succeeded,
-    stored + unchanged + dead + duplicate = listed.
+    """One model's counts. When the job has succeeded or was cancelled,
+    stored + unchanged + dead + duplicate + cancelled = listed.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -114,6 +118,7 @@ class ModelProgress(_message.Message):
     DUPLICATE_FIELD_NUMBER: _builtins.int
     ENCODED_FIELD_NUMBER: _builtins.int
     PHOTOS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    CANCELLED_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model."""
     collection: _builtins.str
@@ -134,6 +139,8 @@ class ModelProgress(_message.Message):
     """Photos encoded; `stored` less those whose payload alone changed."""
     photos_per_second: _builtins.float
     """Photos done per second since this model's first one."""
+    cancelled: _builtins.int
+    """Photos that were still to be done when the job was cancelled."""
     def __init__(
         self,
         *,
@@ -147,10 +154,11 @@ class ModelProgress(_message.Message):
         duplicate: _builtins.int = ...,
         encoded: _builtins.int = ...,
         photos_per_second: _builtins.float = ...,
+        cancelled: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "dead", b"dead", "digest", b"digest", "duplicate", b"duplicate", "encoded", b"encoded", "listed", b"listed", "model", b"model", "photos_per_second", b"photos_per_second", "stored", b"stored", "unchanged", b"unchanged"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "collection", b"collection", "dead", b"dead", "digest", b"digest", "duplicate", b"duplicate", "encoded", b"encoded", "listed", b"listed", "model", b"model", "photos_per_second", b"photos_per_second", "stored", b"stored", "unchanged", b"unchanged"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -513,6 +521,144 @@ class WatchIndexJobResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchIndexJobResponse: _TypeAlias = WatchIndexJobResponse  # noqa: Y015
+
+@_typing.final
+class CancelIndexJobRequest(_message.Message):
+    """Ends one job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The job's id."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelIndexJobRequest: _TypeAlias = CancelIndexJobRequest  # noqa: Y015
+
+@_typing.final
+class CancelIndexJobResponse(_message.Message):
+    """The job as it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___IndexJob:
+        """The job."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___IndexJob | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelIndexJobResponse: _TypeAlias = CancelIndexJobResponse  # noqa: Y015
+
+@_typing.final
+class ResumeIndexJobRequest(_message.Message):
+    """Lets one job go on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """The job's id."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeIndexJobRequest: _TypeAlias = ResumeIndexJobRequest  # noqa: Y015
+
+@_typing.final
+class ResumeIndexJobResponse(_message.Message):
+    """The job as it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___IndexJob:
+        """The job."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___IndexJob | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeIndexJobResponse: _TypeAlias = ResumeIndexJobResponse  # noqa: Y015
+
+@_typing.final
+class RetryDeadLettersRequest(_message.Message):
+    """Tries a job's dead letters again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """The job's id."""
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryDeadLettersRequest: _TypeAlias = RetryDeadLettersRequest  # noqa: Y015
+
+@_typing.final
+class RetryDeadLettersResponse(_message.Message):
+    """The job as it is now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___IndexJob:
+        """The job."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___IndexJob | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryDeadLettersResponse: _TypeAlias = RetryDeadLettersResponse  # noqa: Y015
 
 @_typing.final
 class ListDeadLettersRequest(_message.Message):

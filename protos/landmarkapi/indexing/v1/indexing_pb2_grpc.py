@@ -55,10 +55,25 @@ class IndexingServiceStub:
                 request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.WatchIndexJobRequest.SerializeToString,
                 response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.WatchIndexJobResponse.FromString,
                 _registered_method=True)
+        self.CancelIndexJob = channel.unary_unary(
+                '/landmarkapi.indexing.v1.IndexingService/CancelIndexJob',
+                request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CancelIndexJobRequest.SerializeToString,
+                response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CancelIndexJobResponse.FromString,
+                _registered_method=True)
+        self.ResumeIndexJob = channel.unary_unary(
+                '/landmarkapi.indexing.v1.IndexingService/ResumeIndexJob',
+                request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ResumeIndexJobRequest.SerializeToString,
+                response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ResumeIndexJobResponse.FromString,
+                _registered_method=True)
         self.ListDeadLetters = channel.unary_unary(
                 '/landmarkapi.indexing.v1.IndexingService/ListDeadLetters',
                 request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ListDeadLettersRequest.SerializeToString,
                 response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ListDeadLettersResponse.FromString,
+                _registered_method=True)
+        self.RetryDeadLetters = channel.unary_unary(
+                '/landmarkapi.indexing.v1.IndexingService/RetryDeadLetters',
+                request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.RetryDeadLettersRequest.SerializeToString,
+                response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.RetryDeadLettersResponse.FromString,
                 _registered_method=True)
         self.ListCollections = channel.unary_unary(
                 '/landmarkapi.indexing.v1.IndexingService/ListCollections',
@@ -104,8 +119,33 @@ class IndexingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelIndexJob(self, request, context):
+        """Ends a job where it stands: what is stored stays, what is not is counted as cancelled. A job
+        that has ended stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeIndexJob(self, request, context):
+        """Lets a cancelled or failed job go on with what it had not done. Another job stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListDeadLetters(self, request, context):
         """Lists the photos of a job that could not be indexed, and why.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RetryDeadLetters(self, request, context):
+        """Tries the dead letters of a job again; the job goes on with them. A job without any stays as it
+        is.
+
+        INVALID_ARGUMENT: the job was cancelled or has failed, and has other work to go on with first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,10 +181,25 @@ def add_IndexingServiceServicer_to_server(servicer, server):
                     request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.WatchIndexJobRequest.FromString,
                     response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.WatchIndexJobResponse.SerializeToString,
             ),
+            'CancelIndexJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelIndexJob,
+                    request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CancelIndexJobRequest.FromString,
+                    response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CancelIndexJobResponse.SerializeToString,
+            ),
+            'ResumeIndexJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeIndexJob,
+                    request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ResumeIndexJobRequest.FromString,
+                    response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ResumeIndexJobResponse.SerializeToString,
+            ),
             'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDeadLetters,
                     request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ListDeadLettersRequest.FromString,
                     response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ListDeadLettersResponse.SerializeToString,
+            ),
+            'RetryDeadLetters': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryDeadLetters,
+                    request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.RetryDeadLettersRequest.FromString,
+                    response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.RetryDeadLettersResponse.SerializeToString,
             ),
             'ListCollections': grpc.unary_unary_rpc_method_handler(
                     servicer.ListCollections,
@@ -272,6 +327,60 @@ class IndexingService:
             _registered_method=True)
 
     @staticmethod
+    def CancelIndexJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/landmarkapi.indexing.v1.IndexingService/CancelIndexJob',
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CancelIndexJobRequest.SerializeToString,
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CancelIndexJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeIndexJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/landmarkapi.indexing.v1.IndexingService/ResumeIndexJob',
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ResumeIndexJobRequest.SerializeToString,
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ResumeIndexJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ListDeadLetters(request,
             target,
             options=(),
@@ -288,6 +397,33 @@ class IndexingService:
             '/landmarkapi.indexing.v1.IndexingService/ListDeadLetters',
             landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ListDeadLettersRequest.SerializeToString,
             landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ListDeadLettersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryDeadLetters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/landmarkapi.indexing.v1.IndexingService/RetryDeadLetters',
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.RetryDeadLettersRequest.SerializeToString,
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.RetryDeadLettersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,8 +47,20 @@ class IndexingServiceStub:
     """Lists jobs, newest first."""
     WatchIndexJob: _grpc.UnaryStreamMultiCallable[_indexing_pb2.WatchIndexJobRequest, _indexing_pb2.WatchIndexJobResponse]
     """Sends the job now, after each change, and a last time when it has ended."""
+    CancelIndexJob: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.CancelIndexJobRequest, _indexing_pb2.CancelIndexJobResponse]
+    """Ends a job where it stands: what is stored stays, what is not is counted as cancelled. A job
+    that has ended stays as it is.
+    """
+    ResumeIndexJob: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.ResumeIndexJobRequest, _indexing_pb2.ResumeIndexJobResponse]
+    """Lets a cancelled or failed job go on with what it had not done. Another job stays as it is."""
     ListDeadLetters: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.ListDeadLettersRequest, _indexing_pb2.ListDeadLettersResponse]
     """Lists the photos of a job that could not be indexed, and why."""
+    RetryDeadLetters: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.RetryDeadLettersRequest, _indexing_pb2.RetryDeadLettersResponse]
+    """Tries the dead letters of a job again; the job goes on with them. A job without any stays as it
+    is.
+
+    INVALID_ARGUMENT: the job was cancelled or has failed, and has other work to go on with first.
+    """
     ListCollections: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.ListCollectionsRequest, _indexing_pb2.ListCollectionsResponse]
     """Lists the collections of a gallery, or of all."""
 
@@ -71,8 +83,20 @@ class IndexingServiceAsyncStub(IndexingServiceStub):
     """Lists jobs, newest first."""
     WatchIndexJob: _aio.UnaryStreamMultiCallable[_indexing_pb2.WatchIndexJobRequest, _indexing_pb2.WatchIndexJobResponse]  # type: ignore[assignment]
     """Sends the job now, after each change, and a last time when it has ended."""
+    CancelIndexJob: _aio.UnaryUnaryMultiCallable[_indexing_pb2.CancelIndexJobRequest, _indexing_pb2.CancelIndexJobResponse]  # type: ignore[assignment]
+    """Ends a job where it stands: what is stored stays, what is not is counted as cancelled. A job
+    that has ended stays as it is.
+    """
+    ResumeIndexJob: _aio.UnaryUnaryMultiCallable[_indexing_pb2.ResumeIndexJobRequest, _indexing_pb2.ResumeIndexJobResponse]  # type: ignore[assignment]
+    """Lets a cancelled or failed job go on with what it had not done. Another job stays as it is."""
     ListDeadLetters: _aio.UnaryUnaryMultiCallable[_indexing_pb2.ListDeadLettersRequest, _indexing_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
     """Lists the photos of a job that could not be indexed, and why."""
+    RetryDeadLetters: _aio.UnaryUnaryMultiCallable[_indexing_pb2.RetryDeadLettersRequest, _indexing_pb2.RetryDeadLettersResponse]  # type: ignore[assignment]
+    """Tries the dead letters of a job again; the job goes on with them. A job without any stays as it
+    is.
+
+    INVALID_ARGUMENT: the job was cancelled or has failed, and has other work to go on with first.
+    """
     ListCollections: _aio.UnaryUnaryMultiCallable[_indexing_pb2.ListCollectionsRequest, _indexing_pb2.ListCollectionsResponse]  # type: ignore[assignment]
     """Lists the collections of a gallery, or of all."""
 
@@ -118,12 +142,42 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sends the job now, after each change, and a last time when it has ended."""
 
     @_abc_1.abstractmethod
+    def CancelIndexJob(
+        self,
+        request: _indexing_pb2.CancelIndexJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_indexing_pb2.CancelIndexJobResponse, _abc.Awaitable[_indexing_pb2.CancelIndexJobResponse]]:
+        """Ends a job where it stands: what is stored stays, what is not is counted as cancelled. A job
+        that has ended stays as it is.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeIndexJob(
+        self,
+        request: _indexing_pb2.ResumeIndexJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_indexing_pb2.ResumeIndexJobResponse, _abc.Awaitable[_indexing_pb2.ResumeIndexJobResponse]]:
+        """Lets a cancelled or failed job go on with what it had not done. Another job stays as it is."""
+
+    @_abc_1.abstractmethod
     def ListDeadLetters(
         self,
         request: _indexing_pb2.ListDeadLettersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.ListDeadLettersResponse, _abc.Awaitable[_indexing_pb2.ListDeadLettersResponse]]:
         """Lists the photos of a job that could not be indexed, and why."""
+
+    @_abc_1.abstractmethod
+    def RetryDeadLetters(
+        self,
+        request: _indexing_pb2.RetryDeadLettersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_indexing_pb2.RetryDeadLettersResponse, _abc.Awaitable[_indexing_pb2.RetryDeadLettersResponse]]:
+        """Tries the dead letters of a job again; the job goes on with them. A job without any stays as it
+        is.
+
+        INVALID_ARGUMENT: the job was cancelled or has failed, and has other work to go on with first.
+        """
 
     @_abc_1.abstractmethod
     def ListCollections(

@@ -1,0 +1,74 @@
+"""Jobs that are cancelled and resumed, and dead letters that are tried again, by real workers."""
+
+import pytest
+from celery import Celery
+
+from indexer_worker.records import State
+from indexer_worker.spec import INDEX_QUEUE, INDEX_TASK
+from tests.support.indexing_rig import Rig, draw_photo
+from tests.support.processes import eventually
+
+pytestmark = pytest.mark.integration
+
+
+def go_on(rig: Rig, job_id: str) -> None:
+    """Enqueue what is open of a job, as the search service does."""
+    with Celery(broker=rig.valkey.url) as sender:
+        arguments = {"job_id": job_id, "resume": True}
+        sender.send_task(INDEX_TASK, kwargs=arguments, queue=INDEX_QUEUE)
+
+
+def test_a_job_is_cancelled_in_the_middle_and_goes_on_to_its_end(own_rig):
+    rig = own_rig
+    for seed in range(40):
+        draw_photo(rig.photos / "atomium" / f"{seed}.png", seed)
+    with (
+        rig.qdrant(),
+        rig.encoder(seconds=0.3),
+        rig.worker(lease_seconds="1", worker_concurrency="2"),
+    ):
+        job_id = rig.create("g", rig.photos)
+        eventually(lambda: rig.jobs.get(job_id).progress[0].done >= 4, "some chunks are done")
+
+        job = rig.jobs.cancel(job_id)
+
+        (progress,) = job.progress
+        assert job.state is State.CANCELLED
+        assert progress.cancelled >= 4
+        assert progress.done + progress.cancelled == progress.listed
+        # Chunks that ran may still be written, and are counted as cancelled all the same.
+        stored = rig.payloads("g")
+        assert progress.stored <= len(stored) < 40
+        with rig.valkey.client() as client:
+            eventually(lambda: client.llen("encode.colours") == 0, "the queue is empty")
+        assert rig.jobs.get(job_id) == job
+
+        _, has_work = rig.jobs.resume(job_id)
+        assert has_work
+        go_on(rig, job_id)
+        (progress,) = rig.ended(job_id).progress
+        assert rig.jobs.get(job_id).state is State.SUCCEEDED
+        assert (progress.listed, progress.done, progress.cancelled) == (40, 40, 0)
+        assert len(rig.payloads("g")) == 40
+
+
+def test_dead_letters_that_were_mended_are_indexed_and_the_others_die_again(rig, gallery):
+    folder = rig.photos / gallery
+    for seed in range(3):
+        draw_photo(folder / "atomium" / f"{seed}.png", seed)
+    for name in ("mended", "broken"):
+        (folder / "soreq").mkdir(exist_ok=True)
+        (folder / "soreq" / f"{name}.png").write_bytes(b"no photo")
+    job = rig.index(gallery, folder)
+    assert job.progress[0].dead == 2
+
+    draw_photo(folder / "soreq" / "mended.png", 7)
+    _, has_work = rig.jobs.retry_dead_letters(job.id)
+    assert has_work
+    go_on(rig, job.id)
+
+    (progress,) = rig.ended(job.id).progress
+    assert (progress.listed, progress.stored, progress.dead) == (5, 4, 1)
+    [letter], _ = rig.jobs.dead_letters(job.id, 10, "")
+    assert letter.entry.path == "soreq/broken.png"
+    assert rig.payloads(gallery)["soreq/mended.png"]["landmark"] == "soreq"
