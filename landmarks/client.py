@@ -243,6 +243,50 @@ class Landmarks:
             answer = self._indexing.ListCollections(request, timeout=_CALL_TIMEOUT_SECONDS)
         return answer.collections
 
+    def delete(
+        self,
+        gallery: str,
+        *,
+        models: Sequence[str] = (),
+        ids: Sequence[str] = (),
+        filter: search_pb2.Filter | None = None,  # noqa: A002 - the field's own name
+        source: str = "",
+        path_prefix: str = "",
+    ) -> Sequence[indexing_pb2.DeletedPoints]:
+        """Delete points of a gallery: by their ids, by a filter, or those of a source.
+
+        Of a source, those whose path begins with `path_prefix`. Returns how many by collection.
+        """
+        request = indexing_pb2.DeletePointsRequest(gallery=gallery, models=models)
+        if sum(map(bool, (ids, filter is not None, source))) != 1:
+            raise InvalidInputError("give one of ids, filter and source", field="points")
+        if ids:
+            request.ids.ids.extend(ids)
+        elif filter is not None:
+            request.filter.CopyFrom(filter)
+        else:
+            request.source.name, request.source.path_prefix = source, path_prefix
+        with self._told(_SEARCH_TIMEOUT_SECONDS):
+            return self._indexing.DeletePoints(request, timeout=_SEARCH_TIMEOUT_SECONDS).deleted
+
+    def promote(self, collection: str) -> indexing_pb2.PromoteCollectionResponse:
+        """Make a collection the live one of its gallery and model."""
+        request = indexing_pb2.PromoteCollectionRequest(name=collection)
+        with self._told(_CALL_TIMEOUT_SECONDS):
+            return self._indexing.PromoteCollection(request, timeout=_CALL_TIMEOUT_SECONDS)
+
+    def roll_back(self, gallery: str, model: str) -> indexing_pb2.RollbackCollectionResponse:
+        """Make the collection live that was so before the present one."""
+        request = indexing_pb2.RollbackCollectionRequest(gallery=gallery, model=model)
+        with self._told(_CALL_TIMEOUT_SECONDS):
+            return self._indexing.RollbackCollection(request, timeout=_CALL_TIMEOUT_SECONDS)
+
+    def drop(self, collection: str, *, live_too: bool = False) -> None:
+        """Delete a collection and its points."""
+        request = indexing_pb2.DropCollectionRequest(name=collection, live_too=live_too)
+        with self._told(_SEARCH_TIMEOUT_SECONDS):
+            self._indexing.DropCollection(request, timeout=_SEARCH_TIMEOUT_SECONDS)
+
     @contextmanager
     def _told(self, timeout: float) -> Iterator[None]:
         """Turn a failed call into the error that tells of it, and of what can be done."""

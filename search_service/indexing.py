@@ -1,4 +1,4 @@
-"""IndexingService: starts and follows indexing jobs, and lists collections."""
+"""IndexingService: starts and follows indexing jobs, and lists and changes collections."""
 
 from __future__ import annotations
 
@@ -24,10 +24,13 @@ from landmarkapi.indexing.v1.indexing_pb2_grpc import IndexingServiceServicer
 from landmarks.errors import InvalidInputError, NotFoundError
 from landmarks.request_id import headers as request_headers
 from landmarks.sources import Sources
+from search_service.gallery_changes import GalleryChanges
 from search_service.job_changes import JobChanges
 from search_service.jobs_view import collection_message, dead_letter_message, job_message, spec_of
+from vector_store.client import connect
 from vector_store.naming import check_gallery
 from vector_store.search import SearchStore
+from vector_store.settings import VectorStoreSettings
 
 _log = structlog.get_logger(__name__)
 
@@ -46,6 +49,7 @@ def create_indexing_servicer(
     models: Collection[str],
     sources: Sources,
     collections: SearchStore,
+    qdrant: VectorStoreSettings,
 ) -> IndexingServicer:
     """Put the servicer together; it connects to Redis when it is first used. Close it when done.
 
@@ -62,7 +66,10 @@ def create_indexing_servicer(
         },
     )
     jobs = JobStore(connect_redis(redis_url), redis_url)
-    return IndexingServicer(jobs, JobChanges(redis_url), sender, models, sources, collections)
+    gallery_changes = GalleryChanges(connect(qdrant), qdrant)
+    return IndexingServicer(
+        jobs, JobChanges(redis_url), sender, models, sources, collections, gallery_changes
+    )
 
 
 class IndexingServicer(IndexingServiceServicer):
@@ -76,6 +83,7 @@ class IndexingServicer(IndexingServiceServicer):
         models: Collection[str],
         sources: Sources,
         collections: SearchStore,
+        gallery_changes: GalleryChanges,
     ) -> None:
         self._jobs = jobs
         self._changes = changes
@@ -83,10 +91,12 @@ class IndexingServicer(IndexingServiceServicer):
         self._models = tuple(models)
         self._sources = sources
         self._collections = collections
+        self._gallery_changes = gallery_changes
 
     async def close(self) -> None:
-        """Close the connections to Redis."""
+        """Close the connections."""
         await self._changes.close()
+        await asyncio.to_thread(self._gallery_changes.close)
         await asyncio.to_thread(self._sender.close)
         await asyncio.to_thread(self._jobs.close)
 
@@ -209,6 +219,50 @@ class IndexingServicer(IndexingServiceServicer):
         gallery = check_gallery(request.gallery) if request.gallery else None
         states = await self._collections.states(gallery)
         return pb.ListCollectionsResponse(collections=[collection_message(one) for one in states])
+
+    async def DeletePoints(  # noqa: N802
+        self,
+        request: pb.DeletePointsRequest,
+        context: grpc.aio.ServicerContext[pb.DeletePointsRequest, pb.DeletePointsResponse],
+    ) -> pb.DeletePointsResponse:
+        """Delete points of a gallery."""
+        del context
+        return await asyncio.to_thread(self._gallery_changes.delete_points, request)
+
+    async def PromoteCollection(  # noqa: N802
+        self,
+        request: pb.PromoteCollectionRequest,
+        context: grpc.aio.ServicerContext[
+            pb.PromoteCollectionRequest, pb.PromoteCollectionResponse
+        ],
+    ) -> pb.PromoteCollectionResponse:
+        """Make a collection live."""
+        del context
+        return await asyncio.to_thread(self._gallery_changes.promote, request.name)
+
+    async def RollbackCollection(  # noqa: N802
+        self,
+        request: pb.RollbackCollectionRequest,
+        context: grpc.aio.ServicerContext[
+            pb.RollbackCollectionRequest, pb.RollbackCollectionResponse
+        ],
+    ) -> pb.RollbackCollectionResponse:
+        """Make the collection live that was so before."""
+        del context
+        return await asyncio.to_thread(
+            self._gallery_changes.roll_back, request.gallery, request.model
+        )
+
+    async def DropCollection(  # noqa: N802
+        self,
+        request: pb.DropCollectionRequest,
+        context: grpc.aio.ServicerContext[pb.DropCollectionRequest, pb.DropCollectionResponse],
+    ) -> pb.DropCollectionResponse:
+        """Delete a collection."""
+        del context
+        return await asyncio.to_thread(
+            self._gallery_changes.drop, request.name, live_too=request.live_too
+        )
 
     def _create(self, spec: IndexSpec, request_id: str) -> Job:
         spec = checked_spec(spec, self._models)

@@ -65,6 +65,7 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
         models=encoders.models,
         sources=sources,
         collections=store,
+        qdrant=settings,
     )
     services = [SEARCH_SERVICE, INDEXING_SERVICE]
     search = SearchServicer(store, encoders, settings.search_max_seconds, settings.max_photo_bytes)

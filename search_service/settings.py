@@ -8,11 +8,11 @@ from landmarks.settings import (
     DEFAULT_MAX_PHOTO_BYTES,
     BrokerSettings,
     EncoderEndpoints,
-    QdrantSettings,
 )
+from vector_store.settings import VectorStoreSettings
 
 
-class SearchSettings(QdrantSettings, BrokerSettings, EncoderEndpoints):
+class SearchSettings(VectorStoreSettings, BrokerSettings, EncoderEndpoints):
     """The search service's settings.
 
     `source_roots` is JSON: the local paths and URIs below which sources may lie; the indexing

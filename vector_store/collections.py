@@ -23,6 +23,9 @@ from vector_store.settings import VectorStoreSettings
 # Filtered or counted by; the rest of a payload is searched without an index.
 INDEXED_FIELDS = ("landmark", "source", "path", "sha256", "job_id")
 
+# In a collection's metadata: the name of the one that was live before it.
+_PREVIOUS = "previous"
+
 Status = Literal["green", "yellow", "grey", "red"]
 
 
@@ -122,8 +125,27 @@ class Collections:
         lineage = self.lineage(name)
         alias = alias_name(lineage.gallery, lineage.model)
         before = self._aliases().get(alias)
+        if before not in (None, name):
+            with qdrant_failures(self._address):
+                self._client.update_collection(name, metadata={_PREVIOUS: before})
         self._point(alias, name, replace=before is not None)
         return before
+
+    def roll_back(self, gallery: str, model: str) -> str:
+        """Make the collection live that was so before the present one; return the latter's name.
+
+        Done twice, it changes nothing. Raises NotFoundError where there is no earlier one.
+        """
+        live = self.live(gallery, model).name
+        with qdrant_failures(self._address):
+            metadata = self._client.get_collection(live).config.metadata or {}
+        previous = metadata.get(_PREVIOUS)
+        if not isinstance(previous, str):
+            raise NotFoundError(f"{live} is the first live collection of its gallery and model")
+        if not self.exists(previous):
+            raise NotFoundError(f"{previous}, which was live before {live}, has been dropped")
+        self.promote(previous)
+        return live
 
     def drop(self, name: str, *, live_too: bool = False) -> None:
         """Delete a collection and its points.

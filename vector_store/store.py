@@ -11,7 +11,7 @@ from qdrant_client.conversions import common_types as types
 from landmarks.settings import QdrantSettings
 from vector_store.client import address_of
 from vector_store.failures import qdrant_failures
-from vector_store.filters import EVERYTHING, Filter, to_qdrant
+from vector_store.filters import EVERYTHING, Equals, Filter, to_qdrant
 from vector_store.points import Point, Scalar
 from vector_store.requests import (
     FacetCount,
@@ -98,6 +98,23 @@ class PointStore:
             raise ValueError("an empty filter would delete every point; drop the collection")
         with qdrant_failures(self._address):
             self._client.delete(collection, models.FilterSelector(filter=chosen), wait=True)
+
+    def delete_source(self, collection: str, source: str, path_prefix: str = "") -> int:
+        """Delete the points of a source whose path begins so, and return how many they were."""
+        chosen = Filter(must=(Equals("source", source),))
+        if not path_prefix:
+            count = self.count(collection, chosen)
+            self.delete_where(collection, chosen)
+            return count
+        # Qdrant matches no prefixes.
+        ids = [
+            point.id
+            for point in self.scan(collection, chosen, ["path"])
+            if str(point.payload.get("path", "")).startswith(path_prefix)
+        ]
+        for start in range(0, len(ids), _SCAN_PAGE):
+            self.delete(collection, ids[start : start + _SCAN_PAGE])
+        return len(ids)
 
     def scan(
         self, collection: str, conditions: Filter = EVERYTHING, fields: Sequence[str] | None = None

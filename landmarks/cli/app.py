@@ -10,7 +10,18 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from landmarks.cli import demo, evaluate, index, jobs, models, report, search, train, up
+from landmarks.cli import (
+    collections,
+    demo,
+    evaluate,
+    index,
+    jobs,
+    models,
+    report,
+    search,
+    train,
+    up,
+)
 from landmarks.cli.output import ExitCode, exit_code_of
 from landmarks.errors import LandmarksError
 from landmarks.settings import Settings
@@ -35,7 +46,8 @@ app.command()(index.index)
 app.command()(search.search)
 app.command()(jobs.jobs)
 app.command()(models.models)
-app.command()(models.collections)
+app.command()(collections.collections)
+app.command()(collections.delete)
 app.command()(models.weights)
 app.command()(report.report)
 app.command()(evaluate.evaluate)

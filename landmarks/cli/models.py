@@ -1,4 +1,4 @@
-"""`landmarks models`, `landmarks collections` and `landmarks weights`."""
+"""`landmarks models` and `landmarks weights`."""
 
 from __future__ import annotations
 
@@ -37,48 +37,6 @@ def models(server: ServerOption = DEFAULT_TARGET, as_json: JsonOption = False) -
         for model in served
     ]
     columns = ("model", "state", ">dimension", "digest", "vector read from", "served at")
-    console.print(table(columns, rows))
-
-
-def collections(
-    gallery: Annotated[
-        str, typer.Option("--gallery", "-g", help="Only this gallery's; all if left out.")
-    ] = "",
-    server: ServerOption = DEFAULT_TARGET,
-    as_json: JsonOption = False,
-) -> None:
-    """List the collections: one per gallery, model and digest."""
-    with Landmarks(server) as client:
-        found = list(client.collections(gallery))
-    if as_json:
-        print_json(found)
-        return
-    if not found:
-        console.print("no collections yet; fill one with `landmarks index FOLDER`")
-        return
-    rows = [
-        (
-            item.name,
-            item.gallery,
-            item.model,
-            str(item.points),
-            str(item.dimension),
-            str(item.indexed_vectors),
-            item.status,
-            "yes" if item.live else "no",
-        )
-        for item in found
-    ]
-    columns = (
-        "collection",
-        "gallery",
-        "model",
-        ">points",
-        ">dimension",
-        ">indexed",
-        "status",
-        "live",
-    )
     console.print(table(columns, rows))
 
 

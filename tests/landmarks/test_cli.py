@@ -32,6 +32,7 @@ COMMANDS = [
     "jobs",
     "models",
     "collections",
+    "delete",
     "weights",
     "report",
     "evaluate",

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from landmarkapi.indexing.v1 import indexing_pb2
+from landmarkapi.search.v1 import search_pb2
 from landmarks.cli.app import app
 from landmarks.client import Landmarks
-from landmarks.errors import ForbiddenError, NotFoundError
+from landmarks.errors import ForbiddenError, InvalidInputError, NotFoundError
 from search_service.server import running
 from search_service.settings import SearchSettings
 from tests.support.indexing_rig import MODEL, Rig, draw_photo
 from tests.support.valkey import running_valkey
+from vector_store.collections import Collections
+from vector_store.settings import VectorStoreSettings
 
 pytestmark = pytest.mark.integration
 
@@ -99,3 +103,75 @@ def end_and_go_on(client: Landmarks, target: str, photos: Path) -> None:
     assert (last.progress[0].listed, last.progress[0].stored) == (4, 4)
     unknown = CliRunner().invoke(app, ["jobs", job.id, "--cancel", "--retry", "--server", target])
     assert "give one of" in unknown.output
+
+
+async def test_points_are_deleted_and_collections_switched_by_the_command(tmp_path: Path) -> None:
+    for seed in range(6):
+        draw_photo(tmp_path / "photos" / ("Atomium", "Soreq")[seed % 2] / f"{seed}.png", seed)
+    (tmp_path / "valkey").mkdir()
+    with running_valkey(tmp_path / "valkey") as valkey:
+        rig = Rig(tmp_path, valkey, tmp_path / "photos")
+        with rig.qdrant(), rig.encoder(), rig.worker():
+            settings = SearchSettings(
+                qdrant_port=rig.qdrant_port,
+                redis_url=valkey.url,
+                encoders={MODEL: [f"127.0.0.1:{rig.encoder_port}"]},
+                source_roots=[str(rig.photos)],
+                search_port=0,
+            )
+            rig.index("mine", rig.photos)
+            async with running(settings) as service:
+                await asyncio.to_thread(change, f"127.0.0.1:{service.port}", rig)
+
+
+def change(target: str, rig: Rig) -> None:
+    def run(*arguments: str, status: int = 0) -> str:
+        result = CliRunner().invoke(app, [*arguments, "--server", target])
+        assert result.exit_code == status, (result.output, result.exception)
+        return result.output + str(result.exception or "")
+
+    def left() -> set[str]:
+        return set(rig.payloads("mine"))
+
+    every = left()
+    with Landmarks(target) as client:
+        [hit, *_] = client.search(
+            photo=(rig.photos / "Atomium/0.png").read_bytes(), gallery="mine"
+        ).fused
+        [live] = client.collections("mine")
+        with pytest.raises(InvalidInputError, match="no condition"):
+            client.delete("mine", filter=search_pb2.Filter())
+        with pytest.raises(InvalidInputError, match="'x' is not the id"):
+            client.delete("mine", ids=["x"])
+        with pytest.raises(NotFoundError, match="no gallery"):
+            client.delete("other", source="photos")
+        with pytest.raises(NotFoundError, match="no collection of 'vgg16'"):
+            client.delete("mine", source="photos", models=["vgg16"])
+    assert left() == every
+
+    kept = CliRunner().invoke(
+        app, ["delete", "-g", "mine", "--source", "photos", "--server", target], input="n\n"
+    )
+    assert (kept.exit_code, left()) == (1, every)
+    assert live.name in run("delete", "-g", "mine", "--id", hit.point.id, "--yes")
+    assert left() == every - {"Atomium/0.png"}
+    run("delete", "-g", "mine", "--where", "landmark=Atomium", "--yes")
+    assert left() == {"Soreq/1.png", "Soreq/3.png", "Soreq/5.png"}
+    run("delete", "-g", "mine", "--source", "photos", "--path", "Soreq/3", "--yes")
+    assert left() == {"Soreq/1.png", "Soreq/5.png"}
+    assert "needs --source" in run("delete", "-g", "mine", "--id", "x", "--path", "y", status=2)
+
+    job = rig.index("mine", rig.photos)  # what was deleted is there again
+    assert (job.progress[0].stored, job.progress[0].unchanged) == (4, 2)
+
+    with closing(rig.client()) as qdrant:
+        beside = Collections(qdrant, VectorStoreSettings()).create_beside(
+            "mine", MODEL, "c" * 64, 8
+        )
+    assert f"{beside.name} is live: 0 points" in run("collections", "--promote", beside.name)
+    assert "is live; promote another" in run("collections", "--drop", beside.name, status=1)
+    assert f"{live.name} is live: 6 points" in run("collections", "--rollback", f"mine__{MODEL}")
+    run("collections", "--drop", beside.name)
+    assert beside.name not in run("collections")
+    run("collections", "--drop", beside.name, status=1)
+    assert "not <gallery>__<model>" in run("collections", "--rollback", "mine", status=1)

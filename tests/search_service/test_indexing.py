@@ -53,6 +53,7 @@ async def serving(rig: Rig) -> AsyncIterator[IndexingServiceStub]:
         models=[MODEL],
         sources=Sources(SourceRoots([str(rig.photos)])),
         collections=SearchStore(qdrant, settings),
+        qdrant=settings,
     )
     server = create_server()
     add_IndexingServiceServicer_to_server(servicer, server)

@@ -102,7 +102,24 @@ def test_a_re_embedding_is_built_beside_and_promoted_at_once(engine: StoreUnderT
         (old, False),
         (new, True),
     ]
-    assert engine.collections.promote(old.name) == new.name  # the way back
+    assert engine.collections.promote(old.name) == new.name
+
+
+def test_what_was_live_before_comes_back_and_the_other_after_that(engine: StoreUnderTest):
+    old = engine.collection()
+    with pytest.raises(NotFoundError, match="first live"):
+        engine.collections.roll_back(engine.gallery, "vgg16")
+    new = engine.collections.create_beside(engine.gallery, "vgg16", OTHER_DIGEST, 8)
+    engine.collections.promote(new.name)
+    engine.collections.promote(new.name)  # again: it is not its own predecessor
+    assert engine.collections.roll_back(engine.gallery, "vgg16") == new.name
+    assert engine.collections.live(engine.gallery, "vgg16") == old
+    assert engine.collections.roll_back(engine.gallery, "vgg16") == old.name
+    assert engine.collections.live(engine.gallery, "vgg16") == new
+    engine.collections.drop(old.name)
+    with pytest.raises(NotFoundError, match="dropped"):
+        engine.collections.roll_back(engine.gallery, "vgg16")
+    assert engine.collections.live(engine.gallery, "vgg16") == new
 
 
 def test_a_live_collection_is_not_dropped_by_accident(engine: StoreUnderTest):
@@ -294,6 +311,20 @@ def test_points_are_deleted_by_id_and_by_filter(engine: StoreUnderTest, stored):
     assert {point.payload["source"] for point in engine.points.scan(name)} == {"archive"}
     with pytest.raises(ValueError, match="every point"):
         engine.points.delete_where(name, Filter())
+
+
+def test_points_of_a_source_are_deleted_below_a_path(engine: StoreUnderTest, stored):
+    name, _ = stored(engine, 20)
+    of_photos = Filter(must=(Equals("source", "photos"),))
+    paths = sorted(str(p.payload["path"]) for p in engine.points.scan(name, of_photos))
+    prefix = "1"
+    below = sum(path.startswith(prefix) for path in paths)
+    assert 0 < below < len(paths)
+    assert engine.points.delete_source(name, "photos", prefix) == below
+    assert engine.points.count(name, of_photos) == len(paths) - below
+    assert engine.points.delete_source(name, "photos") == len(paths) - below
+    assert {point.payload["source"] for point in engine.points.scan(name)} == {"archive"}
+    assert engine.points.delete_source(name, "photos", "nothing/") == 0
 
 
 def test_empty_requests_do_nothing(engine: StoreUnderTest, stored):

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class IndexingServiceStub:
-    """Starts and follows indexing jobs, and lists collections.
+    """Starts and follows indexing jobs, and lists and changes collections.
     """
 
     def __init__(self, channel):
@@ -80,10 +80,30 @@ class IndexingServiceStub:
                 request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ListCollectionsRequest.SerializeToString,
                 response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ListCollectionsResponse.FromString,
                 _registered_method=True)
+        self.DeletePoints = channel.unary_unary(
+                '/landmarkapi.indexing.v1.IndexingService/DeletePoints',
+                request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DeletePointsRequest.SerializeToString,
+                response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DeletePointsResponse.FromString,
+                _registered_method=True)
+        self.PromoteCollection = channel.unary_unary(
+                '/landmarkapi.indexing.v1.IndexingService/PromoteCollection',
+                request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.PromoteCollectionRequest.SerializeToString,
+                response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.PromoteCollectionResponse.FromString,
+                _registered_method=True)
+        self.RollbackCollection = channel.unary_unary(
+                '/landmarkapi.indexing.v1.IndexingService/RollbackCollection',
+                request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.RollbackCollectionRequest.SerializeToString,
+                response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.RollbackCollectionResponse.FromString,
+                _registered_method=True)
+        self.DropCollection = channel.unary_unary(
+                '/landmarkapi.indexing.v1.IndexingService/DropCollection',
+                request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropCollectionRequest.SerializeToString,
+                response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropCollectionResponse.FromString,
+                _registered_method=True)
 
 
 class IndexingServiceServicer:
-    """Starts and follows indexing jobs, and lists collections.
+    """Starts and follows indexing jobs, and lists and changes collections.
     """
 
     def CreateIndexJob(self, request, context):
@@ -158,6 +178,40 @@ class IndexingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeletePoints(self, request, context):
+        """Deletes points of a gallery, in all its collections: a collection that is not live would bring
+        them back. Their photos stay where they are, and are indexed again by a job that lists them.
+
+        INVALID_ARGUMENT: nothing is chosen, or the choice cannot be used.
+        NOT_FOUND: the gallery has no collection, or none of an asked model.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PromoteCollection(self, request, context):
+        """Makes a collection the live one of its gallery and model, at once. NOT_FOUND: there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollbackCollection(self, request, context):
+        """Makes the collection live again that was before the present one was promoted. NOT_FOUND: none
+        was, or it has been dropped.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DropCollection(self, request, context):
+        """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
+        set. NOT_FOUND: there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IndexingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -206,6 +260,26 @@ def add_IndexingServiceServicer_to_server(servicer, server):
                     request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ListCollectionsRequest.FromString,
                     response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ListCollectionsResponse.SerializeToString,
             ),
+            'DeletePoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeletePoints,
+                    request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DeletePointsRequest.FromString,
+                    response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DeletePointsResponse.SerializeToString,
+            ),
+            'PromoteCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.PromoteCollection,
+                    request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.PromoteCollectionRequest.FromString,
+                    response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.PromoteCollectionResponse.SerializeToString,
+            ),
+            'RollbackCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollbackCollection,
+                    request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.RollbackCollectionRequest.FromString,
+                    response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.RollbackCollectionResponse.SerializeToString,
+            ),
+            'DropCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropCollection,
+                    request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropCollectionRequest.FromString,
+                    response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropCollectionResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'landmarkapi.indexing.v1.IndexingService', rpc_method_handlers)
@@ -215,7 +289,7 @@ def add_IndexingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class IndexingService:
-    """Starts and follows indexing jobs, and lists collections.
+    """Starts and follows indexing jobs, and lists and changes collections.
     """
 
     @staticmethod
@@ -451,6 +525,114 @@ class IndexingService:
             '/landmarkapi.indexing.v1.IndexingService/ListCollections',
             landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ListCollectionsRequest.SerializeToString,
             landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ListCollectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeletePoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/landmarkapi.indexing.v1.IndexingService/DeletePoints',
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DeletePointsRequest.SerializeToString,
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DeletePointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PromoteCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/landmarkapi.indexing.v1.IndexingService/PromoteCollection',
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.PromoteCollectionRequest.SerializeToString,
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.PromoteCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollbackCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/landmarkapi.indexing.v1.IndexingService/RollbackCollection',
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.RollbackCollectionRequest.SerializeToString,
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.RollbackCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/landmarkapi.indexing.v1.IndexingService/DropCollection',
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropCollectionRequest.SerializeToString,
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropCollectionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class IndexingServiceStub:
-    """Starts and follows indexing jobs, and lists collections."""
+    """Starts and follows indexing jobs, and lists and changes collections."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -63,10 +63,27 @@ class IndexingServiceStub:
     """
     ListCollections: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.ListCollectionsRequest, _indexing_pb2.ListCollectionsResponse]
     """Lists the collections of a gallery, or of all."""
+    DeletePoints: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.DeletePointsRequest, _indexing_pb2.DeletePointsResponse]
+    """Deletes points of a gallery, in all its collections: a collection that is not live would bring
+    them back. Their photos stay where they are, and are indexed again by a job that lists them.
+
+    INVALID_ARGUMENT: nothing is chosen, or the choice cannot be used.
+    NOT_FOUND: the gallery has no collection, or none of an asked model.
+    """
+    PromoteCollection: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.PromoteCollectionRequest, _indexing_pb2.PromoteCollectionResponse]
+    """Makes a collection the live one of its gallery and model, at once. NOT_FOUND: there is none."""
+    RollbackCollection: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.RollbackCollectionRequest, _indexing_pb2.RollbackCollectionResponse]
+    """Makes the collection live again that was before the present one was promoted. NOT_FOUND: none
+    was, or it has been dropped.
+    """
+    DropCollection: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.DropCollectionRequest, _indexing_pb2.DropCollectionResponse]
+    """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
+    set. NOT_FOUND: there is none.
+    """
 
 @_typing.type_check_only
 class IndexingServiceAsyncStub(IndexingServiceStub):
-    """Starts and follows indexing jobs, and lists collections."""
+    """Starts and follows indexing jobs, and lists and changes collections."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateIndexJob: _aio.UnaryUnaryMultiCallable[_indexing_pb2.CreateIndexJobRequest, _indexing_pb2.CreateIndexJobResponse]  # type: ignore[assignment]
@@ -99,9 +116,26 @@ class IndexingServiceAsyncStub(IndexingServiceStub):
     """
     ListCollections: _aio.UnaryUnaryMultiCallable[_indexing_pb2.ListCollectionsRequest, _indexing_pb2.ListCollectionsResponse]  # type: ignore[assignment]
     """Lists the collections of a gallery, or of all."""
+    DeletePoints: _aio.UnaryUnaryMultiCallable[_indexing_pb2.DeletePointsRequest, _indexing_pb2.DeletePointsResponse]  # type: ignore[assignment]
+    """Deletes points of a gallery, in all its collections: a collection that is not live would bring
+    them back. Their photos stay where they are, and are indexed again by a job that lists them.
+
+    INVALID_ARGUMENT: nothing is chosen, or the choice cannot be used.
+    NOT_FOUND: the gallery has no collection, or none of an asked model.
+    """
+    PromoteCollection: _aio.UnaryUnaryMultiCallable[_indexing_pb2.PromoteCollectionRequest, _indexing_pb2.PromoteCollectionResponse]  # type: ignore[assignment]
+    """Makes a collection the live one of its gallery and model, at once. NOT_FOUND: there is none."""
+    RollbackCollection: _aio.UnaryUnaryMultiCallable[_indexing_pb2.RollbackCollectionRequest, _indexing_pb2.RollbackCollectionResponse]  # type: ignore[assignment]
+    """Makes the collection live again that was before the present one was promoted. NOT_FOUND: none
+    was, or it has been dropped.
+    """
+    DropCollection: _aio.UnaryUnaryMultiCallable[_indexing_pb2.DropCollectionRequest, _indexing_pb2.DropCollectionResponse]  # type: ignore[assignment]
+    """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
+    set. NOT_FOUND: there is none.
+    """
 
 class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Starts and follows indexing jobs, and lists collections."""
+    """Starts and follows indexing jobs, and lists and changes collections."""
 
     @_abc_1.abstractmethod
     def CreateIndexJob(
@@ -186,5 +220,46 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.ListCollectionsResponse, _abc.Awaitable[_indexing_pb2.ListCollectionsResponse]]:
         """Lists the collections of a gallery, or of all."""
+
+    @_abc_1.abstractmethod
+    def DeletePoints(
+        self,
+        request: _indexing_pb2.DeletePointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_indexing_pb2.DeletePointsResponse, _abc.Awaitable[_indexing_pb2.DeletePointsResponse]]:
+        """Deletes points of a gallery, in all its collections: a collection that is not live would bring
+        them back. Their photos stay where they are, and are indexed again by a job that lists them.
+
+        INVALID_ARGUMENT: nothing is chosen, or the choice cannot be used.
+        NOT_FOUND: the gallery has no collection, or none of an asked model.
+        """
+
+    @_abc_1.abstractmethod
+    def PromoteCollection(
+        self,
+        request: _indexing_pb2.PromoteCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_indexing_pb2.PromoteCollectionResponse, _abc.Awaitable[_indexing_pb2.PromoteCollectionResponse]]:
+        """Makes a collection the live one of its gallery and model, at once. NOT_FOUND: there is none."""
+
+    @_abc_1.abstractmethod
+    def RollbackCollection(
+        self,
+        request: _indexing_pb2.RollbackCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_indexing_pb2.RollbackCollectionResponse, _abc.Awaitable[_indexing_pb2.RollbackCollectionResponse]]:
+        """Makes the collection live again that was before the present one was promoted. NOT_FOUND: none
+        was, or it has been dropped.
+        """
+
+    @_abc_1.abstractmethod
+    def DropCollection(
+        self,
+        request: _indexing_pb2.DropCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_indexing_pb2.DropCollectionResponse, _abc.Awaitable[_indexing_pb2.DropCollectionResponse]]:
+        """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
+        set. NOT_FOUND: there is none.
+        """
 
 def add_IndexingServiceServicer_to_server(servicer: IndexingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,118 @@
+"""What operators change: points are deleted, collections promoted, rolled back and dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from qdrant_client import QdrantClient
+
+from landmarkapi.indexing.v1 import indexing_pb2 as pb
+from landmarks.errors import InvalidInputError, NotFoundError
+from search_service.conditions import filter_of
+from search_service.jobs_view import collection_message
+from vector_store.collections import Collections
+from vector_store.naming import check_gallery, check_model
+from vector_store.settings import VectorStoreSettings
+from vector_store.store import PointStore
+
+_MAX_IDS = 10_000
+
+
+class GalleryChanges:
+    """The methods of IndexingService that change collections, as functions that block."""
+
+    def __init__(self, client: QdrantClient, settings: VectorStoreSettings) -> None:
+        self._client = client
+        self._collections = Collections(client, settings)
+        self._points = PointStore(client, settings)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def delete_points(self, request: pb.DeletePointsRequest) -> pb.DeletePointsResponse:
+        """Delete points in all collections of a gallery, or in those of some models."""
+        names = self._names(request.gallery, request.models)
+        answer = pb.DeletePointsResponse()
+        for name in names:
+            answer.deleted.add(collection=name, points=self._delete(name, request))
+        return answer
+
+    def promote(self, name: str) -> pb.PromoteCollectionResponse:
+        """Make a collection live."""
+        previous = self._collections.promote(name)
+        return pb.PromoteCollectionResponse(live=self._state(name), previous=previous or "")
+
+    def roll_back(self, gallery: str, model: str) -> pb.RollbackCollectionResponse:
+        """Make the collection live that was so before."""
+        previous = self._collections.roll_back(check_gallery(gallery), check_model(model))
+        live = self._collections.live(gallery, model).name
+        return pb.RollbackCollectionResponse(live=self._state(live), previous=previous)
+
+    def drop(self, name: str, *, live_too: bool) -> pb.DropCollectionResponse:
+        """Delete a collection."""
+        self._collections.drop(name, live_too=live_too)
+        return pb.DropCollectionResponse()
+
+    def _names(self, gallery: str, models: Sequence[str]) -> list[str]:
+        found = [state.lineage for state in self._collections.states(check_gallery(gallery))]
+        if not found:
+            raise NotFoundError(f"there is no gallery {gallery!r}")
+        for model in models:
+            if not any(one.model == check_model(model) for one in found):
+                raise NotFoundError(f"the gallery {gallery!r} has no collection of {model!r}")
+        return [one.name for one in found if not models or one.model in models]
+
+    def _delete(self, name: str, request: pb.DeletePointsRequest) -> int:
+        match request.WhichOneof("points"):
+            case "ids":
+                ids = _uuids(request.ids.ids)
+                count = len(self._points.payloads(name, ids))
+                self._points.delete(name, ids)
+                return count
+            case "filter":
+                chosen = filter_of(request.filter)
+                if not chosen:
+                    raise InvalidInputError(
+                        "the filter has no condition, and would delete every point; drop the"
+                        " collection instead",
+                        field="filter",
+                    )
+                count = self._points.count(name, chosen)
+                self._points.delete_where(name, chosen)
+                return count
+            case "source":
+                source = request.source
+                if not source.name:
+                    raise InvalidInputError("the source is not named", field="source.name")
+                return self._points.delete_source(name, source.name, source.path_prefix)
+            case _:
+                raise InvalidInputError(
+                    "nothing is chosen: give ids, a filter or a source", field="points"
+                )
+
+    def _state(self, name: str) -> pb.Collection:
+        gallery = self._collections.lineage(name).gallery
+        [state] = [s for s in self._collections.states(gallery) if s.lineage.name == name]
+        return collection_message(state)
+
+
+def _uuids(ids: Sequence[str]) -> list[UUID]:
+    if not 1 <= len(ids) <= _MAX_IDS:
+        raise InvalidInputError(
+            f"{len(ids)} ids are given, and must be 1 to {_MAX_IDS}", field="ids.ids"
+        )
+    try:
+        return [UUID(one) for one in ids]
+    except ValueError:
+        wrong = next(one for one in ids if not _is_uuid(one))
+        raise InvalidInputError(f"{wrong!r} is not the id of a point", field="ids.ids") from None
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
