@@ -5,112 +5,80 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import ceil
 from uuid import UUID
 
 import structlog
 
-from indexer_worker import metrics
 from indexer_worker.encoding import Encoded, ModelEncoder
-from indexer_worker.jobs import LeaseLostError
-from indexer_worker.leases import HeldLease
-from indexer_worker.patience import PASSING
-from indexer_worker.photos import ReadPhoto, Unreadable
-from indexer_worker.plan import Described, Work, decide, is_stale, payload_of
-from indexer_worker.records import DeadLetter, Job, Listed, Outcome, Progress
+from indexer_worker.photos import ReadPhoto, Unread, Unreadable
+from indexer_worker.plan import Described, Work, decide, is_stale, known_version, payload_of
+from indexer_worker.records import DeadLetter, Listed, Outcome
 from indexer_worker.runtime import Runtime
-from landmarks.errors import DeadlineError, LandmarksError, LineageError, NotFoundError
-from landmarks.metrics import failed
+from indexer_worker.work import Attempt, run_work
+from landmarks.errors import LandmarksError
 from vector_store.points import PhotoPayload, Point, point_id
 
 _log = structlog.get_logger(__name__)
 
-
-class CollectionDroppedError(Exception):
-    """The collection that a job writes to is not there any more."""
+_PARTS = 8
 
 
 def run_chunk(runtime: Runtime, job_id: str, model: str, number: int) -> None:
     """Index a chunk, unless that was done or somebody else is at it."""
-    with runtime.leases.hold(job_id, f"{model}/{number}") as held:
-        if held is None:
-            return
-        try:
-            _run(runtime, job_id, model, number, held)
-        except LeaseLostError:
-            _log.warning("chunk given up: the job ended or another worker has it", job=job_id)
-        except PASSING as error:
-            _postpone(runtime, held, error, blameless=not isinstance(error, DeadlineError))
-        except (LineageError, CollectionDroppedError) as error:
-            # No later attempt can end otherwise: the collection, or its encoder, is gone.
-            _log.warning("job failed", job=job_id, reason=str(error))
-            failed(error)
-            runtime.jobs.fail(job_id, str(error))
-        except Exception as error:  # noqa: BLE001 - logged, and tried again
-            _postpone(runtime, held, error, blameless=False)
+    run_work(runtime, job_id, model, str(number), lambda attempt: _index(attempt, number))
 
 
-def _run(runtime: Runtime, job_id: str, model: str, number: int, held: HeldLease) -> None:
-    job = runtime.jobs.get(job_id)
-    listed = runtime.jobs.chunk(job_id, number)
-    attempts = held.lease.attempts
-    progress = next(one for one in job.progress if one.model == model)
-    run = ChunkRun(runtime, job, progress, held)
-    try:
-        if attempts > runtime.settings.chunk_max_attempts:
-            outcome = run.give_up(listed, attempts - 1)
-        else:
-            outcome = run.run(listed)
-    except NotFoundError as error:
-        # A point that was deleted meanwhile is found missing by the next attempt.
-        collection = progress.collection
-        if runtime.patience.wait_out(lambda: runtime.collections.exists(collection)):
-            raise
-        raise CollectionDroppedError(
-            f"the collection {collection} was dropped while it was written to; index again to"
-            " build it anew"
-        ) from error
+def _index(attempt: Attempt, number: int) -> Outcome | None:
+    runtime, job, lease = attempt.runtime, attempt.job, attempt.held.lease
+    listed = runtime.jobs.chunk(job.id, number)
+    begun_before = lease.attempts - 1
+    if begun_before >= runtime.settings.chunk_max_attempts:
+        if len(listed) > 1:
+            _split(attempt, listed)
+            return None
+        outcome = ChunkRun(attempt).give_up(listed, begun_before)
+    else:
+        outcome = ChunkRun(attempt).run(listed)
     if outcome.total != len(listed):
         raise AssertionError(f"{outcome.total} photos accounted for of {len(listed)}")
-    held.check()
-    runtime.patience.wait_out(lambda: runtime.jobs.end_chunk(held.lease, model, outcome))
-    metrics.chunk_ended(model, outcome)
+    return outcome
 
 
-def _postpone(runtime: Runtime, held: HeldLease, error: Exception, *, blameless: bool) -> None:
-    lease = held.lease
-    failed(error)
-    _log.warning(
-        "chunk postponed",
-        job=lease.job_id,
-        chunk=lease.field,
-        attempts=lease.attempts,
-        reason=f"{type(error).__name__}: {error}",
-        exc_info=None if isinstance(error, PASSING) else error,
-    )
-    runtime.leases.release(held)
-    pause = runtime.settings.sweep_seconds
-    runtime.patience.wait_out(lambda: runtime.jobs.postpone(lease, pause, blameless=blameless))
+def _split(attempt: Attempt, listed: Sequence[Listed]) -> None:
+    """Replace a chunk that never ends by parts of it, so that in the end the culprit is alone."""
+    runtime, job, model = attempt.runtime, attempt.job, attempt.progress.model
+    size = ceil(len(listed) / _PARTS)
+    parts = [listed[start : start + size] for start in range(0, len(listed), size)]
+    _log.warning("split: begun again and again, never ended", job=job.id, parts=len(parts))
+    for number in runtime.patience.wait_out(
+        lambda: runtime.jobs.split(attempt.held.lease, model, parts)
+    ):
+        runtime.send_work(job.id, f"{model}/{number}")
 
 
 class ChunkRun:
     """One attempt at a chunk."""
 
-    def __init__(self, runtime: Runtime, job: Job, progress: Progress, held: HeldLease) -> None:
-        self._runtime = runtime
-        self._job = job
-        self._model = progress.model
-        self._collection = progress.collection
-        self._held = held
+    def __init__(self, attempt: Attempt) -> None:
+        self._runtime = runtime = attempt.runtime
+        self._job = attempt.job
+        self._model = attempt.progress.model
+        self._collection = attempt.progress.collection
+        self._held = attempt.held
         self._now = datetime.now(UTC)
+        timeout = runtime.settings.encode_timeout_seconds
         self._encoder = ModelEncoder(
             runtime.encoders,
             runtime.patience,
-            progress.model,
-            progress.digest,
-            runtime.settings.encode_timeout_seconds,
+            self._model,
+            attempt.progress.digest,
+            timeout,
+            lambda: runtime.jobs.alone(f"encode.{self._model}", timeout),
         )
         self._points: list[Point] = []
         self._payloads: dict[UUID, PhotoPayload] = {}
+        self._would_encode = 0
         self._dead: list[tuple[Described, str]] = []
         self._unchanged = 0
 
@@ -121,12 +89,16 @@ class ChunkRun:
         self._read_and_encode(photos, existing)
         self._store(existing)
         return Outcome(
-            stored=len(self._points) + len(self._payloads),
+            stored=self._encoded + len(self._payloads),
             unchanged=self._unchanged,
             duplicate=len(listed) - len(photos),
             dead=tuple(self._letter(photo, reason) for photo, reason in self._dead),
-            encoded=len(self._points),
+            encoded=self._encoded,
         )
+
+    @property
+    def _encoded(self) -> int:
+        return len(self._points) + self._would_encode
 
     def give_up(self, listed: Sequence[Listed], attempts: int) -> Outcome:
         """Make dead letters of the entries that no earlier attempt of this job has stored."""
@@ -151,6 +123,8 @@ class ChunkRun:
         )
 
     def _existing(self, photos: Sequence[Described]) -> dict[UUID, Mapping[str, object]]:
+        if not self._collection:  # a dry run that would create it
+            return {}
         ids = [one.point for one in photos]
         return self._runtime.patience.wait_out(
             lambda: self._runtime.points.payloads(self._collection, ids)
@@ -174,10 +148,20 @@ class ChunkRun:
         limits = self._encoder.limits
         batch: list[ReadPhoto] = []
         batch_bytes = 0
-        for read in self._runtime.reader.read(readable, limits.photo_bytes):
+        known = {
+            photo.point: known_version(existing.get(photo.point))
+            for photo in readable
+            if not self._job.spec.verify
+        }
+        for read in self._runtime.reader.read(readable, limits.photo_bytes, known):
+            before = existing.get(read.photo.point)
             if isinstance(read, Unreadable):
                 self._dead.append((read.photo, read.reason))
-            elif self._needs_encoding(read, existing.get(read.photo.point)):
+            elif isinstance(read, Unread):
+                # Its version is that of its point, which says the hash too.
+                sha256 = str(before["sha256"]) if before else ""
+                self._needs_encoding(read, sha256, before)
+            elif self._needs_encoding(read, read.sha256, before):
                 if batch and not limits.holds(len(batch) + 1, batch_bytes + len(read.data)):
                     self._encode(batch)
                     batch, batch_bytes = [], 0
@@ -186,8 +170,10 @@ class ChunkRun:
         if batch:
             self._encode(batch)
 
-    def _needs_encoding(self, read: ReadPhoto, existing: Mapping[str, object] | None) -> bool:
-        decision = decide(read.photo, read.sha256, existing, self._job.id, self._now)
+    def _needs_encoding(
+        self, read: ReadPhoto | Unread, sha256: str, existing: Mapping[str, object] | None
+    ) -> bool:
+        decision = decide(read.photo, sha256, read.version, existing, self._job.id, self._now)
         if decision.work is Work.ENCODE:
             return True
         if decision.payload is None:
@@ -198,6 +184,9 @@ class ChunkRun:
 
     def _encode(self, batch: Sequence[ReadPhoto]) -> None:
         self._held.check()
+        if self._job.spec.dry_run:
+            self._would_encode += len(batch)
+            return
         outcomes = self._encoder.encode([read.data for read in batch])
         for read, outcome in zip(batch, outcomes, strict=True):
             if isinstance(outcome, LandmarksError):
@@ -209,6 +198,7 @@ class ChunkRun:
         payload = payload_of(
             read.photo,
             sha256=read.sha256,
+            version=read.version,
             width=encoded.width,
             height=encoded.height,
             indexed_at=self._now,
@@ -218,6 +208,8 @@ class ChunkRun:
 
     def _store(self, existing: Mapping[UUID, Mapping[str, object]]) -> None:
         """Write what changed. Each write can be repeated, so an attempt that dies does no harm."""
+        if self._job.spec.dry_run:
+            return
         points, wait_out = self._runtime.points, self._runtime.patience.wait_out
         payloads = {point: payload.to_payload() for point, payload in self._payloads.items()}
         fresh = {point.id for point in self._points} | payloads.keys()

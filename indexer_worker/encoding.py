@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from math import ceil
 
 import grpc
 import numpy as np
+import structlog
 
 from indexer_worker.patience import PASSING, Patience
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
@@ -16,11 +19,16 @@ from landmarks.grpc_channel import MAX_MESSAGE_BYTES
 from landmarks.grpc_status import error_from_rpc, error_from_status
 from vector_store.points import FloatVector
 
+_log = structlog.get_logger(__name__)
+
 # For an encoder that states no limit.
 _DEFAULT_PHOTO_BYTES = 20 * 1024 * 1024
 _DEFAULT_BATCH_PHOTOS = 32
 # What a request holds besides the photos' bytes: names, and some bytes a photo.
 _OVERHEAD_BYTES = 64 * 1024
+_MOST_LOSSES = 3
+_PARTS = 8
+Alone = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
@@ -55,8 +63,17 @@ def batch_limits(limits: pb.InputLimits) -> BatchLimits:
     )
 
 
+class _LostError(Exception):
+    """The encoder was lost as often as is waited for, each time while it encoded these photos."""
+
+
 class ModelEncoder:
-    """The encoder that made a collection's vectors, for one chunk."""
+    """The encoder that made a collection's vectors, for one chunk.
+
+    In `alone`, photos with which the encoder was lost are tried again: one batch at a time in the
+    whole system, as others would be lost with it and be suspected too. It raises UnavailableError
+    where others are being tried.
+    """
 
     def __init__(
         self,
@@ -65,26 +82,66 @@ class ModelEncoder:
         model: str,
         digest: str,
         timeout_seconds: float,
+        alone: Alone,
     ) -> None:
         self._directory = directory
         self._patience = patience
         self._model = model
         self._digest = digest
         self._timeout = timeout_seconds
+        self._alone = alone
         self._served = patience.wait_out(self._find)
         self.limits = batch_limits(self._served.limits)
 
     def encode(self, photos: Sequence[bytes]) -> list[Encoded | LandmarksError]:
         """Return each photo's vector, or why there is none.
 
-        Waits while the encoder is away or busy, with a batch or with some of its photos. Raises
-        LineageError where no encoder has the digest any more.
+        Waits while the encoder is away or busy, with a batch or with some of its photos. Where the
+        encoder is lost again and again while it encodes these, parts of them are tried, down to
+        the photo that it does not survive. Raises LineageError where no encoder has the digest any
+        more.
         """
         outcomes: dict[int, Encoded | LandmarksError] = {}
+        parts: list[Sequence[int]] = [range(len(photos))]
+        while parts:
+            part = [index for index in parts.pop() if index not in outcomes]
+            suspect = len(part) < len(photos)
+            if self._encode(photos, part, outcomes, suspect=suspect):
+                continue
+            if len(part) == 1:
+                outcomes[part[0]] = InvalidPhotoError(
+                    f"given up: the encoder was lost {_MOST_LOSSES} times while it encoded this"
+                )
+            else:
+                size = ceil(len(part) / _PARTS)
+                parts += [part[start : start + size] for start in range(0, len(part), size)]
+        return [outcomes[index] for index in range(len(photos))]
+
+    def _encode(
+        self,
+        photos: Sequence[bytes],
+        part: Sequence[int],
+        outcomes: dict[int, Encoded | LandmarksError],
+        *,
+        suspect: bool,
+    ) -> bool:
+        """Add the outcomes of a part; False where the encoder was lost too often meanwhile."""
+        losses = 0
 
         def attempt() -> None:
-            missing = [index for index in range(len(photos)) if index not in outcomes]
-            results = self._call([photos[index] for index in missing])
+            nonlocal losses
+            missing = [index for index in part if index not in outcomes]
+            with self._alone() if suspect or losses else nullcontext():
+                if losses:
+                    # Only a call to an encoder that is there again can tell anything.
+                    self._served = self._find()
+                try:
+                    results = self._call([photos[index] for index in missing])
+                except UnavailableError as error:
+                    losses += 1
+                    if losses == _MOST_LOSSES:
+                        raise _LostError from error
+                    raise
             passing: LandmarksError | None = None
             for index, result in zip(missing, results, strict=True):
                 outcome = self._outcome(result)
@@ -95,8 +152,12 @@ class ModelEncoder:
             if passing is not None:
                 raise passing
 
-        self._patience.wait_out(attempt)
-        return [outcomes[index] for index in range(len(photos))]
+        try:
+            self._patience.wait_out(attempt)
+        except _LostError:
+            _log.warning("the encoder is lost with these photos", photos=len(part))
+            return False
+        return True
 
     def _find(self) -> ServedModel:
         return self._directory.find(self._model, self._digest)

@@ -3,14 +3,16 @@
 landmarks:job:<id>           hash: spec, state, counters per model
 landmarks:job:<id>:chunks    hash: number → the packed entries of a chunk
 landmarks:job:<id>:sizes     hash: number → how many entries that are
-landmarks:job:<id>:open      set: `<model>/<number>` of the chunks not yet done
+landmarks:job:<id>:again     set: the numbers of chunks whose entries are in earlier chunks too
+landmarks:job:<id>:open      set: `<model>/<number>` of the chunks not yet done, `<model>/prune`
 landmarks:job:<id>:tokens    hash: `<model>/<number>` or `listing` → the last fencing token
-landmarks:job:<id>:attempts  hash: the same → how often it was begun
+landmarks:job:<id>:attempts  hash: the same → how often that was begun
 landmarks:job:<id>:dead      list of dead letters
 landmarks:jobs               sorted set of job ids by creation
 landmarks:active             set of the jobs that have not ended
 landmarks:leases             sorted set: `<job>/<field>` by expiry
 landmarks:request:<id>       the job of a request id
+landmarks:alone:<what>       held while something is done that nobody else may do meanwhile
 landmarks:changes            channel on which the id of a changed job is published
 """
 
@@ -18,7 +20,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -48,6 +50,7 @@ from landmarks.errors import (
 
 CHANGES_CHANNEL = "landmarks:changes"
 LISTING = "listing"
+PRUNING = "prune"
 # Of one command to Redis, wherever it comes from.
 TIMEOUT_SECONDS = 5.0
 _PASSING_RESPONSES = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
@@ -117,10 +120,12 @@ class JobStore:
             for text in (
                 scripts.CREATE,
                 scripts.BEGIN,
+                scripts.ATTEMPT,
                 scripts.EXTEND,
                 scripts.ADD_CHUNK,
                 scripts.END_LISTING,
                 scripts.END_CHUNK,
+                scripts.SPLIT,
                 scripts.FAIL,
                 scripts.CANCEL,
                 scripts.RESUME,
@@ -280,6 +285,11 @@ class JobStore:
         token, attempts = self._run(scripts.BEGIN, job_id, field, _milliseconds(seconds))
         return Lease(job_id, field, token, attempts) if token > 0 else None
 
+    def attempt(self, lease: Lease) -> None:
+        """Count an attempt, as the work begins; raises LeaseLostError."""
+        if not self._run(scripts.ATTEMPT, lease.job_id, lease.field, lease.token):
+            raise LeaseLostError
+
     def renew(self, lease: Lease, seconds: float) -> bool:
         """Say that work goes on; False where the lease was lost."""
         return bool(
@@ -328,9 +338,12 @@ class JobStore:
             raise LeaseLostError
         return number
 
-    def end_listing(self, lease: Lease) -> None:
-        """Say that the source has been listed to its end; raises LeaseLostError."""
-        if not self._run(scripts.END_LISTING, lease.job_id, lease.token):
+    def end_listing(self, lease: Lease, further: Sequence[str] = ()) -> None:
+        """Say that the source has been listed to its end; raises LeaseLostError.
+
+        `further` is work that is due now, as `<model>/prune`.
+        """
+        if not self._run(scripts.END_LISTING, lease.job_id, lease.token, *further):
             raise LeaseLostError
 
     def chunk(self, job_id: str, number: int) -> list[Listed]:
@@ -342,11 +355,23 @@ class JobStore:
         return unpack_chunk(cast("bytes", packed))
 
     def chunks(self, job_id: str) -> Iterator[list[Listed]]:
-        """Return the chunks that there are so far, in order."""
+        """Return the chunks that were listed so far, in order."""
         with redis_failures(self._address):
-            numbers = self._redis.hkeys(f"landmarks:job:{job_id}:chunks")
+            numbers = set(self._redis.hkeys(f"landmarks:job:{job_id}:chunks"))
+            numbers -= self._redis.smembers(f"landmarks:job:{job_id}:again")
         for number in sorted(map(int, numbers)):
             yield self.chunk(job_id, number)
+
+    def split(self, lease: Lease, model: str, parts: Sequence[Sequence[Listed]]) -> list[int]:
+        """Replace a leased chunk by parts of it; return their numbers.
+
+        There are none where the lease was lost, or the job has ended.
+        """
+        arguments: list[bytes | int] = []
+        for part in parts:
+            arguments += [pack_chunk(part), len(part)]
+        found = self._run(scripts.SPLIT, lease.job_id, lease.field, lease.token, model, *arguments)
+        return [int(number) for number in found]
 
     def end_chunk(self, lease: Lease, model: str, outcome: Outcome) -> bool:
         """Count a chunk's photos, once; False where that was done, or the lease was lost."""
@@ -361,6 +386,7 @@ class JobStore:
                 outcome.unchanged,
                 outcome.duplicate,
                 outcome.encoded,
+                outcome.pruned,
                 *(letter.to_json() for letter in outcome.dead),
             )
         )
@@ -388,6 +414,23 @@ class JobStore:
                 for field in idle
                 if self._redis.zscore("landmarks:leases", f"{job_id}/{field}") is None
             ]
+
+    @contextmanager
+    def alone(self, what: str, seconds: float) -> Iterator[None]:
+        """Do something that nobody else does meanwhile, for some seconds at most.
+
+        Raises UnavailableError, at once, where somebody does it now.
+        """
+        lock = self._redis.lock(f"landmarks:alone:{what}", timeout=seconds + TIMEOUT_SECONDS)
+        with redis_failures(self._address):
+            taken = lock.acquire(blocking=False)
+        if not taken:
+            raise UnavailableError(f"another worker is at {what} alone; it is waited for")
+        try:
+            yield
+        finally:
+            with redis_failures(self._address), suppress(redis.exceptions.LockError):
+                lock.release()
 
     def queue_length(self, queue: str) -> int:
         """Return how many messages wait in a queue of Celery's."""

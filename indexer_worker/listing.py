@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 import structlog
 
-from indexer_worker.jobs import LISTING, LeaseLostError, Target
+from indexer_worker.jobs import LISTING, PRUNING, LeaseLostError, Target
 from indexer_worker.leases import HeldLease
 from indexer_worker.patience import PASSING
 from indexer_worker.records import Job, Listed
@@ -27,6 +27,7 @@ def run_listing(runtime: Runtime, job_id: str) -> None:
         if held is None:
             return
         try:
+            runtime.jobs.attempt(held.lease)
             _list(runtime, runtime.jobs.get(job_id), held)
         except LeaseLostError:
             _log.warning("listing given up: the job ended or another worker lists it", job=job_id)
@@ -64,8 +65,12 @@ def _list(runtime: Runtime, job: Job, held: HeldLease) -> None:
         held.check()
         number = runtime.jobs.add_chunk(held.lease, chunk, spec.models)
         for model in spec.models:
-            runtime.send_chunk(job.id, f"{model}/{number}")
-    runtime.patience.wait_out(lambda: runtime.jobs.end_listing(held.lease))
+            runtime.send_work(job.id, f"{model}/{number}")
+    # Only now is it known what is gone: a listing that fails half-way prunes nothing.
+    pruning = [f"{model}/{PRUNING}" for model in spec.models if spec.prune]
+    runtime.patience.wait_out(lambda: runtime.jobs.end_listing(held.lease, pruning))
+    for field in pruning:
+        runtime.send_work(job.id, field)
 
 
 def _open_targets(runtime: Runtime, job: Job, source: Source) -> None:
@@ -76,12 +81,13 @@ def _open_targets(runtime: Runtime, job: Job, source: Source) -> None:
         served = runtime.patience.wait_out(
             lambda model=model, digest=digest: runtime.encoders.find(model, digest)  # type: ignore[misc]
         )
+        find = runtime.collections.would_write if job.spec.dry_run else runtime.collections.to_write
         lineage = runtime.patience.wait_out(
-            lambda model=model, served=served: runtime.collections.to_write(  # type: ignore[misc]
+            lambda model=model, served=served, find=find: find(  # type: ignore[misc]
                 job.spec.gallery, model, served.digest, served.dimension
             )
         )
-        targets.append(Target(model, served.digest, lineage.name))
+        targets.append(Target(model, served.digest, lineage.name if lineage else ""))
     runtime.jobs.set_targets(job.id, job.spec.source_name or source.name, targets)
 
 

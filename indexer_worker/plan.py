@@ -41,6 +41,7 @@ class Decision:
 def decide(
     photo: Described,
     sha256: str,
+    version: str,
     existing: Mapping[str, object] | None,
     job_id: str,
     now: datetime,
@@ -61,6 +62,7 @@ def decide(
     after = payload_of(
         photo,
         sha256=sha256,
+        version=version,
         width=before.width,
         height=before.height,
         indexed_at=before.indexed_at,
@@ -75,6 +77,7 @@ def payload_of(
     photo: Described,
     *,
     sha256: str,
+    version: str,
     width: int,
     height: int,
     indexed_at: datetime,
@@ -95,11 +98,23 @@ def payload_of(
         indexed_at=indexed_at,
         job_id=job_id,
         landmark=photo.entry.landmark,
+        file_version=version,
         columns={
             f"manifest_{name}" if name in RESERVED_COLUMNS else name: value
             for name, value in photo.entry.columns.items()
         },
     )
+
+
+def known_version(existing: Mapping[str, object] | None) -> str:
+    """Return the version of the file that a point's vector is of; "" where that is not known."""
+    if existing is None:
+        return ""
+    try:
+        payload = PhotoPayload.from_payload(existing)
+    except InvalidInputError:  # it will be replaced
+        return ""
+    return "" if payload.stale else payload.file_version
 
 
 def is_stale(existing: Mapping[str, object] | None) -> bool | None:

@@ -28,7 +28,8 @@ class State(StrEnum):
 class Progress:
     """One model's counts. `encoded` is `stored` less those whose payload alone changed.
 
-    `cancelled` are those that were still to be done when the job was cancelled.
+    `cancelled` are those that were still to be done when the job was cancelled; `pruned` are points
+    that were deleted because their photos are gone, and were never listed.
     """
 
     model: str
@@ -41,6 +42,7 @@ class Progress:
     duplicate: int
     cancelled: int
     encoded: int
+    pruned: int
     photos_per_second: float
 
     @property
@@ -117,13 +119,17 @@ class Listed:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a chunk's photos; each is in exactly one of the first four."""
+    """What became of a chunk's photos; each is in exactly one of the first four.
+
+    `pruned` are points, of no chunk.
+    """
 
     stored: int
     unchanged: int
     duplicate: int
     dead: tuple[DeadLetter, ...]
     encoded: int
+    pruned: int = 0
 
     @property
     def total(self) -> int:
@@ -136,8 +142,8 @@ class Lease:
     """The right to work on a chunk, or on the listing, for a while.
 
     `token` is the fencing token: a later lease of the same work has a higher one, and what is
-    recorded with a lower one is refused. `attempts` counts how often the work was begun, less
-    those that an outage ended.
+    recorded with a lower one is refused. `attempts` counts how often the work was begun, this time
+    included, less those that an outage ended.
     """
 
     job_id: str
@@ -173,6 +179,7 @@ def _progress(model: str, fields: Mapping[str, str]) -> Progress:
         duplicate=count("duplicate"),
         cancelled=count("cancelled"),
         encoded=count("encoded"),
+        pruned=count("pruned"),
         photos_per_second=0.0,
     )
     seconds = (count("last") - count("first")) / 1000

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
-from indexer_worker.jobs import LISTING, JobStore, connect_redis
+from indexer_worker.isolation import Isolation
+from indexer_worker.jobs import LISTING, PRUNING, JobStore, connect_redis
 from indexer_worker.leases import LeaseKeeper
 from indexer_worker.patience import Patience
 from indexer_worker.photos import PhotoReader
 from indexer_worker.settings import IndexerSettings
-from indexer_worker.spec import CHUNK_TASK, INDEX_QUEUE, INDEX_TASK, encode_queue
+from indexer_worker.spec import CHUNK_TASK, INDEX_QUEUE, INDEX_TASK, PRUNE_TASK, encode_queue
 from indexer_worker.sweeper import Sweeper
 from landmarks.encoders import EncoderDirectory
 from landmarks.errors import LandmarksError
@@ -39,6 +40,7 @@ class Runtime:
         self.stopping = threading.Event()
         self.patience = Patience(settings.outage_patience_seconds, self.stopping)
         self.jobs = JobStore(connect_redis(settings.redis_url), settings.redis_url)
+        self.isolation = Isolation()
         self.leases = LeaseKeeper(self.jobs, settings.lease_seconds)
         self.encoders = EncoderDirectory(settings.encoders)
         self.sources = Sources(SourceRoots(settings.source_roots))
@@ -52,17 +54,16 @@ class Runtime:
         self._sweeper = Sweeper(self.jobs, self.send_work)
 
     def send_work(self, job_id: str, field: str) -> None:
-        """Enqueue a job's listing, or one of its chunks; `field` is as in `Lease`."""
+        """Enqueue a job's listing, a chunk or a pruning; `field` is as in `Lease`."""
+        model, _, what = field.partition("/")
         if field == LISTING:
             self._enqueue(INDEX_TASK, {"job_id": job_id}, INDEX_QUEUE)
+        elif what == PRUNING:
+            arguments = {"job_id": job_id, "model": model}
+            self._enqueue(PRUNE_TASK, arguments, encode_queue(model))
         else:
-            self.send_chunk(job_id, field)
-
-    def send_chunk(self, job_id: str, field: str) -> None:
-        """Enqueue a chunk: `<model>/<number>`."""
-        model, _, number = field.partition("/")
-        arguments: dict[str, str | int] = {"job_id": job_id, "model": model, "chunk": int(number)}
-        self._enqueue(CHUNK_TASK, arguments, encode_queue(model))
+            chunk: dict[str, str | int] = {"job_id": job_id, "model": model, "chunk": int(what)}
+            self._enqueue(CHUNK_TASK, chunk, encode_queue(model))
 
     def start_threads(self) -> None:
         """Start to renew leases, and to sweep and announce that this worker is ready."""

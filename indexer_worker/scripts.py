@@ -23,7 +23,8 @@ local function ended(job)
 end
 local function all_keys(job)
   local key, keys = 'landmarks:job:' .. job, {{}}
-  for _, suffix in ipairs({{'', ':chunks', ':sizes', ':open', ':tokens', ':attempts', ':dead'}}) do
+  for _, suffix in ipairs(
+      {{'', ':chunks', ':sizes', ':again', ':open', ':tokens', ':attempts', ':dead'}}) do
     table.insert(keys, key .. suffix)
   end
   local request = redis.call('HGET', key, 'request')
@@ -36,7 +37,7 @@ local function finish(job, state, problem)
   redis.call('SREM', 'landmarks:active', job)
   if state == 'succeeded' then
     redis.call('DEL', key .. ':chunks', key .. ':sizes', key .. ':open')
-    redis.call('DEL', key .. ':tokens', key .. ':attempts')
+    redis.call('DEL', key .. ':tokens', key .. ':attempts', key .. ':again')
   end
   -- It may go on later. Whoever works on it now must not be believed then.
   for _, field in ipairs(redis.call('HKEYS', key .. ':tokens')) do
@@ -64,12 +65,13 @@ local function go_on(job, models)
   end
   changed(job)
 end
-local function keep_chunk(job, packed, entries)
+local function keep_chunk(job, packed, entries, again)
   local key = 'landmarks:job:' .. job
   -- Never a number that was used: a worker of that time might take the chunk for its own.
   local number = redis.call('HINCRBY', key, 'chunks', 1) - 1
   redis.call('HSET', key .. ':chunks', number, packed)
   redis.call('HSET', key .. ':sizes', number, entries)
+  if again then redis.call('SADD', key .. ':again', number) end
   return number
 end
 local function finish_if_done(job)
@@ -130,7 +132,7 @@ local expiry = redis.call('ZSCORE', 'landmarks:leases', member)
 if expiry and tonumber(expiry) > now() then return {0, 0} end
 redis.call('ZADD', 'landmarks:leases', now() + milliseconds, member)
 local token = redis.call('HINCRBY', key .. ':tokens', field, 1)
-local attempts = redis.call('HINCRBY', key .. ':attempts', field, 1)
+local attempts = redis.call('HGET', key .. ':attempts', field) or 0
 if field ~= 'listing' then
   redis.call('HSETNX', key, 'first:' .. string.match(field, '^[^/]+'), now())
 end
@@ -138,7 +140,18 @@ if redis.call('HGET', key, 'state') == 'queued' then
   redis.call('HSET', key, 'state', 'running')
   changed(job)
 end
-return {token, attempts}
+return {token, tonumber(attempts) + 1}
+"""
+)
+
+# job, field, token → 1, or 0 where the lease was lost
+ATTEMPT = (
+    _COMMON
+    + """
+local job, field, token = ARGV[1], ARGV[2], ARGV[3]
+if ended(job) or not owns(job, field, token) then return 0 end
+redis.call('HINCRBY', 'landmarks:job:' .. job .. ':attempts', field, 1)
+return 1
 """
 )
 
@@ -164,7 +177,7 @@ ADD_CHUNK = (
 local job, token, packed, entries = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local key = 'landmarks:job:' .. job
 if ended(job) or not owns(job, 'listing', token) then return -1 end
-local number = keep_chunk(job, packed, entries)
+local number = keep_chunk(job, packed, entries, false)
 for i = 5, #ARGV do redis.call('SADD', key .. ':open', ARGV[i] .. '/' .. number) end
 redis.call('HINCRBY', key, 'listed', entries)
 changed(job)
@@ -172,13 +185,14 @@ return number
 """
 )
 
-# job, token of the listing → 1, or 0 where the lease was lost
+# job, token of the listing, further work… → 1, or 0 where the lease was lost
 END_LISTING = (
     _COMMON
     + """
 local job, token = ARGV[1], ARGV[2]
 if ended(job) or not owns(job, 'listing', token) then return 0 end
 redis.call('HSET', 'landmarks:job:' .. job, 'listing_complete', 1)
+for i = 3, #ARGV do redis.call('SADD', 'landmarks:job:' .. job .. ':open', ARGV[i]) end
 disown(job, 'listing')
 changed(job)
 finish_if_done(job)
@@ -186,8 +200,8 @@ return 1
 """
 )
 
-# job, field, token, model, stored, unchanged, duplicate, encoded, letters… → 1, or 0 where it was
-# done already, the job has ended, or the lease was lost
+# job, field, token, model, stored, unchanged, duplicate, encoded, pruned, letters… → 1, or 0 where
+# it was done already, the job has ended, or the lease was lost
 END_CHUNK = (
     _COMMON
     + """
@@ -200,12 +214,34 @@ redis.call('HINCRBY', key, 'stored:' .. model, ARGV[5])
 redis.call('HINCRBY', key, 'unchanged:' .. model, ARGV[6])
 redis.call('HINCRBY', key, 'duplicate:' .. model, ARGV[7])
 redis.call('HINCRBY', key, 'encoded:' .. model, ARGV[8])
-redis.call('HINCRBY', key, 'dead:' .. model, #ARGV - 8)
-for i = 9, #ARGV do redis.call('RPUSH', key .. ':dead', ARGV[i]) end
+redis.call('HINCRBY', key, 'pruned:' .. model, ARGV[9])
+redis.call('HINCRBY', key, 'dead:' .. model, #ARGV - 9)
+for i = 10, #ARGV do redis.call('RPUSH', key .. ':dead', ARGV[i]) end
 redis.call('HSET', key, 'last:' .. model, now())
 changed(job)
 finish_if_done(job)
 return 1
+"""
+)
+
+# job, field, token, model, then for each part: packed chunk, entries → the parts' numbers; none
+# where the job has ended, or the lease was lost
+SPLIT = (
+    _COMMON
+    + """
+local job, field, token, model = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local key, numbers = 'landmarks:job:' .. job, {}
+if ended(job) or not owns(job, field, token) then return numbers end
+if redis.call('SREM', key .. ':open', field) == 0 then return numbers end
+disown(job, field)
+for i = 5, #ARGV, 2 do
+  local number = keep_chunk(job, ARGV[i], ARGV[i + 1], true)
+  redis.call('SADD', key .. ':open', model .. '/' .. number)
+  -- Each part is as suspect as the whole.
+  redis.call('HSET', key .. ':attempts', model .. '/' .. number, 1)
+  table.insert(numbers, number)
+end
+return numbers
 """
 )
 
@@ -227,7 +263,7 @@ local key = 'landmarks:job:' .. job
 if ended(job) then return 1 end
 for _, field in ipairs(redis.call('SMEMBERS', key .. ':open')) do
   local model, number = string.match(field, '^([^/]+)/(.+)$')
-  local entries = redis.call('HGET', key .. ':sizes', number)
+  local entries = redis.call('HGET', key .. ':sizes', number) or 0  -- pruning has none
   redis.call('HINCRBY', key, 'cancelled:' .. model, entries)
 end
 finish(job, 'cancelled', '')
@@ -261,7 +297,7 @@ local state = redis.call('HGET', key, 'state')
 if state == 'failed' or state == 'cancelled' then return 0 end
 for i = 3, #ARGV, 3 do
   local model, packed, entries = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-  redis.call('SADD', key .. ':open', model .. '/' .. keep_chunk(job, packed, entries))
+  redis.call('SADD', key .. ':open', model .. '/' .. keep_chunk(job, packed, entries, true))
   redis.call('HINCRBY', key, 'dead:' .. model, -entries)
   table.insert(models, model)
 end

@@ -29,8 +29,9 @@ class IndexerSettings(VectorStoreSettings, BrokerSettings, EncoderEndpoints):
     encode_timeout_seconds: float = Field(120, gt=0)
     # How long a chunk waits for an encoder, Qdrant or Redis before it gives its thread back.
     outage_patience_seconds: float = Field(600, ge=0)
-    # How often a chunk is begun without ending before its photos become dead letters.
-    chunk_max_attempts: int = Field(5, ge=1)
+    # How often a chunk is begun without ending before it is split; a photo alone in its chunk is a
+    # dead letter then.
+    chunk_max_attempts: int = Field(3, ge=1)
     # Together they bound how long a dead worker's chunk waits: a lease, a sweep, the queue.
     lease_seconds: float = Field(15, gt=0)
     sweep_seconds: float = Field(5, gt=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Self
 
 from landmarks.errors import InvalidInputError
@@ -12,7 +12,9 @@ from vector_store.naming import check_gallery, check_model
 
 INDEX_TASK = "indexer_worker.index"
 CHUNK_TASK = "indexer_worker.index_chunk"
+PRUNE_TASK = "indexer_worker.prune"
 INDEX_QUEUE = "index"
+FLAGS = ("prune", "dry_run", "verify")
 # Seconds until Redis hands out again what a worker took and did not acknowledge. The same for every
 # process, for the smallest counts. Leases find dead workers long before; this is the backstop.
 VISIBILITY_TIMEOUT_SECONDS = 3600
@@ -27,13 +29,21 @@ def encode_queue(model: str) -> str:
 
 @dataclass(frozen=True)
 class IndexSpec:
-    """What a job indexes. `source_name` stands for the source in points' ids; may be empty."""
+    """What a job indexes. `source_name` stands for the source in points' ids; may be empty.
+
+    `prune`: points of the source and splits whose photos are gone are deleted. `dry_run`: nothing
+    is encoded or written, and the counts tell what would be. `verify`: every photo is read, even
+    where its size and time say that it has not changed.
+    """
 
     gallery: str
     source: str
     models: tuple[str, ...]
     splits: tuple[str, ...] = ()
     source_name: str = ""
+    prune: bool = False
+    dry_run: bool = False
+    verify: bool = False
 
     def to_json(self) -> str:
         """Return the spec as JSON."""
@@ -53,6 +63,7 @@ class IndexSpec:
             models=_texts(values, "models"),
             splits=_texts(values, "splits"),
             source_name=_text(values, "source_name"),
+            **{name: _flag(values, name) for name in FLAGS},
         )
 
 
@@ -89,7 +100,7 @@ def checked_spec(spec: IndexSpec, known_models: Collection[str]) -> IndexSpec:
             field="models",
         )
     splits = tuple(dict.fromkeys(spec.splits))
-    return IndexSpec(spec.gallery, spec.source, models, splits, spec.source_name)
+    return replace(spec, models=models, splits=splits)
 
 
 def _text(values: Mapping[str, object], name: str) -> str:
@@ -99,6 +110,13 @@ def _text(values: Mapping[str, object], name: str) -> str:
     if not isinstance(value, str):
         raise InvalidInputError(f"{name} is {value!r}, which is not a text", field=name)
     return value
+
+
+def _flag(values: Mapping[str, object], name: str) -> bool:
+    value = values.get(name)
+    if value not in (None, True, False):
+        raise InvalidInputError(f"{name} is {value!r}, which is not true or false", field=name)
+    return bool(value)
 
 
 def _texts(values: Mapping[str, object], name: str) -> tuple[str, ...]:

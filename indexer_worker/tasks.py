@@ -21,8 +21,9 @@ from celery.signals import (
 from indexer_worker.app import app, runtime, settings
 from indexer_worker.chunk import run_chunk
 from indexer_worker.listing import run_listing
+from indexer_worker.pruning import run_pruning
 from indexer_worker.runtime import Runtime
-from indexer_worker.spec import CHUNK_TASK, INDEX_TASK, IndexSpec, checked_spec
+from indexer_worker.spec import CHUNK_TASK, FLAGS, INDEX_TASK, PRUNE_TASK, IndexSpec, checked_spec
 from landmarks import request_id
 from landmarks.errors import AlreadyExistsError, ConfigurationError, InvalidInputError
 from landmarks.logs import configure_logging
@@ -32,7 +33,9 @@ from landmarks.telemetry import telemetry
 _NAME = "indexer_worker"
 _telemetry = ExitStack()
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_ARGUMENTS = frozenset({"gallery", "source", "models", "splits", "source_name", "request_id"})
+_ARGUMENTS = frozenset(
+    {"gallery", "source", "models", "splits", "source_name", "request_id", *FLAGS}
+)
 
 
 @app.task(name=INDEX_TASK)
@@ -49,7 +52,7 @@ def index(
         job_id = held.patience.wait_out(lambda: create_job(held, arguments, task_id))
     if resume:
         for field in held.jobs.open_work(job_id):
-            held.send_chunk(job_id, field)
+            held.send_work(job_id, field)
     run_listing(held, job_id)
     return {"job_id": job_id}
 
@@ -58,6 +61,12 @@ def index(
 def index_chunk(job_id: str, model: str, chunk: int) -> None:
     """Index one chunk of a job with one model."""
     run_chunk(runtime(), job_id, model, chunk)
+
+
+@app.task(name=PRUNE_TASK)
+def prune(job_id: str, model: str) -> None:
+    """Delete the points of one model whose photos a job did not list."""
+    run_pruning(runtime(), job_id, model)
 
 
 def create_job(held: Runtime, arguments: dict[str, object], task_id: str) -> str:

@@ -139,11 +139,17 @@ class Landmarks:
         models: Sequence[str] = (),
         splits: Sequence[str] = (),
         source_name: str = "",
+        prune: bool = False,
+        dry_run: bool = False,
+        verify: bool = False,
         request_id: str = "",
     ) -> indexing_pb2.IndexJob:
         """Start a job that puts the photos of `source` into `gallery`, and return it at once.
 
-        It indexes with `models`, or with all that there are.
+        It indexes with `models`, or with all that there are. `prune`: points of this source and
+        these splits whose photos are gone are deleted. `dry_run`: nothing is changed, and the
+        job's counts tell what would be. `verify`: photos are read even where their size and time
+        say that they have not changed.
 
         Calling again with the same `request_id` returns the first call's job. Without one, the call
         gets one of its own, so that the channel's retries start no second job.
@@ -155,6 +161,9 @@ class Landmarks:
                 models=models,
                 splits=splits,
                 source_name=source_name,
+                prune=prune,
+                dry_run=dry_run,
+                verify=verify,
             ),
             request_id=request_id or str(uuid4()),
         )

@@ -21,7 +21,8 @@ _Request = TypeVar("_Request")
 _Call = TypeVar("_Call")
 
 # Retried before the server has seen the call, or where the server says that it is safe. Overload
-# is not retried here: callers wait it out by the server's own hint.
+# is not retried here: callers wait it out by the server's own hint. Nor is a batch of photos: one
+# of them may be what took the server down, and the next replica should not follow.
 _SERVICE_CONFIG = json.dumps(
     {
         "loadBalancingConfig": [{"round_robin": {}}],
@@ -35,7 +36,12 @@ _SERVICE_CONFIG = json.dumps(
                     "backoffMultiplier": 2,
                     "retryableStatusCodes": ["UNAVAILABLE"],
                 },
-            }
+            },
+            {
+                "name": [
+                    {"service": "landmarkapi.encoder.v1.EncoderService", "method": "BatchEncode"}
+                ]
+            },
         ],
     }
 )

@@ -11,7 +11,7 @@ import os
 import posixpath
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, NoReturn, cast
@@ -190,6 +190,22 @@ class SourceRoots:
             raise InvalidPhotoError(f"{uri} is larger than {max_bytes} bytes")
         return data
 
+    def version(self, uri: str) -> str:
+        """Return what tells whether a photo has changed, without reading it; "" where nothing does.
+
+        That is its ETag, or size and time of change. Of a photo in a zip file nothing is known:
+        finding it there is most of the work of reading it. Raises as `read`.
+        """
+        location = parse_location(uri)
+        self.check(location)
+        if location.inside is not None:
+            return ""
+        with reading_failures(location):
+            if not location.is_remote:
+                found = os.stat(location.path)  # noqa: PTH116 - a path, not a Path
+                return f"{found.st_size}-{found.st_mtime_ns}"
+            return _version_of(_file_system(location).info(location.path))
+
     @contextmanager
     def open(self, location: Location, *, whole: bool = False) -> Iterator[IO[bytes]]:
         """Open a file for reading, from start to end at once if `whole`; raises as `read`."""
@@ -212,7 +228,9 @@ class SourceRoots:
         """Open the fsspec file system of a location; give it, and the location's path in it."""
         self.check(location)
         if location.inside is None:
-            yield _file_system(location), location.path
+            files = _file_system(location)
+            # As the file system itself names its files: without the protocol, but for the web.
+            yield files, str(files._strip_protocol(location.path))
             return
         opened = (
             _open_regular(location.path)
@@ -285,7 +303,17 @@ def _is_below(path: str, root: str) -> bool:
 
 def _file_system(location: Location) -> Any:  # noqa: ANN401 - fsspec has no types
     options = _HTTP_OPTIONS if location.protocol in _WEB else {}
-    return fsspec.filesystem(location.protocol, **options)
+    # A kept listing would go on to say what a changed file was like.
+    return fsspec.filesystem(location.protocol, use_listings_cache=False, **options)
+
+
+def _version_of(info: Mapping[str, object]) -> str:
+    """Return a file's version from what its fsspec file system tells of it."""
+    if etag := info.get("ETag"):
+        return str(etag)
+    names = ("mtime", "LastModified", "last_modified", "Last-Modified", "updated")
+    changed = next((info[name] for name in names if info.get(name)), None)
+    return "" if changed is None or info.get("size") is None else f"{info['size']}-{changed}"
 
 
 def _open_regular(path: str) -> IO[bytes]:

@@ -241,6 +241,10 @@ class Sources:
             raise InvalidInputError(entry.problem)
         return self._roots.read(entry.uri, max_bytes)
 
+    def version(self, entry: Entry) -> str:
+        """Return what tells whether a photo has changed; see `SourceRoots.version`."""
+        return "" if entry.problem else self._roots.version(entry.uri)
+
 
 def _check_local(location: Location) -> None:
     path = location.path

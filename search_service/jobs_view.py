@@ -28,6 +28,9 @@ def spec_of(message: pb.IndexSpec) -> IndexSpec:
         models=tuple(message.models),
         splits=tuple(message.splits),
         source_name=message.source_name,
+        prune=message.prune,
+        dry_run=message.dry_run,
+        verify=message.verify,
     )
 
 
@@ -41,6 +44,9 @@ def job_message(job: Job) -> pb.IndexJob:
             models=job.spec.models,
             splits=job.spec.splits,
             source_name=job.spec.source_name,
+            prune=job.spec.prune,
+            dry_run=job.spec.dry_run,
+            verify=job.spec.verify,
         ),
         state=_STATES[job.state],
         error=job.error,
@@ -89,6 +95,7 @@ def _progress_message(progress: Progress) -> pb.ModelProgress:
         dead=progress.dead,
         duplicate=progress.duplicate,
         cancelled=progress.cancelled,
+        pruned=progress.pruned,
         encoded=progress.encoded,
         photos_per_second=progress.photos_per_second,
     )

@@ -92,6 +92,14 @@ class Collections:
         self._ensure_indexes(live.name)  # of a worker that died between the two
         return live
 
+    def would_write(self, gallery: str, model: str, digest: str, dimension: int) -> Lineage | None:
+        """Return what `to_write` would return, or None where it would create it; raises as it."""
+        if alias_name(gallery, model) not in self._aliases():
+            return None
+        live = self.live(gallery, model)
+        check_lineage(live, digest, dimension)
+        return live
+
     def create_beside(self, gallery: str, model: str, digest: str, dimension: int) -> Lineage:
         """Create the collection of an encoder without making it live; if there is one, return it.
 

@@ -31,6 +31,7 @@ RESERVED_COLUMNS = frozenset(
         "height",
         "indexed_at",
         "job_id",
+        "file_version",
         "stale",
     }
 )
@@ -76,7 +77,9 @@ def check_column(name: str) -> str:
 class PhotoPayload:
     """What a point says of its photo.
 
-    `landmark` is None where nobody knows it. `stale` marks a point whose photo could not be read
+    `landmark` is None where nobody knows it. `file_version` is what the source told of the file
+    before it was read, such as size and time; as long as it tells the same, it need not be read
+    again. `stale` marks a point whose photo could not be read
     when it was last indexed, so that the vector is of an older version. `columns` are the
     manifest's other columns. Raises InvalidInputError as `check_column`.
     """
@@ -90,6 +93,7 @@ class PhotoPayload:
     indexed_at: datetime  # aware
     job_id: str
     landmark: str | None = None
+    file_version: str = ""
     stale: bool = False
     columns: Mapping[str, Scalar] = field(default_factory=dict)
 
@@ -114,6 +118,8 @@ class PhotoPayload:
         }
         if self.landmark is not None:
             payload["landmark"] = self.landmark
+        if self.file_version:
+            payload["file_version"] = self.file_version
         if self.stale:
             payload["stale"] = True
         return payload
@@ -136,6 +142,7 @@ class PhotoPayload:
                 indexed_at=datetime.fromisoformat(_text(payload["indexed_at"])),
                 job_id=_text(payload["job_id"]),
                 landmark=None if landmark is None else _text(landmark),
+                file_version=_text(payload.get("file_version", "")),
                 stale=payload.get("stale") is True,
                 columns={
                     name: _scalar(value)

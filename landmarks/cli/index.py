@@ -24,7 +24,7 @@ from landmarks.cli.output import (
 from landmarks.client import DEFAULT_TARGET, Landmarks
 from landmarks.errors import LandmarksError
 
-_COUNTS = ("listed", "stored", "encoded", "unchanged", "dead", "duplicate", "cancelled")
+_COUNTS = ("listed", "stored", "encoded", "unchanged", "dead", "duplicate", "cancelled", "pruned")
 
 
 def index(
@@ -48,6 +48,21 @@ def index(
             " left out."
         ),
     ] = "",
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune", help="Delete points of this source (and split) whose photos are gone."
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")
+    ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Read every photo, even if its size and time have not changed."
+        ),
+    ] = False,
     request_id: Annotated[
         str, typer.Option(help="Makes starting safe to repeat: the same id is the same job.")
     ] = "",
@@ -69,9 +84,12 @@ def index(
             models=comma_separated(models),
             splits=split or [],
             source_name=source_name,
+            prune=prune,
+            dry_run=dry_run,
+            verify=verify,
             request_id=request_id,
         )
-        if not wait:
+        if not wait and not dry_run:
             print_json(job) if as_json else console.print(f"job {job.id}")
             return
         if not as_json:
@@ -103,6 +121,8 @@ def done(item: pb.ModelProgress) -> int:
 
 def print_totals(job: pb.IndexJob) -> None:
     """Print what became of every photo, per model."""
+    if job.spec.dry_run:
+        console.print("a dry run: nothing was changed, and this is what would be")
     columns = (
         "model",
         *(f">{name}" for name in _COUNTS),
@@ -119,7 +139,7 @@ def print_totals(job: pb.IndexJob) -> None:
     console.print(table(columns, rows))
     if dead := sum(item.dead for item in job.progress):
         console.print(
-            f"{dead} could not be indexed; `landmarks jobs {job.id} --dead-letters` says why, and"
+            f"{dead} cannot be indexed; `landmarks jobs {job.id} --dead-letters` says why, and"
             " --retry tries them again"
         )
 

@@ -32,6 +32,7 @@ def store(valkey: Valkey) -> Iterator[JobStore]:
 def begun(store: JobStore, job_id: str, field: str, seconds: float = 60) -> Lease:
     lease = store.begin(job_id, field, seconds)
     assert lease is not None
+    store.attempt(lease)
     return lease
 
 

@@ -104,46 +104,50 @@ def test_a_job_whose_collection_is_dropped_fails_and_says_so(own_rig):
         assert_all_stored(rig, rig.index("g", photos), 12)
 
 
-def test_a_chunk_that_never_ends_becomes_dead_letters(rig, gallery):
+def _begun_before(
+    rig: Rig, gallery: str, times: int, chunk: list[Listed], source: str = "photos"
+) -> str:
+    """Create a job with a chunk that was begun so often; return its id."""
     job_id = rig.create(gallery, rig.photos, enqueue=False)
-    store = rig.jobs
-    collection = rig.collection(gallery)
-    listing = store.begin(job_id, LISTING, 60)
+    listing = rig.jobs.begin(job_id, LISTING, 60)
     assert listing is not None
-    store.set_targets(job_id, "photos", [Target(MODEL, DIGEST, collection)])
-    entries = [Entry("a.png", "file:///a.png"), Entry("b.png", ""), Entry("a.png", "")]
-    chunk = [Listed(entries[0]), Listed(entries[1]), Listed(entries[2], duplicate=True)]
+    rig.jobs.set_targets(job_id, source, [Target(MODEL, DIGEST, rig.collection(gallery))])
     with rig.valkey.client() as client:
-        client.hset(f"landmarks:job:{job_id}:attempts", f"{MODEL}/0", 5)
-        store.add_chunk(listing, chunk, [MODEL])
-        store.end_listing(listing)
+        client.hset(f"landmarks:job:{job_id}:attempts", f"{MODEL}/0", times)
+    rig.jobs.add_chunk(listing, chunk, [MODEL])
+    rig.jobs.end_listing(listing)
+    return job_id
 
+
+def test_a_photo_whose_chunk_never_ends_is_a_dead_letter(rig, gallery):
+    job_id = _begun_before(rig, gallery, 3, [Listed(Entry("a.png", "file:///a.png"))])
     job = rig.ended(job_id)
-
     assert job.state is State.SUCCEEDED
-    (progress,) = job.progress
-    assert (progress.listed, progress.dead, progress.duplicate) == (3, 2, 1)
-    letters, _ = store.dead_letters(job_id, 10, "")
-    assert [(letter.path, letter.attempts) for letter in letters] == [("a.png", 5), ("b.png", 5)]
-    assert "begun 5 times" in letters[0].reason
+    assert (job.progress[0].listed, job.progress[0].dead) == (1, 1)
+    [letter], _ = rig.jobs.dead_letters(job_id, 10, "")
+    assert (letter.entry.path, letter.attempts) == ("a.png", 3)
+    assert "begun 3 times" in letter.reason
+
+
+def test_a_chunk_that_never_ends_is_split_and_its_parts_are_indexed(rig, gallery):
+    folder = rig.photos / gallery
+    paths = [draw_photo(folder / f"{seed}.png", seed) for seed in range(20)]
+    chunk = [Listed(Entry(path.name, f"file://{path}")) for path in paths]
+    chunk.append(Listed(Entry(paths[0].name, f"file://{paths[0]}"), duplicate=True))
+    job_id = _begun_before(rig, gallery, 3, chunk)
+    (progress,) = rig.ended(job_id).progress
+    assert (progress.listed, progress.stored, progress.duplicate) == (21, 20, 1)
+    assert len(rig.payloads(gallery)) == 20
 
 
 def test_what_was_given_up_keeps_its_older_points_and_marks_them_stale(rig, gallery):
     first = rig.ended(rig.create(gallery, photos_in(rig, 3)))
-    (before,) = first.progress
     points = rig.payloads(gallery)
     path = min(points)
     assert "stale" not in points[path]
 
-    job_id = rig.create(gallery, rig.photos, enqueue=False)
-    listing = rig.jobs.begin(job_id, LISTING, 60)
-    rig.jobs.set_targets(
-        job_id, first.source_name, [Target(MODEL, before.digest, before.collection)]
-    )
-    with rig.valkey.client() as client:
-        client.hset(f"landmarks:job:{job_id}:attempts", f"{MODEL}/0", 5)
-        rig.jobs.add_chunk(listing, [Listed(Entry(path, points[path]["uri"]))], [MODEL])
-        rig.jobs.end_listing(listing)
+    chunk = [Listed(Entry(path, points[path]["uri"]))]
+    job_id = _begun_before(rig, gallery, 3, chunk, first.source_name)
     (progress,) = rig.ended(job_id).progress
 
     assert (progress.listed, progress.dead) == (1, 1)

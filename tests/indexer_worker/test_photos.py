@@ -31,7 +31,7 @@ def test_an_encrypted_member_of_an_archive_is_that_photos_failure_alone(tmp_path
     photos = [Described(entry, point_id("g", "s", entry.path), "s") for entry in source.entries()]
     reader = PhotoReader(sources, Patience(1, threading.Event()), threads=2)
     try:
-        locked, readable = reader.read(photos, 1000)
+        locked, readable = reader.read(photos, 1000, {})
     finally:
         reader.close()
     assert isinstance(locked, Unreadable)

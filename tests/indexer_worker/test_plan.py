@@ -32,22 +32,28 @@ def described(entry: Entry = ENTRY) -> Described:
 
 def stored(entry: Entry = ENTRY, **changes: object) -> Mapping[str, object]:
     payload = payload_of(
-        described(entry), sha256="aa", width=3, height=2, indexed_at=THEN, job_id="old"
+        described(entry),
+        sha256="aa",
+        version="1-2",
+        width=3,
+        height=2,
+        indexed_at=THEN,
+        job_id="old",
     )
     return {**payload.to_payload(), **changes}
 
 
 def test_a_photo_without_a_point_or_with_other_bytes_is_encoded():
-    assert decide(described(), "aa", None, "new", NOW).work is Work.ENCODE
-    assert decide(described(), "bb", stored(), "new", NOW).work is Work.ENCODE
+    assert decide(described(), "aa", "1-2", None, "new", NOW).work is Work.ENCODE
+    assert decide(described(), "bb", "1-2", stored(), "new", NOW).work is Work.ENCODE
 
 
 def test_a_point_whose_payload_nobody_can_read_is_replaced():
-    assert decide(described(), "aa", {"sha256": "aa"}, "new", NOW).work is Work.ENCODE
+    assert decide(described(), "aa", "1-2", {"sha256": "aa"}, "new", NOW).work is Work.ENCODE
 
 
 def test_the_same_photo_needs_nothing_whichever_job_wrote_it():
-    decision = decide(described(), "aa", stored(), "new", NOW)
+    decision = decide(described(), "aa", "1-2", stored(), "new", NOW)
     assert (decision.work, decision.payload) == (Work.NOTHING, None)
 
 
@@ -63,18 +69,21 @@ def test_the_same_photo_needs_nothing_whichever_job_wrote_it():
     ],
 )
 def test_what_a_source_says_of_a_photo_is_written_without_encoding(entry):
-    decision = decide(described(entry), "aa", stored(), "new", NOW)
+    decision = decide(described(entry), "aa", "1-2", stored(), "new", NOW)
     assert decision.work is Work.PAYLOAD
     payload = decision.payload
     assert payload is not None
     assert (payload.landmark, payload.uri) == (entry.landmark, entry.uri)
     assert (payload.width, payload.height, payload.job_id) == (3, 2, "new")
     assert payload.indexed_at == NOW
-    assert decide(described(entry), "aa", payload.to_payload(), "newer", NOW).work is Work.NOTHING
+    assert (
+        decide(described(entry), "aa", "1-2", payload.to_payload(), "newer", NOW).work
+        is Work.NOTHING
+    )
 
 
 def test_a_photo_that_can_be_read_again_is_stale_no_more():
-    decision = decide(described(), "aa", stored(stale=True), "new", NOW)
+    decision = decide(described(), "aa", "1-2", stored(stale=True), "new", NOW)
     assert decision.work is Work.PAYLOAD
     assert decision.payload is not None
     assert not decision.payload.stale

@@ -1,6 +1,8 @@
 """From a folder or a manifest to points, through a real worker, Valkey, Qdrant and encoder."""
 
 import csv
+import hashlib
+import os
 import subprocess
 import sys
 import uuid
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from indexer_worker.records import Job, Progress, State
+from landmarks.errors import NotFoundError
 from tests.support.colour_encoder import DIGEST, MAX_PHOTO_BYTES
 from tests.support.indexing_rig import MODEL, ROOT, Rig, draw_photo
 
@@ -22,7 +25,7 @@ def counts(job: Job) -> dict[str, int]:
     assert job.listing_complete
     (progress,) = job.progress
     assert progress.done == progress.listed
-    names = ("listed", "stored", "unchanged", "dead", "duplicate", "encoded")
+    names = ("listed", "stored", "unchanged", "dead", "duplicate", "encoded", "pruned")
     return {name: value for name in names if (value := getattr(progress, name))}
 
 
@@ -93,7 +96,7 @@ def test_bad_photos_become_dead_letters_and_the_rest_is_indexed(rig, gallery, fo
     assert counts(job) == {"listed": 13, "unchanged": 9, "dead": 4}
     letters, following = rig.jobs.dead_letters(job.id, 3, "")
     more, end = rig.jobs.dead_letters(job.id, 3, following)
-    reasons = {letter.path: letter.reason for letter in [*letters, *more]}
+    reasons = {letter.entry.path: letter.reason for letter in [*letters, *more]}
     assert (len(letters), len(more), end) == (3, 1, "")
     assert set(reasons) == {"atomium/0.png", "taj/cut.jpg", "taj/huge.jpg", "taj/none.jpg"}
     assert "not an image" in reasons["atomium/0.png"]
@@ -150,7 +153,7 @@ def test_a_manifests_bad_rows_are_accounted_for_one_by_one(rig, gallery):
 
     assert counts(job) == {"listed": 8, "stored": 2, "encoded": 2, "dead": 4, "duplicate": 2}
     letters, _ = rig.jobs.dead_letters(job.id, 100, "")
-    reasons = {letter.path: letter.reason for letter in letters}
+    reasons = {letter.entry.path: letter.reason for letter in letters}
     assert "climbs out" in reasons["../outside.png"]
     assert "does not exist" in reasons["gone.png"]
     assert "has no path" in reasons["line 7"]
@@ -239,3 +242,105 @@ def test_the_worker_imports_neither_torch_nor_pillow():
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_photos_whose_size_and_time_are_as_they_were_are_not_read(rig, gallery, folder):
+    rig.index(gallery, folder)
+    changed, touched = folder / "atomium/0.png", folder / "taj/2.png"
+    before = changed.stat()
+    data = bytearray(changed.read_bytes())
+    data[-1] ^= 1  # in the checksum of the last chunk, which decoders need not look at
+    changed.write_bytes(data)
+    os.utime(changed, ns=(before.st_atime_ns, before.st_mtime_ns))
+    touched.touch()
+
+    assert counts(rig.index(gallery, folder)) == {"listed": 10, "stored": 1, "unchanged": 9}
+    assert counts(rig.index(gallery, folder)) == {"listed": 10, "unchanged": 10}
+    verified = rig.index(gallery, folder, verify=True)
+    assert counts(verified) == {"listed": 10, "stored": 1, "unchanged": 9, "encoded": 1}
+    sha256 = hashlib.sha256(data).hexdigest()
+    assert rig.payloads(gallery)["atomium/0.png"]["sha256"] == sha256
+
+
+def test_a_folder_that_has_moved_is_neither_read_nor_encoded(rig, gallery, folder):
+    rig.index(gallery, folder, source_name="mine")
+    moved = folder.rename(folder.with_name(f"{gallery}-moved"))
+    for photo in moved.rglob("*.png"):
+        photo.chmod(0o400)
+    job = rig.index(gallery, moved, source_name="mine")
+    assert counts(job) == {"listed": 10, "stored": 10}
+    uris = {payload["uri"] for payload in rig.payloads(gallery).values()}
+    assert all(str(uri).startswith(f"file://{moved}/") for uri in uris)
+
+
+def test_points_whose_photos_are_gone_are_pruned_where_that_is_asked_for(rig, gallery, folder):
+    rig.index(gallery, folder)
+    other = draw_photo(rig.photos / f"{gallery}-other" / "x" / "1.png", 60).parents[1]
+    rig.index(gallery, other)
+    for name in ("atomium/0.png", "taj/5.png"):
+        (folder / name).unlink()
+    everything = set(rig.payloads(gallery))
+    assert len(everything) == 11
+
+    assert counts(rig.index(gallery, folder)) == {"listed": 8, "unchanged": 8}
+    assert set(rig.payloads(gallery)) == everything
+    would = rig.index(gallery, folder, prune=True, dry_run=True)
+    assert counts(would) == {"listed": 8, "unchanged": 8, "pruned": 2}
+    assert set(rig.payloads(gallery)) == everything
+    job = rig.index(gallery, folder, prune=True)
+    assert counts(job) == {"listed": 8, "unchanged": 8, "pruned": 2}
+    assert set(rig.payloads(gallery)) == everything - {"atomium/0.png", "taj/5.png"}
+    assert counts(rig.index(gallery, folder, prune=True)) == {"listed": 8, "unchanged": 8}
+
+
+def test_pruning_leaves_other_splits_alone_and_photos_that_cannot_be_read(rig, gallery):
+    folder = rig.photos / gallery
+    rows = [
+        {"path": f"{seed}.png", "landmark": "atomium", "split": ("train", "test")[seed % 2]}
+        for seed in range(6)
+    ]
+    for seed in range(6):
+        draw_photo(folder / f"{seed}.png", seed)
+    manifest = write_manifest(folder / "manifest.csv", rows)
+    rig.index(gallery, manifest)
+    (folder / "2.png").write_bytes(b"broken")
+    write_manifest(manifest, [row for row in rows if row["path"] not in ("0.png", "1.png")])
+
+    job = rig.index(gallery, manifest, splits=("train",), prune=True)
+
+    assert counts(job) == {"listed": 2, "unchanged": 1, "dead": 1, "pruned": 1}
+    assert set(rig.payloads(gallery)) == {f"{seed}.png" for seed in range(1, 6)}
+
+
+def test_a_listing_that_fails_half_way_prunes_nothing(rig, gallery):
+    folder = rig.photos / gallery
+    rows = [{"path": f"{seed}.png", "landmark": "atomium"} for seed in range(12)]
+    for seed in range(12):
+        draw_photo(folder / f"{seed}.png", seed)
+    manifest = write_manifest(folder / "manifest.csv", rows)
+    rig.index(gallery, manifest)
+    lines = manifest.read_bytes().splitlines(keepends=True)
+    manifest.write_bytes(b"".join([*lines[:6], b"\xff\xfe.png,atomium\n", *lines[7:9]]))
+    job = rig.index(gallery, manifest, prune=True)
+    assert job.state is State.FAILED
+    assert "not UTF-8" in job.error
+    assert len(rig.payloads(gallery)) == 12
+
+
+def test_a_dry_run_changes_nothing_and_says_what_would_be(rig, gallery, folder):
+    (folder / "taj/cut.png").write_bytes(b"no photo")
+    job = rig.index(gallery, folder, dry_run=True)
+    # Whether bytes are a photo, only encoding tells.
+    assert counts(job) == {"listed": 11, "stored": 11, "encoded": 11}
+    assert job.progress[0].collection == ""
+    with pytest.raises(NotFoundError):
+        rig.payloads(gallery)
+
+    rig.index(gallery, folder)
+    before = rig.payloads(gallery)
+    draw_photo(folder / "taj/2.png", 70)
+    draw_photo(folder / "taj/new.png", 71)
+    (folder / "unknown.jpg").rename(folder / "taj/known.jpg")
+    job = rig.index(gallery, folder, dry_run=True)
+    assert counts(job) == {"listed": 12, "stored": 4, "unchanged": 8, "encoded": 4}
+    assert rig.payloads(gallery) == before

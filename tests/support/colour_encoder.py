@@ -1,13 +1,16 @@
 """A small real encoder: the colours of a photo on a 4 × 4 grid, as a unit vector, over gRPC.
 
-`python -m tests.support.colour_encoder PORT MODEL [SECONDS]`; SECONDS is how long a batch takes
-at least, for tests that need to come in between.
+`python -m tests.support.colour_encoder PORT MODEL [SECONDS [LOG]]`; SECONDS is how long a batch
+takes at least, for tests that need to come in between. To the file LOG it appends the sha256 of
+each photo that it begins to encode. It does not survive a photo that is `POISON` pixels wide.
 """
 
 import asyncio
 import hashlib
 import io
+import os
 import sys
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -26,12 +29,15 @@ DIMENSION = 4 * 4 * 3
 DIGEST = hashlib.sha256(b"colours on a 4 x 4 grid, revision 1").hexdigest()
 MAX_PHOTO_BYTES = 200_000
 MAX_BATCH_PHOTOS = 4
+POISON = 13
 
 
 def embedded(photo: bytes) -> pb.BatchEncodeResult:
     """Return the vector of one photo, or the error of its item."""
     try:
         image = Image.open(io.BytesIO(photo))
+        if image.width == POISON:
+            os._exit(1)
         pixels = np.asarray(image.convert("RGB").resize((4, 4)), dtype=np.float32).ravel() + 1
     except (UnidentifiedImageError, OSError) as error:
         status = Status(code=Code.INVALID_ARGUMENT, message=f"not an image: {error}")
@@ -44,8 +50,9 @@ def embedded(photo: bytes) -> pb.BatchEncodeResult:
 
 
 class ColourEncoder(rpc.EncoderServiceServicer):
-    def __init__(self, model: str, seconds: float) -> None:
+    def __init__(self, model: str, seconds: float, log: Path | None) -> None:
         self._seconds = seconds
+        self._log = log
         self._model = pb.Model(
             name=model,
             dimension=DIMENSION,
@@ -80,6 +87,10 @@ class ColourEncoder(rpc.EncoderServiceServicer):
         if request.expected_digest not in ("", DIGEST):
             raise LineageError("another digest")
         assert len(request.photos) <= MAX_BATCH_PHOTOS
+        if self._log:
+            hashes = [hashlib.sha256(photo).hexdigest() + "\n" for photo in request.photos]
+            with self._log.open("a") as file:
+                file.write("".join(hashes))  # in one piece, and before anything can go wrong
         await asyncio.sleep(self._seconds)
         return pb.BatchEncodeResponse(
             results=[embedded(photo) for photo in request.photos],
@@ -92,9 +103,9 @@ class ColourEncoder(rpc.EncoderServiceServicer):
             raise NotFoundError(f"no model {model!r} here")
 
 
-async def serve(port: int, model: str, seconds: float) -> None:
+async def serve(port: int, model: str, seconds: float, log: Path | None) -> None:
     server = create_server()
-    rpc.add_EncoderServiceServicer_to_server(ColourEncoder(model, seconds), server)
+    rpc.add_EncoderServiceServicer_to_server(ColourEncoder(model, seconds, log), server)
     health = add_health_and_reflection(server, ["landmarkapi.encoder.v1.EncoderService"])
     bind(server, f"127.0.0.1:{port}")
     await health.set("", SERVING)
@@ -102,10 +113,9 @@ async def serve(port: int, model: str, seconds: float) -> None:
     await server.wait_for_termination()
 
 
-def main(port: str, model: str, seconds: str = "0") -> int:
-    return run_service(
-        "encoder", Settings, lambda _: asyncio.run(serve(int(port), model, float(seconds)))
-    )
+def main(port: str, model: str, seconds: str = "0", log: str = "") -> int:
+    serving = (int(port), model, float(seconds), Path(log) if log else None)
+    return run_service("encoder", Settings, lambda _: asyncio.run(serve(*serving)))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import uuid
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +56,31 @@ def running(*module: str, **environment: str) -> Iterator[subprocess.Popen[bytes
                 process.wait()
 
 
+@contextmanager
+def kept_running(
+    start: Callable[[], AbstractContextManager[subprocess.Popen[bytes]]],
+) -> Iterator[list[int]]:
+    """Start a process again whenever it ends; gives the exit codes of those that ended."""
+    ended: list[int] = []
+    stop = threading.Event()
+
+    def keep() -> None:
+        while not stop.is_set():
+            with start() as process:
+                while process.poll() is None and not stop.wait(0.05):
+                    pass
+                if process.poll() is not None:
+                    ended.append(process.returncode)
+
+    thread = threading.Thread(target=keep)
+    thread.start()
+    try:
+        yield ended
+    finally:
+        stop.set()
+        thread.join()
+
+
 @dataclass
 class Rig:
     """The parts of one stack, and how to start and ask them."""
@@ -85,8 +112,17 @@ class Rig:
     def encoder(
         self, seconds: float = 0, **more: str
     ) -> AbstractContextManager[subprocess.Popen[bytes]]:
-        arguments = (str(self.encoder_port), MODEL, str(seconds))
+        arguments = (str(self.encoder_port), MODEL, str(seconds), str(self.encoded_log))
         return running("tests.support.colour_encoder", *arguments, **more)
+
+    @property
+    def encoded_log(self) -> Path:
+        """The file in which the encoder notes what it begins to encode."""
+        return self.directory / "encoded.log"
+
+    def encoded(self) -> Counter[str]:
+        """Return how often each photo was begun to be encoded, by its sha256."""
+        return Counter(self.encoded_log.read_text().split())
 
     @contextmanager
     def worker(self, **more: str) -> Iterator[subprocess.Popen[bytes]]:
@@ -121,7 +157,9 @@ class Rig:
         finally:
             client.close()
 
-    def create(self, gallery: str, source: Path, *, enqueue: bool = True, **more: object) -> str:
+    def create(
+        self, gallery: str, source: Path | str, *, enqueue: bool = True, **more: object
+    ) -> str:
         """Create a job and enqueue it; return its id."""
         spec = IndexSpec(gallery, str(source), (MODEL,), **more)
         job = self.jobs.create(spec)

@@ -68,6 +68,9 @@ class IndexSpec(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     SPLITS_FIELD_NUMBER: _builtins.int
     SOURCE_NAME_FIELD_NUMBER: _builtins.int
+    PRUNE_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    VERIFY_FIELD_NUMBER: _builtins.int
     gallery: _builtins.str
     """The gallery to fill: 1 to 64 of a-z, 0-9 and single _ or -."""
     source: _builtins.str
@@ -76,6 +79,14 @@ class IndexSpec(_message.Message):
     """Stands for the source in the points' ids; the source's own name if empty. Two sources of one
     gallery need different names.
     """
+    prune: _builtins.bool
+    """Delete points of this source, and of these splits if any are given, whose photos are gone. Only
+    when the source was listed to its end.
+    """
+    dry_run: _builtins.bool
+    """Encode and write nothing: the counts tell what would be."""
+    verify: _builtins.bool
+    """Read every photo, even where its size and time, or its ETag, say that it has not changed."""
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The models to index with; all that there are, if empty."""
@@ -92,10 +103,13 @@ class IndexSpec(_message.Message):
         models: _abc.Iterable[_builtins.str] | None = ...,
         splits: _abc.Iterable[_builtins.str] | None = ...,
         source_name: _builtins.str = ...,
+        prune: _builtins.bool = ...,
+        dry_run: _builtins.bool = ...,
+        verify: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery", "models", b"models", "source", b"source", "source_name", b"source_name", "splits", b"splits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "gallery", b"gallery", "models", b"models", "prune", b"prune", "source", b"source", "source_name", b"source_name", "splits", b"splits", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -120,6 +134,7 @@ class ModelProgress(_message.Message):
     ENCODED_FIELD_NUMBER: _builtins.int
     PHOTOS_PER_SECOND_FIELD_NUMBER: _builtins.int
     CANCELLED_FIELD_NUMBER: _builtins.int
+    PRUNED_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model."""
     collection: _builtins.str
@@ -142,6 +157,8 @@ class ModelProgress(_message.Message):
     """Photos done per second since this model's first one."""
     cancelled: _builtins.int
     """Photos that were still to be done when the job was cancelled."""
+    pruned: _builtins.int
+    """Points deleted because their photos are gone. They were never listed."""
     def __init__(
         self,
         *,
@@ -156,10 +173,11 @@ class ModelProgress(_message.Message):
         encoded: _builtins.int = ...,
         photos_per_second: _builtins.float = ...,
         cancelled: _builtins.int = ...,
+        pruned: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "collection", b"collection", "dead", b"dead", "digest", b"digest", "duplicate", b"duplicate", "encoded", b"encoded", "listed", b"listed", "model", b"model", "photos_per_second", b"photos_per_second", "stored", b"stored", "unchanged", b"unchanged"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "collection", b"collection", "dead", b"dead", "digest", b"digest", "duplicate", b"duplicate", "encoded", b"encoded", "listed", b"listed", "model", b"model", "photos_per_second", b"photos_per_second", "pruned", b"pruned", "stored", b"stored", "unchanged", b"unchanged"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

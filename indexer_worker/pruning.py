@@ -1,0 +1,61 @@
+"""Deleting the points of photos that a source does not have any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+from indexer_worker.jobs import PRUNING
+from indexer_worker.records import Job, Outcome
+from indexer_worker.runtime import Runtime
+from indexer_worker.work import Attempt, run_work
+from vector_store.filters import AnyOf, Equals, Filter
+from vector_store.points import point_id
+
+_AT_ONCE = 1000
+
+
+def run_pruning(runtime: Runtime, job_id: str, model: str) -> None:
+    """Delete one model's points of the job's source and splits that the job did not list.
+
+    The listing has ended by now; what it found is in the job's chunks.
+    """
+    run_work(runtime, job_id, model, PRUNING, _prune)
+
+
+def _prune(attempt: Attempt) -> Outcome:
+    runtime, job, collection = attempt.runtime, attempt.job, attempt.progress.collection
+    pruned = 0
+    if collection:  # a dry run may have none
+        for gone in _gone(runtime, job, collection):
+            attempt.held.check()
+            if not job.spec.dry_run:
+                runtime.patience.wait_out(
+                    lambda gone=gone: runtime.points.delete(collection, gone)  # type: ignore[misc]
+                )
+            pruned += len(gone)
+    return Outcome(stored=0, unchanged=0, duplicate=0, dead=(), encoded=0, pruned=pruned)
+
+
+def _gone(runtime: Runtime, job: Job, collection: str) -> Iterator[Sequence[UUID]]:
+    """Yield the ids of points whose photos were not listed, many at a time."""
+    gallery, source = job.spec.gallery, job.source_name
+    # By id, sixteen bytes a photo, so that those of millions fit in memory.
+    listed = {
+        point_id(gallery, source, one.entry.path).bytes
+        for chunk in runtime.jobs.chunks(job.id)
+        for one in chunk
+    }
+    chosen: list[Equals | AnyOf] = [Equals("source", source)]
+    if job.spec.splits:
+        chosen.append(AnyOf("split", job.spec.splits))
+    found = runtime.points.scan(collection, Filter(must=tuple(chosen)), fields=["path"])
+    gone: list[UUID] = []
+    for point in found:
+        if point.id.bytes not in listed:
+            gone.append(point.id)
+        if len(gone) == _AT_ONCE:
+            yield gone
+            gone = []
+    if gone:
+        yield gone
