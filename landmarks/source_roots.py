@@ -30,6 +30,8 @@ from landmarks.errors import (
 ROOTS_SETTING = "LANDMARKS_SOURCE_ROOTS"
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _WEB = ("http", "https")
+# Whose errors say that a server does not answer: of the web's, and of object stores' clients.
+_REMOTE_PACKAGES = ("aiohttp", "botocore")
 # A server on the list must not send us on to an address that is not: a first redirect is an error.
 _HTTP_OPTIONS: dict[str, object] = {"max_redirects": 1}
 
@@ -262,8 +264,9 @@ def reading_failures(location: Location) -> Iterator[None]:
             f"{location.uri} cannot be read: {error}", field="source"
         ) from error
     except Exception as error:
-        # aiohttp's errors and zipfile's have no common base below Exception.
-        if _package(error) not in ("aiohttp", "zipfile", "zlib") and not isinstance(error, OSError):
+        # Those of these packages have no common base below Exception.
+        packages = (*_REMOTE_PACKAGES, "zipfile", "zlib")
+        if _package(error) not in packages and not isinstance(error, OSError):
             raise
         _raise_remote(location, error)
 
@@ -272,7 +275,9 @@ def _raise_remote(location: Location, error: Exception) -> NoReturn:
     if getattr(error, "status", None) in (404, 410):
         raise NotFoundError(f"{location.uri} does not exist") from error
     message = f"{location.uri} cannot be read: {type(error).__name__}: {error}"
-    passing = _package(error) == "aiohttp" or isinstance(error, (ConnectionError, TimeoutError))
+    passing = _package(error) in _REMOTE_PACKAGES or isinstance(
+        error, (ConnectionError, TimeoutError)
+    )
     if location.is_remote and passing and not _is_final(error):
         raise UnavailableError(message) from error
     raise InvalidPhotoError(message) from error

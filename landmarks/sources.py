@@ -168,14 +168,12 @@ class Source:
             reading_failures(self._location),
             self._roots.file_system(self._location) as (files, root),
         ):
-            found = _web_files(files, root + "/") if self._web else files.find(root)
-            names = sorted(str(name) for name in found)
-        for name in names:
-            path = posixpath.relpath(name, root) if root else name
-            if self._web:
-                path = unquote(path)
-            if not _path_problem(path) and _is_photo(path):
-                yield self._checked(path, _first_folder(path), {})
+            for name in _web_files(files, root + "/") if self._web else _files(files, root):
+                path = posixpath.relpath(name, root) if root else name
+                if self._web:
+                    path = unquote(path)
+                if not _path_problem(path) and _is_photo(path):
+                    yield self._checked(path, _first_folder(path), {})
 
     def _walk(self, relative: str, above: tuple[str, ...]) -> Iterator[Entry]:
         """List a local folder and those in it; `above` are the resolved folders it is in."""
@@ -260,12 +258,19 @@ def _check_local(location: Location) -> None:
         )
 
 
+def _files(files: Any, root: str) -> Iterator[str]:  # noqa: ANN401 - fsspec has no types
+    """List the files below a folder, a folder at a time."""
+    for folder, _, names in files.walk(root):
+        for name in sorted(names):
+            yield posixpath.join(folder, name)
+
+
 def _web_files(files: Any, folder: str, depth: int = 0) -> Iterator[str]:  # noqa: ANN401 - fsspec
     """List the files that a web server's pages of a folder link to.
 
     Folders are asked for with a slash: a server would redirect to that, which is not followed.
     """
-    for name in files.ls(folder, detail=False):
+    for name in sorted(files.ls(folder, detail=False)):
         if not name.endswith("/"):
             yield name
         elif name.startswith(folder) and name != folder and depth < _WEB_DEPTH:

@@ -174,7 +174,7 @@ class Rig:
         eventually(lambda: _ended(jobs, job_id), f"job {job_id} ends", seconds)
         return jobs.get(job_id)
 
-    def index(self, gallery: str, source: Path, **more: object) -> Job:
+    def index(self, gallery: str, source: Path | str, **more: object) -> Job:
         """Index a source to its end."""
         return self.ended(self.create(gallery, source, **more))
 
