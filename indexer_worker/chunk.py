@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from indexer_worker.encoding import Encoded, ModelEncoder
+from indexer_worker.encoding import Encoded
 from indexer_worker.photos import ReadPhoto, Unread, Unreadable
 from indexer_worker.plan import Described, Work, decide, is_stale, known_version, payload_of
 from indexer_worker.records import DeadLetter, Listed, Outcome
@@ -67,15 +67,7 @@ class ChunkRun:
         self._collection = attempt.progress.collection
         self._held = attempt.held
         self._now = datetime.now(UTC)
-        timeout = runtime.settings.encode_timeout_seconds
-        self._encoder = ModelEncoder(
-            runtime.encoders,
-            runtime.patience,
-            self._model,
-            attempt.progress.digest,
-            timeout,
-            lambda: runtime.jobs.alone(f"encode.{self._model}", timeout),
-        )
+        self._encoder = runtime.encoder(self._model, attempt.progress.digest)
         self._points: list[Point] = []
         self._payloads: dict[UUID, PhotoPayload] = {}
         self._would_encode = 0
@@ -131,7 +123,7 @@ class ChunkRun:
         )
 
     def _described(self, one: Listed) -> Described:
-        source = self._job.source_name
+        source = one.source or self._job.source_name
         return Described(
             one.entry, point_id(self._job.spec.gallery, source, one.entry.path), source
         )
@@ -224,4 +216,7 @@ class ChunkRun:
         wait_out(lambda: points.set_payload(self._collection, stale, {"stale": True}))
 
     def _letter(self, photo: Described, reason: str) -> DeadLetter:
-        return DeadLetter(self._model, photo.entry, reason, self._now, self._held.lease.attempts)
+        attempts = self._held.lease.attempts
+        return DeadLetter(
+            self._model, photo.entry, reason, self._now, attempts, source=photo.source
+        )

@@ -51,6 +51,8 @@ from landmarks.errors import (
 CHANGES_CHANNEL = "landmarks:changes"
 LISTING = "listing"
 PRUNING = "prune"
+PROMOTION = "promote"
+_LOST = "-"
 # Of one command to Redis, wherever it comes from.
 TIMEOUT_SECONDS = 5.0
 _PASSING_RESPONSES = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
@@ -126,6 +128,7 @@ class JobStore:
                 scripts.END_LISTING,
                 scripts.END_CHUNK,
                 scripts.SPLIT,
+                scripts.ADD_BEFORE,
                 scripts.FAIL,
                 scripts.CANCEL,
                 scripts.RESUME,
@@ -261,7 +264,11 @@ class JobStore:
                 return job, False
             arguments: list[str | int | bytes] = []
             for model in job.spec.models:
-                entries = [Listed(letter.entry) for letter in letters if letter.model == model]
+                entries = [
+                    Listed(letter.entry, source=letter.source)
+                    for letter in letters
+                    if letter.model == model
+                ]
                 for start in range(0, len(entries), chunk_size):
                     chunk = entries[start : start + chunk_size]
                     arguments += [model, pack_chunk(chunk), len(chunk)]
@@ -338,13 +345,16 @@ class JobStore:
             raise LeaseLostError
         return number
 
-    def end_listing(self, lease: Lease, further: Sequence[str] = ()) -> None:
+    def end_listing(self, lease: Lease, further: Sequence[str] = (), after: str = "") -> str:
         """Say that the source has been listed to its end; raises LeaseLostError.
 
-        `further` is work that is due now, as `<model>/prune`.
+        `further` is work that is due now, as `<model>/prune`; `after` is due when all else is done.
+        Returns what of the latter is due now and has to be enqueued, or "".
         """
-        if not self._run(scripts.END_LISTING, lease.job_id, lease.token, *further):
+        due = self._run(scripts.END_LISTING, lease.job_id, lease.token, after, *further)
+        if _decoded(due) == _LOST:
             raise LeaseLostError
+        return _decoded(due)
 
     def chunk(self, job_id: str, number: int) -> list[Listed]:
         """Return a chunk's entries; raises LeaseLostError where the job has ended."""
@@ -373,9 +383,30 @@ class JobStore:
         found = self._run(scripts.SPLIT, lease.job_id, lease.field, lease.token, model, *arguments)
         return [int(number) for number in found]
 
-    def end_chunk(self, lease: Lease, model: str, outcome: Outcome) -> bool:
-        """Count a chunk's photos, once; False where that was done, or the lease was lost."""
-        return bool(
+    def add_before(self, lease: Lease, model: str, chunks: Sequence[Sequence[Listed]]) -> list[int]:
+        """Add chunks that have to be done before the leased work, which comes again after them.
+
+        Returns their numbers; there are none where the lease was lost, or the job has ended.
+        """
+        arguments: list[bytes | int] = []
+        for chunk in chunks:
+            arguments += [pack_chunk(chunk), len(chunk)]
+        found = self._run(
+            scripts.ADD_BEFORE, lease.job_id, lease.field, lease.token, model, *arguments
+        )
+        return [int(number) for number in found]
+
+    def set_outcome(self, job_id: str, outcome: str) -> None:
+        """Record in words what came of a job."""
+        with redis_failures(self._address):
+            self._redis.hset(f"landmarks:job:{job_id}", "outcome", outcome)
+
+    def end_chunk(self, lease: Lease, model: str, outcome: Outcome) -> str | None:
+        """Count a chunk's photos, once; None where that was done, or the lease was lost.
+
+        Returns what is due now that all else is done, and has to be enqueued, or "".
+        """
+        due = _decoded(
             self._run(
                 scripts.END_CHUNK,
                 lease.job_id,
@@ -390,6 +421,7 @@ class JobStore:
                 *(letter.to_json() for letter in outcome.dead),
             )
         )
+        return None if due == _LOST else due
 
     def open_work(self, job_id: str) -> list[str]:
         """Return the chunks that are not done, as `<model>/<number>`."""

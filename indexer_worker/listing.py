@@ -12,6 +12,7 @@ from indexer_worker.jobs import LISTING, PRUNING, LeaseLostError, Target
 from indexer_worker.leases import HeldLease
 from indexer_worker.patience import PASSING
 from indexer_worker.records import Job, Listed
+from indexer_worker.reindexing import list_live
 from indexer_worker.runtime import Runtime
 from landmarks.errors import InvalidInputError, LandmarksError
 from landmarks.metrics import failed
@@ -28,7 +29,8 @@ def run_listing(runtime: Runtime, job_id: str) -> None:
             return
         try:
             runtime.jobs.attempt(held.lease)
-            _list(runtime, runtime.jobs.get(job_id), held)
+            job = runtime.jobs.get(job_id)
+            (_list if job.spec.reindex is None else list_live)(runtime, job, held)
         except LeaseLostError:
             _log.warning("listing given up: the job ended or another worker lists it", job=job_id)
         except PASSING as error:
@@ -77,7 +79,11 @@ def _open_targets(runtime: Runtime, job: Job, source: Source) -> None:
     """Find each model's encoder, and its collection, which is created where there is none."""
     targets: list[Target] = []
     for model, earlier in zip(job.spec.models, job.progress, strict=True):
-        digest = earlier.digest or None  # a job keeps the encoder that it began with
+        # A job keeps the encoder that it began with, and begins with that of the live collection:
+        # another may run beside it, for one that is built anew.
+        digest = earlier.digest or runtime.patience.wait_out(
+            lambda model=model: runtime.collections.live_digest(job.spec.gallery, model)  # type: ignore[misc]
+        )
         served = runtime.patience.wait_out(
             lambda model=model, digest=digest: runtime.encoders.find(model, digest)  # type: ignore[misc]
         )

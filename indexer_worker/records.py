@@ -53,12 +53,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class Job:
-    """A job. `source_name` is the one in use once the source was opened."""
+    """A job. `source_name` is the one in use once the source was opened.
+
+    `outcome` tells in words what came of it, where counts do not.
+    """
 
     id: str
     spec: IndexSpec
     state: State
     error: str
+    outcome: str
     source_name: str
     listing_complete: bool
     created: datetime
@@ -79,6 +83,7 @@ class Job:
             spec=spec,
             state=State(fields["state"]),
             error=fields.get("error", ""),
+            outcome=fields.get("outcome", ""),
             source_name=fields.get("source_name", ""),
             listing_complete=fields.get("listing_complete") == "1",
             created=_time(fields["created"]),
@@ -96,6 +101,7 @@ class DeadLetter:
     reason: str
     time: datetime  # aware
     attempts: int
+    source: str = ""  # as in `Listed`
 
     def to_json(self) -> str:
         """Return the letter as JSON."""
@@ -111,10 +117,15 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class Listed:
-    """An entry of a chunk; `duplicate` where an earlier entry named the same photo."""
+    """An entry of a chunk; `duplicate` where an earlier entry named the same photo.
+
+    `source` is the name of its source where that is not the job's, as when a collection is built
+    anew from several.
+    """
 
     entry: Entry
     duplicate: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,14 +165,18 @@ class Lease:
 
 def pack_chunk(chunk: Sequence[Listed]) -> bytes:
     """Return a chunk as compressed JSON: paths and columns repeat themselves."""
-    rows = [{**asdict(one.entry), "duplicate": one.duplicate} for one in chunk]
+    rows = [{**asdict(one.entry), "listed": [one.duplicate, one.source]} for one in chunk]
     return zlib.compress(json.dumps(rows).encode())
 
 
 def unpack_chunk(packed: bytes) -> list[Listed]:
     """Read what `pack_chunk` returned."""
     rows = json.loads(zlib.decompress(packed))
-    return [Listed(duplicate=row.pop("duplicate"), entry=Entry(**row)) for row in rows]
+    found = []
+    for row in rows:
+        duplicate, source = row.pop("listed")
+        found.append(Listed(Entry(**row), duplicate, source))
+    return found
 
 
 def _progress(model: str, fields: Mapping[str, str]) -> Progress:

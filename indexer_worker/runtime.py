@@ -9,13 +9,21 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from indexer_worker.encoding import ModelEncoder
 from indexer_worker.isolation import Isolation
-from indexer_worker.jobs import LISTING, PRUNING, JobStore, connect_redis
+from indexer_worker.jobs import LISTING, PROMOTION, PRUNING, JobStore, connect_redis
 from indexer_worker.leases import LeaseKeeper
 from indexer_worker.patience import Patience
 from indexer_worker.photos import PhotoReader
 from indexer_worker.settings import IndexerSettings
-from indexer_worker.spec import CHUNK_TASK, INDEX_QUEUE, INDEX_TASK, PRUNE_TASK, encode_queue
+from indexer_worker.spec import (
+    CHUNK_TASK,
+    INDEX_QUEUE,
+    INDEX_TASK,
+    PROMOTE_TASK,
+    PRUNE_TASK,
+    encode_queue,
+)
 from indexer_worker.sweeper import Sweeper
 from landmarks.encoders import EncoderDirectory
 from landmarks.errors import LandmarksError
@@ -58,12 +66,24 @@ class Runtime:
         model, _, what = field.partition("/")
         if field == LISTING:
             self._enqueue(INDEX_TASK, {"job_id": job_id}, INDEX_QUEUE)
-        elif what == PRUNING:
-            arguments = {"job_id": job_id, "model": model}
-            self._enqueue(PRUNE_TASK, arguments, encode_queue(model))
+        elif what in (PRUNING, PROMOTION):
+            task = PRUNE_TASK if what == PRUNING else PROMOTE_TASK
+            self._enqueue(task, {"job_id": job_id, "model": model}, encode_queue(model))
         else:
             chunk: dict[str, str | int] = {"job_id": job_id, "model": model, "chunk": int(what)}
             self._enqueue(CHUNK_TASK, chunk, encode_queue(model))
+
+    def encoder(self, model: str, digest: str) -> ModelEncoder:
+        """Return the encoder of a digest, for one piece of work; waits until it is there."""
+        seconds = self.settings.encode_timeout_seconds
+        return ModelEncoder(
+            self.encoders,
+            self.patience,
+            model,
+            digest,
+            seconds,
+            lambda: self.jobs.alone(f"encode.{model}", seconds),
+        )
 
     def start_threads(self) -> None:
         """Start to renew leases, and to sweep and announce that this worker is ready."""

@@ -76,10 +76,18 @@ local function keep_chunk(job, packed, entries, again)
 end
 local function finish_if_done(job)
   local key = 'landmarks:job:' .. job
-  if redis.call('HGET', key, 'listing_complete') == '1' and not ended(job)
-      and redis.call('SCARD', key .. ':open') == 0 then
-    finish(job, 'succeeded', '')
+  if redis.call('HGET', key, 'listing_complete') ~= '1' or ended(job)
+      or redis.call('SCARD', key .. ':open') > 0 then
+    return ''
   end
+  local after = redis.call('HGET', key, 'after') or ''
+  if after == '' then
+    finish(job, 'succeeded', '')
+  else
+    redis.call('HDEL', key, 'after')
+    redis.call('SADD', key .. ':open', after)
+  end
+  return after
 end
 local function disown(job, field)
   local key = 'landmarks:job:' .. job
@@ -185,30 +193,30 @@ return number
 """
 )
 
-# job, token of the listing, further work… → 1, or 0 where the lease was lost
+# job, token of the listing, what comes after all else, further work… → what is due now of what
+# comes after, or '-' where the lease was lost
 END_LISTING = (
     _COMMON
     + """
 local job, token = ARGV[1], ARGV[2]
-if ended(job) or not owns(job, 'listing', token) then return 0 end
-redis.call('HSET', 'landmarks:job:' .. job, 'listing_complete', 1)
-for i = 3, #ARGV do redis.call('SADD', 'landmarks:job:' .. job .. ':open', ARGV[i]) end
+if ended(job) or not owns(job, 'listing', token) then return '-' end
+redis.call('HSET', 'landmarks:job:' .. job, 'listing_complete', 1, 'after', ARGV[3])
+for i = 4, #ARGV do redis.call('SADD', 'landmarks:job:' .. job .. ':open', ARGV[i]) end
 disown(job, 'listing')
 changed(job)
-finish_if_done(job)
-return 1
+return finish_if_done(job)
 """
 )
 
-# job, field, token, model, stored, unchanged, duplicate, encoded, pruned, letters… → 1, or 0 where
-# it was done already, the job has ended, or the lease was lost
+# job, field, token, model, stored, unchanged, duplicate, encoded, pruned, letters…
+# → as END_LISTING; '-' also where it was done already
 END_CHUNK = (
     _COMMON
     + """
 local job, field, token, model = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local key = 'landmarks:job:' .. job
-if ended(job) or not owns(job, field, token) then return 0 end
-if redis.call('SREM', key .. ':open', field) == 0 then return 0 end
+if ended(job) or not owns(job, field, token) then return '-' end
+if redis.call('SREM', key .. ':open', field) == 0 then return '-' end
 disown(job, field)
 redis.call('HINCRBY', key, 'stored:' .. model, ARGV[5])
 redis.call('HINCRBY', key, 'unchanged:' .. model, ARGV[6])
@@ -219,8 +227,29 @@ redis.call('HINCRBY', key, 'dead:' .. model, #ARGV - 9)
 for i = 10, #ARGV do redis.call('RPUSH', key .. ':dead', ARGV[i]) end
 redis.call('HSET', key, 'last:' .. model, now())
 changed(job)
-finish_if_done(job)
-return 1
+return finish_if_done(job)
+"""
+)
+
+# job, field, token, model, then for each chunk: packed, entries → the chunks' numbers; none where
+# the lease was lost. The field comes again after them.
+ADD_BEFORE = (
+    _COMMON
+    + """
+local job, field, token, model = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local key, numbers = 'landmarks:job:' .. job, {}
+if ended(job) or not owns(job, field, token) then return numbers end
+for i = 5, #ARGV, 2 do
+  local number = keep_chunk(job, ARGV[i], ARGV[i + 1], false)
+  redis.call('SADD', key .. ':open', model .. '/' .. number)
+  redis.call('HINCRBY', key, 'listed', ARGV[i + 1])
+  table.insert(numbers, number)
+end
+redis.call('HSET', key, 'after', field)
+redis.call('SREM', key .. ':open', field)
+disown(job, field)
+changed(job)
+return numbers
 """
 )
 

@@ -13,6 +13,7 @@ from vector_store.naming import check_gallery, check_model
 INDEX_TASK = "indexer_worker.index"
 CHUNK_TASK = "indexer_worker.index_chunk"
 PRUNE_TASK = "indexer_worker.prune"
+PROMOTE_TASK = "indexer_worker.promote"
 INDEX_QUEUE = "index"
 FLAGS = ("prune", "dry_run", "verify")
 # Seconds until Redis hands out again what a worker took and did not acknowledge. The same for every
@@ -28,12 +29,35 @@ def encode_queue(model: str) -> str:
 
 
 @dataclass(frozen=True)
+class Reindex:
+    """How the collection that is built anew gets live.
+
+    `queries` is a labelled manifest (with `splits`, if any are given): the new collection is
+    promoted only if its mAP@100 is not lower than that of the live one by more than `margin`.
+    Without `queries` it is promoted as it is.
+    """
+
+    queries: str = ""
+    splits: tuple[str, ...] = ()
+    margin: float = 0.0
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, object]) -> Self:
+        """Read what JSON has kept."""
+        margin = values.get("margin") or 0.0
+        if not isinstance(margin, (int, float)):
+            raise InvalidInputError(f"margin is {margin!r}, which is not a number", field="margin")
+        return cls(_text(values, "queries"), _texts(values, "splits"), float(margin))
+
+
+@dataclass(frozen=True)
 class IndexSpec:
     """What a job indexes. `source_name` stands for the source in points' ids; may be empty.
 
     `prune`: points of the source and splits whose photos are gone are deleted. `dry_run`: nothing
     is encoded or written, and the counts tell what would be. `verify`: every photo is read, even
-    where its size and time say that it has not changed.
+    where its size and time say that it has not changed. With `reindex`, what is indexed is not a
+    source but what the live collection holds, into one of a newer encoder beside it.
     """
 
     gallery: str
@@ -44,6 +68,7 @@ class IndexSpec:
     prune: bool = False
     dry_run: bool = False
     verify: bool = False
+    reindex: Reindex | None = None
 
     def to_json(self) -> str:
         """Return the spec as JSON."""
@@ -57,6 +82,7 @@ class IndexSpec:
     @classmethod
     def from_values(cls, values: Mapping[str, object]) -> Self:
         """Read a spec from JSON values; raises InvalidInputError for one of a wrong type."""
+        again = values.get("reindex")
         return cls(
             gallery=_text(values, "gallery"),
             source=_text(values, "source"),
@@ -64,6 +90,7 @@ class IndexSpec:
             splits=_texts(values, "splits"),
             source_name=_text(values, "source_name"),
             **{name: _flag(values, name) for name in FLAGS},
+            reindex=Reindex.from_values(again) if isinstance(again, Mapping) else None,
         )
 
 

@@ -22,8 +22,17 @@ from indexer_worker.app import app, runtime, settings
 from indexer_worker.chunk import run_chunk
 from indexer_worker.listing import run_listing
 from indexer_worker.pruning import run_pruning
+from indexer_worker.reindexing import run_promotion
 from indexer_worker.runtime import Runtime
-from indexer_worker.spec import CHUNK_TASK, FLAGS, INDEX_TASK, PRUNE_TASK, IndexSpec, checked_spec
+from indexer_worker.spec import (
+    CHUNK_TASK,
+    FLAGS,
+    INDEX_TASK,
+    PROMOTE_TASK,
+    PRUNE_TASK,
+    IndexSpec,
+    checked_spec,
+)
 from landmarks import request_id
 from landmarks.errors import AlreadyExistsError, ConfigurationError, InvalidInputError
 from landmarks.logs import configure_logging
@@ -67,6 +76,12 @@ def index_chunk(job_id: str, model: str, chunk: int) -> None:
 def prune(job_id: str, model: str) -> None:
     """Delete the points of one model whose photos a job did not list."""
     run_pruning(runtime(), job_id, model)
+
+
+@app.task(name=PROMOTE_TASK)
+def promote(job_id: str, model: str) -> None:
+    """Promote the collection that a job has built beside the live one."""
+    run_promotion(runtime(), job_id, model)
 
 
 def create_job(held: Runtime, arguments: dict[str, object], task_id: str) -> str:

@@ -78,8 +78,10 @@ def _attempt(runtime: Runtime, job_id: str, model: str, held: HeldLease, do: Do)
     if outcome is None:
         return
     held.check()
-    runtime.patience.wait_out(lambda: runtime.jobs.end_chunk(held.lease, model, outcome))
+    due = runtime.patience.wait_out(lambda: runtime.jobs.end_chunk(held.lease, model, outcome))
     metrics.chunk_ended(model, outcome)
+    if due:
+        runtime.send_work(job_id, due)
 
 
 def _postpone(runtime: Runtime, held: HeldLease, error: Exception, *, blameless: bool) -> None:

@@ -278,6 +278,31 @@ class Landmarks:
         with self._told(_SEARCH_TIMEOUT_SECONDS):
             return self._indexing.DeletePoints(request, timeout=_SEARCH_TIMEOUT_SECONDS).deleted
 
+    def reindex(
+        self,
+        gallery: str,
+        model: str,
+        *,
+        queries: str = "",
+        splits: Sequence[str] = (),
+        margin: float = 0.0,
+        request_id: str = "",
+    ) -> indexing_pb2.IndexJob:
+        """Start a job that builds a collection anew with an encoder of another digest.
+
+        The new collection is promoted in the end; with `queries`, a labelled manifest, only if its
+        mAP@100 is not lower than that of the live one by more than `margin`. `request_id` is as
+        for `index`.
+        """
+        request = indexing_pb2.ReindexCollectionRequest(
+            gallery=gallery,
+            model=model,
+            reindexing=indexing_pb2.Reindexing(queries=queries, splits=splits, margin=margin),
+            request_id=request_id or str(uuid4()),
+        )
+        with self._told(_SEARCH_TIMEOUT_SECONDS):
+            return self._indexing.ReindexCollection(request, timeout=_SEARCH_TIMEOUT_SECONDS).job
+
     def promote(self, collection: str) -> indexing_pb2.PromoteCollectionResponse:
         """Make a collection the live one of its gallery and model."""
         request = indexing_pb2.PromoteCollectionRequest(name=collection)

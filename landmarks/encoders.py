@@ -91,6 +91,32 @@ class EncoderDirectory:
 
         Raises NotFoundError for a model without a target, else as `chosen`.
         """
+        served, failures = self._served(model)
+        return chosen(model, digest, served, failures)
+
+    def find_another(self, model: str, digest: str) -> ServedModel:
+        """Return the first target that serves `model` with another digest than this.
+
+        Raises LineageError where all targets answered and all have this digest, else as `find`.
+        """
+        served, failures = self._served(model)
+        others = [candidate for candidate in served if candidate.digest != digest]
+        if not others and not failures:
+            raise LineageError(
+                f"every encoder of {model!r} has the digest {digest[:8]}; start one of another"
+                " digest, and name it in LANDMARKS_ENCODERS beside the one that serves searches"
+            )
+        return chosen(model, None, others, failures)
+
+    def close(self) -> None:
+        """Close every channel."""
+        with self._lock:
+            for channel in self._channels.values():
+                channel.close()
+            self._channels.clear()
+
+    def _served(self, model: str) -> tuple[list[ServedModel], list[str]]:
+        """Return the targets that serve `model`, and the reasons of those that did not answer."""
         targets = self._targets.get(model)
         if not targets:
             known = ", ".join(sorted(self._targets)) or "none"
@@ -102,14 +128,7 @@ class EncoderDirectory:
                 served.append(self._describe(model, target))
             except LandmarksError as error:
                 failures.append(str(error))
-        return chosen(model, digest, served, failures)
-
-    def close(self) -> None:
-        """Close every channel."""
-        with self._lock:
-            for channel in self._channels.values():
-                channel.close()
-            self._channels.clear()
+        return served, failures
 
     def _describe(self, model: str, target: str) -> ServedModel:
         try:

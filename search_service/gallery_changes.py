@@ -31,6 +31,10 @@ class GalleryChanges:
         """Close the connection."""
         self._client.close()
 
+    def check_live(self, gallery: str, model: str) -> None:
+        """Raise NotFoundError where a gallery has no live collection for a model."""
+        self._collections.live(gallery, model)
+
     def delete_points(self, request: pb.DeletePointsRequest) -> pb.DeletePointsResponse:
         """Delete points in all collections of a gallery, or in those of some models."""
         names = self._names(request.gallery, request.models)

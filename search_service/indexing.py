@@ -17,6 +17,7 @@ from indexer_worker.spec import (
     INDEX_TASK,
     VISIBILITY_TIMEOUT_SECONDS,
     IndexSpec,
+    Reindex,
     checked_spec,
 )
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
@@ -28,7 +29,7 @@ from search_service.gallery_changes import GalleryChanges
 from search_service.job_changes import JobChanges
 from search_service.jobs_view import collection_message, dead_letter_message, job_message, spec_of
 from vector_store.client import connect
-from vector_store.naming import check_gallery
+from vector_store.naming import check_gallery, check_model
 from vector_store.search import SearchStore
 from vector_store.settings import VectorStoreSettings
 
@@ -229,6 +230,18 @@ class IndexingServicer(IndexingServiceServicer):
         del context
         return await asyncio.to_thread(self._gallery_changes.delete_points, request)
 
+    async def ReindexCollection(  # noqa: N802
+        self,
+        request: pb.ReindexCollectionRequest,
+        context: grpc.aio.ServicerContext[
+            pb.ReindexCollectionRequest, pb.ReindexCollectionResponse
+        ],
+    ) -> pb.ReindexCollectionResponse:
+        """Check what can be checked at once, record the job and enqueue it."""
+        del context
+        job = await asyncio.to_thread(self._reindex, request)
+        return pb.ReindexCollectionResponse(job=job_message(job))
+
     async def PromoteCollection(  # noqa: N802
         self,
         request: pb.PromoteCollectionRequest,
@@ -274,6 +287,32 @@ class IndexingServicer(IndexingServiceServicer):
         except NotFoundError as error:
             raise InvalidInputError(str(error), field="source") from error
         job = self._jobs.create(spec, request_id)
+        self._enqueue(job.id)
+        return job
+
+    def _reindex(self, request: pb.ReindexCollectionRequest) -> Job:
+        wanted = request.reindexing
+        if not 0 <= wanted.margin <= 1:
+            raise InvalidInputError(
+                f"the margin {wanted.margin:g} is not 0 to 1, as a difference of mAP",
+                field="reindexing.margin",
+            )
+        spec = IndexSpec(
+            check_gallery(request.gallery),
+            source="",
+            models=(check_model(request.model),),
+            reindex=Reindex(wanted.queries, tuple(wanted.splits), wanted.margin),
+        )
+        earlier = self._jobs.of_request(request.request_id, spec)
+        if earlier is not None:
+            return earlier
+        self._gallery_changes.check_live(request.gallery, request.model)
+        if wanted.queries:
+            try:
+                self._sources.open(wanted.queries, wanted.splits).check()
+            except (NotFoundError, InvalidInputError) as error:
+                raise InvalidInputError(str(error), field="reindexing.queries") from error
+        job = self._jobs.create(spec, request.request_id)
         self._enqueue(job.id)
         return job
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -9,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from indexer_worker.records import DeadLetter, Job, Progress, State
 from indexer_worker.spec import IndexSpec
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
+from landmarks.errors import InvalidInputError
 from vector_store.collections import CollectionState
 
 _STATES = {
@@ -21,7 +23,12 @@ _STATES = {
 
 
 def spec_of(message: pb.IndexSpec) -> IndexSpec:
-    """Read what a job is to index."""
+    """Read what a job is to index; raises InvalidInputError for what is not a caller's to say."""
+    if message.HasField("reindexing"):
+        raise InvalidInputError(
+            "a collection is built anew by ReindexCollection, not by a job of one's own",
+            field="reindexing",
+        )
     return IndexSpec(
         gallery=message.gallery,
         source=message.source,
@@ -47,9 +54,11 @@ def job_message(job: Job) -> pb.IndexJob:
             prune=job.spec.prune,
             dry_run=job.spec.dry_run,
             verify=job.spec.verify,
+            reindexing=pb.Reindexing(**asdict(job.spec.reindex)) if job.spec.reindex else None,
         ),
         state=_STATES[job.state],
         error=job.error,
+        outcome=job.outcome,
         progress=[_progress_message(one) for one in job.progress],
         listing_complete=job.listing_complete,
         create_time=_timestamp(job.created),

@@ -26,6 +26,9 @@ INDEXED_FIELDS = ("landmark", "source", "path", "sha256", "job_id")
 # In a collection's metadata: the name of the one that was live before it.
 _PREVIOUS = "previous"
 
+# As of a collection that says nothing: an index is built for more kilobytes of vectors than this.
+_INDEX_FROM_KB = 20_000
+
 Status = Literal["green", "yellow", "grey", "red"]
 
 
@@ -73,6 +76,12 @@ class Collections:
             raise not_indexed(gallery, model)
         return self.lineage(found)
 
+    def live_digest(self, gallery: str, model: str) -> str | None:
+        """Return the digest of the encoder that made the live collection; None without one."""
+        if alias_name(gallery, model) not in self._aliases():
+            return None
+        return self.live(gallery, model).digest
+
     def to_write(self, gallery: str, model: str, digest: str, dimension: int) -> Lineage:
         """Return the collection that vectors of this encoder are written to.
 
@@ -100,8 +109,12 @@ class Collections:
         check_lineage(live, digest, dimension)
         return live
 
-    def create_beside(self, gallery: str, model: str, digest: str, dimension: int) -> Lineage:
+    def create_beside(
+        self, gallery: str, model: str, digest: str, dimension: int, *, unindexed: bool = False
+    ) -> Lineage:
         """Create the collection of an encoder without making it live; if there is one, return it.
+
+        `unindexed`: its index is not built before `build_index` says so.
 
         Raises LineageError where one of that name has another digest or dimension.
         """
@@ -109,7 +122,7 @@ class Collections:
         try:
             if not self.exists(name):
                 with qdrant_failures(self._address):
-                    self._create(name, gallery, model, digest, dimension)
+                    self._create(name, gallery, model, digest, dimension, unindexed=unindexed)
         except AlreadyExistsError:
             pass  # by another worker, between the question and the creation
         except InvalidInputError as error:
@@ -119,6 +132,20 @@ class Collections:
         check_lineage(lineage, digest, dimension)
         self._ensure_indexes(name)
         return lineage
+
+    def build_index(self, name: str) -> None:
+        """Let the index of a collection be built from now on, in the background."""
+        with qdrant_failures(self._address):
+            self._client.update_collection(
+                name,
+                optimizers_config=models.OptimizersConfigDiff(indexing_threshold=_INDEX_FROM_KB),
+            )
+
+    def status(self, name: str) -> Status:
+        """Return whether a collection is settled, as `CollectionState` says it."""
+        with qdrant_failures(self._address):
+            status: Status = self._client.get_collection(name).status.value
+        return status
 
     def exists(self, name: str) -> bool:
         """Say whether there is a collection, or an alias, of that name."""
@@ -201,7 +228,16 @@ class Collections:
         with qdrant_failures(self._address):
             self._client.update_collection_aliases(alias_change(alias, name, replace=replace))
 
-    def _create(self, name: str, gallery: str, model: str, digest: str, dimension: int) -> None:
+    def _create(
+        self,
+        name: str,
+        gallery: str,
+        model: str,
+        digest: str,
+        dimension: int,
+        *,
+        unindexed: bool,
+    ) -> None:
         settings = self._settings
         self._client.create_collection(
             name,
@@ -215,6 +251,9 @@ class Collections:
                 )
             )
             if settings.qdrant_quantized
+            else None,
+            optimizers_config=models.OptimizersConfigDiff(indexing_threshold=0)
+            if unindexed
             else None,
             shard_number=settings.qdrant_shard_number,
             replication_factor=settings.qdrant_replication_factor,

@@ -79,7 +79,7 @@ def index(
     """
     with Landmarks(server) as client:
         job = client.index(
-            source=_absolute(source),
+            source=absolute(source),
             gallery=gallery,
             models=comma_separated(models),
             splits=split or [],
@@ -137,6 +137,8 @@ def print_totals(job: pb.IndexJob) -> None:
         for item in job.progress
     ]
     console.print(table(columns, rows))
+    if job.outcome:
+        console.print(job.outcome)
     if dead := sum(item.dead for item in job.progress):
         console.print(
             f"{dead} cannot be indexed; `landmarks jobs {job.id} --dead-letters` says why, and"
@@ -156,6 +158,6 @@ def finish(job: pb.IndexJob) -> None:
         raise typer.Exit(ExitCode.DEAD_LETTERS)
 
 
-def _absolute(source: str) -> str:
-    """Make a local path absolute: the workers have a working folder of their own."""
+def absolute(source: str) -> str:
+    """Return a local path as an absolute one: the workers have a working folder of their own."""
     return source if "://" in source or "::" in source else str(Path(source).expanduser().resolve())

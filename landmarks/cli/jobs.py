@@ -89,7 +89,7 @@ def _print_jobs(found: list[pb.IndexJob], *, as_json: bool) -> None:
             job.spec.gallery,
             f"{sum(map(done, job.progress))}/{sum(item.listed for item in job.progress)}",
             job.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M"),
-            job.spec.source,
+            job.spec.source or "(built anew)",
         )
         for job in found
     ]
@@ -100,7 +100,8 @@ def _print_job(job: pb.IndexJob) -> None:
     spec = job.spec
     splits = f", splits {', '.join(spec.splits)}" if spec.splits else ""
     console.print(f"job {job.id}: {state_of(job)}")
-    console.print(f"  {spec.source}{splits} into gallery {spec.gallery!r}")
+    what = spec.source or f"{', '.join(spec.models)} anew"
+    console.print(f"  {what}{splits} into gallery {spec.gallery!r}")
     if job.error:
         console.print(f"  {job.error}")
     print_totals(job)

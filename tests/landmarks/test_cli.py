@@ -33,6 +33,7 @@ COMMANDS = [
     "models",
     "collections",
     "delete",
+    "reindex",
     "weights",
     "report",
     "evaluate",

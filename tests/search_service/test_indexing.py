@@ -99,6 +99,13 @@ def creating(
     return pb.CreateIndexJobRequest(spec=spec, request_id=request_id)
 
 
+async def test_a_job_of_ones_own_cannot_be_a_reindexing(stub, gallery, folder):
+    request = creating(gallery, folder, reindexing=pb.Reindexing())
+    error = await failure(stub.CreateIndexJob(request))
+    assert isinstance(error, InvalidInputError)
+    assert error.field == "spec.reindexing"
+
+
 async def test_a_job_is_created_watched_to_its_end_and_listed(stub, gallery, folder):
     created = (await stub.CreateIndexJob(creating(gallery, folder))).job
     assert created.state in (pb.JOB_STATE_QUEUED, pb.JOB_STATE_RUNNING)

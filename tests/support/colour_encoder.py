@@ -1,8 +1,9 @@
 """A small real encoder: the colours of a photo on a 4 × 4 grid, as a unit vector, over gRPC.
 
-`python -m tests.support.colour_encoder PORT MODEL [SECONDS [LOG]]`; SECONDS is how long a batch
-takes at least, for tests that need to come in between. To the file LOG it appends the sha256 of
-each photo that it begins to encode. It does not survive a photo that is `POISON` pixels wide.
+`python -m tests.support.colour_encoder PORT MODEL [SECONDS [LOG [REVISION]]]`; SECONDS is how long
+a batch takes at least, for tests that need to come in between. To the file LOG it appends the
+sha256 of each photo that it begins to encode. It does not survive a photo `POISON` pixels wide.
+REVISION 2 sees photos darker, 3 makes nothing of them but noise: encoders of other digests.
 """
 
 import asyncio
@@ -26,13 +27,20 @@ from landmarks.service import run_service
 from landmarks.settings import Settings
 
 DIMENSION = 4 * 4 * 3
-DIGEST = hashlib.sha256(b"colours on a 4 x 4 grid, revision 1").hexdigest()
+
+
+def digest_of(revision: int) -> str:
+    """Return the digest of a revision."""
+    return hashlib.sha256(f"colours on a 4 x 4 grid, revision {revision}".encode()).hexdigest()
+
+
+DIGEST = digest_of(1)
 MAX_PHOTO_BYTES = 200_000
 MAX_BATCH_PHOTOS = 4
 POISON = 13
 
 
-def embedded(photo: bytes) -> pb.BatchEncodeResult:
+def embedded(photo: bytes, revision: int = 1) -> pb.BatchEncodeResult:
     """Return the vector of one photo, or the error of its item."""
     try:
         image = Image.open(io.BytesIO(photo))
@@ -42,6 +50,11 @@ def embedded(photo: bytes) -> pb.BatchEncodeResult:
     except (UnidentifiedImageError, OSError) as error:
         status = Status(code=Code.INVALID_ARGUMENT, message=f"not an image: {error}")
         return pb.BatchEncodeResult(error=status)
+    if revision == 2:
+        pixels = pixels**2
+    elif revision == 3:
+        seed = int.from_bytes(hashlib.sha256(photo).digest()[:8])
+        pixels = np.random.default_rng(seed).normal(size=DIMENSION)
     vector = pixels / np.linalg.norm(pixels)
     return pb.BatchEncodeResult(
         embedding=pb.Embedding(values=vector.tolist()),
@@ -50,13 +63,15 @@ def embedded(photo: bytes) -> pb.BatchEncodeResult:
 
 
 class ColourEncoder(rpc.EncoderServiceServicer):
-    def __init__(self, model: str, seconds: float, log: Path | None) -> None:
+    def __init__(self, model: str, seconds: float, log: Path | None, revision: int) -> None:
         self._seconds = seconds
         self._log = log
+        self._revision = revision
+        self._digest = digest_of(revision)
         self._model = pb.Model(
             name=model,
             dimension=DIMENSION,
-            digest=DIGEST,
+            digest=self._digest,
             ready=True,
             limits=pb.InputLimits(
                 max_photo_bytes=MAX_PHOTO_BYTES,
@@ -77,14 +92,16 @@ class ColourEncoder(rpc.EncoderServiceServicer):
         self._check(request.model)
         await asyncio.sleep(self._seconds)
         return pb.EncodeResponse(
-            embedding=embedded(request.photo).embedding, model=self._model.name, digest=DIGEST
+            embedding=embedded(request.photo, self._revision).embedding,
+            model=self._model.name,
+            digest=self._digest,
         )
 
     async def BatchEncode(  # noqa: N802
         self, request: pb.BatchEncodeRequest, context: grpc.aio.ServicerContext
     ) -> pb.BatchEncodeResponse:
         self._check(request.model)
-        if request.expected_digest not in ("", DIGEST):
+        if request.expected_digest not in ("", self._digest):
             raise LineageError("another digest")
         assert len(request.photos) <= MAX_BATCH_PHOTOS
         if self._log:
@@ -93,9 +110,9 @@ class ColourEncoder(rpc.EncoderServiceServicer):
                 file.write("".join(hashes))  # in one piece, and before anything can go wrong
         await asyncio.sleep(self._seconds)
         return pb.BatchEncodeResponse(
-            results=[embedded(photo) for photo in request.photos],
+            results=[embedded(photo, self._revision) for photo in request.photos],
             model=self._model.name,
-            digest=DIGEST,
+            digest=self._digest,
         )
 
     def _check(self, model: str) -> None:
@@ -103,9 +120,9 @@ class ColourEncoder(rpc.EncoderServiceServicer):
             raise NotFoundError(f"no model {model!r} here")
 
 
-async def serve(port: int, model: str, seconds: float, log: Path | None) -> None:
+async def serve(port: int, model: str, seconds: float, log: Path | None, revision: int) -> None:
     server = create_server()
-    rpc.add_EncoderServiceServicer_to_server(ColourEncoder(model, seconds, log), server)
+    rpc.add_EncoderServiceServicer_to_server(ColourEncoder(model, seconds, log, revision), server)
     health = add_health_and_reflection(server, ["landmarkapi.encoder.v1.EncoderService"])
     bind(server, f"127.0.0.1:{port}")
     await health.set("", SERVING)
@@ -113,8 +130,8 @@ async def serve(port: int, model: str, seconds: float, log: Path | None) -> None
     await server.wait_for_termination()
 
 
-def main(port: str, model: str, seconds: str = "0", log: str = "") -> int:
-    serving = (int(port), model, float(seconds), Path(log) if log else None)
+def main(port: str, model: str, seconds: str = "0", log: str = "", revision: str = "1") -> int:
+    serving = (int(port), model, float(seconds), Path(log) if log else None, int(revision))
     return run_service("encoder", Settings, lambda _: asyncio.run(serve(*serving)))
 
 

@@ -90,12 +90,14 @@ class Rig:
     photos: Path
     qdrant_port: int = field(default_factory=free_port)
     encoder_port: int = field(default_factory=free_port)
+    newer_port: int = field(default_factory=free_port)
+    has_newer: bool = False  # whether anybody knows of the newer encoder
 
     def settings(self, **more: str) -> dict[str, str]:
         return {
             "redis_url": self.valkey.url,
             "qdrant_port": str(self.qdrant_port),
-            "encoders": json.dumps({MODEL: [f"127.0.0.1:{self.encoder_port}"]}),
+            "encoders": json.dumps({MODEL: self.encoders}),
             "source_roots": json.dumps([str(self.photos)]),
             "chunk_size": "4",
             **more,
@@ -109,10 +111,26 @@ class Rig:
             **more,
         )
 
+    @property
+    def encoders(self) -> list[str]:
+        """The addresses of the model's encoders; the second is of another digest."""
+        ports = [self.encoder_port, self.newer_port] if self.has_newer else [self.encoder_port]
+        return [f"127.0.0.1:{port}" for port in ports]
+
     def encoder(
         self, seconds: float = 0, **more: str
     ) -> AbstractContextManager[subprocess.Popen[bytes]]:
-        arguments = (str(self.encoder_port), MODEL, str(seconds), str(self.encoded_log))
+        return self._encoder(self.encoder_port, 1, seconds, **more)
+
+    def newer_encoder(
+        self, revision: int = 2, seconds: float = 0
+    ) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        return self._encoder(self.newer_port, revision, seconds)
+
+    def _encoder(
+        self, port: int, revision: int, seconds: float, **more: str
+    ) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        arguments = (str(port), MODEL, str(seconds), str(self.encoded_log), str(revision))
         return running("tests.support.colour_encoder", *arguments, **more)
 
     @property

@@ -122,6 +122,19 @@ def test_what_was_live_before_comes_back_and_the_other_after_that(engine: StoreU
     assert engine.collections.live(engine.gallery, "vgg16") == new
 
 
+def test_an_index_is_built_only_when_it_is_time(wire_engine: StoreUnderTest):
+    def threshold() -> int | None:
+        return wire_engine.client.get_collection(name).config.optimizer_config.indexing_threshold
+
+    wire_engine.collection()
+    gallery, collections = wire_engine.gallery, wire_engine.collections
+    name = collections.create_beside(gallery, "vgg16", OTHER_DIGEST, 8, unindexed=True).name
+    assert threshold() == 0
+    collections.build_index(name)
+    assert threshold() == 20_000
+    assert collections.status(name) == "green"
+
+
 def test_a_live_collection_is_not_dropped_by_accident(engine: StoreUnderTest):
     live = engine.collection()
     with pytest.raises(LineageError, match="is live"):

@@ -111,7 +111,7 @@ _ALLOWED: Mapping[str, Mapping[str, _Check]] = {
         write_consistency_factor=_only(1),
         sharding_method=_only(0),
     ),
-    "UpdateCollection": _fields("collection_name timeout metadata"),
+    "UpdateCollection": _fields("collection_name timeout metadata optimizers_config"),
     "VectorsConfig": _fields("params"),
     "VectorParams": _fields("size distance", datatype=_only(0, 1)),
     "HnswConfigDiff": _fields("m ef_construct full_scan_threshold max_indexing_threads payload_m"),

@@ -59,7 +59,7 @@ class CollectionsService:
         )
 
     async def _update(self, request: q.UpdateCollection) -> Message:
-        await self._engine.update_metadata(request.collection_name, request)
+        await self._engine.update(request.collection_name, request)
         return q.CollectionOperationResponse(result=True)
 
     async def _delete(self, request: q.DeleteCollection) -> Message:

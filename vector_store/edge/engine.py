@@ -110,8 +110,8 @@ class Engine:
         await remove(collection.path)
         return True
 
-    async def update_metadata(self, name: str, change: q.UpdateCollection) -> None:
-        """Merge metadata into that of a collection."""
+    async def update(self, name: str, change: q.UpdateCollection) -> None:
+        """Merge metadata, and settings of the optimizer, into those of a collection."""
         async with self._changing:
             resolved = self.catalog.resolve(name)
             if resolved is None:
@@ -121,8 +121,11 @@ class Engine:
             config.CopyFrom(entry.config)
             for key, value in change.metadata.items():
                 config.metadata[key].CopyFrom(value)
+            config.optimizers_config.MergeFrom(change.optimizers_config)
+            schema.check(config)
             self._save(self.catalog.with_collection(resolved, Entry(entry.folder, config)))
             self._collections[resolved].config = config
+            self._collections[resolved].settled = False  # what is due may be another thing now
 
     async def change_aliases(self, change: Callable[[Catalog], dict[str, str]]) -> None:
         """Replace all aliases by what `change` makes of the catalog, in one step."""

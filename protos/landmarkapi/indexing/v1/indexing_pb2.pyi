@@ -71,6 +71,7 @@ class IndexSpec(_message.Message):
     PRUNE_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     VERIFY_FIELD_NUMBER: _builtins.int
+    REINDEXING_FIELD_NUMBER: _builtins.int
     gallery: _builtins.str
     """The gallery to fill: 1 to 64 of a-z, 0-9 and single _ or -."""
     source: _builtins.str
@@ -95,6 +96,12 @@ class IndexSpec(_message.Message):
     def splits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """With a manifest: only rows with one of these in the `split` column; all if empty."""
 
+    @_builtins.property
+    def reindexing(self) -> Global___Reindexing:
+        """Set in jobs of `ReindexCollection`, whose source is the live collection; not accepted from
+        callers of `CreateIndexJob`.
+        """
+
     def __init__(
         self,
         *,
@@ -106,14 +113,49 @@ class IndexSpec(_message.Message):
         prune: _builtins.bool = ...,
         dry_run: _builtins.bool = ...,
         verify: _builtins.bool = ...,
+        reindexing: Global___Reindexing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reindexing", b"reindexing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "gallery", b"gallery", "models", b"models", "prune", b"prune", "source", b"source", "source_name", b"source_name", "splits", b"splits", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "gallery", b"gallery", "models", b"models", "prune", b"prune", "reindexing", b"reindexing", "source", b"source", "source_name", b"source_name", "splits", b"splits", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___IndexSpec: _TypeAlias = IndexSpec  # noqa: Y015
+
+@_typing.final
+class Reindexing(_message.Message):
+    """How a collection that is built anew becomes the live one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUERIES_FIELD_NUMBER: _builtins.int
+    SPLITS_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
+    queries: _builtins.str
+    """A labelled manifest, below an allowed root: the new collection is promoted only if its mAP@100
+    is not too far below that of the live one. If empty, it is promoted as it is.
+    """
+    margin: _builtins.float
+    """How far below it may be."""
+    @_builtins.property
+    def splits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only rows of the manifest with one of these in the `split` column; all if empty."""
+
+    def __init__(
+        self,
+        *,
+        queries: _builtins.str = ...,
+        splits: _abc.Iterable[_builtins.str] | None = ...,
+        margin: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["margin", b"margin", "queries", b"queries", "splits", b"splits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Reindexing: _TypeAlias = Reindexing  # noqa: Y015
 
 @_typing.final
 class ModelProgress(_message.Message):
@@ -197,6 +239,7 @@ class IndexJob(_message.Message):
     LISTING_COMPLETE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id."""
     state: Global___JobState.ValueType
@@ -205,6 +248,8 @@ class IndexJob(_message.Message):
     """Why it failed; empty otherwise."""
     listing_complete: _builtins.bool
     """True once the source has been listed to its end, so that `listed` is final."""
+    outcome: _builtins.str
+    """What came of it, in words, where counts do not tell: whether a collection was promoted."""
     @_builtins.property
     def spec(self) -> Global___IndexSpec:
         """What it indexes."""
@@ -232,10 +277,11 @@ class IndexJob(_message.Message):
         listing_complete: _builtins.bool = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        outcome: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "spec", b"spec", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "error", b"error", "id", b"id", "listing_complete", b"listing_complete", "progress", b"progress", "spec", b"spec", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "error", b"error", "id", b"id", "listing_complete", b"listing_complete", "outcome", b"outcome", "progress", b"progress", "spec", b"spec", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -930,6 +976,66 @@ class DeletePointsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeletePointsResponse: _TypeAlias = DeletePointsResponse  # noqa: Y015
+
+@_typing.final
+class ReindexCollectionRequest(_message.Message):
+    """Builds a collection anew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    REINDEXING_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    gallery: _builtins.str
+    """The gallery."""
+    model: _builtins.str
+    """The model."""
+    request_id: _builtins.str
+    """If set, a second request with the same id returns the first one's job."""
+    @_builtins.property
+    def reindexing(self) -> Global___Reindexing:
+        """How the new collection becomes the live one."""
+
+    def __init__(
+        self,
+        *,
+        gallery: _builtins.str = ...,
+        model: _builtins.str = ...,
+        reindexing: Global___Reindexing | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reindexing", b"reindexing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery", "model", b"model", "reindexing", b"reindexing", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReindexCollectionRequest: _TypeAlias = ReindexCollectionRequest  # noqa: Y015
+
+@_typing.final
+class ReindexCollectionResponse(_message.Message):
+    """The new job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___IndexJob:
+        """The job."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___IndexJob | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReindexCollectionResponse: _TypeAlias = ReindexCollectionResponse  # noqa: Y015
 
 @_typing.final
 class PromoteCollectionRequest(_message.Message):

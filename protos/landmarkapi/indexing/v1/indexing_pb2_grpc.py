@@ -85,6 +85,11 @@ class IndexingServiceStub:
                 request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DeletePointsRequest.SerializeToString,
                 response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DeletePointsResponse.FromString,
                 _registered_method=True)
+        self.ReindexCollection = channel.unary_unary(
+                '/landmarkapi.indexing.v1.IndexingService/ReindexCollection',
+                request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ReindexCollectionRequest.SerializeToString,
+                response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ReindexCollectionResponse.FromString,
+                _registered_method=True)
         self.PromoteCollection = channel.unary_unary(
                 '/landmarkapi.indexing.v1.IndexingService/PromoteCollection',
                 request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.PromoteCollectionRequest.SerializeToString,
@@ -189,6 +194,19 @@ class IndexingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReindexCollection(self, request, context):
+        """Starts a job that encodes all photos of a live collection anew with an encoder of another digest,
+        which runs beside the present one, into a collection of its own; returns at once. When that one
+        has all and its index is built, it is promoted. Searches go on in the live one meanwhile, and so
+        does indexing.
+
+        INVALID_ARGUMENT: a name or the queries cannot be used. NOT_FOUND: nothing is live.
+        ALREADY_EXISTS: `request_id` was used for another job.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PromoteCollection(self, request, context):
         """Makes a collection the live one of its gallery and model, at once. NOT_FOUND: there is none.
         """
@@ -264,6 +282,11 @@ def add_IndexingServiceServicer_to_server(servicer, server):
                     servicer.DeletePoints,
                     request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DeletePointsRequest.FromString,
                     response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DeletePointsResponse.SerializeToString,
+            ),
+            'ReindexCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReindexCollection,
+                    request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ReindexCollectionRequest.FromString,
+                    response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ReindexCollectionResponse.SerializeToString,
             ),
             'PromoteCollection': grpc.unary_unary_rpc_method_handler(
                     servicer.PromoteCollection,
@@ -552,6 +575,33 @@ class IndexingService:
             '/landmarkapi.indexing.v1.IndexingService/DeletePoints',
             landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DeletePointsRequest.SerializeToString,
             landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DeletePointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReindexCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/landmarkapi.indexing.v1.IndexingService/ReindexCollection',
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ReindexCollectionRequest.SerializeToString,
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ReindexCollectionResponse.FromString,
             options,
             channel_credentials,
             insecure,

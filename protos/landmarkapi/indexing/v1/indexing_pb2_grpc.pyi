@@ -70,6 +70,15 @@ class IndexingServiceStub:
     INVALID_ARGUMENT: nothing is chosen, or the choice cannot be used.
     NOT_FOUND: the gallery has no collection, or none of an asked model.
     """
+    ReindexCollection: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.ReindexCollectionRequest, _indexing_pb2.ReindexCollectionResponse]
+    """Starts a job that encodes all photos of a live collection anew with an encoder of another digest,
+    which runs beside the present one, into a collection of its own; returns at once. When that one
+    has all and its index is built, it is promoted. Searches go on in the live one meanwhile, and so
+    does indexing.
+
+    INVALID_ARGUMENT: a name or the queries cannot be used. NOT_FOUND: nothing is live.
+    ALREADY_EXISTS: `request_id` was used for another job.
+    """
     PromoteCollection: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.PromoteCollectionRequest, _indexing_pb2.PromoteCollectionResponse]
     """Makes a collection the live one of its gallery and model, at once. NOT_FOUND: there is none."""
     RollbackCollection: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.RollbackCollectionRequest, _indexing_pb2.RollbackCollectionResponse]
@@ -122,6 +131,15 @@ class IndexingServiceAsyncStub(IndexingServiceStub):
 
     INVALID_ARGUMENT: nothing is chosen, or the choice cannot be used.
     NOT_FOUND: the gallery has no collection, or none of an asked model.
+    """
+    ReindexCollection: _aio.UnaryUnaryMultiCallable[_indexing_pb2.ReindexCollectionRequest, _indexing_pb2.ReindexCollectionResponse]  # type: ignore[assignment]
+    """Starts a job that encodes all photos of a live collection anew with an encoder of another digest,
+    which runs beside the present one, into a collection of its own; returns at once. When that one
+    has all and its index is built, it is promoted. Searches go on in the live one meanwhile, and so
+    does indexing.
+
+    INVALID_ARGUMENT: a name or the queries cannot be used. NOT_FOUND: nothing is live.
+    ALREADY_EXISTS: `request_id` was used for another job.
     """
     PromoteCollection: _aio.UnaryUnaryMultiCallable[_indexing_pb2.PromoteCollectionRequest, _indexing_pb2.PromoteCollectionResponse]  # type: ignore[assignment]
     """Makes a collection the live one of its gallery and model, at once. NOT_FOUND: there is none."""
@@ -232,6 +250,21 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: nothing is chosen, or the choice cannot be used.
         NOT_FOUND: the gallery has no collection, or none of an asked model.
+        """
+
+    @_abc_1.abstractmethod
+    def ReindexCollection(
+        self,
+        request: _indexing_pb2.ReindexCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_indexing_pb2.ReindexCollectionResponse, _abc.Awaitable[_indexing_pb2.ReindexCollectionResponse]]:
+        """Starts a job that encodes all photos of a live collection anew with an encoder of another digest,
+        which runs beside the present one, into a collection of its own; returns at once. When that one
+        has all and its index is built, it is promoted. Searches go on in the live one meanwhile, and so
+        does indexing.
+
+        INVALID_ARGUMENT: a name or the queries cannot be used. NOT_FOUND: nothing is live.
+        ALREADY_EXISTS: `request_id` was used for another job.
         """
 
     @_abc_1.abstractmethod

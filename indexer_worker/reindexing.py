@@ -1,0 +1,233 @@
+"""Building a collection anew with a newer encoder, beside the live one, until it takes its place.
+
+The live collection says what there is to encode: each point's source, path and address. Searches go
+on in it, and so does indexing; what was written there meanwhile is caught up with before the new
+one is promoted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from uuid import UUID
+
+import numpy as np
+import structlog
+
+from evaluation.metrics import DEPTH, average_precision
+from indexer_worker.encoding import Encoded
+from indexer_worker.jobs import PROMOTION, Target
+from indexer_worker.leases import HeldLease
+from indexer_worker.photos import ReadPhoto
+from indexer_worker.plan import Described
+from indexer_worker.records import Job, Listed, Outcome
+from indexer_worker.runtime import Runtime
+from indexer_worker.spec import Reindex
+from indexer_worker.work import Attempt, run_work
+from landmarks.errors import InvalidInputError, UnavailableError
+from landmarks.sources import Entry
+from vector_store.collections import Lineage
+from vector_store.filters import Equals, Filter
+from vector_store.points import FloatVector, PhotoPayload, point_id
+from vector_store.requests import Query
+
+_log = structlog.get_logger(__name__)
+
+_SCAN = 500
+_QUERIES = 16
+# What of two payloads may differ: when, by which job, and of which reading.
+_OWN = frozenset({"indexed_at", "job_id", "stale", "file_version"})
+
+
+def list_live(runtime: Runtime, job: Job, held: HeldLease) -> None:
+    """List what the collection beside lacks, as chunks."""
+    (model,) = job.spec.models
+    live, beside = _collections(runtime, job, model)
+    listed = {
+        (one.source, one.entry.path) for chunk in runtime.jobs.chunks(job.id) for one in chunk
+    }
+    missing = (
+        one for one in _missing(runtime, live, beside) if (one.source, one.entry.path) not in listed
+    )
+    while chunk := list(islice(missing, runtime.settings.chunk_size)):
+        held.check()
+        number = runtime.jobs.add_chunk(held.lease, chunk, (model,))
+        runtime.send_work(job.id, f"{model}/{number}")
+    after = f"{model}/{PROMOTION}"
+    if due := runtime.patience.wait_out(lambda: runtime.jobs.end_listing(held.lease, (), after)):
+        runtime.send_work(job.id, due)
+
+
+def run_promotion(runtime: Runtime, job_id: str, model: str) -> None:
+    """Promote the collection beside, once it has all that the live one has."""
+    run_work(runtime, job_id, model, PROMOTION, _promote)
+
+
+def _collections(runtime: Runtime, job: Job, model: str) -> tuple[Lineage, Lineage]:
+    """Return the live collection, and the one beside it, which is created where there is none.
+
+    Raises NotFoundError where nothing is live, LineageError where no other encoder is there.
+    """
+    wait_out, gallery = runtime.patience.wait_out, job.spec.gallery
+    (progress,) = job.progress
+    live = wait_out(lambda: runtime.collections.live(gallery, model))
+    if progress.digest:  # a job keeps the encoder that it began with
+        served = wait_out(lambda: runtime.encoders.find(model, progress.digest))
+    else:
+        served = wait_out(lambda: runtime.encoders.find_another(model, live.digest))
+    beside = wait_out(
+        lambda: runtime.collections.create_beside(
+            gallery, model, served.digest, served.dimension, unindexed=True
+        )
+    )
+    runtime.jobs.set_targets(job.id, "", [Target(model, served.digest, beside.name)])
+    return live, beside
+
+
+def _missing(runtime: Runtime, live: Lineage, beside: Lineage) -> Iterator[Listed]:
+    """Yield what the collection beside does not have as the live one has it."""
+    for page in _pages(runtime, live.name):
+        have = runtime.patience.wait_out(
+            lambda page=page: runtime.points.payloads(beside.name, list(page))  # type: ignore[misc]
+        )
+        for point, payload in page.items():
+            if point not in have or _told(payload) != _told(have[point]):
+                yield _listed(payload)
+
+
+def _told(payload: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in payload.items() if name not in _OWN}
+
+
+def _listed(payload: Mapping[str, object]) -> Listed:
+    photo = PhotoPayload.from_payload(payload)
+    columns = {name: str(value) for name, value in photo.columns.items()}
+    return Listed(Entry(photo.path, photo.uri, photo.landmark, columns), source=photo.source)
+
+
+def _pages(runtime: Runtime, collection: str) -> Iterator[dict[UUID, Mapping[str, object]]]:
+    points = runtime.points.scan(collection)
+    while page := {point.id: point.payload for point in islice(points, _SCAN)}:
+        yield page
+
+
+def _promote(attempt: Attempt) -> Outcome | None:
+    runtime, job, held = attempt.runtime, attempt.job, attempt.held
+    live, beside = _collections(runtime, job, attempt.progress.model)
+    if live.name == beside.name:  # an attempt that promoted it, and died
+        runtime.jobs.set_outcome(job.id, f"promoted {beside.name}")
+        return Outcome(stored=0, unchanged=0, duplicate=0, dead=(), encoded=0)
+    dead = _dead(runtime, job)
+    missing = (
+        one
+        for one in _missing(runtime, live, beside)
+        if point_id(live.gallery, one.source, one.entry.path) not in dead
+    )
+    size = runtime.settings.chunk_size
+    chunks = list(iter(lambda: list(islice(missing, size)), []))
+    if chunks:
+        _log.info("catching up with the live collection", job=job.id, chunks=len(chunks))
+        for number in runtime.jobs.add_before(held.lease, live.model, chunks):
+            runtime.send_work(job.id, f"{live.model}/{number}")
+        return None
+    pruned = _prune(runtime, live, beside, held)
+    runtime.collections.build_index(beside.name)
+    if (status := runtime.collections.status(beside.name)) != "green":
+        raise UnavailableError(f"the index of {beside.name} is being built: it is {status}")
+    held.check()
+    runtime.jobs.set_outcome(job.id, _decided(runtime, job, live, beside, len(dead)))
+    return Outcome(stored=0, unchanged=0, duplicate=0, dead=(), encoded=0, pruned=pruned)
+
+
+def _decided(runtime: Runtime, job: Job, live: Lineage, beside: Lineage, dead: int) -> str:
+    """Promote the collection beside, or not; say which, and why."""
+    by_hand = f"`landmarks collections --promote {beside.name}` does it all the same"
+    if dead:
+        return (
+            f"not promoted: {dead} photos of {live.name} could not be encoded anew; try them again"
+            f" with --retry, or {by_hand}"
+        )
+    wanted = job.spec.reindex or Reindex()
+    figures = ""
+    if wanted.queries:
+        before, after = (_mean_average_precision(runtime, wanted, one) for one in (live, beside))
+        figures = f": mAP@{DEPTH} {after:.4f} instead of {before:.4f}"
+        if after < before - wanted.margin:
+            return f"not promoted{figures}, and {wanted.margin:g} less is allowed; {by_hand}"
+    runtime.collections.promote(beside.name)
+    return f"promoted {beside.name}{figures}"
+
+
+def _dead(runtime: Runtime, job: Job) -> set[UUID]:
+    found: set[UUID] = set()
+    token = ""
+    while True:
+        letters, token = runtime.jobs.dead_letters(job.id, _SCAN, token)
+        found.update(point_id(job.spec.gallery, one.source, one.entry.path) for one in letters)
+        if not token:
+            return found
+
+
+def _prune(runtime: Runtime, live: Lineage, beside: Lineage, held: HeldLease) -> int:
+    """Delete from the collection beside what the live one does not have any more."""
+    pruned = 0
+    points = runtime.points.scan(beside.name, fields=["path"])
+    while page := [point.id for point in islice(points, _SCAN)]:
+        held.check()
+        have = runtime.points.payloads(live.name, page)
+        gone = [point for point in page if point not in have]
+        runtime.points.delete(beside.name, gone)
+        pruned += len(gone)
+    return pruned
+
+
+def _mean_average_precision(runtime: Runtime, wanted: Reindex, collection: Lineage) -> float:
+    """Return the mAP@100 of labelled photos in a collection, by exact search.
+
+    A photo does not find itself: hits of the same bytes do not count. Raises InvalidInputError
+    where no query shows a landmark that the collection has.
+    """
+    found: list[float] = []
+    for landmark, sha256, vector in _queries(runtime, wanted, collection):
+        total = runtime.points.count(
+            collection.name,
+            Filter(must=(Equals("landmark", landmark),), must_not=(Equals("sha256", sha256),)),
+        )
+        if total:
+            query = Query(
+                vector,
+                limit=DEPTH,
+                filter=Filter(must_not=(Equals("sha256", sha256),)),
+                exact=True,
+                fields=("landmark",),
+            )
+            [hits] = runtime.points.query(collection.name, [query])
+            relevant = np.array([hit.payload.get("landmark") == landmark for hit in hits])
+            found.append(average_precision(relevant, DEPTH, total))
+    if not found:
+        raise InvalidInputError(
+            f"no photo of {wanted.queries} shows a landmark of {collection.name}", field="queries"
+        )
+    return float(np.mean(found))
+
+
+def _queries(
+    runtime: Runtime, wanted: Reindex, collection: Lineage
+) -> Iterator[tuple[str, str, FloatVector]]:
+    """Yield landmark, sha256 and vector of each labelled photo that can be encoded."""
+    encoder = runtime.encoder(collection.model, collection.digest)
+    source = runtime.sources.open(wanted.queries, wanted.splits)
+    photos = (
+        Described(entry, point_id("", source.name, entry.path), source.name)
+        for entry in source.entries()
+        if entry.landmark and not entry.problem
+    )
+    while some := list(islice(photos, min(encoder.limits.photos, _QUERIES))):
+        read = [
+            one
+            for one in runtime.reader.read(some, encoder.limits.photo_bytes, {})
+            if isinstance(one, ReadPhoto)
+        ]
+        for photo, outcome in zip(read, encoder.encode([one.data for one in read]), strict=True):
+            if isinstance(outcome, Encoded):
+                yield photo.photo.entry.landmark or "", photo.sha256, outcome.vector
