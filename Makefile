@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint bench proto lock
+.PHONY: help setup demo up test lint chaos bench proto lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ test: setup ## Lint, strict types and all tests, on real engines
 
 lint: setup ## Lint, formatting and strict types
 	@PATH="$(abspath $(BIN)):$$PATH" scripts/check
+
+chaos: setup ## Kill every part while 2,000 photos are indexed; takes a quarter of an hour
+	@PATH="$(abspath $(BIN)):$$PATH" LANDMARKS_CHAOS=long pytest tests/chaos
 
 bench: setup ## Measure into bench.json and docs/benchmarks.md; ONLY=serve-1: a part; PHOTOS=DIR
 	@PATH="$(abspath $(BIN)):$$PATH" python -m evaluation.benchmarks --table docs/benchmarks.md \

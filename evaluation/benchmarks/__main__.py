@@ -12,6 +12,7 @@ import structlog
 import typer
 
 from evaluation.benchmarks.harness import DEFAULT_MODELS, QUICK, Bench, Effort, run, say
+from evaluation.benchmarks.index.cases import index_cases
 from evaluation.benchmarks.machine import machine, versions
 from evaluation.benchmarks.photos import drawn_photos, photos_of
 from evaluation.benchmarks.rows import merged, read_rows, write_rows
@@ -44,7 +45,8 @@ def bench(
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     effort = QUICK if quick else Effort()
     chosen = photos_of(photos) if photos else drawn_photos(quick=quick)
-    cases = list(serve_cases([name.strip() for name in models.split(",")]))
+    names = [name.strip() for name in models.split(",")]
+    cases = [*serve_cases(names), *index_cases(names)]
     cache = Settings.load().cache_dir / "benchmarks"
     asked = Bench([photo.absolute() for photo in chosen], effort, cache, only)
     if not any(asked.wants(name) for case in cases for name in case.goals):

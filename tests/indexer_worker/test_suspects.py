@@ -38,7 +38,7 @@ def test_a_photo_that_the_encoder_does_not_survive_is_a_dead_letter(own_rig):
     Image.new("RGB", (POISON, 9)).save(poison)
     with (
         rig.qdrant(),
-        kept_running(lambda: rig.encoder(seconds=0.05)) as ended,
+        kept_running(lambda: rig.encoder(seconds=0.05)) as encoder,
         rig.worker(worker_concurrency="3"),
     ):
         job = rig.index("g", photos)
@@ -47,8 +47,8 @@ def test_a_photo_that_the_encoder_does_not_survive_is_a_dead_letter(own_rig):
         assert "the encoder was lost" in letter.reason
     encoded = rig.encoded()
     lost = encoded.pop(hashlib.sha256(poison.read_bytes()).hexdigest())
-    assert lost <= len(ended)
-    assert max(encoded.values()) <= 1 + len(ended)
+    assert lost <= len(encoder.ended)
+    assert max(encoded.values()) <= 1 + len(encoder.ended)
 
 
 # Registers, in the worker, a place whose file `poison` kills whoever opens it.
@@ -85,13 +85,14 @@ def test_a_photo_that_the_worker_does_not_survive_is_a_dead_letter(own_rig, monk
     with (
         rig.qdrant(),
         rig.encoder(),
-        kept_running(lambda: rig.worker(**quick, **roots)) as ended,
+        kept_running(lambda: rig.worker(**quick, **roots)) as worker,
     ):
         job = rig.ended(rig.create("g", f"deadly://{photos}"), 180)
         assert_one_dead(rig, job, 21, "7-poison.png")
         [letter], _ = rig.jobs.dead_letters(job.id, 10, "")
         assert "never ended" in letter.reason
-    assert 3 <= len(ended) <= 8  # three for the chunk, two for the photo alone, and a few around
+    # Three for the chunk, two for the photo alone, and a few around.
+    assert 3 <= len(worker.ended) <= 8
 
 
 def test_who_wants_to_be_alone_waits_for_those_inside_and_keeps_others_out():

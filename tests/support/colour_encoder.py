@@ -2,8 +2,8 @@
 
 `python -m tests.support.colour_encoder PORT MODEL [SECONDS [LOG [REVISION]]]`; SECONDS is how long
 a batch takes at least, for tests that need to come in between. To the file LOG it appends the
-sha256 of each photo that it begins to encode. It does not survive a photo `POISON` pixels wide.
-REVISION 2 sees photos darker, 3 makes nothing of them but noise: encoders of other digests.
+sha256 of each photo that it begins to encode, and when. It does not survive a photo that is POISON
+pixels wide. REVISION 2 sees photos darker, 3 makes nothing of them but noise: of other digests.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import hashlib
 import io
 import os
 import sys
+import time
 from pathlib import Path
 
 import grpc
@@ -105,9 +106,10 @@ class ColourEncoder(rpc.EncoderServiceServicer):
             raise LineageError("another digest")
         assert len(request.photos) <= MAX_BATCH_PHOTOS
         if self._log:
-            hashes = [hashlib.sha256(photo).hexdigest() + "\n" for photo in request.photos]
+            hashes = [hashlib.sha256(photo).hexdigest() for photo in request.photos]
+            lines = [f"{sha256} {time.time()}\n" for sha256 in hashes]
             with self._log.open("a") as file:
-                file.write("".join(hashes))  # in one piece, and before anything can go wrong
+                file.write("".join(lines))  # in one piece, and before anything can go wrong
         await asyncio.sleep(self._seconds)
         return pb.BatchEncodeResponse(
             results=[embedded(photo, self._revision) for photo in request.photos],

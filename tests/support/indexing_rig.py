@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -56,26 +57,39 @@ def running(*module: str, **environment: str) -> Iterator[subprocess.Popen[bytes
                 process.wait()
 
 
+@dataclass
+class Kept:
+    """A process that is started again whenever it ends."""
+
+    process: subprocess.Popen[bytes] | None = None
+    ended: list[float] = field(default_factory=list)  # when its predecessors ended
+
+    def kill(self) -> None:
+        """End it as a crash would, by its id; it is started again."""
+        if self.process is not None:
+            self.process.kill()
+
+
 @contextmanager
 def kept_running(
     start: Callable[[], AbstractContextManager[subprocess.Popen[bytes]]],
-) -> Iterator[list[int]]:
-    """Start a process again whenever it ends; gives the exit codes of those that ended."""
-    ended: list[int] = []
+) -> Iterator[Kept]:
+    """Keep a process running until the block ends."""
+    kept = Kept()
     stop = threading.Event()
 
     def keep() -> None:
         while not stop.is_set():
-            with start() as process:
-                while process.poll() is None and not stop.wait(0.05):
+            with start() as kept.process:
+                while kept.process.poll() is None and not stop.wait(0.05):
                     pass
-                if process.poll() is not None:
-                    ended.append(process.returncode)
+                if not stop.is_set():
+                    kept.ended.append(time.time())
 
     thread = threading.Thread(target=keep)
     thread.start()
     try:
-        yield ended
+        yield kept
     finally:
         stop.set()
         thread.join()
@@ -140,7 +154,7 @@ class Rig:
 
     def encoded(self) -> Counter[str]:
         """Return how often each photo was begun to be encoded, by its sha256."""
-        return Counter(self.encoded_log.read_text().split())
+        return Counter(line.split()[0] for line in self.encoded_log.read_text().splitlines())
 
     @contextmanager
     def worker(self, **more: str) -> Iterator[subprocess.Popen[bytes]]:

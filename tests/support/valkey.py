@@ -52,6 +52,13 @@ class Valkey:
             self.process.wait(10)
             self.process = None
 
+    def kill(self) -> None:
+        """End the server as a crash would."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
     def _answers(self) -> bool:
         try:
             with self.client() as client:

@@ -1,0 +1,194 @@
+"""Figures 2 and 4: storing points, and searching while an index is built."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid5
+
+import numpy as np
+from qdrant_client import QdrantClient, models
+
+from evaluation.benchmarks.harness import (
+    Bench,
+    CannotMeasureError,
+    Case,
+    Figure,
+    in_turn,
+    ratios,
+    typical,
+)
+from evaluation.benchmarks.index.stack import vector_engine
+from vector_store.client import connect
+from vector_store.collections import Collections
+from vector_store.points import PhotoPayload, Point
+from vector_store.requests import Query
+from vector_store.settings import VectorStoreSettings
+from vector_store.store import PointStore
+
+_DIMENSION = 512
+_BATCH = 64
+_STORED = 4_000
+_LARGE = 50_000
+_NAMESPACE = UUID(int=0)
+_BUILT_WITHIN_SECONDS = 600.0
+
+
+def upserts_case() -> Case:
+    """Return the figure `index-2`: our own writes ÷ a bare loop of qdrant-client's."""
+    return Case({"index-2": ">= 0.8"}, _measure_upserts)
+
+
+def optimising_case() -> Case:
+    """Return the figures `index-4`: the longest waits while a large index is built."""
+    goals = {"index-4-same-collection": "<= 2", "index-4-other-collection": "<= 2"}
+    return Case(goals, _measure_optimising)
+
+
+@contextlib.contextmanager
+def _engine() -> Iterator[tuple[QdrantClient, VectorStoreSettings]]:
+    with (
+        tempfile.TemporaryDirectory(prefix="landmarks-bench-") as folder,
+        vector_engine(Path(folder)) as port,
+    ):
+        settings = VectorStoreSettings(qdrant_port=port)
+        with contextlib.closing(connect(settings)) as client:
+            yield client, settings
+
+
+def _measure_upserts(bench: Bench) -> Mapping[str, Figure]:
+    count = _BATCH * 4 if bench.effort.quick else _STORED
+    points = _points(count)
+    structs = [
+        models.PointStruct(id=str(p.id), vector=p.vector.tolist(), payload=dict(p.payload))
+        for p in points
+    ]
+    with _engine() as (client, settings):
+        store, collections = PointStore(client, settings), Collections(client, settings)
+        names = (
+            collections.to_write(f"g{number}", "bench", "ab" * 32, _DIMENSION).name
+            for number in range(1000)
+        )
+
+        def ours() -> float:
+            name, begun = next(names), time.monotonic()
+            for start in range(0, count, _BATCH):
+                store.upsert(name, points[start : start + _BATCH])
+            return count / (time.monotonic() - begun)
+
+        def bare() -> float:
+            name, begun = next(names), time.monotonic()
+            for start in range(0, count, _BATCH):
+                client.upsert(name, structs[start : start + _BATCH], wait=True)
+            return count / (time.monotonic() - begun)
+
+        our_rates, bare_rates = in_turn(bench.effort.repetitions, ours, bare)
+    words = (
+        f"{count} points of {_DIMENSION} dimensions with payload, {_BATCH} at a time, one caller:"
+        f" {typical(our_rates, 'vectors/s')}; bare qdrant-client, its structs made beforehand:"
+        f" {typical(bare_rates, 'vectors/s')}"
+    )
+    return {"index-2": Figure(ratios(our_rates, bare_rates), words)}
+
+
+def _measure_optimising(bench: Bench) -> Mapping[str, Figure]:
+    # Fewer would be due no index, and nothing would be measured.
+    count = 12_000 if bench.effort.quick else _LARGE
+    with _engine() as (client, settings):
+        store, collections = PointStore(client, settings), Collections(client, settings)
+        other = collections.to_write("other", "bench", "ab" * 32, _DIMENSION).name
+        store.upsert(other, _points(1_000))
+        name = collections.to_write("large", "bench", "ab" * 32, _DIMENSION).name
+        for batch in _batches(count):
+            store.upsert(name, batch)
+        with _Asking(settings, name) as same, _Asking(settings, other) as beside:
+            begun = time.monotonic()
+            _wait_for_index(client, name, count)
+            seconds = time.monotonic() - begun
+    words = (
+        f"longest of the queries, one after another in each collection, while the embedded server"
+        f" builds the index of {count} × {_DIMENSION} (in {seconds:.0f} s); seconds"
+    )
+    return {
+        "index-4-same-collection": Figure(
+            [max(same.waits)], f"{words}; {len(same.waits)} queries of that collection"
+        ),
+        "index-4-other-collection": Figure(
+            [max(beside.waits)], f"{words}; {len(beside.waits)} queries of another, and health"
+        ),
+    }
+
+
+def _wait_for_index(client: QdrantClient, name: str, count: int) -> None:
+    deadline = time.monotonic() + _BUILT_WITHIN_SECONDS
+    while (client.get_collection(name).indexed_vectors_count or 0) < count:
+        if time.monotonic() > deadline:
+            raise CannotMeasureError(f"no index was built in {_BUILT_WITHIN_SECONDS:g} s")
+        time.sleep(0.2)
+
+
+class _Asking:
+    """Queries a collection again and again, from a thread, while the block runs."""
+
+    def __init__(self, settings: VectorStoreSettings, collection: str) -> None:
+        self.waits: list[float] = []
+        self._settings = settings
+        self._collection = collection
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+
+    def __enter__(self) -> _Asking:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        vectors = iter(_unit(np.random.default_rng(9), 100_000 // 4, _DIMENSION))
+        with contextlib.closing(connect(self._settings)) as client:
+            store = PointStore(client, self._settings)
+            while not self._stop.is_set():
+                begun = time.monotonic()
+                store.query(self._collection, [Query(next(vectors), limit=10)])
+                self.waits.append(time.monotonic() - begun)
+                time.sleep(0.01)
+
+
+def _points(count: int, first: int = 0) -> list[Point]:
+    vectors = _unit(np.random.default_rng(first), count, _DIMENSION)
+    return [
+        Point(uuid5(_NAMESPACE, str(first + number)), vector, _payload(first + number))
+        for number, vector in enumerate(vectors)
+    ]
+
+
+def _batches(count: int) -> Iterator[Sequence[Point]]:
+    for first in range(0, count, 500):
+        yield _points(min(500, count - first), first)
+
+
+def _payload(number: int) -> Mapping[str, str | int | float | bool | None]:
+    return PhotoPayload(
+        uri=f"file:///photos/{number % 50}/{number}.jpg",
+        source="photos",
+        path=f"{number % 50}/{number}.jpg",
+        sha256=f"{number:064x}",
+        width=640,
+        height=480,
+        indexed_at=datetime(2026, 1, 1, tzinfo=UTC),
+        job_id="bench",
+        landmark=str(number % 50),
+    ).to_payload()
+
+
+def _unit(generator: np.random.Generator, count: int, dimension: int) -> np.ndarray:
+    rows = generator.normal(size=(count, dimension)).astype(np.float32)
+    unit: np.ndarray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit

@@ -1,0 +1,33 @@
+"""Photos for tests that kill things, drawn once."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from evaluation.sample.gallery import ensure_sample_gallery
+from tests.chaos.stack import VIEWS, Stack
+from tests.support.valkey import running_valkey
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sample views, small ones: it is not their look that counts here."""
+    folder = tmp_path_factory.mktemp("views")
+    gallery = ensure_sample_gallery(folder, VIEWS, 24)
+    photos = folder / "photos"
+    for path in sorted([*gallery.rglob("*.jpg"), *gallery.rglob("*.png")]):
+        target = photos / path.parent.name / f"{path.stem}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    return photos
+
+
+@pytest.fixture
+def stack(tmp_path: Path, drawn: Path) -> Iterator[Stack]:
+    """A stack with photos of its own, not running yet, but for Valkey."""
+    (tmp_path / "valkey").mkdir()
+    photos = shutil.copytree(drawn, tmp_path / "photos")
+    with running_valkey(tmp_path / "valkey") as valkey:
+        yield Stack(tmp_path, photos, valkey)

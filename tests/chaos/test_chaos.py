@@ -1,0 +1,93 @@
+"""Whatever is killed while a collection is indexed, nothing is lost and nothing stored twice."""
+
+import time
+
+import pytest
+
+from indexer_worker.app import app
+from indexer_worker.spec import CHUNK_TASK, encode_queue
+from tests.chaos.stack import MODELS, Stack, one_of
+from tests.support.processes import eventually
+
+pytestmark = [pytest.mark.integration, pytest.mark.chaos]
+
+
+def test_workers_are_killed_again_and_again(stack: Stack):
+    with stack.up():
+        job_id = stack.start()
+        stack.disturb(job_id, lambda: stack.kill(one_of(stack.workers)))
+        stack.check_everything_is_stored_once(stack.ended(job_id))
+        assert stack.kills
+
+
+def test_the_encoders_are_killed_twice(stack: Stack):
+    with stack.up():
+        job_id = stack.start()
+        stack.disturb(job_id, lambda: stack.kill(one_of(list(stack.encoders.values()))), times=2)
+        stack.check_everything_is_stored_once(stack.ended(job_id))
+        assert stack.kills
+
+
+def test_qdrant_is_killed_twice(stack: Stack):
+    with stack.up():
+        job_id = stack.start()
+        stack.disturb(job_id, lambda: stack.kill(stack.qdrant), times=2)
+        stack.check_everything_is_stored_once(stack.ended(job_id))
+        assert stack.kills
+
+
+def _kill_valkey(stack: Stack) -> None:
+    time.sleep(1.1)  # its log is written to the disk each second; what it lost it would do again
+    stack.kills.append(time.time())
+    stack.valkey.kill()
+    stack.valkey.start()
+
+
+def test_valkey_is_killed(stack: Stack):
+    with stack.up():
+        job_id = stack.start()
+        stack.disturb(job_id, lambda: _kill_valkey(stack), times=1)
+        stack.check_everything_is_stored_once(stack.ended(job_id))
+        assert stack.kills
+
+
+def test_everything_is_killed_at_once(stack: Stack):
+    def kill_all() -> None:
+        for part in (*stack.workers, *stack.encoders.values(), stack.qdrant):
+            stack.kill(part)
+        _kill_valkey(stack)
+
+    with stack.up():
+        job_id = stack.start()
+        stack.disturb(job_id, kill_all, times=1)
+        stack.check_everything_is_stored_once(stack.ended(job_id))
+        assert stack.kills
+
+
+def test_every_chunk_is_delivered_twice(stack: Stack):
+    with stack.up():
+        job_id = stack.start()
+        eventually(lambda: stack.jobs.get(job_id).listing_complete, "the source is listed")
+        with app.connection_for_write(stack.valkey.url) as connection:
+            for field in stack.jobs.open_work(job_id):
+                model, number = field.split("/")
+                arguments = {"job_id": job_id, "model": model, "chunk": int(number)}
+                app.send_task(
+                    CHUNK_TASK, kwargs=arguments, queue=encode_queue(model), connection=connection
+                )
+        stack.check_everything_is_stored_once(stack.ended(job_id))
+
+
+def test_one_photo_in_twenty_is_broken(stack: Stack):
+    photos = sorted(stack.photos.rglob("*.png"))
+    broken = photos[::20]
+    for number, path in enumerate(broken):
+        path.write_bytes(path.read_bytes()[: number % 40])
+    with stack.up():
+        job_id = stack.start()
+        job = stack.ended(job_id)
+        stack.check_everything_is_stored_once(job, dead=len(broken))
+        for model in MODELS:
+            letters, _ = stack.jobs.dead_letters(job_id, 1000, "")
+            paths = {letter.entry.path for letter in letters if letter.model == model}
+            assert paths == {str(path.relative_to(stack.photos)) for path in broken}
