@@ -50,6 +50,13 @@ class Progress:
         """How many photos are accounted for, less the cancelled ones; `listed` at the end."""
         return self.stored + self.unchanged + self.dead + self.duplicate
 
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the rest takes at this rate; None where nothing tells."""
+        if not self.photos_per_second:
+            return None
+        return (self.listed - self.done - self.cancelled) / self.photos_per_second
+
 
 @dataclass(frozen=True)
 class Job:

@@ -1,8 +1,8 @@
-"""Sources of photos: a folder, or a manifest (a CSV file), below an allowed root.
+"""Sources of photos: a folder, a manifest (CSV) or a list (text), below allowed roots.
 
 In a folder, a photo's landmark is the name of the first-level sub-folder that it is in; a photo
 directly in the folder has none. A manifest has the columns `path` (relative to the manifest's
-folder) and `landmark`, and any others.
+folder) and `landmark`, and any others. A list has an address of a photo in each line.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
-from landmarks.errors import ForbiddenError, InvalidInputError, NotFoundError
+from landmarks.errors import ForbiddenError, InvalidInputError, LandmarksError, NotFoundError
 from landmarks.source_roots import Location, SourceRoots, parse_location, reading_failures
 
 IMAGE_EXTENSIONS = frozenset(
@@ -24,6 +24,7 @@ IMAGE_EXTENSIONS = frozenset(
 )
 _MANIFEST_COLUMNS = ("path", "landmark")
 _SPLIT = "split"
+_LIST_SUFFIX = ".txt"
 _WEB_DEPTH = 16
 
 
@@ -51,8 +52,9 @@ class Source:
         self._splits = frozenset(splits)
         self._web = location.is_web
         self._is_manifest = _is_manifest(location)
+        self._is_list = _is_list(location)
         self._root = location.parent() if self._is_manifest else location
-        self.name = self._root.name or "source"
+        self.name = self._root.name.removesuffix(_LIST_SUFFIX) or "source"
 
     def entries(self) -> Iterator[Entry]:
         """List the photos, in a constant order, as they are found.
@@ -60,7 +62,7 @@ class Source:
         Raises InvalidInputError where there is none, or the manifest cannot be used.
         """
         found = False
-        for entry in self._manifest() if self._is_manifest else self._folder():
+        for entry in self._listed():
             found = True
             yield entry
         if not found:
@@ -75,7 +77,47 @@ class Source:
     def _emptiness(self) -> str:
         if self._is_manifest:
             return "the manifest has no rows"
+        if self._is_list:
+            return "the list has no addresses"
         return f"no file in it ends with {', '.join(sorted(IMAGE_EXTENSIONS))}"
+
+    def _listed(self) -> Iterator[Entry]:
+        if self._is_manifest:
+            return self._manifest()
+        if self._splits:
+            raise InvalidInputError(
+                f"splits were asked for, but {self._location.uri} is no manifest; only a manifest"
+                f" with a column {_SPLIT!r} has splits",
+                field="splits",
+            )
+        return self._lines() if self._is_list else self._folder()
+
+    # Lists
+
+    def _lines(self) -> Iterator[Entry]:
+        with (
+            self._roots.open(self._location) as file,
+            io.TextIOWrapper(file, encoding="utf-8-sig") as lines,
+        ):
+            try:
+                for number, line in enumerate(lines, 1):
+                    address = line.strip()
+                    if address and not address.startswith("#"):
+                        yield self._addressed(address, number)
+            except UnicodeDecodeError as error:
+                raise InvalidInputError(
+                    f"{self._location.uri} is not UTF-8: {error}", field="source"
+                ) from error
+
+    def _addressed(self, address: str, number: int) -> Entry:
+        try:
+            location = parse_location(address)
+            self._roots.check(location)
+        except LandmarksError as error:
+            return Entry(_printable(address), "", problem=f"line {number} of the list: {error}")
+        # Two servers may have a photo of the same path.
+        path = unquote(location.uri.partition("://")[2].lstrip("/"))
+        return Entry(path, location.uri)
 
     # Manifests
 
@@ -155,12 +197,6 @@ class Source:
     # Folders
 
     def _folder(self) -> Iterator[Entry]:
-        if self._splits:
-            raise InvalidInputError(
-                f"splits were asked for, but {self._location.uri} is a folder; only a manifest"
-                f" with a column {_SPLIT!r} has splits",
-                field="splits",
-            )
         if self._location.protocol == "file" and self._location.inside is None:
             yield from self._walk("", ())
             return
@@ -223,7 +259,7 @@ class Sources:
         """Return the source that a path or URI names.
 
         Raises ForbiddenError outside the roots, NotFoundError where it does not exist,
-        InvalidInputError where it is neither a folder nor a manifest.
+        InvalidInputError where it is neither a folder, a manifest nor a list.
         """
         location = parse_location(source)
         self._roots.check(location)
@@ -251,9 +287,11 @@ def _check_local(location: Location) -> None:
             f"the source {location.uri} does not exist; check the path, and that it is mounted"
             " where the service runs"
         )
-    if location.inside is None and os.path.isdir(path) is _is_manifest(location):  # noqa: PTH112
+    is_file = _is_manifest(location) or _is_list(location)
+    if location.inside is None and os.path.isdir(path) is is_file:  # noqa: PTH112
         raise InvalidInputError(
-            f"the source {location.uri} is neither a folder nor a manifest (a .csv file)",
+            f"the source {location.uri} is neither a folder, a manifest (a .csv file) nor a list of"
+            f" addresses (a {_LIST_SUFFIX} file)",
             field="source",
         )
 
@@ -279,6 +317,10 @@ def _web_files(files: Any, folder: str, depth: int = 0) -> Iterator[str]:  # noq
 
 def _is_manifest(location: Location) -> bool:
     return (location.inside or location.path).lower().endswith(".csv")
+
+
+def _is_list(location: Location) -> bool:
+    return (location.inside or location.path).lower().endswith(_LIST_SUFFIX)
 
 
 def _is_photo(path: str) -> bool:

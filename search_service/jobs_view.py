@@ -11,6 +11,7 @@ from indexer_worker.records import DeadLetter, Job, Progress, State
 from indexer_worker.spec import IndexSpec
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.errors import InvalidInputError
+from landmarks.grpc_status import duration
 from vector_store.collections import CollectionState
 
 _STATES = {
@@ -59,7 +60,10 @@ def job_message(job: Job) -> pb.IndexJob:
         state=_STATES[job.state],
         error=job.error,
         outcome=job.outcome,
-        progress=[_progress_message(one) for one in job.progress],
+        progress=[
+            _progress_message(one, known=job.listing_complete and not job.ended)
+            for one in job.progress
+        ],
         listing_complete=job.listing_complete,
         create_time=_timestamp(job.created),
         update_time=_timestamp(job.updated),
@@ -93,8 +97,10 @@ def collection_message(state: CollectionState) -> pb.Collection:
     )
 
 
-def _progress_message(progress: Progress) -> pb.ModelProgress:
+def _progress_message(progress: Progress, *, known: bool) -> pb.ModelProgress:
+    left = progress.seconds_left if known else None
     return pb.ModelProgress(
+        time_left=None if left is None else duration(left),
         model=progress.model,
         collection=progress.collection,
         digest=progress.digest,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -137,6 +138,9 @@ def print_totals(job: pb.IndexJob) -> None:
         for item in job.progress
     ]
     console.print(table(columns, rows))
+    left = [item.time_left.ToTimedelta() for item in job.progress if item.HasField("time_left")]
+    if left:
+        console.print(f"about {timedelta(seconds=round(max(left).total_seconds()))} left")
     if job.outcome:
         console.print(job.outcome)
     if dead := sum(item.dead for item in job.progress):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from indexer_worker.jobs import LISTING, JobStore, LeaseLostError, Target, connect_redis
-from indexer_worker.records import DeadLetter, Lease, Listed, Outcome, State
+from indexer_worker.records import DeadLetter, Job, Lease, Listed, Outcome, State
 from indexer_worker.spec import IndexSpec
 from indexer_worker.sweeper import Sweeper
 from landmarks.errors import AlreadyExistsError, InvalidInputError, NotFoundError
@@ -203,6 +203,14 @@ def test_a_cancelled_job_counts_what_was_not_done_and_goes_on_when_it_is_resumed
     assert job.state is State.SUCCEEDED
     assert [(p.done, p.cancelled) for p in job.progress] == [(4, 0), (4, 0)]
     assert store.cancel(job_id) == job
+
+
+def test_what_is_left_takes_as_long_as_the_rest_did():
+    fields = {"spec": SPEC.to_json(), "state": "running", "created": "0", "updated": "0"}
+    fields |= {"listed": "30", "stored:a": "8", "dead:a": "2", "first:a": "1000", "last:a": "6000"}
+    begun, not_begun = Job.from_fields("id", fields).progress
+    assert (begun.photos_per_second, begun.seconds_left) == (2.0, 10.0)
+    assert not_begun.seconds_left is None
 
 
 def test_a_listing_goes_on_where_the_job_was_cancelled(store):

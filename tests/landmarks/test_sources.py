@@ -86,8 +86,9 @@ def test_a_source_that_does_not_exist_is_not_found(root):
 
 
 def test_a_file_that_is_no_manifest_is_refused(root):
-    with pytest.raises(InvalidInputError, match="neither a folder nor a manifest"):
-        sources(root).open(f"{root}/notes.txt")
+    put(root / "notes.md")
+    with pytest.raises(InvalidInputError, match="neither a folder, a manifest"):
+        sources(root).open(f"{root}/notes.md")
 
 
 def test_links_are_followed_within_the_roots_and_not_out_of_them(root, tmp_path):
@@ -349,12 +350,14 @@ def test_photos_are_read_from_a_web_server_and_redirects_are_not_followed(web):
     assert allowed.read(good, 100) == b"photo"
     with pytest.raises(InvalidPhotoError, match="larger"):
         allowed.read(good, 4)
-    with pytest.raises(InvalidPhotoError, match="TooManyRedirects"):
-        allowed.read(away, 100)
+    for ask in (lambda: allowed.read(away, 100), lambda: allowed.version(away)):
+        with pytest.raises(InvalidPhotoError, match="TooManyRedirects"):
+            ask()
     with pytest.raises(NotFoundError):
         allowed.read(gone, 100)
     with pytest.raises(UnavailableError):
         allowed.read(busy, 100)
+    assert allowed.version(good) == allowed.version(good) != ""
     assert not any("secret" in path for path in asked)
 
 
@@ -369,3 +372,27 @@ def test_a_web_server_that_is_away_may_come_back():
     allowed = sources("http://127.0.0.1:9/photos")
     with pytest.raises(UnavailableError):
         allowed.open("http://127.0.0.1:9/photos/m.csv").check()
+
+
+def test_a_list_has_an_address_in_each_line(web, root):
+    base, asked = web
+    photo = put(root / "in a folder/b.png")
+    lines = ["# mine", "", f"{base}/taj/a%20b.png", str(photo), "https://elsewhere/x.jpg", "b.png"]
+    (root / "photos.txt").write_text("\n".join(lines))
+    allowed = Sources(SourceRoots([str(root), base]))
+    source = allowed.open(str(root / "photos.txt"))
+    remote, local, forbidden, relative = source.entries()
+    assert source.name == "photos"
+    assert remote.path == f"{base.removeprefix('http://')}/taj/a b.png"
+    assert allowed.read(remote, 100) == b"photo"
+    assert (local.path, local.landmark) == (str(photo)[1:], None)
+    assert allowed.read(local, 100) == b"photo"
+    assert "line 5 of the list" in forbidden.problem
+    assert "not below an allowed root" in forbidden.problem
+    assert "line 6 of the list" in relative.problem
+    assert not any("elsewhere" in path for path in asked)
+    with pytest.raises(InvalidInputError, match="no manifest"):
+        list(allowed.open(str(root / "photos.txt"), ["train"]).entries())
+    (root / "empty.txt").write_text("# none\n")
+    with pytest.raises(InvalidInputError, match="no addresses"):
+        list(allowed.open(str(root / "empty.txt")).entries())

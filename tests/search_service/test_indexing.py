@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import grpc
@@ -123,6 +124,13 @@ async def test_a_job_is_created_watched_to_its_end_and_listed(stub, gallery, fol
     (progress,) = job.progress
     assert (progress.listed, progress.stored, progress.dead) == (11, 10, 1)
     assert progress.photos_per_second > 0
+    assert not progress.HasField("time_left")
+    told = [
+        one.progress[0].time_left.ToTimedelta()
+        for one in seen
+        if one.progress[0].HasField("time_left")
+    ]
+    assert all(left >= timedelta() for left in told)
     assert job.update_time.ToDatetime() >= job.create_time.ToDatetime()
     assert (await stub.GetIndexJob(pb.GetIndexJobRequest(id=created.id))).job == job
 

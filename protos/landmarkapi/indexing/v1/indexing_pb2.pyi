@@ -5,6 +5,7 @@ Jobs that put a source's photos into a gallery, and the collections they fill.""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -177,6 +178,7 @@ class ModelProgress(_message.Message):
     PHOTOS_PER_SECOND_FIELD_NUMBER: _builtins.int
     CANCELLED_FIELD_NUMBER: _builtins.int
     PRUNED_FIELD_NUMBER: _builtins.int
+    TIME_LEFT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model."""
     collection: _builtins.str
@@ -201,6 +203,10 @@ class ModelProgress(_message.Message):
     """Photos that were still to be done when the job was cancelled."""
     pruned: _builtins.int
     """Points deleted because their photos are gone. They were never listed."""
+    @_builtins.property
+    def time_left(self) -> _duration_pb2.Duration:
+        """How long the rest takes at this rate; unset while that is not known, and when the job has ended."""
+
     def __init__(
         self,
         *,
@@ -216,10 +222,11 @@ class ModelProgress(_message.Message):
         photos_per_second: _builtins.float = ...,
         cancelled: _builtins.int = ...,
         pruned: _builtins.int = ...,
+        time_left: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time_left", b"time_left"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "collection", b"collection", "dead", b"dead", "digest", b"digest", "duplicate", b"duplicate", "encoded", b"encoded", "listed", b"listed", "model", b"model", "photos_per_second", b"photos_per_second", "pruned", b"pruned", "stored", b"stored", "unchanged", b"unchanged"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "collection", b"collection", "dead", b"dead", "digest", b"digest", "duplicate", b"duplicate", "encoded", b"encoded", "listed", b"listed", "model", b"model", "photos_per_second", b"photos_per_second", "pruned", b"pruned", "stored", b"stored", "time_left", b"time_left", "unchanged", b"unchanged"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
