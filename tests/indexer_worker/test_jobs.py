@@ -58,8 +58,8 @@ def test_a_chunk_that_is_delivered_twice_counts_once(store):
     assert store.begin(job_id, "a/0", 60) is None, "it is held"
     outcome = Outcome(stored=1, unchanged=0, duplicate=0, dead=(LETTER,), encoded=1)
 
-    assert store.end_chunk(lease, "a", outcome)
-    assert not store.end_chunk(lease, "a", outcome)
+    assert store.end_chunk(lease, "a", outcome) is not None
+    assert store.end_chunk(lease, "a", outcome) is None
     assert store.begin(job_id, "a/0", 60) is None, "it is done"
 
     progress = store.get(job_id).progress[0]
@@ -72,7 +72,7 @@ def test_a_job_has_succeeded_when_every_model_has_done_every_chunk(store):
     outcome = Outcome(stored=2, unchanged=0, duplicate=0, dead=(), encoded=2)
     for field in ("a/0", "a/1", "b/1", "b/0"):
         assert store.get(job_id).state is not State.SUCCEEDED
-        assert store.end_chunk(begun(store, job_id, field), field[0], outcome)
+        assert store.end_chunk(begun(store, job_id, field), field[0], outcome) is not None
     job = store.get(job_id)
     assert job.state is State.SUCCEEDED
     assert [progress.done for progress in job.progress] == [4, 4]
@@ -88,9 +88,9 @@ def test_what_an_outlived_worker_records_is_refused(store):
 
     outcome = Outcome(stored=2, unchanged=0, duplicate=0, dead=(), encoded=2)
     assert not store.renew(outlived, 60)
-    assert not store.end_chunk(outlived, "a", outcome)
+    assert store.end_chunk(outlived, "a", outcome) is None
     assert store.renew(current, 60)
-    assert store.end_chunk(current, "a", outcome)
+    assert store.end_chunk(current, "a", outcome) is not None
 
 
 def test_an_expired_lease_that_nobody_took_can_still_be_used(store):
@@ -163,14 +163,14 @@ def test_a_failed_job_says_why_and_has_nothing_left_to_do(store):
     job = store.get(job_id)
     assert (job.state, job.error) == (State.FAILED, "no such encoder")
     outcome = Outcome(stored=2, unchanged=0, duplicate=0, dead=(), encoded=2)
-    assert not store.end_chunk(lease, "a", outcome)
+    assert store.end_chunk(lease, "a", outcome) is None
     assert store.begin(job_id, "b/0", 60) is None
 
 
 def done(store: JobStore, job_id: str, field: str, **counts: object) -> None:
     """End a chunk of two photos."""
     outcome = {"stored": 2, "unchanged": 0, "duplicate": 0, "dead": (), "encoded": 2, **counts}
-    assert store.end_chunk(begun(store, job_id, field), field[0], Outcome(**outcome))
+    assert store.end_chunk(begun(store, job_id, field), field[0], Outcome(**outcome)) is not None
 
 
 def test_a_cancelled_job_counts_what_was_not_done_and_goes_on_when_it_is_resumed(store):
@@ -195,8 +195,8 @@ def test_a_cancelled_job_counts_what_was_not_done_and_goes_on_when_it_is_resumed
     outcome = Outcome(stored=2, unchanged=0, duplicate=0, dead=(), encoded=2)
     again = begun(store, job_id, "a/1")
     assert again.attempts == 1
-    assert not store.end_chunk(running, "a", outcome), "a worker of before is not believed"
-    assert store.end_chunk(again, "a", outcome)
+    assert store.end_chunk(running, "a", outcome) is None, "a worker of before is not believed"
+    assert store.end_chunk(again, "a", outcome) is not None
     for field in ("b/0", "b/1"):
         done(store, job_id, field)
     job = store.get(job_id)
