@@ -34,8 +34,7 @@ class Plan:
 
     `patience` is after how many evaluations without a better mAP to stop. `imprint` begins the
     classifier with the mean vector of each landmark (Qi et al., "Low-Shot Learning with Imprinted
-    Weights", 2018), for networks whose vectors mean something already. `teacher_weight` is that of
-    the loss by which a teacher's cosines are learnt, where there is a teacher.
+    Weights", 2018), for networks whose vectors mean something already.
     """
 
     epochs: int
@@ -50,7 +49,6 @@ class Plan:
     evaluate_every: int = 1
     patience: int = 3
     seed: int = 1
-    teacher_weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -104,10 +102,9 @@ class Device:
 class Training:
     """A network being trained, in place, on what `examples` make of photos.
 
-    `landmarks` are the names of training and validation photos. `teacher` are the training photos'
-    unit vectors (N, D), float32, by another network. After every epoch all of the state is kept in
-    `run`; a run that was stopped goes on from there, to the same weights on the same machine with
-    the same number of threads.
+    `landmarks` are the names of training and validation photos. After every epoch all of the state
+    is kept in `run`; a run that was stopped goes on from there, to the same weights on the same
+    machine with the same number of threads.
     """
 
     def __init__(
@@ -118,7 +115,6 @@ class Training:
         plan: Plan,
         run: Run,
         device: Device,
-        teacher: torch.Tensor | None = None,
     ) -> None:
         self.network = network.to(device.name).to(memory_format=torch.channels_last)
         self.examples = examples
@@ -126,7 +122,6 @@ class Training:
         self.plan = plan
         self.run = run
         self.device = device
-        self.teacher = teacher
         self.labels = examples.labels
         self.batches = max(1, len(self.labels) // plan.batch)
         torch.manual_seed(plan.seed)
@@ -231,14 +226,10 @@ class Training:
         labels = self.labels[chosen].to(self.device.name)
         with self.device.autocast():
             embedded = self.network(inputs.contiguous(memory_format=torch.channels_last))
-        unit = functional.normalize(embedded.float())
-        cosines = unit @ functional.normalize(self.classes).T
+        cosines = functional.normalize(embedded.float()) @ functional.normalize(self.classes).T
         loss = functional.cross_entropy(
             cosines * self.plan.cosine_scale, labels, label_smoothing=self.plan.label_smoothing
         )
-        if self.teacher is not None:
-            taught = self.teacher[chosen].to(self.device.name)
-            loss = loss + self.plan.teacher_weight * unlikeness(unit, taught)
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         self.optimizer.step()
@@ -282,15 +273,6 @@ def vectors(network: nn.Module, inputs: Iterable[torch.Tensor], device: Device) 
             with device.autocast():
                 rows.append(network(photos).float().cpu())
     return unit_rows(torch.cat(rows).numpy())
-
-
-def unlikeness(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-    """Return the mean squared difference of the cosines between any two photos of a batch.
-
-    Of unit vectors (N, S) and (N, T): what is near for the one is to be near for the other, in
-    whatever dimensions (Tung and Mori, "Similarity-Preserving Knowledge Distillation", 2019).
-    """
-    return functional.mse_loss(student @ student.T, teacher @ teacher.T)
 
 
 def settings_of(plan: Plan, device: Device) -> Mapping[str, object]:

@@ -69,6 +69,32 @@ def clip_directions(pool: CentredPool, found: FloatMatrix, strongest: int) -> No
         pool.add_projection().weight.copy_(directions * scales @ directions.T)
 
 
+def whiten_within(
+    pool: CentredPool, found: FloatMatrix, labels: torch.Tensor, shrinkage: float
+) -> None:
+    """Put a map behind `pool` by which photos of one landmark lie closer together.
+
+    `found` (N, dimension) are the vectors as the pooling gives them, `labels` (N,) their landmarks.
+    Directions in which the photos of a landmark differ from one another count less: within-class
+    covariance normalisation (Hatch, Kajarekar and Stolcke, "Within-class covariance normalization
+    for SVM-based speaker recognition", 2006). Before that, `shrinkage` times the mean variance is
+    added in every direction; the more, the less is changed.
+    """
+    rows = torch.from_numpy(found).double()
+    classes = [rows[labels == label] for label in set(labels.tolist())]
+    # Landmarks count alike, however many photos they have.
+    within = torch.stack([part.T.cov(correction=0) for part in classes if len(part) > 1]).mean(0)
+    identity = torch.eye(len(within), dtype=torch.float64)
+    added = shrinkage * within.diagonal().mean() * identity
+    variances, directions = torch.linalg.eigh(within + added)
+    whitening = directions * variances.rsqrt() @ directions.T
+    whitening /= whitening.diagonal().mean()  # lengths do not count, and half precision has bounds
+    with torch.no_grad():
+        before = pool.projection
+        known = before.weight.double() if isinstance(before, nn.Linear) else identity
+        pool.add_projection().weight.copy_(whitening @ known.cpu())
+
+
 def fitted(
     definition: ModelDefinition,
     tensors: Tensors,

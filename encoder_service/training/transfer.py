@@ -13,16 +13,15 @@ from encoder_service.models.contract import ModelDefinition
 from encoder_service.models.overlay import marked
 from encoder_service.models.preprocessing import Resized
 from encoder_service.models.registry import MODULES, definition_of
-from encoder_service.settings import EncoderSettings
+from encoder_service.settings import WeightsSettings
 from encoder_service.training.activations import Activations, Trunk
 from encoder_service.training.card import ModelCard
 from encoder_service.training.data import TrainingPhotos
-from encoder_service.training.loop import Device, Plan, Training, settings_of
+from encoder_service.training.loop import Device, Plan, Training, settings_of, vectors
 from encoder_service.training.outcome import write_outcome
-from encoder_service.training.pooling import centre, pool_of, uncentred
+from encoder_service.training.pooling import centre, pool_of, uncentred, whiten_within
 from encoder_service.training.run import Run
 from encoder_service.weights import load_weights
-from evaluation.embeddings import embeddings
 from landmarks.errors import InvalidInputError
 
 # What goes on; done; in all; how it goes.
@@ -50,8 +49,8 @@ class Transfer:
     sees a random window of at least `window` of its width and of its height.
     In the end the weights are averaged with the untrained ones, of which `untrained` is the share.
     `projection`: a linear layer behind the pooling is trained too, and is then the last one; a base
-    that has one is always trained with it. `teacher`: the name of a model whose cosines between
-    photos are learnt as well; "" for none.
+    that has one is always trained with it. `whiten`: in the end, directions in which photos of a
+    landmark differ count less, with this shrinkage; 0 leaves them.
     """
 
     base: str
@@ -60,7 +59,7 @@ class Transfer:
     window: float = 1.0
     untrained: float = 0.3
     projection: bool = False
-    teacher: str = ""
+    whiten: float = 0.0
 
 
 def train_transfer(
@@ -69,15 +68,15 @@ def train_transfer(
     plan: Plan,
     out: Path,
     name: str,
-    settings: EncoderSettings,
+    settings: WeightsSettings,
     device: Device,
     report: Report,
 ) -> ModelCard:
     """Train the last layers of the base on `photos`; return the card. `out` is the run's folder.
 
     A run that was stopped goes on. Raises InvalidInputError where the base cannot be transferred or
-    `out` holds another run, NotFoundError for a base that is no model of this program's own, as
-    `load_weights`, and for the teacher's vectors as `embeddings`.
+    `out` holds another run, NotFoundError for a base that is no model of this program's own, and as
+    `load_weights`.
     """
     base = definition_of(transfer.base)
     original = load_weights(transfer.base, settings)
@@ -99,8 +98,7 @@ def train_transfer(
             "window": transfer.window,
             "untrained": transfer.untrained,
             "projection": transfer.projection,
-            "teacher": transfer.teacher,
-            "teacher_digest": _digest(transfer.teacher, settings) if transfer.teacher else "",
+            "whiten": transfer.whiten,
             **settings_of(plan, device),
         },
     )
@@ -122,23 +120,16 @@ def train_transfer(
         transfer.view_size,
     )
     examples.prepare(lambda done, total: report("activations", done, total, ""))
-    teacher = None
-    if transfer.teacher:
-        teacher = torch.from_numpy(
-            embeddings(
-                transfer.teacher,
-                photos.train,
-                settings,
-                lambda done, total: report("teacher", done, total, ""),
-            )
-        )
     untrained = {key: tensor.clone() for key, tensor in tail.state_dict().items()}
-    training = Training(
-        tail.requires_grad_(True), examples, photos.landmarks, plan, run, device, teacher
-    )
+    training = Training(tail.requires_grad_(True), examples, photos.landmarks, plan, run, device)
     curve = training.fit(lambda done, total, note: report("training", done, total, note))
     _average(tail, untrained, transfer.untrained)
-    centre(pool_of(tail), uncentred(tail, examples.gallery(), device))
+    pool = pool_of(tail)
+    centre(pool, uncentred(tail, examples.gallery(), device))
+    if transfer.whiten:
+        found = vectors(tail, examples.gallery(), device)
+        whiten_within(pool, found, photos.labels(), transfer.whiten)
+        pool.to(device.name)
     # The classifier stays behind; in half precision, the rest is half as large and as good.
     kept = {id(parameter) for parameter in tail.parameters()}
     trained = {
@@ -159,10 +150,6 @@ def train_transfer(
         base=base.name,
         base_digest=base_digest,
     )
-
-
-def _digest(model: str, settings: EncoderSettings) -> str:
-    return definition_of(model, settings.trained_models).digest(load_weights(model, settings))
 
 
 def _average(network: nn.Module, other: Mapping[str, torch.Tensor], share: float) -> None:

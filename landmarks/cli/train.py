@@ -122,16 +122,14 @@ def transfer(
         bool,
         typer.Option(help="Train a linear layer behind the pooling as well."),
     ] = False,
-    teacher: Annotated[
-        str,
+    whiten: Annotated[
+        float,
         typer.Option(
-            help="A model whose cosines between photos are learnt too, as one that knows landmarks"
-            " unlike these better than the base; none where not given."
+            min=0,
+            help="In the end, let directions count less in which photos of one landmark differ:"
+            " 1 much, 10 little, 0 not at all.",
         ),
-    ] = "",
-    teacher_weight: Annotated[
-        float, typer.Option(min=0, help="Weight of the loss by which the teacher is followed.")
-    ] = 50.0,
+    ] = 0.0,
     epochs: Epochs = 20,
     batch: Batch = 64,
     learning_rate: LearningRate = 3e-4,
@@ -142,17 +140,16 @@ def transfer(
 ) -> None:
     """Train the last layers of a pre-trained model on these photos.
 
-    The frozen layers' activations are kept in the run's folder while it lasts: 31 kB a view for
-    efficientnet_lite0, 200 kB for vgg16. Stopped, and given the same settings again, it goes on
-    where it was.
+    The frozen layers' activations are kept in the run's folder while it lasts: 31 kB a photo or
+    view for efficientnet_lite0, 330 kB for vgg16 (200 kB for views of 224 pixels). Stopped, and
+    given the same settings again, it goes on where it was.
     """
-    from encoder_service.settings import EncoderSettings
+    from encoder_service.settings import WeightsSettings
     from encoder_service.training.transfer import PLAN, Transfer, train_transfer
 
     check_model(name)  # before hours of work
-    settings = EncoderSettings.load()
-    for model in filter(None, (base, teacher)):
-        fetch_weights(model, settings)
+    settings = WeightsSettings.load()
+    fetch_weights(base, settings)
     photos, where = _prepared(source, train_split, validation_split, device, threads)
     plan = replace(
         PLAN,
@@ -161,12 +158,11 @@ def transfer(
         learning_rate=learning_rate,
         patience=patience,
         seed=seed,
-        teacher_weight=teacher_weight if teacher else 0.0,
     )
     with progress() as show:
         card = train_transfer(
             photos,
-            Transfer(base, views, view_size, window, untrained, projection, teacher),
+            Transfer(base, views, view_size, window, untrained, projection, whiten),
             _fitted(plan, photos),
             out,
             name,

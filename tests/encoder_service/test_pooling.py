@@ -4,7 +4,7 @@ import torch
 from torch.nn.functional import normalize
 
 from encoder_service.models.pooling import CentredPool
-from encoder_service.training.pooling import clip_directions
+from encoder_service.training.pooling import clip_directions, whiten_within
 
 
 def test_what_lies_in_the_middle_counts_most():
@@ -57,3 +57,22 @@ def test_the_strongest_directions_vary_no_more_than_the_next_and_the_others_as_b
     assert np.cov((projected @ axes).T).diagonal() ** 0.5 == pytest.approx(
         [2.0, 2.0, *spreads[2:]], rel=0.05
     )
+
+
+def test_directions_in_which_photos_of_a_landmark_differ_count_less():
+    generator = np.random.default_rng(0)
+    labels = torch.arange(600) % 3
+    spreads = np.array([0.05, 3.0, 0.05, 0.05])  # they differ in the second direction
+    middles = np.eye(4)[[0, 2, 3]]
+    found = middles[labels] + generator.normal(size=(600, 4)) * spreads
+    pool = CentredPool(4)
+    whiten_within(pool, found.astype(np.float32), labels, 0.1)
+    scales = pool.projection.weight.detach().norm(dim=0)
+    assert scales[1] < 0.4 * scales[0]
+    assert scales[[0, 2, 3]].std() < 0.1 * scales[0]
+
+    behind = CentredPool(4)
+    behind.add_projection().weight.data.mul_(torch.tensor([1.0, 2.0, 1.0, 1.0]))
+    whiten_within(behind, found.astype(np.float32), labels, 0.1)
+    expected = pool.projection.weight * torch.tensor([1.0, 2.0, 1.0, 1.0])
+    assert torch.allclose(behind.projection.weight, expected, atol=1e-5)
