@@ -237,9 +237,15 @@ class JobStore:
     def resume(self, job_id: str) -> tuple[Job, bool]:
         """Let a cancelled or failed job go on; the job, and whether there was anything to resume.
 
-        Its work is open again, and has to be enqueued. Raises NotFoundError.
+        Its work is open again, and has to be enqueued. Raises NotFoundError; InvalidInputError for
+        one that was refused.
         """
         models = self.get(job_id).spec.models
+        if not models:
+            raise InvalidInputError(
+                f"job {job_id} was refused, and there is nothing to go on with; start another",
+                field="id",
+            )
         resumed = bool(self._run(scripts.RESUME, job_id, *models))
         return self.get(job_id), resumed
 
@@ -273,7 +279,8 @@ class JobStore:
                     chunk = entries[start : start + chunk_size]
                     arguments += [model, pack_chunk(chunk), len(chunk)]
             # Others may have been added, or taken by another call, since they were read.
-            if self._run(scripts.RETRY, job_id, len(letters), *arguments):
+            again = f"{job.spec.models[0]}/{PROMOTION}" if job.spec.reindex else ""
+            if self._run(scripts.RETRY, job_id, len(letters), again, *arguments):
                 return self.get(job_id), True
 
     def dead_letters(self, job_id: str, size: int, token: str) -> tuple[list[DeadLetter], str]:
@@ -395,6 +402,20 @@ class JobStore:
             scripts.ADD_BEFORE, lease.job_id, lease.field, lease.token, model, *arguments
         )
         return [int(number) for number in found]
+
+    def set_replaced(self, job_id: str, collection: str) -> None:
+        """Record which collection was live before the one that the job built."""
+        with redis_failures(self._address):
+            self._redis.hset(f"landmarks:job:{job_id}", "replaced", collection)
+
+    def writing_to(self, collection: str, but: str) -> list[str]:
+        """Return the jobs that have not ended and write to a collection, but for one."""
+        return [
+            job_id
+            for job_id in self.active()
+            if job_id != but
+            and any(one.collection == collection for one in self.get(job_id).progress)
+        ]
 
     def set_outcome(self, job_id: str, outcome: str) -> None:
         """Record in words what came of a job."""

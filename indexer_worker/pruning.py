@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 from uuid import UUID
 
 from indexer_worker.jobs import PRUNING
@@ -41,18 +42,19 @@ def _gone(runtime: Runtime, job: Job, collection: str) -> Iterator[Sequence[UUID
     """Yield the ids of points whose photos were not listed, many at a time."""
     gallery, source = job.spec.gallery, job.source_name
     # By id, sixteen bytes a photo, so that those of millions fit in memory.
-    listed = {
-        point_id(gallery, source, one.entry.path).bytes
-        for chunk in runtime.jobs.chunks(job.id)
-        for one in chunk
-    }
+    listed: set[bytes] = set()
+    unknown: set[str] = set()  # what could not be looked at may be a folder
+    for chunk in runtime.jobs.chunks(job.id):
+        listed.update(point_id(gallery, source, one.entry.path).bytes for one in chunk)
+        unknown.update(one.entry.path for one in chunk if one.entry.problem)
     chosen: list[Equals | AnyOf] = [Equals("source", source)]
     if job.spec.splits:
         chosen.append(AnyOf("split", job.spec.splits))
     found = runtime.points.scan(collection, Filter(must=tuple(chosen)), fields=["path"])
     gone: list[UUID] = []
     for point in found:
-        if point.id.bytes not in listed:
+        path = PurePosixPath(str(point.payload.get("path", "")))
+        if point.id.bytes not in listed and unknown.isdisjoint(map(str, path.parents)):
             gone.append(point.id)
         if len(gone) == _AT_ONCE:
             yield gone

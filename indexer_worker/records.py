@@ -62,7 +62,8 @@ class Progress:
 class Job:
     """A job. `source_name` is the one in use once the source was opened.
 
-    `outcome` tells in words what came of it, where counts do not.
+    `outcome` tells in words what came of it, where counts do not. `replaced` is the collection that
+    was live before the one that the job has built and promoted.
     """
 
     id: str
@@ -70,6 +71,7 @@ class Job:
     state: State
     error: str
     outcome: str
+    replaced: str
     source_name: str
     listing_complete: bool
     created: datetime
@@ -91,6 +93,7 @@ class Job:
             state=State(fields["state"]),
             error=fields.get("error", ""),
             outcome=fields.get("outcome", ""),
+            replaced=fields.get("replaced", ""),
             source_name=fields.get("source_name", ""),
             listing_complete=fields.get("listing_complete") == "1",
             created=_time(fields["created"]),

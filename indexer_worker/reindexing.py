@@ -16,7 +16,7 @@ import structlog
 
 from evaluation.metrics import DEPTH, average_precision
 from indexer_worker.encoding import Encoded
-from indexer_worker.jobs import PROMOTION, Target
+from indexer_worker.jobs import PROMOTION, LeaseLostError, Target
 from indexer_worker.leases import HeldLease
 from indexer_worker.photos import ReadPhoto
 from indexer_worker.plan import Described
@@ -35,8 +35,8 @@ _log = structlog.get_logger(__name__)
 
 _SCAN = 500
 _QUERIES = 16
-# What of two payloads may differ: when, by which job, and of which reading.
-_OWN = frozenset({"indexed_at", "job_id", "stale", "file_version"})
+# What of two payloads may differ: what was read of the photo, when, and by which job.
+_OWN = frozenset({"sha256", "width", "height", "file_version", "stale", "indexed_at", "job_id"})
 
 
 def list_live(runtime: Runtime, job: Job, held: HeldLease) -> None:
@@ -47,7 +47,9 @@ def list_live(runtime: Runtime, job: Job, held: HeldLease) -> None:
         (one.source, one.entry.path) for chunk in runtime.jobs.chunks(job.id) for one in chunk
     }
     missing = (
-        one for one in _missing(runtime, live, beside) if (one.source, one.entry.path) not in listed
+        one
+        for one in _missing(runtime, live.name, beside.name)
+        if (one.source, one.entry.path) not in listed
     )
     while chunk := list(islice(missing, runtime.settings.chunk_size)):
         held.check()
@@ -84,19 +86,34 @@ def _collections(runtime: Runtime, job: Job, model: str) -> tuple[Lineage, Linea
     return live, beside
 
 
-def _missing(runtime: Runtime, live: Lineage, beside: Lineage) -> Iterator[Listed]:
-    """Yield what the collection beside does not have as the live one has it."""
-    for page in _pages(runtime, live.name):
+def _missing(
+    runtime: Runtime, live: str, beside: str, *, promoted: bool = False
+) -> Iterator[Listed]:
+    """Yield what the collection beside does not have as the live one has it.
+
+    Once it is `promoted`, others write to it too, and only what the other says later counts.
+    """
+    for page in _pages(runtime, live):
         have = runtime.patience.wait_out(
-            lambda page=page: runtime.points.payloads(beside.name, list(page))  # type: ignore[misc]
+            lambda page=page: runtime.points.payloads(beside, list(page))  # type: ignore[misc]
         )
         for point, payload in page.items():
-            if point not in have or _told(payload) != _told(have[point]):
+            if point not in have or _is_behind(have[point], payload, promoted=promoted):
                 yield _listed(payload)
 
 
-def _told(payload: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in payload.items() if name not in _OWN}
+def _is_behind(
+    payload: Mapping[str, object], live: Mapping[str, object], *, promoted: bool
+) -> bool:
+    """Say whether a point says less than the live one does.
+
+    Of another photo, only where the live one was written later: a photo that was changed since it
+    was indexed is another in the collection beside, and rightly so.
+    """
+    said, wanted = ({k: v for k, v in one.items() if k not in _OWN} for one in (payload, live))
+    later = str(live.get("indexed_at", "")) > str(payload.get("indexed_at", ""))
+    other = payload.get("sha256") != live.get("sha256")
+    return (said != wanted and (later or not promoted)) or (other and later)
 
 
 def _listed(payload: Mapping[str, object]) -> Listed:
@@ -112,50 +129,80 @@ def _pages(runtime: Runtime, collection: str) -> Iterator[dict[UUID, Mapping[str
 
 
 def _promote(attempt: Attempt) -> Outcome | None:
+    """Catch up with the live collection, promote, and catch up with what came there till then."""
     runtime, job, held = attempt.runtime, attempt.job, attempt.held
     live, beside = _collections(runtime, job, attempt.progress.model)
-    if live.name == beside.name:  # an attempt that promoted it, and died
-        runtime.jobs.set_outcome(job.id, f"promoted {beside.name}")
-        return Outcome(stored=0, unchanged=0, duplicate=0, dead=(), encoded=0)
+    pruned = 0
+    before = job.replaced
+    if live.name != beside.name:  # else an earlier attempt has promoted it
+        if _catch_up(attempt, live.name, beside.name, promoted=False):
+            return None
+        pruned = _prune(runtime, live, beside, held)
+        runtime.collections.build_index(beside.name)
+        if (status := runtime.collections.status(beside.name)) != "green":
+            raise UnavailableError(f"the index of {beside.name} is being built: it is {status}")
+        before = live.name if _decide(runtime, job, live, beside, held) else ""
+    # A job may have begun to write to the one that was live, before it was not.
+    if before and _catch_up(attempt, before, beside.name, promoted=True):
+        return None
+    return Outcome(stored=0, unchanged=0, duplicate=0, dead=(), encoded=0, pruned=pruned)
+
+
+def _catch_up(attempt: Attempt, live: str, beside: str, *, promoted: bool) -> bool:
+    """Add chunks for what the collection beside lacks; False where it lacks nothing.
+
+    Raises UnavailableError while other jobs write to the one that is, or was, live.
+    """
+    runtime, job, model = attempt.runtime, attempt.job, attempt.progress.model
+    if writers := runtime.jobs.writing_to(live, but=job.id):
+        raise UnavailableError(f"job {', '.join(writers)} still writes to {live}")
     dead = _dead(runtime, job)
     missing = (
         one
-        for one in _missing(runtime, live, beside)
-        if point_id(live.gallery, one.source, one.entry.path) not in dead
+        for one in _missing(runtime, live, beside, promoted=promoted)
+        if point_id(job.spec.gallery, one.source, one.entry.path) not in dead
     )
     size = runtime.settings.chunk_size
     chunks = list(iter(lambda: list(islice(missing, size)), []))
     if chunks:
-        _log.info("catching up with the live collection", job=job.id, chunks=len(chunks))
-        for number in runtime.jobs.add_before(held.lease, live.model, chunks):
-            runtime.send_work(job.id, f"{live.model}/{number}")
-        return None
-    pruned = _prune(runtime, live, beside, held)
-    runtime.collections.build_index(beside.name)
-    if (status := runtime.collections.status(beside.name)) != "green":
-        raise UnavailableError(f"the index of {beside.name} is being built: it is {status}")
-    held.check()
-    runtime.jobs.set_outcome(job.id, _decided(runtime, job, live, beside, len(dead)))
-    return Outcome(stored=0, unchanged=0, duplicate=0, dead=(), encoded=0, pruned=pruned)
+        _log.info("catching up", job=job.id, collection=live, chunks=len(chunks))
+        for number in runtime.jobs.add_before(attempt.held.lease, model, chunks):
+            runtime.send_work(job.id, f"{model}/{number}")
+    return bool(chunks)
 
 
-def _decided(runtime: Runtime, job: Job, live: Lineage, beside: Lineage, dead: int) -> str:
-    """Promote the collection beside, or not; say which, and why."""
+def _check(runtime: Runtime, live: Lineage, held: HeldLease) -> None:
+    """Raise LeaseLostError where this job was ended, UnavailableError where another is live now."""
+    if not runtime.jobs.renew(held.lease, runtime.settings.lease_seconds):
+        raise LeaseLostError
+    if runtime.collections.live(live.gallery, live.model).name != live.name:
+        raise UnavailableError(f"{live.name} is not live any more")
+
+
+def _decide(runtime: Runtime, job: Job, live: Lineage, beside: Lineage, held: HeldLease) -> bool:
+    """Promote the collection beside, or not; record which, and why."""
     by_hand = f"`landmarks collections --promote {beside.name}` does it all the same"
+    wanted = job.spec.reindex or Reindex()
+    figures, enough = "", True
+    dead = len(_dead(runtime, job))
+    if wanted.queries and not dead:
+        was, now = (_mean_average_precision(runtime, wanted, one) for one in (live, beside))
+        figures = f": mAP@{DEPTH} {now:.4f} instead of {was:.4f}"
+        enough = now >= was - wanted.margin
     if dead:
-        return (
+        outcome = (
             f"not promoted: {dead} photos of {live.name} could not be encoded anew; try them again"
             f" with --retry, or {by_hand}"
         )
-    wanted = job.spec.reindex or Reindex()
-    figures = ""
-    if wanted.queries:
-        before, after = (_mean_average_precision(runtime, wanted, one) for one in (live, beside))
-        figures = f": mAP@{DEPTH} {after:.4f} instead of {before:.4f}"
-        if after < before - wanted.margin:
-            return f"not promoted{figures}, and {wanted.margin:g} less is allowed; {by_hand}"
-    runtime.collections.promote(beside.name)
-    return f"promoted {beside.name}{figures}"
+    elif not enough:
+        outcome = f"not promoted{figures}, and {wanted.margin:g} less is allowed; {by_hand}"
+    else:
+        outcome = f"promoted {beside.name}{figures}"
+        _check(runtime, live, held)
+        runtime.jobs.set_replaced(job.id, live.name)
+        runtime.collections.promote(beside.name)
+    runtime.jobs.set_outcome(job.id, outcome)
+    return enough and not dead
 
 
 def _dead(runtime: Runtime, job: Job) -> set[UUID]:
@@ -173,10 +220,10 @@ def _prune(runtime: Runtime, live: Lineage, beside: Lineage, held: HeldLease) ->
     pruned = 0
     points = runtime.points.scan(beside.name, fields=["path"])
     while page := [point.id for point in islice(points, _SCAN)]:
-        held.check()
         have = runtime.points.payloads(live.name, page)
-        gone = [point for point in page if point not in have]
-        runtime.points.delete(beside.name, gone)
+        if gone := [point for point in page if point not in have]:
+            _check(runtime, live, held)
+            runtime.points.delete(beside.name, gone)
         pruned += len(gone)
     return pruned
 

@@ -50,7 +50,7 @@ end
 local function go_on(job, models)
   local key = 'landmarks:job:' .. job
   for _, each in ipairs(all_keys(job)) do redis.call('PERSIST', each) end
-  redis.call('HSET', key, 'state', 'queued', 'error', '')
+  redis.call('HSET', key, 'state', 'queued', 'error', '', 'outcome', '')
   redis.call('SADD', 'landmarks:active', job)
   redis.call('DEL', key .. ':attempts')
   for _, model in ipairs(models) do
@@ -247,7 +247,10 @@ for i = 5, #ARGV, 2 do
 end
 redis.call('HSET', key, 'after', field)
 redis.call('SREM', key .. ':open', field)
-disown(job, field)
+redis.call('ZREM', 'landmarks:leases', job .. '/' .. field)
+redis.call('HDEL', key .. ':attempts', field)
+-- The token stays, so that the next one is another: the field will be open again.
+redis.call('HINCRBY', key .. ':tokens', field, 1)
 changed(job)
 return numbers
 """
@@ -314,7 +317,8 @@ return 1
 """
 )
 
-# job, how many dead letters it has, then for each chunk of them: model, packed chunk, entries
+# job, how many dead letters it has, what comes after them, then for each chunk of them: model,
+# packed chunk, entries
 # → 1, or 0 where there are others by now
 RETRY = (
     _COMMON
@@ -324,7 +328,10 @@ local key = 'landmarks:job:' .. job
 if redis.call('LLEN', key .. ':dead') ~= tonumber(ARGV[2]) then return 0 end
 local state = redis.call('HGET', key, 'state')
 if state == 'failed' or state == 'cancelled' then return 0 end
-for i = 3, #ARGV, 3 do
+if ARGV[3] ~= '' and redis.call('SISMEMBER', key .. ':open', ARGV[3]) == 0 then
+  redis.call('HSET', key, 'after', ARGV[3])
+end
+for i = 4, #ARGV, 3 do
   local model, packed, entries = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   redis.call('SADD', key .. ':open', model .. '/' .. keep_chunk(job, packed, entries, true))
   redis.call('HINCRBY', key, 'dead:' .. model, -entries)

@@ -13,7 +13,7 @@ from indexer_worker.leases import HeldLease
 from indexer_worker.patience import PASSING
 from indexer_worker.records import Job, Outcome, Progress
 from indexer_worker.runtime import Runtime
-from landmarks.errors import DeadlineError, LineageError, NotFoundError
+from landmarks.errors import DeadlineError, LandmarksError, LineageError, NotFoundError
 from landmarks.metrics import failed
 
 _log = structlog.get_logger(__name__)
@@ -53,11 +53,14 @@ def run_work(runtime: Runtime, job_id: str, model: str, what: str, do: Do) -> No
             _postpone(runtime, held, error, blameless=not isinstance(error, DeadlineError))
         except (LineageError, CollectionDroppedError) as error:
             # No later attempt can end otherwise: the collection, or its encoder, is gone.
-            _log.warning("job failed", job=job_id, reason=str(error))
-            failed(error)
-            runtime.jobs.fail(job_id, str(error))
+            _fail(runtime, job_id, error)
         except Exception as error:  # noqa: BLE001 - logged, and tried again
-            _postpone(runtime, held, error, blameless=False)
+            # A chunk has dead letters to end with; other work can only fail.
+            enough = held.lease.attempts >= runtime.settings.chunk_max_attempts
+            if not what.isdigit() and (enough or isinstance(error, LandmarksError)):
+                _fail(runtime, job_id, error)
+            else:
+                _postpone(runtime, held, error, blameless=False)
 
 
 def _attempt(runtime: Runtime, job_id: str, model: str, held: HeldLease, do: Do) -> None:
@@ -82,6 +85,14 @@ def _attempt(runtime: Runtime, job_id: str, model: str, held: HeldLease, do: Do)
     metrics.chunk_ended(model, outcome)
     if due:
         runtime.send_work(job_id, due)
+
+
+def _fail(runtime: Runtime, job_id: str, error: Exception) -> None:
+    known = isinstance(error, (LandmarksError, CollectionDroppedError))
+    reason = str(error) if known else f"{type(error).__name__}: {error}"
+    failed(error)
+    _log.warning("job failed", job=job_id, reason=reason, exc_info=None if known else error)
+    runtime.jobs.fail(job_id, reason)
 
 
 def _postpone(runtime: Runtime, held: HeldLease, error: Exception, *, blameless: bool) -> None:

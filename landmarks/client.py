@@ -311,7 +311,12 @@ class Landmarks:
 
     def roll_back(self, gallery: str, model: str) -> indexing_pb2.RollbackCollectionResponse:
         """Make the collection live that was so before the present one."""
-        request = indexing_pb2.RollbackCollectionRequest(gallery=gallery, model=model)
+        live = [one.name for one in self.collections(gallery) if one.live and one.model == model]
+        request = indexing_pb2.RollbackCollectionRequest(
+            gallery=gallery,
+            model=model,
+            leaving=live[0] if live else "",  # the channel may send it twice
+        )
         with self._told(_CALL_TIMEOUT_SECONDS):
             return self._indexing.RollbackCollection(request, timeout=_CALL_TIMEOUT_SECONDS)
 

@@ -32,6 +32,8 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _WEB = ("http", "https")
 # Whose errors say that a server does not answer: of the web's, and of object stores' clients.
 _REMOTE_PACKAGES = ("aiohttp", "botocore")
+# As which fsspec's file systems tell that an object store asks for patience, or has failed itself.
+_BUSY = frozenset({errno.EBUSY, errno.EIO, errno.EREMOTEIO, errno.EAGAIN, errno.ETIMEDOUT})
 # A server on the list must not send us on to an address that is not: a first redirect is an error.
 _HTTP_OPTIONS: dict[str, object] = {"max_redirects": 1}
 
@@ -135,7 +137,9 @@ def _local(path: str, text: str) -> Location:
 
 def _checked_uri(text: str, protocol: str) -> str:
     parts = urlsplit(text)
-    segments = unquote(unquote(parts.path)).replace("\\", "/").split("/")
+    # What follows a ? or # too: not every server knows them.
+    rest = text.partition("://")[2][len(parts.netloc) :]
+    segments = unquote(unquote(rest)).replace("\\", "/").split("/")
     if ".." in segments or "." in segments:
         raise ForbiddenError(f"the source {text!r} has . or .. in its path")
     if "@" in parts.netloc:
@@ -145,8 +149,7 @@ def _checked_uri(text: str, protocol: str) -> str:
             f"the source {text!r} has a ? or #, which photos below it could not share",
             field="source",
         )
-    path = text.partition("://")[2][len(parts.netloc) :].rstrip("/")
-    return f"{protocol}://{parts.netloc.lower()}{path}"
+    return f"{protocol}://{parts.netloc.lower()}{rest.rstrip('/')}"
 
 
 class SourceRoots:
@@ -275,9 +278,9 @@ def _raise_remote(location: Location, error: Exception) -> NoReturn:
     if getattr(error, "status", None) in (404, 410):
         raise NotFoundError(f"{location.uri} does not exist") from error
     message = f"{location.uri} cannot be read: {type(error).__name__}: {error}"
-    passing = _package(error) in _REMOTE_PACKAGES or isinstance(
-        error, (ConnectionError, TimeoutError)
-    )
+    busy = isinstance(error, OSError) and error.errno in _BUSY
+    away = busy or isinstance(error, (ConnectionError, TimeoutError))
+    passing = away or _package(error) in _REMOTE_PACKAGES
     if location.is_remote and passing and not _is_final(error):
         raise UnavailableError(message) from error
     raise InvalidPhotoError(message) from error

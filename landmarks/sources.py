@@ -85,8 +85,9 @@ class Source:
         if self._is_manifest:
             return self._manifest()
         if self._splits:
+            kind = "list" if self._is_list else "folder"
             raise InvalidInputError(
-                f"splits were asked for, but {self._location.uri} is no manifest; only a manifest"
+                f"splits were asked for, but {self._location.uri} is a {kind}; only a manifest"
                 f" with a column {_SPLIT!r} has splits",
                 field="splits",
             )
@@ -110,14 +111,18 @@ class Source:
                 ) from error
 
     def _addressed(self, address: str, number: int) -> Entry:
+        path, uri, problem = _printable(address), "", ""
         try:
             location = parse_location(address)
+            # Two servers may have a photo of the same path. It is the same whether or not it may be
+            # read now.
+            path = location.uri.partition("://")[2].lstrip("/")
+            path = unquote(path) if location.is_web else path
             self._roots.check(location)
+            uri = location.uri
         except LandmarksError as error:
-            return Entry(_printable(address), "", problem=f"line {number} of the list: {error}")
-        # Two servers may have a photo of the same path.
-        path = unquote(location.uri.partition("://")[2].lstrip("/"))
-        return Entry(path, location.uri)
+            problem = f"line {number} of the list: {error}"
+        return Entry(path, uri, problem=problem)
 
     # Manifests
 
@@ -223,7 +228,10 @@ class Source:
             path = posixpath.join(relative, item.name)
             if item.name.startswith("."):
                 continue
-            if _is_folder(item):
+            if (problem := _unknowable(item)) and not _is_photo(item.name):
+                # It may be a folder of photos; that there are none is not known.
+                yield Entry(_printable(path), "", problem=problem)
+            elif _is_folder(item):
                 if item.is_symlink() and self._leads_out(path):
                     yield Entry(_printable(path), "", problem="it is a link out of the roots")
                 else:
@@ -240,6 +248,16 @@ class Source:
         except ForbiddenError:
             return True
         return False
+
+
+def _unknowable(item: os.DirEntry[str]) -> str:
+    """Return why it cannot be told whether something is a folder; "" where it can."""
+    try:
+        os.stat(item.path)  # noqa: PTH116 - a path, not a Path
+    except OSError as error:
+        where = "it is a link that cannot be followed" if item.is_symlink() else "it cannot be read"
+        return f"{where}: {error.strerror}"
+    return ""
 
 
 def _is_folder(item: os.DirEntry[str]) -> bool:
@@ -296,11 +314,21 @@ def _check_local(location: Location) -> None:
         )
 
 
-def _files(files: Any, root: str) -> Iterator[str]:  # noqa: ANN401 - fsspec has no types
-    """List the files below a folder, a folder at a time."""
-    for folder, _, names in files.walk(root):
-        for name in sorted(names):
-            yield posixpath.join(folder, name)
+def _files(files: Any, folder: str) -> Iterator[str]:  # noqa: ANN401 - fsspec has no types
+    """List the files below a folder, a folder at a time.
+
+    Not by fsspec's `walk`, for which a folder that cannot be listed is an empty one.
+    """
+    found = sorted(files.ls(folder, detail=True), key=lambda one: str(one["name"]))
+    folders = []
+    for one in found:
+        name = str(one["name"]).rstrip("/")
+        if one["type"] != "directory":
+            yield name
+        elif name != folder.rstrip("/"):  # some list the folder itself too
+            folders.append(name)
+    for name in folders:
+        yield from _files(files, name)
 
 
 def _web_files(files: Any, folder: str, depth: int = 0) -> Iterator[str]:  # noqa: ANN401 - fsspec

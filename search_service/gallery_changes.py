@@ -48,9 +48,9 @@ class GalleryChanges:
         previous = self._collections.promote(name)
         return pb.PromoteCollectionResponse(live=self._state(name), previous=previous or "")
 
-    def roll_back(self, gallery: str, model: str) -> pb.RollbackCollectionResponse:
+    def roll_back(self, gallery: str, model: str, leaving: str) -> pb.RollbackCollectionResponse:
         """Make the collection live that was so before."""
-        previous = self._collections.roll_back(check_gallery(gallery), check_model(model))
+        previous = self._collections.roll_back(check_gallery(gallery), check_model(model), leaving)
         live = self._collections.live(gallery, model).name
         return pb.RollbackCollectionResponse(live=self._state(live), previous=previous)
 

@@ -263,7 +263,7 @@ class IndexingServicer(IndexingServiceServicer):
         """Make the collection live that was so before."""
         del context
         return await asyncio.to_thread(
-            self._gallery_changes.roll_back, request.gallery, request.model
+            self._gallery_changes.roll_back, request.gallery, request.model, request.leaving
         )
 
     async def DropCollection(  # noqa: N802

@@ -157,7 +157,7 @@ class Collections:
 
         Raises NotFoundError, or InvalidInputError for a collection that is not one of ours.
         """
-        lineage = self.lineage(name)
+        lineage = self._own(name)
         alias = alias_name(lineage.gallery, lineage.model)
         before = self._aliases().get(alias)
         if before not in (None, name):
@@ -166,12 +166,15 @@ class Collections:
         self._point(alias, name, replace=before is not None)
         return before
 
-    def roll_back(self, gallery: str, model: str) -> str:
+    def roll_back(self, gallery: str, model: str, leaving: str = "") -> str:
         """Make the collection live that was so before the present one; return the latter's name.
 
-        Done twice, it changes nothing. Raises NotFoundError where there is no earlier one.
+        Done twice, it goes back and forth; but not away from another collection than `leaving`, if
+        that is given. Raises NotFoundError where there is no earlier one.
         """
         live = self.live(gallery, model).name
+        if leaving not in ("", live):
+            return leaving
         with qdrant_failures(self._address):
             metadata = self._client.get_collection(live).config.metadata or {}
         previous = metadata.get(_PREVIOUS)
@@ -187,12 +190,21 @@ class Collections:
 
         Raises NotFoundError; LineageError for a live one, unless `live_too`.
         """
-        lineage = self.lineage(name)
+        lineage = self._own(name)
         alias = alias_name(lineage.gallery, lineage.model)
         if self._aliases().get(alias) == name and not live_too:
             raise LineageError(f"{name} is live; promote another collection first")
         with qdrant_failures(self._address):
             self._client.delete_collection(name)
+
+    def _own(self, name: str) -> Lineage:
+        """Return the lineage of a collection by its own name; an alias stands for another."""
+        if parse_collection_name(name) is None:
+            raise InvalidInputError(
+                f"{name!r} is not the name of a collection, <gallery>__<model>__<digest>",
+                field="name",
+            )
+        return self.lineage(name)
 
     def lineage(self, name: str) -> Lineage:
         """Return a collection's lineage, as its metadata tells.

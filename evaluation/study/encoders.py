@@ -19,7 +19,8 @@ from encoder_service.tensors import Tensors
 from encoder_service.training.card import ModelCard, committed_card
 from encoder_service.weights import load_weights
 
-_OFFSET = "pool.offset"
+# What a pooling learns of photos without labels; training on labels replaces layers before it too.
+_WITHOUT_LABELS = frozenset({"pool.offset", "pool.projection.weight"})
 
 
 @dataclass(frozen=True)
@@ -123,11 +124,14 @@ def _landmark_labels(definition: ModelDefinition, tensors: Tensors, card: ModelC
         splits = ", ".join(f"{count} {split}" for split, count in card.data.photos.items())
         return f"those of {card.data.landmarks} landmarks, on {photos} photos ({splits})"
     _, ours = separated(tensors)
-    if isinstance(definition.weights, CommittedWeights) or set(ours) - {_OFFSET}:
+    if isinstance(definition.weights, CommittedWeights) or set(ours) - _WITHOUT_LABELS:
         return "yes: trained on landmarks, though no card of that training is here"
     if isinstance(definition.weights, NoWeights):
         return "none: it has no weights"
     words = "none: it was trained elsewhere, on other labels"
     if ours:
-        words += ". What its vectors have in common is taken off them, which needs no labels"
+        words += ". What its vectors have in common is taken off them"
+        if len(ours) > 1:
+            words += ", and their strongest directions are weakened"
+        words += ", which needs no labels"
     return words

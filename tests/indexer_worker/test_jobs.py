@@ -271,6 +271,31 @@ def test_dead_letters_are_tried_again_with_all_that_is_known_of_them(store, runn
     assert all(p.done == p.listed for p in job.progress)
 
 
+def test_a_job_that_was_refused_cannot_go_on(store):
+    job = store.create(IndexSpec("g", "", ()))
+    store.fail(job.id, "no source")
+    with pytest.raises(InvalidInputError, match="start another"):
+        store.resume(job.id)
+
+
+def test_what_comes_after_all_else_comes_again_after_work_that_was_added_before_it(store):
+    job = store.create(SPEC)
+    listing = begun(store, job.id, LISTING)
+    assert store.end_listing(listing, (), "a/promote") == "a/promote"
+    first = begun(store, job.id, "a/promote")
+    assert store.add_before(first, "a", [[Listed(ENTRY)]]) == [0]
+    assert store.open_work(job.id) == ["a/0"]
+    assert store.get(job.id).progress[0].listed == 1
+    outcome = Outcome(stored=1, unchanged=0, duplicate=0, dead=(), encoded=1)
+    assert store.end_chunk(begun(store, job.id, "a/0"), "a", outcome) == "a/promote"
+    second = begun(store, job.id, "a/promote")
+    nothing = Outcome(stored=0, unchanged=0, duplicate=0, dead=(), encoded=0)
+    assert store.end_chunk(first, "a", nothing) is None, "its time is over"
+    assert not store.renew(first, 60)
+    assert store.end_chunk(second, "a", nothing) == ""
+    assert store.get(job.id).state is State.SUCCEEDED
+
+
 def test_dead_letters_of_a_cancelled_job_wait_until_it_is_resumed(store):
     job_id = listed(store, chunks=2)
     done(store, job_id, "a/0", stored=1, dead=(LETTER,), encoded=1)

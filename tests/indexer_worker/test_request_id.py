@@ -36,6 +36,7 @@ def test_one_request_id_leads_from_the_caller_through_celery_and_the_worker_to_t
     }
     encoder = ("tests.support.colour_encoder", str(own_rig.encoder_port), MODEL)
     with (
+        own_rig.qdrant(),
         running(*encoder, log_format="json"),
         running("search_service", **{**own_rig.settings(**settings), "search_port": str(port)}),
         own_rig.worker(**settings),

@@ -344,3 +344,19 @@ def test_a_dry_run_changes_nothing_and_says_what_would_be(rig, gallery, folder):
     job = rig.index(gallery, folder, dry_run=True)
     assert counts(job) == {"listed": 12, "stored": 4, "unchanged": 8, "encoded": 4}
     assert rig.payloads(gallery) == before
+
+
+def test_what_lies_below_a_folder_that_is_away_is_not_pruned(rig, gallery, folder):
+    away = rig.photos / f"{gallery}-mounted"
+    (folder / "taj").rename(away)
+    (folder / "taj").symlink_to(away)
+    rig.index(gallery, folder)
+    everything = set(rig.payloads(gallery))
+    assert len(everything) == 10
+    away.rename(rig.photos / f"{gallery}-unmounted")
+    (folder / "atomium/0.png").unlink()
+
+    job = rig.index(gallery, folder, prune=True)
+
+    assert counts(job) == {"listed": 7, "unchanged": 6, "dead": 1, "pruned": 1}
+    assert set(rig.payloads(gallery)) == everything - {"atomium/0.png"}

@@ -1,5 +1,6 @@
 """Where photos are read from: what is listed, and what is refused."""
 
+import errno
 import http.server
 import os
 import threading
@@ -7,6 +8,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from landmarks.errors import (
@@ -227,6 +229,8 @@ def test_a_missing_photo_is_told_when_it_is_read(root):
         "simplecache::http://127.0.0.1/x",
         "filecache::file:///etc",
         "zip://::simplecache::http://127.0.0.1/x.zip",
+        "ftp://127.0.0.1/photos/#/../../etc/x.jpg",
+        "ftp://127.0.0.1/photos/?/%2e%2e/x.jpg",
         "zip://::zip://x::{root}/x.zip",
         "reference::{root}",
     ],
@@ -387,12 +391,43 @@ def test_a_list_has_an_address_in_each_line(web, root):
     assert allowed.read(remote, 100) == b"photo"
     assert (local.path, local.landmark) == (str(photo)[1:], None)
     assert allowed.read(local, 100) == b"photo"
+    assert forbidden.path == "elsewhere/x.jpg"  # as if it were allowed, so that it is not "gone"
     assert "line 5 of the list" in forbidden.problem
     assert "not below an allowed root" in forbidden.problem
     assert "line 6 of the list" in relative.problem
     assert not any("elsewhere" in path for path in asked)
-    with pytest.raises(InvalidInputError, match="no manifest"):
+    with pytest.raises(InvalidInputError, match="is a list; only a manifest"):
         list(allowed.open(str(root / "photos.txt"), ["train"]).entries())
     (root / "empty.txt").write_text("# none\n")
     with pytest.raises(InvalidInputError, match="no addresses"):
         list(allowed.open(str(root / "empty.txt")).entries())
+
+
+def test_what_cannot_be_looked_at_is_told_and_not_taken_for_nothing(root):
+    (root / "nas").symlink_to(root / "away")
+    (root / "loop").symlink_to(root / "loop")
+    found = {entry.path: entry.problem for entry in entries(root, root) if entry.problem}
+    assert "cannot be followed" in found["nas"]
+    assert "cannot be followed" in found["loop"]
+
+
+class Failing(fsspec.AbstractFileSystem):
+    """Lists one folder, and fails in the one below."""
+
+    protocol = "failing"
+
+    def ls(self, path, detail=True, **_):
+        if path.rstrip("/").endswith("below"):
+            raise OSError(errno.EBUSY, "slow down")
+        found = [
+            {"name": f"{path}/a.jpg", "type": "file", "size": 1},
+            {"name": f"{path}/below", "type": "directory", "size": 0},
+        ]
+        return found if detail else [one["name"] for one in found]
+
+
+def test_a_folder_of_an_object_store_that_cannot_be_listed_is_not_empty():
+    fsspec.register_implementation("failing", Failing, clobber=True)
+    allowed = Sources(SourceRoots(["failing://photos"]))
+    with pytest.raises(UnavailableError, match="slow down"):
+        list(allowed.open("failing://photos").entries())

@@ -64,9 +64,7 @@ REFUSED = {
     "UpdateBatchPoints.operations.delete_vectors": q.UpdateBatchPoints(
         operations=[q.PointsUpdateOperation(delete_vectors=q.PointsUpdateOperation.DeleteVectors())]
     ),
-    "UpdateCollection.optimizers_config": q.UpdateCollection(
-        optimizers_config=q.OptimizersConfigDiff()
-    ),
+    "UpdateCollection.hnsw_config": q.UpdateCollection(hnsw_config=q.HnswConfigDiff(m=8)),
 }
 
 

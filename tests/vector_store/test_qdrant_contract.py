@@ -112,7 +112,14 @@ def test_what_was_live_before_comes_back_and_the_other_after_that(engine: StoreU
     new = engine.collections.create_beside(engine.gallery, "vgg16", OTHER_DIGEST, 8)
     engine.collections.promote(new.name)
     engine.collections.promote(new.name)  # again: it is not its own predecessor
-    assert engine.collections.roll_back(engine.gallery, "vgg16") == new.name
+    alias = f"{engine.gallery}__vgg16"
+    for refused in (engine.collections.promote, engine.collections.drop):
+        with pytest.raises(InvalidInputError, match="not the name of a collection"):
+            refused(alias)
+    assert engine.collections.roll_back(engine.gallery, "vgg16", new.name) == new.name
+    assert engine.collections.live(engine.gallery, "vgg16") == old
+    # The same request again, as of a caller that did not hear the answer.
+    assert engine.collections.roll_back(engine.gallery, "vgg16", new.name) == new.name
     assert engine.collections.live(engine.gallery, "vgg16") == old
     assert engine.collections.roll_back(engine.gallery, "vgg16") == old.name
     assert engine.collections.live(engine.gallery, "vgg16") == new

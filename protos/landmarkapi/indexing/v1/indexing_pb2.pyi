@@ -1102,19 +1102,25 @@ class RollbackCollectionRequest(_message.Message):
 
     GALLERY_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    LEAVING_FIELD_NUMBER: _builtins.int
     gallery: _builtins.str
     """The gallery."""
     model: _builtins.str
     """The model."""
+    leaving: _builtins.str
+    """If set, only this collection is left: where another is live by now, nothing is changed. So a
+    request that is repeated does not go forth again.
+    """
     def __init__(
         self,
         *,
         gallery: _builtins.str = ...,
         model: _builtins.str = ...,
+        leaving: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery", "leaving", b"leaving", "model", b"model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
