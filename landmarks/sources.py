@@ -54,7 +54,8 @@ class Source:
         self._is_manifest = _is_manifest(location)
         self._is_list = _is_list(location)
         self._root = location.parent() if self._is_manifest else location
-        self.name = self._root.name.removesuffix(_LIST_SUFFIX) or "source"
+        name = self._root.name
+        self.name = (name.removesuffix(_LIST_SUFFIX) if self._is_list else name) or "source"
 
     def entries(self) -> Iterator[Entry]:
         """List the photos, in a constant order, as they are found.
@@ -228,10 +229,11 @@ class Source:
             path = posixpath.join(relative, item.name)
             if item.name.startswith("."):
                 continue
-            if (problem := _unknowable(item)) and not _is_photo(item.name):
+            is_folder, problem = _looked_at(item)
+            if problem and not _is_photo(item.name):
                 # It may be a folder of photos; that there are none is not known.
                 yield Entry(_printable(path), "", problem=problem)
-            elif _is_folder(item):
+            elif is_folder:
                 if item.is_symlink() and self._leads_out(path):
                     yield Entry(_printable(path), "", problem="it is a link out of the roots")
                 else:
@@ -250,21 +252,20 @@ class Source:
         return False
 
 
-def _unknowable(item: os.DirEntry[str]) -> str:
-    """Return why it cannot be told whether something is a folder; "" where it can."""
+def _looked_at(item: os.DirEntry[str]) -> tuple[bool, str]:
+    """Return whether something is a folder, and why that cannot be told, if so.
+
+    Only a link costs a question to the file system. What is called like a photo says by itself,
+    when it is read, why it cannot be.
+    """
     try:
-        os.stat(item.path)  # noqa: PTH116 - a path, not a Path
+        is_folder = item.is_dir()
+        if item.is_symlink() and not is_folder:
+            os.stat(item.path)  # noqa: PTH116 - a path, not a Path
     except OSError as error:
         where = "it is a link that cannot be followed" if item.is_symlink() else "it cannot be read"
-        return f"{where}: {error.strerror}"
-    return ""
-
-
-def _is_folder(item: os.DirEntry[str]) -> bool:
-    try:
-        return item.is_dir()
-    except OSError:  # a link to itself; reading it, if it is called like a photo, says why
-        return False
+        return False, f"{where}: {error.strerror}"
+    return is_folder, ""
 
 
 class Sources:
