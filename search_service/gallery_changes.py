@@ -11,6 +11,7 @@ from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.errors import InvalidInputError, NotFoundError
 from search_service.conditions import filter_of
 from search_service.jobs_view import collection_message
+from search_service.request import point_uuid
 from vector_store.collections import Collections
 from vector_store.naming import check_gallery, check_model
 from vector_store.settings import VectorStoreSettings
@@ -107,16 +108,4 @@ def _uuids(ids: Sequence[str]) -> list[UUID]:
         raise InvalidInputError(
             f"{len(ids)} ids are given, and must be 1 to {_MAX_IDS}", field="ids.ids"
         )
-    try:
-        return [UUID(one) for one in ids]
-    except ValueError:
-        wrong = next(one for one in ids if not _is_uuid(one))
-        raise InvalidInputError(f"{wrong!r} is not the id of a point", field="ids.ids") from None
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
+    return [point_uuid(one, "ids.ids") for one in ids]

@@ -106,7 +106,7 @@ def search_query(
     )
 
 
-def point_uuid(text: str) -> UUID:
+def point_uuid(text: str, field: str = "point_id") -> UUID:
     """Return a point's id; raises InvalidInputError where it is not a UUID."""
     try:
         return UUID(text)
@@ -114,7 +114,7 @@ def point_uuid(text: str) -> UUID:
         raise InvalidInputError(
             f"the point id {_shortened(text)} is not a UUID, such as"
             " 6f1c6b6d-4a11-5d7e-9b57-0d0f7c0e5a0b",
-            field="point_id",
+            field=field,
         ) from None
 
 

@@ -141,7 +141,7 @@ def change(target: str, rig: Rig) -> None:
         [live] = client.collections("mine")
         with pytest.raises(InvalidInputError, match="no condition"):
             client.delete("mine", filter=search_pb2.Filter())
-        with pytest.raises(InvalidInputError, match="'x' is not the id"):
+        with pytest.raises(InvalidInputError, match="point id 'x' is not a UUID"):
             client.delete("mine", ids=["x"])
         with pytest.raises(NotFoundError, match="no gallery"):
             client.delete("other", source="photos")
