@@ -16,6 +16,7 @@ from indexer_worker.plan import Described, Work, decide, is_stale, known_version
 from indexer_worker.records import DeadLetter, Listed, Outcome
 from indexer_worker.runtime import Runtime
 from indexer_worker.work import Attempt, run_work
+from landmarks.batches import batched
 from landmarks.errors import LandmarksError
 from vector_store.points import PhotoPayload, Point, point_id
 
@@ -48,8 +49,7 @@ def _index(attempt: Attempt, number: int) -> Outcome | None:
 def _split(attempt: Attempt, listed: Sequence[Listed]) -> None:
     """Replace a chunk that never ends by parts of it, so that in the end the culprit is alone."""
     runtime, job, model = attempt.runtime, attempt.job, attempt.progress.model
-    size = ceil(len(listed) / _PARTS)
-    parts = [listed[start : start + size] for start in range(0, len(listed), size)]
+    parts = list(batched(listed, ceil(len(listed) / _PARTS)))
     _log.warning("split: begun again and again, never ended", job=job.id, parts=len(parts))
     for number in runtime.patience.wait_out(
         lambda: runtime.jobs.split(attempt.held.lease, model, parts)

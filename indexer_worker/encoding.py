@@ -13,6 +13,7 @@ import structlog
 
 from indexer_worker.patience import PASSING, Patience
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
+from landmarks.batches import batched
 from landmarks.encoders import EncoderDirectory, ServedModel
 from landmarks.errors import InvalidPhotoError, LandmarksError, LineageError, UnavailableError
 from landmarks.grpc_channel import MAX_MESSAGE_BYTES
@@ -113,8 +114,7 @@ class ModelEncoder:
                     f"given up: the encoder was lost {_MOST_LOSSES} times while it encoded this"
                 )
             else:
-                size = ceil(len(part) / _PARTS)
-                parts += [part[start : start + size] for start in range(0, len(part), size)]
+                parts += batched(part, ceil(len(part) / _PARTS))
         return [outcomes[index] for index in range(len(photos))]
 
     def _encode(

@@ -41,6 +41,7 @@ from indexer_worker.records import (
     unpack_chunk,
 )
 from indexer_worker.spec import IndexSpec
+from landmarks.batches import batched
 from landmarks.errors import (
     AlreadyExistsError,
     InvalidInputError,
@@ -275,8 +276,7 @@ class JobStore:
                     for letter in letters
                     if letter.model == model
                 ]
-                for start in range(0, len(entries), chunk_size):
-                    chunk = entries[start : start + chunk_size]
+                for chunk in batched(entries, chunk_size):
                     arguments += [model, pack_chunk(chunk), len(chunk)]
             # Others may have been added, or taken by another call, since they were read.
             again = f"{job.spec.models[0]}/{PROMOTION}" if job.spec.reindex else ""
@@ -410,12 +410,13 @@ class JobStore:
 
     def writing_to(self, collection: str, but: str) -> list[str]:
         """Return the jobs that have not ended and write to a collection, but for one."""
-        return [
-            job_id
-            for job_id in self.active()
-            if job_id != but
-            and any(one.collection == collection for one in self.get(job_id).progress)
-        ]
+        found = []
+        for job_id in self.active():
+            with suppress(NotFoundError):  # it is gone meanwhile
+                progress = self.get(job_id).progress
+                if job_id != but and any(one.collection == collection for one in progress):
+                    found.append(job_id)
+        return found
 
     def set_outcome(self, job_id: str, outcome: str) -> None:
         """Record in words what came of a job."""
@@ -482,6 +483,7 @@ class JobStore:
         try:
             yield
         finally:
+            # It may have run out meanwhile, and be another's now.
             with redis_failures(self._address), suppress(redis.exceptions.LockError):
                 lock.release()
 

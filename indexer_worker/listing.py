@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 import structlog
@@ -11,9 +11,10 @@ import structlog
 from indexer_worker.jobs import LISTING, PRUNING, LeaseLostError, Target
 from indexer_worker.leases import HeldLease
 from indexer_worker.patience import PASSING
-from indexer_worker.records import Job, Listed
+from indexer_worker.records import Job, Listed, Progress
 from indexer_worker.reindexing import list_live
 from indexer_worker.runtime import Runtime
+from landmarks.batches import batched
 from landmarks.errors import InvalidInputError, LandmarksError
 from landmarks.metrics import failed
 from landmarks.sources import Entry, Source
@@ -63,7 +64,7 @@ def _list(runtime: Runtime, job: Job, held: HeldLease) -> None:
     for earlier in runtime.jobs.chunks(job.id):  # of a listing that died
         before.update(one.entry.path for one in earlier)
     new = without(before, source.entries(), seen)
-    for chunk in chunks(marked(checked(new), seen), runtime.settings.chunk_size):
+    for chunk in batched(marked(checked(new), seen), runtime.settings.chunk_size):
         held.check()
         number = runtime.jobs.add_chunk(held.lease, chunk, spec.models)
         for model in spec.models:
@@ -77,24 +78,24 @@ def _list(runtime: Runtime, job: Job, held: HeldLease) -> None:
 
 def _open_targets(runtime: Runtime, job: Job, source: Source) -> None:
     """Find each model's encoder, and its collection, which is created where there is none."""
-    targets: list[Target] = []
-    for model, earlier in zip(job.spec.models, job.progress, strict=True):
-        # A job keeps the encoder that it began with, and begins with that of the live collection:
-        # another may run beside it, for one that is built anew.
-        digest = earlier.digest or runtime.patience.wait_out(
-            lambda model=model: runtime.collections.live_digest(job.spec.gallery, model)  # type: ignore[misc]
-        )
-        served = runtime.patience.wait_out(
-            lambda model=model, digest=digest: runtime.encoders.find(model, digest)  # type: ignore[misc]
-        )
-        find = runtime.collections.would_write if job.spec.dry_run else runtime.collections.to_write
-        lineage = runtime.patience.wait_out(
-            lambda model=model, served=served, find=find: find(  # type: ignore[misc]
-                job.spec.gallery, model, served.digest, served.dimension
-            )
-        )
-        targets.append(Target(model, served.digest, lineage.name if lineage else ""))
+    gallery = job.spec.gallery
+    targets = [
+        runtime.patience.wait_out(lambda one=one: _target(runtime, gallery, one, job.spec.dry_run))  # type: ignore[misc]
+        for one in job.progress
+    ]
     runtime.jobs.set_targets(job.id, job.spec.source_name or source.name, targets)
+
+
+def _target(runtime: Runtime, gallery: str, begun: Progress, dry_run: bool) -> Target:
+    collections, model = runtime.collections, begun.model
+    live = collections.find_live(gallery, model)
+    # A job keeps the encoder that it began with, and begins with that of the live collection:
+    # another may run beside it, for one that is built anew.
+    served = runtime.encoders.find(model, begun.digest or (live.digest if live else None))
+    if dry_run and live is None:
+        return Target(model, served.digest, "")
+    lineage = collections.to_write(gallery, model, served.digest, served.dimension)
+    return Target(model, served.digest, lineage.name)
 
 
 def without(before: Counter[str], entries: Iterable[Entry], seen: set[bytes]) -> Iterator[Entry]:
@@ -137,18 +138,6 @@ def marked(entries: Iterable[Entry], seen: set[bytes]) -> Iterator[Listed]:
         yield Listed(entry, duplicate=key in seen and not entry.problem)
         if not entry.problem:
             seen.add(key)
-
-
-def chunks(entries: Iterable[Listed], size: int) -> Iterator[Sequence[Listed]]:
-    """Cut a stream into chunks of `size`; the last may be shorter."""
-    chunk: list[Listed] = []
-    for entry in entries:
-        chunk.append(entry)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 def _key(path: str) -> bytes:

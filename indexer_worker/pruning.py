@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from indexer_worker.jobs import PRUNING
 from indexer_worker.records import Job, Outcome
 from indexer_worker.runtime import Runtime
 from indexer_worker.work import Attempt, run_work
+from landmarks.batches import batched
 from vector_store.filters import AnyOf, Equals, Filter
 from vector_store.points import point_id
 
@@ -28,7 +29,7 @@ def _prune(attempt: Attempt) -> Outcome:
     runtime, job, collection = attempt.runtime, attempt.job, attempt.progress.collection
     pruned = 0
     if collection:  # a dry run may have none
-        for gone in _gone(runtime, job, collection):
+        for gone in batched(_gone(runtime, job, collection), _AT_ONCE):
             attempt.held.check()
             if not job.spec.dry_run:
                 runtime.patience.wait_out(
@@ -38,8 +39,8 @@ def _prune(attempt: Attempt) -> Outcome:
     return Outcome(stored=0, unchanged=0, duplicate=0, dead=(), encoded=0, pruned=pruned)
 
 
-def _gone(runtime: Runtime, job: Job, collection: str) -> Iterator[Sequence[UUID]]:
-    """Yield the ids of points whose photos were not listed, many at a time."""
+def _gone(runtime: Runtime, job: Job, collection: str) -> Iterator[UUID]:
+    """Yield the ids of points whose photos were not listed."""
     gallery, source = job.spec.gallery, job.source_name
     # By id, sixteen bytes a photo, so that those of millions fit in memory.
     listed: set[bytes] = set()
@@ -51,13 +52,7 @@ def _gone(runtime: Runtime, job: Job, collection: str) -> Iterator[Sequence[UUID
     if job.spec.splits:
         chosen.append(AnyOf("split", job.spec.splits))
     found = runtime.points.scan(collection, Filter(must=tuple(chosen)), fields=["path"])
-    gone: list[UUID] = []
     for point in found:
         path = PurePosixPath(str(point.payload.get("path", "")))
         if point.id.bytes not in listed and unknown.isdisjoint(map(str, path.parents)):
-            gone.append(point.id)
-        if len(gone) == _AT_ONCE:
-            yield gone
-            gone = []
-    if gone:
-        yield gone
+            yield point.id

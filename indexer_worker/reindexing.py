@@ -24,6 +24,7 @@ from indexer_worker.records import Job, Listed, Outcome
 from indexer_worker.runtime import Runtime
 from indexer_worker.spec import Reindex
 from indexer_worker.work import Attempt, run_work
+from landmarks.batches import batched
 from landmarks.errors import InvalidInputError, UnavailableError
 from landmarks.sources import Entry
 from vector_store.collections import Lineage
@@ -34,6 +35,7 @@ from vector_store.requests import Query
 _log = structlog.get_logger(__name__)
 
 _SCAN = 500
+_MOST_CHUNKS = 1000
 _QUERIES = 16
 # What of two payloads may differ: what was read of the photo, when, and by which job.
 _OWN = frozenset({"sha256", "width", "height", "file_version", "stale", "indexed_at", "job_id"})
@@ -51,7 +53,7 @@ def list_live(runtime: Runtime, job: Job, held: HeldLease) -> None:
         for one in _missing(runtime, live.name, beside.name)
         if (one.source, one.entry.path) not in listed
     )
-    while chunk := list(islice(missing, runtime.settings.chunk_size)):
+    for chunk in batched(missing, runtime.settings.chunk_size):
         held.check()
         number = runtime.jobs.add_chunk(held.lease, chunk, (model,))
         runtime.send_work(job.id, f"{model}/{number}")
@@ -93,13 +95,15 @@ def _missing(
 
     Once it is `promoted`, others write to it too, and only what the other says later counts.
     """
-    for page in _pages(runtime, live):
+    for page in batched(runtime.points.scan(live), _SCAN):
+        ids = [point.id for point in page]
         have = runtime.patience.wait_out(
-            lambda page=page: runtime.points.payloads(beside, list(page))  # type: ignore[misc]
+            lambda ids=ids: runtime.points.payloads(beside, ids)  # type: ignore[misc]
         )
-        for point, payload in page.items():
-            if point not in have or _is_behind(have[point], payload, promoted=promoted):
-                yield _listed(payload)
+        for point in page:
+            said = have.get(point.id)
+            if said is None or _is_behind(said, point.payload, promoted=promoted):
+                yield _listed(point.payload)
 
 
 def _is_behind(
@@ -122,12 +126,6 @@ def _listed(payload: Mapping[str, object]) -> Listed:
     return Listed(Entry(photo.path, photo.uri, photo.landmark, columns), source=photo.source)
 
 
-def _pages(runtime: Runtime, collection: str) -> Iterator[dict[UUID, Mapping[str, object]]]:
-    points = runtime.points.scan(collection)
-    while page := {point.id: point.payload for point in islice(points, _SCAN)}:
-        yield page
-
-
 def _promote(attempt: Attempt) -> Outcome | None:
     """Catch up with the live collection, promote, and catch up with what came there till then."""
     runtime, job, held = attempt.runtime, attempt.job, attempt.held
@@ -140,8 +138,12 @@ def _promote(attempt: Attempt) -> Outcome | None:
         pruned = _prune(runtime, live, beside, held)
         runtime.collections.build_index(beside.name)
         if (status := runtime.collections.status(beside.name)) != "green":
-            raise UnavailableError(f"the index of {beside.name} is being built: it is {status}")
+            waiting = f"waiting for the index of {beside.name}, which is {status}"
+            runtime.jobs.set_outcome(job.id, waiting)
+            raise UnavailableError(waiting)
         before = live.name if _decide(runtime, job, live, beside, held) else ""
+    elif not before:
+        runtime.jobs.set_outcome(job.id, f"{beside.name} was promoted by somebody else meanwhile")
     # A job may have begun to write to the one that was live, before it was not.
     if before and _catch_up(attempt, before, beside.name, promoted=True):
         return None
@@ -155,15 +157,18 @@ def _catch_up(attempt: Attempt, live: str, beside: str, *, promoted: bool) -> bo
     """
     runtime, job, model = attempt.runtime, attempt.job, attempt.progress.model
     if writers := runtime.jobs.writing_to(live, but=job.id):
-        raise UnavailableError(f"job {', '.join(writers)} still writes to {live}")
+        waiting = f"waiting for job {', '.join(writers)}, which still writes to {live}"
+        if not promoted:  # else what is told already is what people want to know
+            runtime.jobs.set_outcome(job.id, waiting)
+        raise UnavailableError(waiting)
     dead = _dead(runtime, job)
     missing = (
         one
         for one in _missing(runtime, live, beside, promoted=promoted)
         if point_id(job.spec.gallery, one.source, one.entry.path) not in dead
     )
-    size = runtime.settings.chunk_size
-    chunks = list(iter(lambda: list(islice(missing, size)), []))
+    # What is left of a long list, the next round finds.
+    chunks = list(islice(batched(missing, runtime.settings.chunk_size), _MOST_CHUNKS))
     if chunks:
         _log.info("catching up", job=job.id, collection=live, chunks=len(chunks))
         for number in runtime.jobs.add_before(attempt.held.lease, model, chunks):
@@ -218,8 +223,8 @@ def _dead(runtime: Runtime, job: Job) -> set[UUID]:
 def _prune(runtime: Runtime, live: Lineage, beside: Lineage, held: HeldLease) -> int:
     """Delete from the collection beside what the live one does not have any more."""
     pruned = 0
-    points = runtime.points.scan(beside.name, fields=["path"])
-    while page := [point.id for point in islice(points, _SCAN)]:
+    points = (point.id for point in runtime.points.scan(beside.name, fields=["path"]))
+    for page in batched(points, _SCAN):
         have = runtime.points.payloads(live.name, page)
         if gone := [point for point in page if point not in have]:
             _check(runtime, live, held)
@@ -269,7 +274,7 @@ def _queries(
         for entry in source.entries()
         if entry.landmark and not entry.problem
     )
-    while some := list(islice(photos, min(encoder.limits.photos, _QUERIES))):
+    for some in batched(photos, min(encoder.limits.photos, _QUERIES)):
         read = [
             one
             for one in runtime.reader.read(some, encoder.limits.photo_bytes, {})

@@ -70,17 +70,15 @@ class Collections:
 
         Raises NotFoundError where nothing has been indexed yet.
         """
-        alias = alias_name(gallery, model)
-        found = self._aliases().get(alias)
+        found = self.find_live(gallery, model)
         if found is None:
             raise not_indexed(gallery, model)
-        return self.lineage(found)
+        return found
 
-    def live_digest(self, gallery: str, model: str) -> str | None:
-        """Return the digest of the encoder that made the live collection; None without one."""
-        if alias_name(gallery, model) not in self._aliases():
-            return None
-        return self.live(gallery, model).digest
+    def find_live(self, gallery: str, model: str) -> Lineage | None:
+        """Return the live collection of a gallery and model; None where there is none yet."""
+        found = self._aliases().get(alias_name(gallery, model))
+        return None if found is None else self.lineage(found)
 
     def to_write(self, gallery: str, model: str, digest: str, dimension: int) -> Lineage:
         """Return the collection that vectors of this encoder are written to.
@@ -99,14 +97,6 @@ class Collections:
         live = self.live(gallery, model)
         check_lineage(live, digest, dimension)
         self._ensure_indexes(live.name)  # of a worker that died between the two
-        return live
-
-    def would_write(self, gallery: str, model: str, digest: str, dimension: int) -> Lineage | None:
-        """Return what `to_write` would return, or None where it would create it; raises as it."""
-        if alias_name(gallery, model) not in self._aliases():
-            return None
-        live = self.live(gallery, model)
-        check_lineage(live, digest, dimension)
         return live
 
     def create_beside(

@@ -8,6 +8,7 @@ from uuid import UUID
 from qdrant_client import QdrantClient, models
 from qdrant_client.conversions import common_types as types
 
+from landmarks.batches import batched
 from landmarks.settings import QdrantSettings
 from vector_store.client import address_of
 from vector_store.failures import qdrant_failures
@@ -112,8 +113,8 @@ class PointStore:
             for point in self.scan(collection, chosen, ["path"])
             if str(point.payload.get("path", "")).startswith(path_prefix)
         ]
-        for start in range(0, len(ids), _SCAN_PAGE):
-            self.delete(collection, ids[start : start + _SCAN_PAGE])
+        for some in batched(ids, _SCAN_PAGE):
+            self.delete(collection, some)
         return len(ids)
 
     def scan(

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer_worker.encoding import batch_limits
-from indexer_worker.listing import checked, chunks, marked, without
+from indexer_worker.listing import checked, marked, without
 from indexer_worker.patience import pause_seconds
 from indexer_worker.plan import Described, Work, decide, payload_of
 from indexer_worker.spec import IndexSpec, checked_spec
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
+from landmarks.batches import batched
 from landmarks.errors import InvalidInputError, OverloadedError, UnavailableError
 from landmarks.grpc_channel import MAX_MESSAGE_BYTES
 from landmarks.sources import Entry
@@ -111,7 +112,7 @@ def test_a_listing_that_is_begun_again_adds_what_is_missing_and_nothing_twice():
 @given(st.integers(0, 50), st.integers(1, 10))
 def test_chunks_are_the_whole_stream_in_order(count, size):
     entries = list(marked((Entry(str(n), "u") for n in range(count)), set()))
-    cut = list(chunks(entries, size))
+    cut = list(batched(entries, size))
     assert list(itertools.chain(*cut)) == entries
     assert all(len(chunk) == size for chunk in cut[:-1])
     assert all(cut)
