@@ -443,6 +443,17 @@ def test_an_offset_is_most_of_what_photos_have_in_common_whatever_they_show(tmp_
     assert torch.nn.functional.cosine_similarity(found, common, dim=0) > 0.995
     assert found.norm() / common.norm() == pytest.approx(0.75, rel=0.02)
 
+    out = tmp_path / "clipped.safetensors"
+    pooling.main(["efficientnet_lite0", str(manifest), str(out), "--clip", "1"])
+    clipped = read_tensors(out)
+    assert torch.equal(clipped["pool.offset"], found)
+    projection = clipped["pool.projection.weight"]
+    assert projection.dtype == torch.float16
+    # Of three photos' two directions, the stronger is weakened, and nothing else.
+    strengths = torch.linalg.eigvalsh(projection.double())
+    assert strengths[0] < 0.99
+    assert strengths[1:].min() > 0.99
+
 
 def test_a_projection_is_trained_kept_and_served(transferred, tmp_path):
     _, _, photos = transferred

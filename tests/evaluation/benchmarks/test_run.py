@@ -46,6 +46,19 @@ def test_a_peer_does_the_same_work_and_is_measured_beside_the_service(tmp_path):
     assert late.value > 0
 
 
+def test_the_whole_path_of_indexing_is_measured_beside_the_encoder_alone(tmp_path):
+    path, _ = measured(tmp_path, "index-1")
+    assert path.id == "index-1-scratch"
+    assert path.value > 0
+    assert "`BatchEncode` alone" in path.conditions
+
+
+def test_storing_is_measured_beside_a_bare_client(tmp_path):
+    storing, _ = measured(tmp_path, "index-2")
+    assert storing.id == "index-2"
+    assert storing.value > 0
+
+
 def test_figures_that_do_not_exist_are_a_mistake_in_the_command(tmp_path):
     command = [sys.executable, "-m", "evaluation.benchmarks", "--quick", "--only", "nothing"]
     done = subprocess.run(
