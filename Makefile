@@ -29,8 +29,8 @@ test: setup ## Lint, strict types and all tests, on real engines
 lint: setup ## Lint, formatting and strict types
 	@PATH="$(abspath $(BIN)):$$PATH" scripts/check
 
-chaos: setup ## Kill every part while 2,000 photos are indexed; takes a quarter of an hour
-	@PATH="$(abspath $(BIN)):$$PATH" LANDMARKS_CHAOS=long pytest tests/chaos
+chaos: setup ## Kill every part while 2,000 photos are indexed; takes twenty minutes
+	@PATH="$(abspath $(BIN)):$$PATH" LANDMARKS_CHAOS=long pytest -m chaos
 
 bench: setup ## Measure into bench.json and docs/benchmarks.md; ONLY=serve-1: a part; PHOTOS=DIR
 	@PATH="$(abspath $(BIN)):$$PATH" python -m evaluation.benchmarks --table docs/benchmarks.md \

@@ -78,6 +78,37 @@ def test_every_chunk_is_delivered_twice(stack: Stack):
         stack.check_everything_is_stored_once(stack.ended(job_id))
 
 
+# In the workers: the broker gives a message to another worker while the first is still at it.
+_IMPATIENT = """
+import os
+from kombu.transport.redis import Channel, QoS
+from indexer_worker import spec
+
+spec.VISIBILITY_TIMEOUT_SECONDS = 1
+Channel.unacked_restore_interval = Channel.unacked_restore_throttle = 1  # look each second
+restore = QoS.restore_by_tag
+
+def restore_and_tell(self, *arguments, **options):
+    with open(os.environ["RESTORED"], "a") as file:
+        file.write("again\\n")
+    return restore(self, *arguments, **options)
+
+QoS.restore_by_tag = restore_and_tell
+"""
+
+
+def test_messages_become_visible_again_while_their_work_runs(stack: Stack, monkeypatch):
+    site, restored = stack.directory / "site", stack.directory / "restored"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text(_IMPATIENT)
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.setenv("RESTORED", str(restored))
+    with stack.up():
+        job = stack.ended(stack.start())
+        assert restored.exists()
+        stack.check_everything_is_stored_once(job)
+
+
 def test_one_photo_in_twenty_is_broken(stack: Stack):
     photos = sorted(stack.photos.rglob("*.png"))
     broken = photos[::20]
