@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$landmarkapi/encoder/v1/encoder.proto\x12\x16landmarkapi.encoder.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\"\x1b\n\tEmbedding\x12\x0e\n\x06values\x18\x01 \x03(\x02\":\n\tPhotoInfo\x12\r\n\x05width\x18\x01 \x01(\x05\x12\x0e\n\x06height\x18\x02 \x01(\x05\x12\x0e\n\x06\x66ormat\x18\x03 \x01(\t\"\x92\x01\n\rEncodeTimings\x12)\n\x06\x64\x65\x63ode\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05queue\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tinference\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"F\n\rEncodeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05photo\x18\x02 \x01(\x0c\x12\x17\n\x0f\x65xpected_digest\x18\x03 \x01(\t\"\xcf\x01\n\x0e\x45ncodeResponse\x12\x34\n\tembedding\x18\x01 \x01(\x0b\x32!.landmarkapi.encoder.v1.Embedding\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x30\n\x05photo\x18\x04 \x01(\x0b\x32!.landmarkapi.encoder.v1.PhotoInfo\x12\x36\n\x07timings\x18\x05 \x01(\x0b\x32%.landmarkapi.encoder.v1.EncodeTimings\"L\n\x12\x42\x61tchEncodeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06photos\x18\x02 \x03(\x0c\x12\x17\n\x0f\x65xpected_digest\x18\x03 \x01(\t\"\xad\x01\n\x11\x42\x61tchEncodeResult\x12\x36\n\tembedding\x18\x01 \x01(\x0b\x32!.landmarkapi.encoder.v1.EmbeddingH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x30\n\x05photo\x18\x03 \x01(\x0b\x32!.landmarkapi.encoder.v1.PhotoInfoB\t\n\x07outcome\"\xa8\x01\n\x13\x42\x61tchEncodeResponse\x12:\n\x07results\x18\x01 \x03(\x0b\x32).landmarkapi.encoder.v1.BatchEncodeResult\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x36\n\x07timings\x18\x04 \x01(\x0b\x32%.landmarkapi.encoder.v1.EncodeTimings\"u\n\x0bInputLimits\x12\x17\n\x0fmax_photo_bytes\x18\x01 \x01(\x03\x12\x18\n\x10max_photo_pixels\x18\x02 \x01(\x03\x12\x18\n\x10max_batch_photos\x18\x03 \x01(\x05\x12\x19\n\x11max_request_bytes\x18\x04 \x01(\x03\"\xd6\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\r\n\x05layer\x18\x03 \x01(\t\x12\x11\n\tdimension\x18\x04 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12\x12\n\ninput_size\x18\x06 \x01(\x05\x12\x33\n\x06limits\x18\x07 \x01(\x0b\x32#.landmarkapi.encoder.v1.InputLimits\x12\x0f\n\x07runtime\x18\x08 \x01(\t\x12\r\n\x05ready\x18\t \x01(\x08\x12\x0f\n\x07\x66\x61ilure\x18\n \x01(\t\" \n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"@\n\x10GetModelResponse\x12,\n\x05model\x18\x01 \x01(\x0b\x32\x1d.landmarkapi.encoder.v1.Model\"\x13\n\x11ListModelsRequest\"C\n\x12ListModelsResponse\x12-\n\x06models\x18\x01 \x03(\x0b\x32\x1d.landmarkapi.encoder.v1.Model2\x95\x03\n\x0e\x45ncoderService\x12W\n\x06\x45ncode\x12%.landmarkapi.encoder.v1.EncodeRequest\x1a&.landmarkapi.encoder.v1.EncodeResponse\x12\x66\n\x0b\x42\x61tchEncode\x12*.landmarkapi.encoder.v1.BatchEncodeRequest\x1a+.landmarkapi.encoder.v1.BatchEncodeResponse\x12]\n\x08GetModel\x12\'.landmarkapi.encoder.v1.GetModelRequest\x1a(.landmarkapi.encoder.v1.GetModelResponse\x12\x63\n\nListModels\x12).landmarkapi.encoder.v1.ListModelsRequest\x1a*.landmarkapi.encoder.v1.ListModelsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$landmarkapi/encoder/v1/encoder.proto\x12\x16landmarkapi.encoder.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\"\x1b\n\tEmbedding\x12\x0e\n\x06values\x18\x01 \x03(\x02\":\n\tPhotoInfo\x12\r\n\x05width\x18\x01 \x01(\x05\x12\x0e\n\x06height\x18\x02 \x01(\x05\x12\x0e\n\x06\x66ormat\x18\x03 \x01(\t\"\x92\x01\n\rEncodeTimings\x12)\n\x06\x64\x65\x63ode\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05queue\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\tinference\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"?\n\x03\x42ox\x12\x0c\n\x04left\x18\x01 \x01(\x02\x12\x0b\n\x03top\x18\x02 \x01(\x02\x12\r\n\x05right\x18\x03 \x01(\x02\x12\x0e\n\x06\x62ottom\x18\x04 \x01(\x02\"p\n\rEncodeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05photo\x18\x02 \x01(\x0c\x12\x17\n\x0f\x65xpected_digest\x18\x03 \x01(\t\x12(\n\x03\x62ox\x18\x04 \x01(\x0b\x32\x1b.landmarkapi.encoder.v1.Box\"\xcf\x01\n\x0e\x45ncodeResponse\x12\x34\n\tembedding\x18\x01 \x01(\x0b\x32!.landmarkapi.encoder.v1.Embedding\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x30\n\x05photo\x18\x04 \x01(\x0b\x32!.landmarkapi.encoder.v1.PhotoInfo\x12\x36\n\x07timings\x18\x05 \x01(\x0b\x32%.landmarkapi.encoder.v1.EncodeTimings\"x\n\x12\x42\x61tchEncodeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06photos\x18\x02 \x03(\x0c\x12\x17\n\x0f\x65xpected_digest\x18\x03 \x01(\t\x12*\n\x05\x62oxes\x18\x04 \x03(\x0b\x32\x1b.landmarkapi.encoder.v1.Box\"\xad\x01\n\x11\x42\x61tchEncodeResult\x12\x36\n\tembedding\x18\x01 \x01(\x0b\x32!.landmarkapi.encoder.v1.EmbeddingH\x00\x12#\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x30\n\x05photo\x18\x03 \x01(\x0b\x32!.landmarkapi.encoder.v1.PhotoInfoB\t\n\x07outcome\"\xa8\x01\n\x13\x42\x61tchEncodeResponse\x12:\n\x07results\x18\x01 \x03(\x0b\x32).landmarkapi.encoder.v1.BatchEncodeResult\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x36\n\x07timings\x18\x04 \x01(\x0b\x32%.landmarkapi.encoder.v1.EncodeTimings\"u\n\x0bInputLimits\x12\x17\n\x0fmax_photo_bytes\x18\x01 \x01(\x03\x12\x18\n\x10max_photo_pixels\x18\x02 \x01(\x03\x12\x18\n\x10max_batch_photos\x18\x03 \x01(\x05\x12\x19\n\x11max_request_bytes\x18\x04 \x01(\x03\"\xd6\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\r\n\x05layer\x18\x03 \x01(\t\x12\x11\n\tdimension\x18\x04 \x01(\x05\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12\x12\n\ninput_size\x18\x06 \x01(\x05\x12\x33\n\x06limits\x18\x07 \x01(\x0b\x32#.landmarkapi.encoder.v1.InputLimits\x12\x0f\n\x07runtime\x18\x08 \x01(\t\x12\r\n\x05ready\x18\t \x01(\x08\x12\x0f\n\x07\x66\x61ilure\x18\n \x01(\t\" \n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"@\n\x10GetModelResponse\x12,\n\x05model\x18\x01 \x01(\x0b\x32\x1d.landmarkapi.encoder.v1.Model\"\x13\n\x11ListModelsRequest\"C\n\x12ListModelsResponse\x12-\n\x06models\x18\x01 \x03(\x0b\x32\x1d.landmarkapi.encoder.v1.Model2\x95\x03\n\x0e\x45ncoderService\x12W\n\x06\x45ncode\x12%.landmarkapi.encoder.v1.EncodeRequest\x1a&.landmarkapi.encoder.v1.EncodeResponse\x12\x66\n\x0b\x42\x61tchEncode\x12*.landmarkapi.encoder.v1.BatchEncodeRequest\x1a+.landmarkapi.encoder.v1.BatchEncodeResponse\x12]\n\x08GetModel\x12\'.landmarkapi.encoder.v1.GetModelRequest\x1a(.landmarkapi.encoder.v1.GetModelResponse\x12\x63\n\nListModels\x12).landmarkapi.encoder.v1.ListModelsRequest\x1a*.landmarkapi.encoder.v1.ListModelsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,28 +39,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PHOTOINFO']._serialized_end=208
   _globals['_ENCODETIMINGS']._serialized_start=211
   _globals['_ENCODETIMINGS']._serialized_end=357
-  _globals['_ENCODEREQUEST']._serialized_start=359
-  _globals['_ENCODEREQUEST']._serialized_end=429
-  _globals['_ENCODERESPONSE']._serialized_start=432
-  _globals['_ENCODERESPONSE']._serialized_end=639
-  _globals['_BATCHENCODEREQUEST']._serialized_start=641
-  _globals['_BATCHENCODEREQUEST']._serialized_end=717
-  _globals['_BATCHENCODERESULT']._serialized_start=720
-  _globals['_BATCHENCODERESULT']._serialized_end=893
-  _globals['_BATCHENCODERESPONSE']._serialized_start=896
-  _globals['_BATCHENCODERESPONSE']._serialized_end=1064
-  _globals['_INPUTLIMITS']._serialized_start=1066
-  _globals['_INPUTLIMITS']._serialized_end=1183
-  _globals['_MODEL']._serialized_start=1186
-  _globals['_MODEL']._serialized_end=1400
-  _globals['_GETMODELREQUEST']._serialized_start=1402
-  _globals['_GETMODELREQUEST']._serialized_end=1434
-  _globals['_GETMODELRESPONSE']._serialized_start=1436
-  _globals['_GETMODELRESPONSE']._serialized_end=1500
-  _globals['_LISTMODELSREQUEST']._serialized_start=1502
-  _globals['_LISTMODELSREQUEST']._serialized_end=1521
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1523
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1590
-  _globals['_ENCODERSERVICE']._serialized_start=1593
-  _globals['_ENCODERSERVICE']._serialized_end=1998
+  _globals['_BOX']._serialized_start=359
+  _globals['_BOX']._serialized_end=422
+  _globals['_ENCODEREQUEST']._serialized_start=424
+  _globals['_ENCODEREQUEST']._serialized_end=536
+  _globals['_ENCODERESPONSE']._serialized_start=539
+  _globals['_ENCODERESPONSE']._serialized_end=746
+  _globals['_BATCHENCODEREQUEST']._serialized_start=748
+  _globals['_BATCHENCODEREQUEST']._serialized_end=868
+  _globals['_BATCHENCODERESULT']._serialized_start=871
+  _globals['_BATCHENCODERESULT']._serialized_end=1044
+  _globals['_BATCHENCODERESPONSE']._serialized_start=1047
+  _globals['_BATCHENCODERESPONSE']._serialized_end=1215
+  _globals['_INPUTLIMITS']._serialized_start=1217
+  _globals['_INPUTLIMITS']._serialized_end=1334
+  _globals['_MODEL']._serialized_start=1337
+  _globals['_MODEL']._serialized_end=1551
+  _globals['_GETMODELREQUEST']._serialized_start=1553
+  _globals['_GETMODELREQUEST']._serialized_end=1585
+  _globals['_GETMODELRESPONSE']._serialized_start=1587
+  _globals['_GETMODELRESPONSE']._serialized_end=1651
+  _globals['_LISTMODELSREQUEST']._serialized_start=1653
+  _globals['_LISTMODELSREQUEST']._serialized_end=1672
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1674
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1741
+  _globals['_ENCODERSERVICE']._serialized_start=1744
+  _globals['_ENCODERSERVICE']._serialized_end=2149
 # @@protoc_insertion_point(module_scope)

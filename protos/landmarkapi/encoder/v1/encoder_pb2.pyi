@@ -111,6 +111,42 @@ class EncodeTimings(_message.Message):
 Global___EncodeTimings: _TypeAlias = EncodeTimings  # noqa: Y015
 
 @_typing.final
+class Box(_message.Message):
+    """A part of a photo. Its sides are fractions of the upright photo's width and height, 0 to 1, from the
+    left and from the top; `left` < `right` and `top` < `bottom`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEFT_FIELD_NUMBER: _builtins.int
+    TOP_FIELD_NUMBER: _builtins.int
+    RIGHT_FIELD_NUMBER: _builtins.int
+    BOTTOM_FIELD_NUMBER: _builtins.int
+    left: _builtins.float
+    """Where it begins, from the left."""
+    top: _builtins.float
+    """Where it begins, from the top."""
+    right: _builtins.float
+    """Where it ends, from the left."""
+    bottom: _builtins.float
+    """Where it ends, from the top."""
+    def __init__(
+        self,
+        *,
+        left: _builtins.float = ...,
+        top: _builtins.float = ...,
+        right: _builtins.float = ...,
+        bottom: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bottom", b"bottom", "left", b"left", "right", b"right", "top", b"top"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Box: _TypeAlias = Box  # noqa: Y015
+
+@_typing.final
 class EncodeRequest(_message.Message):
     """Asks for the vector of one photo."""
 
@@ -119,22 +155,28 @@ class EncodeRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     PHOTO_FIELD_NUMBER: _builtins.int
     EXPECTED_DIGEST_FIELD_NUMBER: _builtins.int
+    BOX_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name. May be empty where the process serves one model only."""
     photo: _builtins.bytes
     """The photo's bytes, as they are in the file."""
     expected_digest: _builtins.str
     """If set, the answer must come from a model with this digest."""
+    @_builtins.property
+    def box(self) -> Global___Box:
+        """If set, only this part of the photo is encoded."""
+
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
         photo: _builtins.bytes = ...,
         expected_digest: _builtins.str = ...,
+        box: Global___Box | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_digest", b"expected_digest", "model", b"model", "photo", b"photo"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "expected_digest", b"expected_digest", "model", b"model", "photo", b"photo"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -193,6 +235,7 @@ class BatchEncodeRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     PHOTOS_FIELD_NUMBER: _builtins.int
     EXPECTED_DIGEST_FIELD_NUMBER: _builtins.int
+    BOXES_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model's name. May be empty where the process serves one model only."""
     expected_digest: _builtins.str
@@ -201,16 +244,23 @@ class BatchEncodeRequest(_message.Message):
     def photos(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """The photos' bytes, at most `limits.max_batch_photos` of them."""
 
+    @_builtins.property
+    def boxes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Box]:
+        """The parts of the photos to encode: none, or one for each photo, in their order. An empty box is
+        the whole photo.
+        """
+
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
         photos: _abc.Iterable[_builtins.bytes] | None = ...,
         expected_digest: _builtins.str = ...,
+        boxes: _abc.Iterable[Global___Box] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_digest", b"expected_digest", "model", b"model", "photos", b"photos"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boxes", b"boxes", "expected_digest", b"expected_digest", "model", b"model", "photos", b"photos"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -58,6 +58,38 @@ JOB_STATE_CANCELLED: JobState.ValueType  # 5
 """Somebody ended it; it can be resumed."""
 Global___JobState: _TypeAlias = JobState  # noqa: Y015
 
+class _JobKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _JobKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    JOB_KIND_UNSPECIFIED: _JobKind.ValueType  # 0
+    """Not stated."""
+    JOB_KIND_INDEX: _JobKind.ValueType  # 1
+    """It indexes a source."""
+    JOB_KIND_REINDEX: _JobKind.ValueType  # 2
+    """It builds a collection anew."""
+    JOB_KIND_CALIBRATE: _JobKind.ValueType  # 3
+    """It calibrates the verdicts of a gallery."""
+    JOB_KIND_MAP: _JobKind.ValueType  # 4
+    """It draws the map of a collection."""
+
+class JobKind(_JobKind, metaclass=_JobKindEnumTypeWrapper):
+    """What a job does."""
+
+JOB_KIND_UNSPECIFIED: JobKind.ValueType  # 0
+"""Not stated."""
+JOB_KIND_INDEX: JobKind.ValueType  # 1
+"""It indexes a source."""
+JOB_KIND_REINDEX: JobKind.ValueType  # 2
+"""It builds a collection anew."""
+JOB_KIND_CALIBRATE: JobKind.ValueType  # 3
+"""It calibrates the verdicts of a gallery."""
+JOB_KIND_MAP: JobKind.ValueType  # 4
+"""It draws the map of a collection."""
+Global___JobKind: _TypeAlias = JobKind  # noqa: Y015
+
 @_typing.final
 class IndexSpec(_message.Message):
     """What a job indexes."""
@@ -247,6 +279,7 @@ class IndexJob(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id."""
     state: Global___JobState.ValueType
@@ -257,6 +290,8 @@ class IndexJob(_message.Message):
     """True once the source has been listed to its end, so that `listed` is final."""
     outcome: _builtins.str
     """What came of it, in words, where counts do not tell: whether a collection was promoted."""
+    kind: Global___JobKind.ValueType
+    """What it does."""
     @_builtins.property
     def spec(self) -> Global___IndexSpec:
         """What it indexes."""
@@ -285,10 +320,11 @@ class IndexJob(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         outcome: _builtins.str = ...,
+        kind: Global___JobKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "spec", b"spec", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "error", b"error", "id", b"id", "listing_complete", b"listing_complete", "outcome", b"outcome", "progress", b"progress", "spec", b"spec", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "error", b"error", "id", b"id", "kind", b"kind", "listing_complete", b"listing_complete", "outcome", b"outcome", "progress", b"progress", "spec", b"spec", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -353,6 +389,10 @@ class Collection(_message.Message):
     DIMENSION_FIELD_NUMBER: _builtins.int
     LIVE_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    CALIBRATED_FIELD_NUMBER: _builtins.int
+    RECALL_FIELD_NUMBER: _builtins.int
+    RECALL_QUERIES_FIELD_NUMBER: _builtins.int
+    MAPPED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, `<gallery>__<model>__<digest8>`."""
     gallery: _builtins.str
@@ -371,6 +411,16 @@ class Collection(_message.Message):
     """True if the alias `<gallery>__<model>` points at it, so that searches use it."""
     status: _builtins.str
     """Qdrant's status: "green", "yellow", "grey" or "red"."""
+    calibrated: _builtins.bool
+    """True if verdicts of it are calibrated."""
+    recall: _builtins.float
+    """Of the hits that an exact search would have found, the share that the approximate index found
+    too, over the queries that were asked both ways; unset where none was yet.
+    """
+    recall_queries: _builtins.int
+    """How many queries were asked both ways."""
+    mapped: _builtins.bool
+    """True if a map of it has been drawn."""
     def __init__(
         self,
         *,
@@ -383,12 +433,18 @@ class Collection(_message.Message):
         dimension: _builtins.int = ...,
         live: _builtins.bool = ...,
         status: _builtins.str = ...,
+        calibrated: _builtins.bool = ...,
+        recall: _builtins.float | None = ...,
+        recall_queries: _builtins.int = ...,
+        mapped: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "recall", b"recall"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "dimension", b"dimension", "gallery", b"gallery", "indexed_vectors", b"indexed_vectors", "live", b"live", "model", b"model", "name", b"name", "points", b"points", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "calibrated", b"calibrated", "digest", b"digest", "dimension", b"dimension", "gallery", b"gallery", "indexed_vectors", b"indexed_vectors", "live", b"live", "mapped", b"mapped", "model", b"model", "name", b"name", "points", b"points", "recall", b"recall", "recall_queries", b"recall_queries", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__recall: _TypeAlias = _typing.Literal["recall"]  # noqa: Y015
+    _WhichOneofArgType__recall: _TypeAlias = _typing.Literal["_recall", b"_recall"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__recall) -> _WhichOneofReturnType__recall | None: ...
 
 Global___Collection: _TypeAlias = Collection  # noqa: Y015
 
@@ -1196,3 +1252,225 @@ class DropCollectionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DropCollectionResponse: _TypeAlias = DropCollectionResponse  # noqa: Y015
+
+@_typing.final
+class CalibrateGalleryRequest(_message.Message):
+    """Calibrates the verdicts of a gallery."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_FIELD_NUMBER: _builtins.int
+    MODELS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    gallery: _builtins.str
+    """The gallery."""
+    request_id: _builtins.str
+    """If set, a second request with the same id returns the first one's job."""
+    @_builtins.property
+    def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The models whose collections are calibrated, alone and together; all that the gallery was
+        indexed with, if empty.
+        """
+
+    def __init__(
+        self,
+        *,
+        gallery: _builtins.str = ...,
+        models: _abc.Iterable[_builtins.str] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery", "models", b"models", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalibrateGalleryRequest: _TypeAlias = CalibrateGalleryRequest  # noqa: Y015
+
+@_typing.final
+class CalibrateGalleryResponse(_message.Message):
+    """The new job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___IndexJob:
+        """The job."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___IndexJob | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalibrateGalleryResponse: _TypeAlias = CalibrateGalleryResponse  # noqa: Y015
+
+@_typing.final
+class DrawMapRequest(_message.Message):
+    """Draws the map of a collection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    gallery: _builtins.str
+    """The gallery."""
+    model: _builtins.str
+    """The model."""
+    request_id: _builtins.str
+    """If set, a second request with the same id returns the first one's job."""
+    def __init__(
+        self,
+        *,
+        gallery: _builtins.str = ...,
+        model: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery", "model", b"model", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrawMapRequest: _TypeAlias = DrawMapRequest  # noqa: Y015
+
+@_typing.final
+class DrawMapResponse(_message.Message):
+    """The new job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___IndexJob:
+        """The job."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___IndexJob | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrawMapResponse: _TypeAlias = DrawMapResponse  # noqa: Y015
+
+@_typing.final
+class GetMapRequest(_message.Message):
+    """Asks for the map of a collection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    gallery: _builtins.str
+    """The gallery."""
+    model: _builtins.str
+    """The model."""
+    def __init__(
+        self,
+        *,
+        gallery: _builtins.str = ...,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMapRequest: _TypeAlias = GetMapRequest  # noqa: Y015
+
+@_typing.final
+class MapPoint(_message.Message):
+    """A point on a map."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POINT_ID_FIELD_NUMBER: _builtins.int
+    LANDMARK_FIELD_NUMBER: _builtins.int
+    X_FIELD_NUMBER: _builtins.int
+    Y_FIELD_NUMBER: _builtins.int
+    IN_NO_CLUSTER_FIELD_NUMBER: _builtins.int
+    point_id: _builtins.str
+    """The point's id."""
+    landmark: _builtins.str
+    """What it shows; empty if unknown."""
+    x: _builtins.float
+    """Where it is, from the left, 0 to 1."""
+    y: _builtins.float
+    """Where it is, from the top, 0 to 1."""
+    in_no_cluster: _builtins.bool
+    """True if it lies in no cluster."""
+    def __init__(
+        self,
+        *,
+        point_id: _builtins.str = ...,
+        landmark: _builtins.str = ...,
+        x: _builtins.float = ...,
+        y: _builtins.float = ...,
+        in_no_cluster: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["in_no_cluster", b"in_no_cluster", "landmark", b"landmark", "point_id", b"point_id", "x", b"x", "y", b"y"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MapPoint: _TypeAlias = MapPoint  # noqa: Y015
+
+@_typing.final
+class GetMapResponse(_message.Message):
+    """A map."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    DRAW_TIME_FIELD_NUMBER: _builtins.int
+    COLLECTION_POINTS_FIELD_NUMBER: _builtins.int
+    PERPLEXITY_FIELD_NUMBER: _builtins.int
+    TRUSTWORTHINESS_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    """The collection that it is of."""
+    collection_points: _builtins.int
+    """How many points the collection had then."""
+    perplexity: _builtins.float
+    """t-SNE's perplexity."""
+    trustworthiness: _builtins.float
+    """How far neighbours on the map are neighbours in the collection, 0 to 1 (Venna and Kaski, 2001)."""
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___MapPoint]:
+        """The points; of a large collection, a sample."""
+
+    @_builtins.property
+    def draw_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was drawn."""
+
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        points: _abc.Iterable[Global___MapPoint] | None = ...,
+        draw_time: _timestamp_pb2.Timestamp | None = ...,
+        collection_points: _builtins.int = ...,
+        perplexity: _builtins.float = ...,
+        trustworthiness: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["draw_time", b"draw_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "collection_points", b"collection_points", "draw_time", b"draw_time", "perplexity", b"perplexity", "points", b"points", "trustworthiness", b"trustworthiness"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetMapResponse: _TypeAlias = GetMapResponse  # noqa: Y015

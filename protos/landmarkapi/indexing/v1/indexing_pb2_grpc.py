@@ -100,6 +100,21 @@ class IndexingServiceStub:
                 request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.RollbackCollectionRequest.SerializeToString,
                 response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.RollbackCollectionResponse.FromString,
                 _registered_method=True)
+        self.CalibrateGallery = channel.unary_unary(
+                '/landmarkapi.indexing.v1.IndexingService/CalibrateGallery',
+                request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CalibrateGalleryRequest.SerializeToString,
+                response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CalibrateGalleryResponse.FromString,
+                _registered_method=True)
+        self.DrawMap = channel.unary_unary(
+                '/landmarkapi.indexing.v1.IndexingService/DrawMap',
+                request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DrawMapRequest.SerializeToString,
+                response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DrawMapResponse.FromString,
+                _registered_method=True)
+        self.GetMap = channel.unary_unary(
+                '/landmarkapi.indexing.v1.IndexingService/GetMap',
+                request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.GetMapRequest.SerializeToString,
+                response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.GetMapResponse.FromString,
+                _registered_method=True)
         self.DropCollection = channel.unary_unary(
                 '/landmarkapi.indexing.v1.IndexingService/DropCollection',
                 request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropCollectionRequest.SerializeToString,
@@ -222,6 +237,36 @@ class IndexingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CalibrateGallery(self, request, context):
+        """Starts a job that learns how far verdicts of a gallery can be trusted: each of a sample of its
+        labelled points is looked for once as a known landmark, and once as if its landmark were not in
+        the gallery. What is learnt is kept with the collections.
+
+        INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: the gallery has no collection, or none of an
+        asked model. ALREADY_EXISTS: `request_id` was used for another job.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DrawMap(self, request, context):
+        """Starts a job that draws the map of a live collection: its vectors in two dimensions, by t-SNE.
+        The map is kept until the collection is dropped, or drawn again.
+
+        INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: nothing is live.
+        ALREADY_EXISTS: `request_id` was used for another job.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetMap(self, request, context):
+        """Reads the map of a live collection. NOT_FOUND: nothing is live, or no map has been drawn of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DropCollection(self, request, context):
         """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
         set. NOT_FOUND: there is none.
@@ -297,6 +342,21 @@ def add_IndexingServiceServicer_to_server(servicer, server):
                     servicer.RollbackCollection,
                     request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.RollbackCollectionRequest.FromString,
                     response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.RollbackCollectionResponse.SerializeToString,
+            ),
+            'CalibrateGallery': grpc.unary_unary_rpc_method_handler(
+                    servicer.CalibrateGallery,
+                    request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CalibrateGalleryRequest.FromString,
+                    response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CalibrateGalleryResponse.SerializeToString,
+            ),
+            'DrawMap': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrawMap,
+                    request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DrawMapRequest.FromString,
+                    response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DrawMapResponse.SerializeToString,
+            ),
+            'GetMap': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetMap,
+                    request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.GetMapRequest.FromString,
+                    response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.GetMapResponse.SerializeToString,
             ),
             'DropCollection': grpc.unary_unary_rpc_method_handler(
                     servicer.DropCollection,
@@ -656,6 +716,87 @@ class IndexingService:
             '/landmarkapi.indexing.v1.IndexingService/RollbackCollection',
             landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.RollbackCollectionRequest.SerializeToString,
             landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.RollbackCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CalibrateGallery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/landmarkapi.indexing.v1.IndexingService/CalibrateGallery',
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CalibrateGalleryRequest.SerializeToString,
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CalibrateGalleryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrawMap(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/landmarkapi.indexing.v1.IndexingService/DrawMap',
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DrawMapRequest.SerializeToString,
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DrawMapResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetMap(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/landmarkapi.indexing.v1.IndexingService/GetMap',
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.GetMapRequest.SerializeToString,
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.GetMapResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -85,6 +85,23 @@ class IndexingServiceStub:
     """Makes the collection live again that was before the present one was promoted. NOT_FOUND: none
     was, or it has been dropped.
     """
+    CalibrateGallery: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.CalibrateGalleryRequest, _indexing_pb2.CalibrateGalleryResponse]
+    """Starts a job that learns how far verdicts of a gallery can be trusted: each of a sample of its
+    labelled points is looked for once as a known landmark, and once as if its landmark were not in
+    the gallery. What is learnt is kept with the collections.
+
+    INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: the gallery has no collection, or none of an
+    asked model. ALREADY_EXISTS: `request_id` was used for another job.
+    """
+    DrawMap: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.DrawMapRequest, _indexing_pb2.DrawMapResponse]
+    """Starts a job that draws the map of a live collection: its vectors in two dimensions, by t-SNE.
+    The map is kept until the collection is dropped, or drawn again.
+
+    INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: nothing is live.
+    ALREADY_EXISTS: `request_id` was used for another job.
+    """
+    GetMap: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.GetMapRequest, _indexing_pb2.GetMapResponse]
+    """Reads the map of a live collection. NOT_FOUND: nothing is live, or no map has been drawn of it."""
     DropCollection: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.DropCollectionRequest, _indexing_pb2.DropCollectionResponse]
     """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
     set. NOT_FOUND: there is none.
@@ -147,6 +164,23 @@ class IndexingServiceAsyncStub(IndexingServiceStub):
     """Makes the collection live again that was before the present one was promoted. NOT_FOUND: none
     was, or it has been dropped.
     """
+    CalibrateGallery: _aio.UnaryUnaryMultiCallable[_indexing_pb2.CalibrateGalleryRequest, _indexing_pb2.CalibrateGalleryResponse]  # type: ignore[assignment]
+    """Starts a job that learns how far verdicts of a gallery can be trusted: each of a sample of its
+    labelled points is looked for once as a known landmark, and once as if its landmark were not in
+    the gallery. What is learnt is kept with the collections.
+
+    INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: the gallery has no collection, or none of an
+    asked model. ALREADY_EXISTS: `request_id` was used for another job.
+    """
+    DrawMap: _aio.UnaryUnaryMultiCallable[_indexing_pb2.DrawMapRequest, _indexing_pb2.DrawMapResponse]  # type: ignore[assignment]
+    """Starts a job that draws the map of a live collection: its vectors in two dimensions, by t-SNE.
+    The map is kept until the collection is dropped, or drawn again.
+
+    INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: nothing is live.
+    ALREADY_EXISTS: `request_id` was used for another job.
+    """
+    GetMap: _aio.UnaryUnaryMultiCallable[_indexing_pb2.GetMapRequest, _indexing_pb2.GetMapResponse]  # type: ignore[assignment]
+    """Reads the map of a live collection. NOT_FOUND: nothing is live, or no map has been drawn of it."""
     DropCollection: _aio.UnaryUnaryMultiCallable[_indexing_pb2.DropCollectionRequest, _indexing_pb2.DropCollectionResponse]  # type: ignore[assignment]
     """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
     set. NOT_FOUND: there is none.
@@ -284,6 +318,41 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Makes the collection live again that was before the present one was promoted. NOT_FOUND: none
         was, or it has been dropped.
         """
+
+    @_abc_1.abstractmethod
+    def CalibrateGallery(
+        self,
+        request: _indexing_pb2.CalibrateGalleryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_indexing_pb2.CalibrateGalleryResponse, _abc.Awaitable[_indexing_pb2.CalibrateGalleryResponse]]:
+        """Starts a job that learns how far verdicts of a gallery can be trusted: each of a sample of its
+        labelled points is looked for once as a known landmark, and once as if its landmark were not in
+        the gallery. What is learnt is kept with the collections.
+
+        INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: the gallery has no collection, or none of an
+        asked model. ALREADY_EXISTS: `request_id` was used for another job.
+        """
+
+    @_abc_1.abstractmethod
+    def DrawMap(
+        self,
+        request: _indexing_pb2.DrawMapRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_indexing_pb2.DrawMapResponse, _abc.Awaitable[_indexing_pb2.DrawMapResponse]]:
+        """Starts a job that draws the map of a live collection: its vectors in two dimensions, by t-SNE.
+        The map is kept until the collection is dropped, or drawn again.
+
+        INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: nothing is live.
+        ALREADY_EXISTS: `request_id` was used for another job.
+        """
+
+    @_abc_1.abstractmethod
+    def GetMap(
+        self,
+        request: _indexing_pb2.GetMapRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_indexing_pb2.GetMapResponse, _abc.Awaitable[_indexing_pb2.GetMapResponse]]:
+        """Reads the map of a live collection. NOT_FOUND: nothing is live, or no map has been drawn of it."""
 
     @_abc_1.abstractmethod
     def DropCollection(

@@ -11,6 +11,7 @@ from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
+from landmarkapi.encoder.v1 import encoder_pb2 as _encoder_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -21,6 +22,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _FusionMethod:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FusionMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FusionMethod.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FUSION_METHOD_UNSPECIFIED: _FusionMethod.ValueType  # 0
+    """As the service thinks best: by calibrated score where every collection that answers is
+    calibrated, else by reciprocal rank.
+    """
+    FUSION_METHOD_RECIPROCAL_RANK: _FusionMethod.ValueType  # 1
+    """The sum of reciprocal ranks."""
+    FUSION_METHOD_CALIBRATED_SCORE: _FusionMethod.ValueType  # 2
+    """The mean of the scores, each made comparable by its collection's calibration."""
+
+class FusionMethod(_FusionMethod, metaclass=_FusionMethodEnumTypeWrapper):
+    """How several rankings become one."""
+
+FUSION_METHOD_UNSPECIFIED: FusionMethod.ValueType  # 0
+"""As the service thinks best: by calibrated score where every collection that answers is
+calibrated, else by reciprocal rank.
+"""
+FUSION_METHOD_RECIPROCAL_RANK: FusionMethod.ValueType  # 1
+"""The sum of reciprocal ranks."""
+FUSION_METHOD_CALIBRATED_SCORE: FusionMethod.ValueType  # 2
+"""The mean of the scores, each made comparable by its collection's calibration."""
+Global___FusionMethod: _TypeAlias = FusionMethod  # noqa: Y015
 
 @_typing.final
 class ModelVector(_message.Message):
@@ -165,8 +194,11 @@ class Condition(_message.Message):
     EQUALS_FIELD_NUMBER: _builtins.int
     ANY_OF_FIELD_NUMBER: _builtins.int
     RANGE_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """The field's name, such as `landmark`."""
+    words: _builtins.str
+    """The field holds all of these words, in any order."""
     @_builtins.property
     def equals(self) -> Global___FieldValue:
         """The field equals this value."""
@@ -186,12 +218,13 @@ class Condition(_message.Message):
         equals: Global___FieldValue | None = ...,
         any_of: Global___FieldValues | None = ...,
         range: Global___NumberRange | None = ...,
+        words: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["any_of", b"any_of", "equals", b"equals", "range", b"range", "test", b"test"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["any_of", b"any_of", "equals", b"equals", "range", b"range", "test", b"test", "words", b"words"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_of", b"any_of", "equals", b"equals", "field", b"field", "range", b"range", "test", b"test"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_of", b"any_of", "equals", b"equals", "field", b"field", "range", b"range", "test", b"test", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_test: _TypeAlias = _typing.Literal["equals", "any_of", "range"]  # noqa: Y015
+    _WhichOneofReturnType_test: _TypeAlias = _typing.Literal["equals", "any_of", "range", "words"]  # noqa: Y015
     _WhichOneofArgType_test: _TypeAlias = _typing.Literal["test", b"test"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_test) -> _WhichOneofReturnType_test | None: ...
 
@@ -228,6 +261,150 @@ class Filter(_message.Message):
 Global___Filter: _TypeAlias = Filter  # noqa: Y015
 
 @_typing.final
+class Example(_message.Message):
+    """A photo, or a stored point, that hits should be like, or unlike."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PHOTO_FIELD_NUMBER: _builtins.int
+    POINT_ID_FIELD_NUMBER: _builtins.int
+    BOX_FIELD_NUMBER: _builtins.int
+    photo: _builtins.bytes
+    """A photo's bytes. It is neither stored nor logged."""
+    point_id: _builtins.str
+    """The id of a stored point; it is left out of the hits."""
+    @_builtins.property
+    def box(self) -> _encoder_pb2.Box:
+        """If set, only this part of the photo counts."""
+
+    def __init__(
+        self,
+        *,
+        photo: _builtins.bytes = ...,
+        point_id: _builtins.str = ...,
+        box: _encoder_pb2.Box | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "kind", b"kind", "photo", b"photo", "point_id", b"point_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "kind", b"kind", "photo", b"photo", "point_id", b"point_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["photo", "point_id"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___Example: _TypeAlias = Example  # noqa: Y015
+
+@_typing.final
+class Examples(_message.Message):
+    """Several examples for one query: several photos of the same thing, or what to find and what not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITIVE_FIELD_NUMBER: _builtins.int
+    NEGATIVE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def positive(self) -> _containers.RepeatedCompositeFieldContainer[Global___Example]:
+        """Hits are like the mean of these; at least one."""
+
+    @_builtins.property
+    def negative(self) -> _containers.RepeatedCompositeFieldContainer[Global___Example]:
+        """Hits are less like the mean of these."""
+
+    def __init__(
+        self,
+        *,
+        positive: _abc.Iterable[Global___Example] | None = ...,
+        negative: _abc.Iterable[Global___Example] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["negative", b"negative", "positive", b"positive"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Examples: _TypeAlias = Examples  # noqa: Y015
+
+@_typing.final
+class QueryExpansion(_message.Message):
+    """Asks a second time, with a vector that the first hits have improved: the query's own plus those of
+    the first hits, each times its cosine similarity to the power of `alpha`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NEIGHBOURS_FIELD_NUMBER: _builtins.int
+    ALPHA_FIELD_NUMBER: _builtins.int
+    neighbours: _builtins.int
+    """How many of the first hits count, 1 to 50."""
+    alpha: _builtins.float
+    """The power, 0 to 10; 3 if unset."""
+    def __init__(
+        self,
+        *,
+        neighbours: _builtins.int = ...,
+        alpha: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "alpha", b"alpha"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "alpha", b"alpha", "neighbours", b"neighbours"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__alpha: _TypeAlias = _typing.Literal["alpha"]  # noqa: Y015
+    _WhichOneofArgType__alpha: _TypeAlias = _typing.Literal["_alpha", b"_alpha"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__alpha) -> _WhichOneofReturnType__alpha | None: ...
+
+Global___QueryExpansion: _TypeAlias = QueryExpansion  # noqa: Y015
+
+@_typing.final
+class Fusion(_message.Message):
+    """How rankings are fused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class WeightsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    method: Global___FusionMethod.ValueType
+    """The method."""
+    @_builtins.property
+    def weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """How much each model counts, 0 or more; one that is not named counts as its calibration says, or
+        1 where there is none.
+        """
+
+    def __init__(
+        self,
+        *,
+        method: Global___FusionMethod.ValueType = ...,
+        weights: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["method", b"method", "weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Fusion: _TypeAlias = Fusion  # noqa: Y015
+
+@_typing.final
 class SearchRequest(_message.Message):
     """Asks for the photos most like a query."""
 
@@ -237,6 +414,7 @@ class SearchRequest(_message.Message):
     PHOTO_FIELD_NUMBER: _builtins.int
     POINT_ID_FIELD_NUMBER: _builtins.int
     VECTOR_FIELD_NUMBER: _builtins.int
+    EXAMPLES_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
@@ -245,6 +423,10 @@ class SearchRequest(_message.Message):
     EXACT_FIELD_NUMBER: _builtins.int
     HNSW_EF_FIELD_NUMBER: _builtins.int
     OVERSAMPLING_FIELD_NUMBER: _builtins.int
+    BOX_FIELD_NUMBER: _builtins.int
+    EXPANSION_FIELD_NUMBER: _builtins.int
+    COLLAPSE_IDENTICAL_FIELD_NUMBER: _builtins.int
+    FUSION_FIELD_NUMBER: _builtins.int
     gallery: _builtins.str
     """The gallery's name."""
     photo: _builtins.bytes
@@ -263,9 +445,15 @@ class SearchRequest(_message.Message):
     """Size of the candidate list of the approximate index; the collection's own if unset."""
     oversampling: _builtins.float
     """With quantized vectors: candidates to rescore, as a multiple of the limit."""
+    collapse_identical: _builtins.bool
+    """Of photos with the same bytes, keep the first alone."""
     @_builtins.property
     def vector(self) -> Global___ModelVector:
         """A vector, for one model."""
+
+    @_builtins.property
+    def examples(self) -> Global___Examples:
+        """Several photos or points."""
 
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -275,6 +463,18 @@ class SearchRequest(_message.Message):
     def filter(self) -> Global___Filter:
         """Which points may be hits."""
 
+    @_builtins.property
+    def box(self) -> _encoder_pb2.Box:
+        """If set, only this part of `photo` is searched for."""
+
+    @_builtins.property
+    def expansion(self) -> Global___QueryExpansion:
+        """If set, the query is expanded by its first hits."""
+
+    @_builtins.property
+    def fusion(self) -> Global___Fusion:
+        """How the rankings are fused."""
+
     def __init__(
         self,
         *,
@@ -282,6 +482,7 @@ class SearchRequest(_message.Message):
         photo: _builtins.bytes = ...,
         point_id: _builtins.str = ...,
         vector: Global___ModelVector | None = ...,
+        examples: Global___Examples | None = ...,
         models: _abc.Iterable[_builtins.str] | None = ...,
         filter: Global___Filter | None = ...,
         limit: _builtins.int | None = ...,
@@ -290,10 +491,14 @@ class SearchRequest(_message.Message):
         exact: _builtins.bool = ...,
         hnsw_ef: _builtins.int | None = ...,
         oversampling: _builtins.float | None = ...,
+        box: _encoder_pb2.Box | None = ...,
+        expansion: Global___QueryExpansion | None = ...,
+        collapse_identical: _builtins.bool = ...,
+        fusion: Global___Fusion | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_hnsw_ef", b"_hnsw_ef", "_limit", b"_limit", "_oversampling", b"_oversampling", "_score_threshold", b"_score_threshold", "filter", b"filter", "hnsw_ef", b"hnsw_ef", "limit", b"limit", "oversampling", b"oversampling", "photo", b"photo", "point_id", b"point_id", "query", b"query", "score_threshold", b"score_threshold", "vector", b"vector"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_hnsw_ef", b"_hnsw_ef", "_limit", b"_limit", "_oversampling", b"_oversampling", "_score_threshold", b"_score_threshold", "box", b"box", "examples", b"examples", "expansion", b"expansion", "filter", b"filter", "fusion", b"fusion", "hnsw_ef", b"hnsw_ef", "limit", b"limit", "oversampling", b"oversampling", "photo", b"photo", "point_id", b"point_id", "query", b"query", "score_threshold", b"score_threshold", "vector", b"vector"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hnsw_ef", b"_hnsw_ef", "_limit", b"_limit", "_oversampling", b"_oversampling", "_score_threshold", b"_score_threshold", "exact", b"exact", "filter", b"filter", "gallery", b"gallery", "hnsw_ef", b"hnsw_ef", "limit", b"limit", "models", b"models", "offset", b"offset", "oversampling", b"oversampling", "photo", b"photo", "point_id", b"point_id", "query", b"query", "score_threshold", b"score_threshold", "vector", b"vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hnsw_ef", b"_hnsw_ef", "_limit", b"_limit", "_oversampling", b"_oversampling", "_score_threshold", b"_score_threshold", "box", b"box", "collapse_identical", b"collapse_identical", "exact", b"exact", "examples", b"examples", "expansion", b"expansion", "filter", b"filter", "fusion", b"fusion", "gallery", b"gallery", "hnsw_ef", b"hnsw_ef", "limit", b"limit", "models", b"models", "offset", b"offset", "oversampling", b"oversampling", "photo", b"photo", "point_id", b"point_id", "query", b"query", "score_threshold", b"score_threshold", "vector", b"vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__hnsw_ef: _TypeAlias = _typing.Literal["hnsw_ef"]  # noqa: Y015
     _WhichOneofArgType__hnsw_ef: _TypeAlias = _typing.Literal["_hnsw_ef", b"_hnsw_ef"]  # noqa: Y015
@@ -303,7 +508,7 @@ class SearchRequest(_message.Message):
     _WhichOneofArgType__oversampling: _TypeAlias = _typing.Literal["_oversampling", b"_oversampling"]  # noqa: Y015
     _WhichOneofReturnType__score_threshold: _TypeAlias = _typing.Literal["score_threshold"]  # noqa: Y015
     _WhichOneofArgType__score_threshold: _TypeAlias = _typing.Literal["_score_threshold", b"_score_threshold"]  # noqa: Y015
-    _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["photo", "point_id", "vector"]  # noqa: Y015
+    _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["photo", "point_id", "vector", "examples"]  # noqa: Y015
     _WhichOneofArgType_query: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__hnsw_ef) -> _WhichOneofReturnType__hnsw_ef | None: ...
@@ -427,7 +632,7 @@ class FusedHit(_message.Message):
     RANK_FIELD_NUMBER: _builtins.int
     STANDINGS_FIELD_NUMBER: _builtins.int
     score: _builtins.float
-    """The sum of reciprocal ranks, higher is better; comparable within one answer only."""
+    """Higher is better; comparable within one answer only."""
     rank: _builtins.int
     """Place in the fused ranking, from 1; counts on over pages."""
     @_builtins.property
@@ -495,6 +700,7 @@ class ModelRanking(_message.Message):
     DIGEST_FIELD_NUMBER: _builtins.int
     HITS_FIELD_NUMBER: _builtins.int
     TIMINGS_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model."""
     collection: _builtins.str
@@ -509,6 +715,10 @@ class ModelRanking(_message.Message):
     def timings(self) -> Global___ModelTimings:
         """Where the time went."""
 
+    @_builtins.property
+    def verdict(self) -> Global___Verdict:
+        """Which landmark it is by this model alone."""
+
     def __init__(
         self,
         *,
@@ -517,10 +727,11 @@ class ModelRanking(_message.Message):
         digest: _builtins.str = ...,
         hits: _abc.Iterable[Global___Hit] | None = ...,
         timings: Global___ModelTimings | None = ...,
+        verdict: Global___Verdict | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["timings", b"timings", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "digest", b"digest", "hits", b"hits", "model", b"model", "timings", b"timings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "digest", b"digest", "hits", b"hits", "model", b"model", "timings", b"timings", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -571,9 +782,13 @@ class Verdict(_message.Message):
         OUTCOME_NO_HITS: Verdict._Outcome.ValueType  # 1
         """Nothing was found to vote: there is no hit, or none has a landmark."""
         OUTCOME_UNCALIBRATED: Verdict._Outcome.ValueType  # 2
-        """The nearest photos voted, but how far their vote can be trusted is not known: the collection
-        has not been calibrated.
+        """The nearest photos voted, but how far their vote can be trusted is not known: a collection has
+        not been calibrated.
         """
+        OUTCOME_KNOWN: Verdict._Outcome.ValueType  # 3
+        """It is `landmark`."""
+        OUTCOME_UNKNOWN: Verdict._Outcome.ValueType  # 4
+        """It is none of the gallery's landmarks, or cannot be told; `landmark` is the likeliest."""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
         """How the verdict came out."""
@@ -583,23 +798,33 @@ class Verdict(_message.Message):
     OUTCOME_NO_HITS: Verdict.Outcome.ValueType  # 1
     """Nothing was found to vote: there is no hit, or none has a landmark."""
     OUTCOME_UNCALIBRATED: Verdict.Outcome.ValueType  # 2
-    """The nearest photos voted, but how far their vote can be trusted is not known: the collection
-    has not been calibrated.
+    """The nearest photos voted, but how far their vote can be trusted is not known: a collection has
+    not been calibrated.
     """
+    OUTCOME_KNOWN: Verdict.Outcome.ValueType  # 3
+    """It is `landmark`."""
+    OUTCOME_UNKNOWN: Verdict.Outcome.ValueType  # 4
+    """It is none of the gallery's landmarks, or cannot be told; `landmark` is the likeliest."""
 
     OUTCOME_FIELD_NUMBER: _builtins.int
     LANDMARK_FIELD_NUMBER: _builtins.int
     VOTE_SHARE_FIELD_NUMBER: _builtins.int
     EVIDENCE_POINT_IDS_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
     outcome: Global___Verdict.Outcome.ValueType
     """How the verdict came out."""
     landmark: _builtins.str
     """The landmark with the most votes among the nearest photos."""
     vote_share: _builtins.float
-    """Its share of the votes, 0 to 1. Not a probability while uncalibrated."""
+    """Its share of the votes, 0 to 1."""
+    confidence: _builtins.float
+    """The probability that it is `landmark`, by the calibration; unset where there is none."""
+    threshold: _builtins.float
+    """From which confidence on the outcome is KNOWN; unset where there is no calibration."""
     @_builtins.property
     def evidence_point_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The points that voted for it."""
+        """The points that voted for it, nearest first."""
 
     def __init__(
         self,
@@ -608,12 +833,21 @@ class Verdict(_message.Message):
         landmark: _builtins.str = ...,
         vote_share: _builtins.float = ...,
         evidence_point_ids: _abc.Iterable[_builtins.str] | None = ...,
+        confidence: _builtins.float | None = ...,
+        threshold: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_threshold", b"_threshold", "confidence", b"confidence", "threshold", b"threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence_point_ids", b"evidence_point_ids", "landmark", b"landmark", "outcome", b"outcome", "vote_share", b"vote_share"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_threshold", b"_threshold", "confidence", b"confidence", "evidence_point_ids", b"evidence_point_ids", "landmark", b"landmark", "outcome", b"outcome", "threshold", b"threshold", "vote_share", b"vote_share"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
+    _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
+    _WhichOneofReturnType__threshold: _TypeAlias = _typing.Literal["threshold"]  # noqa: Y015
+    _WhichOneofArgType__threshold: _TypeAlias = _typing.Literal["_threshold", b"_threshold"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__threshold) -> _WhichOneofReturnType__threshold | None: ...
 
 Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
 
@@ -629,15 +863,18 @@ class SearchResponse(_message.Message):
     PARTIAL_FIELD_NUMBER: _builtins.int
     FAILURES_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
+    FUSION_METHOD_FIELD_NUMBER: _builtins.int
     partial: _builtins.bool
     """True if an asked model is missing from the answer."""
+    fusion_method: Global___FusionMethod.ValueType
+    """How the rankings were fused."""
     @_builtins.property
     def rankings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelRanking]:
         """One ranking per model that answered, in the order asked."""
 
     @_builtins.property
     def fused(self) -> _containers.RepeatedCompositeFieldContainer[Global___FusedHit]:
-        """All rankings fused by reciprocal rank."""
+        """All rankings in one."""
 
     @_builtins.property
     def verdict(self) -> Global___Verdict:
@@ -660,14 +897,191 @@ class SearchResponse(_message.Message):
         partial: _builtins.bool = ...,
         failures: _abc.Iterable[Global___ModelFailure] | None = ...,
         total: _duration_pb2.Duration | None = ...,
+        fusion_method: Global___FusionMethod.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["total", b"total", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "fused", b"fused", "partial", b"partial", "rankings", b"rankings", "total", b"total", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failures", b"failures", "fused", b"fused", "fusion_method", b"fusion_method", "partial", b"partial", "rankings", b"rankings", "total", b"total", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
+
+@_typing.final
+class BatchSearchRequest(_message.Message):
+    """Asks several searches at once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEARCHES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def searches(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchRequest]:
+        """The searches, 1 to 64, of one gallery."""
+
+    def __init__(
+        self,
+        *,
+        searches: _abc.Iterable[Global___SearchRequest] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["searches", b"searches"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchSearchRequest: _TypeAlias = BatchSearchRequest  # noqa: Y015
+
+@_typing.final
+class BatchSearchResult(_message.Message):
+    """What became of one search of a batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESPONSE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def response(self) -> Global___SearchResponse:
+        """The answer."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Why there is none."""
+
+    def __init__(
+        self,
+        *,
+        response: Global___SearchResponse | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "response", b"response"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "response", b"response"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["response", "error"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___BatchSearchResult: _TypeAlias = BatchSearchResult  # noqa: Y015
+
+@_typing.final
+class BatchSearchResponse(_message.Message):
+    """What became of several searches."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchSearchResult]:
+        """One result per search, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___BatchSearchResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchSearchResponse: _TypeAlias = BatchSearchResponse  # noqa: Y015
+
+@_typing.final
+class CountValuesRequest(_message.Message):
+    """Asks how many points have each value of a field."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    gallery: _builtins.str
+    """The gallery's name."""
+    field: _builtins.str
+    """The field; `landmark` if empty."""
+    model: _builtins.str
+    """The model in whose collection to count; the first that the gallery was indexed with, if empty."""
+    limit: _builtins.int
+    """Most values to return, 1 to 10000; 100 if 0."""
+    @_builtins.property
+    def filter(self) -> Global___Filter:
+        """Which points count."""
+
+    def __init__(
+        self,
+        *,
+        gallery: _builtins.str = ...,
+        field: _builtins.str = ...,
+        model: _builtins.str = ...,
+        filter: Global___Filter | None = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "filter", b"filter", "gallery", b"gallery", "limit", b"limit", "model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountValuesRequest: _TypeAlias = CountValuesRequest  # noqa: Y015
+
+@_typing.final
+class ValueCount(_message.Message):
+    """A value, and how many points have it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    points: _builtins.int
+    """How many points have it."""
+    @_builtins.property
+    def value(self) -> Global___FieldValue:
+        """The value."""
+
+    def __init__(
+        self,
+        *,
+        value: Global___FieldValue | None = ...,
+        points: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["points", b"points", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ValueCount: _TypeAlias = ValueCount  # noqa: Y015
+
+@_typing.final
+class CountValuesResponse(_message.Message):
+    """How many points have each value."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    """The collection that was counted in."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValueCount]:
+        """The values, the most frequent first."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[Global___ValueCount] | None = ...,
+        collection: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountValuesResponse: _TypeAlias = CountValuesResponse  # noqa: Y015
 
 @_typing.final
 class GetPointRequest(_message.Message):

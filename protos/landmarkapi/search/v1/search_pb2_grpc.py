@@ -40,6 +40,16 @@ class SearchServiceStub:
                 request_serializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.SearchRequest.SerializeToString,
                 response_deserializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.SearchResponse.FromString,
                 _registered_method=True)
+        self.BatchSearch = channel.unary_unary(
+                '/landmarkapi.search.v1.SearchService/BatchSearch',
+                request_serializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.BatchSearchRequest.SerializeToString,
+                response_deserializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.BatchSearchResponse.FromString,
+                _registered_method=True)
+        self.CountValues = channel.unary_unary(
+                '/landmarkapi.search.v1.SearchService/CountValues',
+                request_serializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.CountValuesRequest.SerializeToString,
+                response_deserializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.CountValuesResponse.FromString,
+                _registered_method=True)
         self.GetPoint = channel.unary_unary(
                 '/landmarkapi.search.v1.SearchService/GetPoint',
                 request_serializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.GetPointRequest.SerializeToString,
@@ -71,6 +81,24 @@ class SearchServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchSearch(self, request, context):
+        """Answers several searches of one gallery: their photos are encoded together, and each collection
+        is asked once. A search that fails is an error of its own item; the call itself fails only where
+        none could be tried.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountValues(self, request, context):
+        """Counts the points of a gallery by the values of a field that is indexed.
+
+        INVALID_ARGUMENT: the field is not indexed. NOT_FOUND: no such gallery or model.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetPoint(self, request, context):
         """Reads one stored point. NOT_FOUND: no such gallery or point.
         """
@@ -92,6 +120,16 @@ def add_SearchServiceServicer_to_server(servicer, server):
                     servicer.Search,
                     request_deserializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.SearchRequest.FromString,
                     response_serializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.SearchResponse.SerializeToString,
+            ),
+            'BatchSearch': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchSearch,
+                    request_deserializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.BatchSearchRequest.FromString,
+                    response_serializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.BatchSearchResponse.SerializeToString,
+            ),
+            'CountValues': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountValues,
+                    request_deserializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.CountValuesRequest.FromString,
+                    response_serializer=landmarkapi_dot_search_dot_v1_dot_search__pb2.CountValuesResponse.SerializeToString,
             ),
             'GetPoint': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPoint,
@@ -132,6 +170,60 @@ class SearchService:
             '/landmarkapi.search.v1.SearchService/Search',
             landmarkapi_dot_search_dot_v1_dot_search__pb2.SearchRequest.SerializeToString,
             landmarkapi_dot_search_dot_v1_dot_search__pb2.SearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchSearch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/landmarkapi.search.v1.SearchService/BatchSearch',
+            landmarkapi_dot_search_dot_v1_dot_search__pb2.BatchSearchRequest.SerializeToString,
+            landmarkapi_dot_search_dot_v1_dot_search__pb2.BatchSearchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountValues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/landmarkapi.search.v1.SearchService/CountValues',
+            landmarkapi_dot_search_dot_v1_dot_search__pb2.CountValuesRequest.SerializeToString,
+            landmarkapi_dot_search_dot_v1_dot_search__pb2.CountValuesResponse.FromString,
             options,
             channel_credentials,
             insecure,

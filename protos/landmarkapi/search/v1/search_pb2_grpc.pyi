@@ -44,6 +44,16 @@ class SearchServiceStub:
     RESOURCE_EXHAUSTED with RetryInfo: the encoders are busy.
     DEADLINE_EXCEEDED: no asked model answered in time.
     """
+    BatchSearch: _grpc.UnaryUnaryMultiCallable[_search_pb2.BatchSearchRequest, _search_pb2.BatchSearchResponse]
+    """Answers several searches of one gallery: their photos are encoded together, and each collection
+    is asked once. A search that fails is an error of its own item; the call itself fails only where
+    none could be tried.
+    """
+    CountValues: _grpc.UnaryUnaryMultiCallable[_search_pb2.CountValuesRequest, _search_pb2.CountValuesResponse]
+    """Counts the points of a gallery by the values of a field that is indexed.
+
+    INVALID_ARGUMENT: the field is not indexed. NOT_FOUND: no such gallery or model.
+    """
     GetPoint: _grpc.UnaryUnaryMultiCallable[_search_pb2.GetPointRequest, _search_pb2.GetPointResponse]
     """Reads one stored point. NOT_FOUND: no such gallery or point."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_search_pb2.ListModelsRequest, _search_pb2.ListModelsResponse]
@@ -64,6 +74,16 @@ class SearchServiceAsyncStub(SearchServiceStub):
     UNAVAILABLE: no asked model could answer; retrying can help.
     RESOURCE_EXHAUSTED with RetryInfo: the encoders are busy.
     DEADLINE_EXCEEDED: no asked model answered in time.
+    """
+    BatchSearch: _aio.UnaryUnaryMultiCallable[_search_pb2.BatchSearchRequest, _search_pb2.BatchSearchResponse]  # type: ignore[assignment]
+    """Answers several searches of one gallery: their photos are encoded together, and each collection
+    is asked once. A search that fails is an error of its own item; the call itself fails only where
+    none could be tried.
+    """
+    CountValues: _aio.UnaryUnaryMultiCallable[_search_pb2.CountValuesRequest, _search_pb2.CountValuesResponse]  # type: ignore[assignment]
+    """Counts the points of a gallery by the values of a field that is indexed.
+
+    INVALID_ARGUMENT: the field is not indexed. NOT_FOUND: no such gallery or model.
     """
     GetPoint: _aio.UnaryUnaryMultiCallable[_search_pb2.GetPointRequest, _search_pb2.GetPointResponse]  # type: ignore[assignment]
     """Reads one stored point. NOT_FOUND: no such gallery or point."""
@@ -88,6 +108,28 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         UNAVAILABLE: no asked model could answer; retrying can help.
         RESOURCE_EXHAUSTED with RetryInfo: the encoders are busy.
         DEADLINE_EXCEEDED: no asked model answered in time.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchSearch(
+        self,
+        request: _search_pb2.BatchSearchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.BatchSearchResponse, _abc.Awaitable[_search_pb2.BatchSearchResponse]]:
+        """Answers several searches of one gallery: their photos are encoded together, and each collection
+        is asked once. A search that fails is an error of its own item; the call itself fails only where
+        none could be tried.
+        """
+
+    @_abc_1.abstractmethod
+    def CountValues(
+        self,
+        request: _search_pb2.CountValuesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_search_pb2.CountValuesResponse, _abc.Awaitable[_search_pb2.CountValuesResponse]]:
+        """Counts the points of a gallery by the values of a field that is indexed.
+
+        INVALID_ARGUMENT: the field is not indexed. NOT_FOUND: no such gallery or model.
         """
 
     @_abc_1.abstractmethod
