@@ -6,6 +6,7 @@ file's header, before anything is decoded. Colour profiles are not applied.
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
@@ -13,6 +14,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
+from landmarks.box import Box
 from landmarks.errors import InvalidPhotoError
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
@@ -27,6 +29,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Of a box, in pixels: fewer show nothing.
+_LEAST_SIDE = 8
 # Pillow's own guard warns or raises by a constant; ours is a setting, and checked on each header.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -43,7 +47,8 @@ class PhotoLimits:
 class Photo:
     """A decoded photo, upright, mode RGB. `width` and `height` are the file's own, upright.
 
-    `image` may be smaller than that, where scaling down while decoding was allowed.
+    `image` may be smaller than that, where scaling down while decoding was allowed, and is the part
+    that was asked for, where one was.
     """
 
     image: Image.Image
@@ -61,17 +66,23 @@ def declared_pixels(data: bytes, limits: PhotoLimits) -> int:
         return image.width * image.height
 
 
-def decode(data: bytes, limits: PhotoLimits, decode_size: int | None = None) -> Photo:
-    """Return the photo in `data`. JPEGs may be scaled down to no less than `decode_size`.
+def decode(
+    data: bytes, limits: PhotoLimits, decode_size: int | None = None, box: Box | None = None
+) -> Photo:
+    """Return the photo in `data`, or the part of it in `box`.
 
-    Raises InvalidPhotoError where the bytes are no photo, damaged, or over a limit.
+    JPEGs may be scaled down, so far that what is returned is no smaller than `decode_size`.
+
+    Raises InvalidPhotoError where the bytes are no photo, damaged, or over a limit, and where the
+    part has next to no pixels.
     """
     with _opened(data, limits) as image:
         kind = _kind(image)
         width, height = image.size
         try:
             if decode_size is not None and kind == "JPEG":
-                image.draft(image.mode, (decode_size, decode_size))
+                least = decode_size if box is None else math.ceil(decode_size / _narrowest(box))
+                image.draft(image.mode, (least, least))
             image.load()
             if kind == "TIFF":  # Pillow has applied the orientation to these
                 width, height = image.size
@@ -86,7 +97,25 @@ def decode(data: bytes, limits: PhotoLimits, decode_size: int | None = None) -> 
             ) from error
     if turn is not None and turn.name in {"TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90"}:
         width, height = height, width
+    if box is not None:
+        upright = _part(upright, box, width, height)
     return Photo(upright, width, height, kind)
+
+
+def _part(image: Image.Image, box: Box, width: int, height: int) -> Image.Image:
+    """Return what `box` holds of an image that may be smaller than the file's width and height."""
+    left, top, right, bottom = box.pixels(width, height)
+    if min(right - left, bottom - top) < _LEAST_SIDE:
+        raise InvalidPhotoError(
+            f"the box holds {right - left} × {bottom - top} pixels of the photo's {width} ×"
+            f" {height}, and must hold at least {_LEAST_SIDE} × {_LEAST_SIDE}; draw a larger one"
+        )
+    return image.crop(box.pixels(*image.size))
+
+
+def _narrowest(box: Box) -> float:
+    """Return the smaller side; which is which depends on an orientation that is read later."""
+    return min(box.right - box.left, box.bottom - box.top)
 
 
 def _opened(data: bytes, limits: PhotoLimits) -> Image.Image:

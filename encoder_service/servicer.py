@@ -19,6 +19,7 @@ from encoder_service.models.contract import Encoder, FloatArray
 from encoder_service.settings import EncoderSettings
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceServicer
+from landmarks.box import Box
 from landmarks.errors import (
     InvalidInputError,
     InvalidPhotoError,
@@ -74,7 +75,10 @@ class EncoderServicer(EncoderServiceServicer):
     ) -> pb.EncodeResponse:
         """Encode one photo."""
         host, encoder = self._chosen(request.model, request.expected_digest)
-        [encoded] = await self._encode(host, encoder, [request.photo], context.time_remaining())
+        box = Box.of(request.box)
+        [encoded] = await self._encode(
+            host, encoder, [request.photo], [box], context.time_remaining()
+        )
         if isinstance(encoded.outcome, Exception):
             raise encoded.outcome
         return pb.EncodeResponse(
@@ -98,8 +102,15 @@ class EncoderServicer(EncoderServiceServicer):
                 f" {self._settings.max_batch_photos} are accepted; send several batches",
                 field="photos",
             )
+        if len(request.boxes) not in (0, len(request.photos)):
+            raise InvalidInputError(
+                f"{len(request.boxes)} boxes are given for {len(request.photos)} photos; give none,"
+                " or one for each photo",
+                field="boxes",
+            )
         photos = list(request.photos)
-        encoded = await self._encode(host, encoder, photos, context.time_remaining())
+        boxes = [Box.of(box) for box in request.boxes] or [None] * len(photos)
+        encoded = await self._encode(host, encoder, photos, boxes, context.time_remaining())
         return pb.BatchEncodeResponse(
             results=[_result(one) for one in encoded],
             model=encoder.spec.name,
@@ -154,11 +165,12 @@ class EncoderServicer(EncoderServiceServicer):
         host: ModelHost,
         encoder: Encoder,
         photos: Sequence[bytes],
+        boxes: Sequence[Box | None],
         timeout_seconds: float | None,
     ) -> list[_Encoded]:
         """Return what became of each photo. Raises OverloadedError where none could be tried."""
         try:
-            encoded = await self._tried(host, encoder, photos, timeout_seconds)
+            encoded = await self._tried(host, encoder, photos, boxes, timeout_seconds)
         except (LandmarksError, asyncio.CancelledError) as error:
             host.metrics.answered(error, len(photos))
             raise
@@ -171,6 +183,7 @@ class EncoderServicer(EncoderServiceServicer):
         host: ModelHost,
         encoder: Encoder,
         photos: Sequence[bytes],
+        boxes: Sequence[Box | None],
         timeout_seconds: float | None,
     ) -> list[_Encoded]:
         loop = asyncio.get_running_loop()
@@ -183,8 +196,8 @@ class EncoderServicer(EncoderServiceServicer):
             admission.declare(sum(size for size in declared if isinstance(size, int)))
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(self._encode_one(admission, host, encoder, photo, size, turn))
-                    for photo, size in zip(photos, declared, strict=True)
+                    group.create_task(self._encode_one(admission, host, encoder, *one, turn))
+                    for one in zip(photos, boxes, declared, strict=True)
                 ]
         return [task.result() for task in tasks]
 
@@ -203,6 +216,7 @@ class EncoderServicer(EncoderServiceServicer):
         host: ModelHost,
         encoder: Encoder,
         photo: bytes,
+        box: Box | None,
         declared: int | InvalidPhotoError,
         turn: asyncio.Semaphore,
     ) -> _Encoded:
@@ -216,6 +230,7 @@ class EncoderServicer(EncoderServiceServicer):
                     self._decode,
                     encoder,
                     photo,
+                    box,
                 )
             host.metrics.decoded(decoded.seconds)
             outcome = await host.metrics.queued(admission.submit(decoded.pixels))
@@ -228,9 +243,9 @@ class EncoderServicer(EncoderServiceServicer):
             return _Encoded(error, decoded)
         return _Encoded(outcome, decoded)
 
-    def _decode(self, encoder: Encoder, data: bytes) -> _Decoded:
+    def _decode(self, encoder: Encoder, data: bytes, box: Box | None) -> _Decoded:
         started = time.monotonic()
-        photo = decode(data, self._limits, encoder.spec.decode_size)
+        photo = decode(data, self._limits, encoder.spec.decode_size, box)
         pixels = encoder.preprocess(photo.image)
         return _Decoded(_info(photo), pixels, time.monotonic() - started)
 

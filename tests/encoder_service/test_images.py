@@ -1,3 +1,4 @@
+import math
 import warnings
 from io import BytesIO
 
@@ -6,7 +7,8 @@ import pytest
 from PIL import Image
 
 from encoder_service.images import PhotoLimits, _webp_size, declared_pixels, decode
-from landmarks.errors import InvalidPhotoError
+from landmarks.box import Box
+from landmarks.errors import InvalidInputError, InvalidPhotoError
 from tests.support.photos import drawn_photo, exif, png_declaring, saved
 
 LIMITS = PhotoLimits(max_bytes=1_000_000, max_pixels=1_000_000)
@@ -226,3 +228,36 @@ def test_a_webp_that_declares_a_huge_canvas_is_refused_unopened(monkeypatch):
     monkeypatch.setattr(Image, "open", None)
     with pytest.raises(InvalidPhotoError, match="16,383 × 16,383"):
         declared_pixels(bytes(data), LIMITS)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_box_is_a_part_of_the_upright_photo(kind, orientation):
+    turned = saved(drawn_photo(480, 240), kind, exif=exif(orientation))
+    whole = decode(turned, LIMITS).image
+    box = Box(0.25, 0.5, 0.75, 1.0)
+    part = decode(turned, LIMITS, box=box)
+    assert part.image.size == (whole.width // 2, whole.height // 2)
+    assert (part.width, part.height) == whole.size
+    assert difference(part.image, whole.crop(box.pixels(*whole.size))) == 0
+
+
+def test_a_part_of_a_jpeg_is_scaled_down_no_further_than_asked():
+    data = saved(drawn_photo(960, 720), "JPEG")
+    assert decode(data, LIMITS, 90).image.size == (120, 90)
+    assert min(decode(data, LIMITS, 90, Box(0.5, 0.5, 1, 1)).image.size) >= 90
+    assert decode(data, LIMITS, 90, Box(0.4, 0.4, 0.5, 0.5)).image.size == (96, 72)
+
+
+def test_a_box_of_next_to_no_pixels_is_refused():
+    with pytest.raises(InvalidPhotoError, match="3 × 240 pixels of the photo's 320 × 240"):
+        decode(saved(PHOTO), LIMITS, box=Box(0.5, 0, 0.51, 1))
+
+
+@pytest.mark.parametrize(
+    "sides",
+    [(0, 0, 0, 1), (0.5, 0, 0.4, 1), (-0.1, 0, 1, 1), (0, 0, 1, 1.1), (math.nan, 0, 1, 1)],
+)
+def test_a_box_that_encloses_nothing_or_reaches_beyond_is_refused(sides):
+    with pytest.raises(InvalidInputError, match="is no part of a photo"):
+        Box(*sides)

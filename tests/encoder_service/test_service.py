@@ -63,6 +63,36 @@ async def test_batch_encode_gives_the_vectors_of_encode_in_order():
         assert result.photo == one.photo
 
 
+async def test_a_box_is_encoded_as_that_part_of_the_photo_alone():
+    image = drawn_photo()
+    whole, part = saved(image), saved(image.crop((160, 0, 320, 120)))
+    box = pb.Box(left=0.5, right=1, bottom=0.5)
+    async with running_encoder(toy_settings()) as (_, stub):
+        expected = await stub.Encode(pb.EncodeRequest(photo=part))
+        single = await stub.Encode(pb.EncodeRequest(photo=whole, box=box))
+        request = pb.BatchEncodeRequest(photos=[whole, whole], boxes=[pb.Box(), box])
+        entire, boxed = (await stub.BatchEncode(request)).results
+        alone = await stub.Encode(pb.EncodeRequest(photo=whole))
+    assert np.dot(single.embedding.values, expected.embedding.values) > 0.9999
+    assert np.dot(boxed.embedding.values, expected.embedding.values) > 0.9999
+    assert np.dot(entire.embedding.values, alone.embedding.values) > 0.9999
+    assert np.dot(single.embedding.values, alone.embedding.values) < 0.99
+
+
+async def test_boxes_that_cannot_be_used_are_refused_by_field():
+    beyond = pb.EncodeRequest(photo=PHOTOS[0], box=pb.Box(right=2, bottom=1))
+    too_few = pb.BatchEncodeRequest(photos=PHOTOS[:3], boxes=[pb.Box()])
+    async with running_encoder(toy_settings()) as (_, stub):
+        with pytest.raises(grpc.aio.AioRpcError) as first:
+            await stub.Encode(beyond)
+        with pytest.raises(grpc.aio.AioRpcError) as second:
+            await stub.BatchEncode(too_few)
+    for failed, field in ((first, "box"), (second, "boxes")):
+        error = error_from_rpc(failed.value, "the encoder")
+        assert isinstance(error, InvalidInputError)
+        assert error.field == field
+
+
 async def test_calls_at_once_share_batches_and_each_has_its_own_answer():
     async with running_encoder(toy_settings()) as (_, stub):
         alone = [await stub.Encode(pb.EncodeRequest(photo=photo)) for photo in PHOTOS]
