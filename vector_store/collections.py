@@ -11,6 +11,7 @@ from qdrant_client import QdrantClient, models
 from landmarks.errors import AlreadyExistsError, InvalidInputError, LineageError, NotFoundError
 from vector_store.client import address_of
 from vector_store.failures import qdrant_failures
+from vector_store.filters import field_path
 from vector_store.naming import (
     alias_name,
     check_gallery,
@@ -22,6 +23,14 @@ from vector_store.settings import VectorStoreSettings
 
 # Filtered or counted by; the rest of a payload is searched without an index.
 INDEXED_FIELDS = ("landmark", "source", "path", "sha256", "job_id")
+
+# Words of any alphabet, whatever their case and accents.
+_WORDS = models.TextIndexParams(
+    type=models.TextIndexType.TEXT,
+    tokenizer=models.TokenizerType.WORD,
+    lowercase=True,
+    ascii_folding=True,
+)
 
 # In a collection's metadata: the name of the one that was live before it.
 _PREVIOUS = "previous"
@@ -275,6 +284,11 @@ class Collections:
                 if field not in present:
                     self._client.create_payload_index(
                         name, field, field_schema=models.PayloadSchemaType.KEYWORD, wait=True
+                    )
+            for field in self._settings.qdrant_text_fields:
+                if field not in present and field not in INDEXED_FIELDS:
+                    self._client.create_payload_index(
+                        name, field_path(field), field_schema=_WORDS, wait=True
                     )
 
 

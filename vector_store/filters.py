@@ -41,7 +41,18 @@ class Range:
     lte: float | None = None
 
 
-Condition: TypeAlias = Equals | AnyOf | Range
+@dataclass(frozen=True)
+class Words:
+    """The text in the field `key` holds all of these words, in any order, whatever their case.
+
+    Of a field without an index for texts, Qdrant compares parts of words and their case.
+    """
+
+    key: str
+    text: str
+
+
+Condition: TypeAlias = Equals | AnyOf | Range | Words
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,8 @@ def _condition(condition: Condition) -> models.FieldCondition:
             return models.FieldCondition(key=key, match=models.MatchValue(value=value))
         case AnyOf(_, values):
             return models.FieldCondition(key=key, match=models.MatchAny(any=_one_type(key, values)))
+        case Words(_, text):
+            return models.FieldCondition(key=key, match=models.MatchText(text=text))
         case Range(_, gt, gte, lt, lte):
             if gt is None and gte is None and lt is None and lte is None:
                 raise InvalidInputError(f"the range of {key} has no bound", field="filter")

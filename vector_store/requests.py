@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
+import numpy as np
 from qdrant_client import models
 
 from vector_store.filters import EVERYTHING, Filter, to_qdrant
@@ -21,6 +22,7 @@ class Query:
     scans everything; `hnsw_ef` is how many candidates the index keeps; `oversampling` is how many
     times `limit` are rescored with original vectors where the collection is quantized. `fields`
     limits what is read of the payloads, which is most of the cost of long rankings; None is all.
+    The points of `without` are no hits.
     """
 
     target: FloatVector | UUID
@@ -32,16 +34,19 @@ class Query:
     hnsw_ef: int | None = None
     oversampling: float | None = None
     with_payload: bool = True
+    with_vectors: bool = False
     fields: tuple[str, ...] | None = None
+    without: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A point that a search found, and its cosine similarity."""
+    """A point that a search found, and its cosine similarity. `vector`: where it was asked for."""
 
     id: UUID
     score: float
     payload: Mapping[str, object]
+    vector: FloatVector | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def query_request(query: Query) -> models.QueryRequest:
     target = str(query.target) if isinstance(query.target, UUID) else query.target.tolist()
     return models.QueryRequest(
         query=target,
-        filter=to_qdrant(query.filter),
+        filter=_filter(query),
         params=_search_params(query),
         score_threshold=query.score_threshold,
         limit=query.limit,
@@ -73,8 +78,16 @@ def query_request(query: Query) -> models.QueryRequest:
         with_payload=list(query.fields)
         if query.with_payload and query.fields is not None
         else query.with_payload,
-        with_vector=False,
+        with_vector=query.with_vectors,
     )
+
+
+def _filter(query: Query) -> models.Filter | None:
+    chosen = to_qdrant(query.filter)
+    if not query.without:
+        return chosen
+    others = models.HasIdCondition(has_id=point_ids(query.without))
+    return models.Filter(must=chosen, must_not=others) if chosen else models.Filter(must_not=others)
 
 
 def _search_params(query: Query) -> models.SearchParams | None:
@@ -102,7 +115,21 @@ def point_ids(ids: Sequence[UUID]) -> list[str | int | UUID]:
 
 def hits(response: models.QueryResponse) -> list[Hit]:
     """Read the answer to a query, best first."""
-    return [Hit(uuid_of(one.id), one.score, one.payload or {}) for one in response.points]
+    return [
+        Hit(uuid_of(one.id), one.score, one.payload or {}, vector_of(one.vector))
+        for one in response.points
+    ]
+
+
+def vector_of(stored: object) -> FloatVector | None:
+    """Read a stored vector; None where it was not asked for."""
+    return None if stored is None else np.asarray(stored, dtype=np.float32)
+
+
+def vectors(records: Sequence[models.Record]) -> dict[UUID, FloatVector]:
+    """Read the vectors of retrieved points."""
+    found = {uuid_of(one.id): vector_of(one.vector) for one in records}
+    return {id_: vector for id_, vector in found.items() if vector is not None}
 
 
 def stored_points(records: Sequence[models.Record]) -> list[StoredPoint]:

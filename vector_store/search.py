@@ -21,6 +21,7 @@ from vector_store.collections import (
 from vector_store.failures import qdrant_failures
 from vector_store.filters import EVERYTHING, Filter, to_qdrant
 from vector_store.naming import parse_alias_name
+from vector_store.points import FloatVector
 from vector_store.requests import (
     FacetCount,
     Hit,
@@ -31,6 +32,7 @@ from vector_store.requests import (
     point_ids,
     query_request,
     stored_points,
+    vectors,
     whole_seconds,
 )
 
@@ -90,6 +92,16 @@ class SearchStore:
                 collection, requests, timeout=whole_seconds(timeout_seconds)
             )
         return [hits(answer) for answer in answers]
+
+    async def vectors(self, collection: str, ids: Sequence[UUID]) -> dict[UUID, FloatVector]:
+        """Return the vectors of those points that there are: (dimension,) float32, unit length."""
+        if not ids:
+            return {}
+        with qdrant_failures(self._address):
+            records = await self._client.retrieve(
+                collection, point_ids(ids), with_payload=False, with_vectors=True
+            )
+        return vectors(records)
 
     async def point(self, collection: str, point: UUID) -> StoredPoint:
         """Return one point; raises NotFoundError."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from landmarks.settings import QdrantSettings
+from landmarks.settings import NameList, QdrantSettings
 
 
 class VectorStoreSettings(QdrantSettings):
@@ -21,3 +21,5 @@ class VectorStoreSettings(QdrantSettings):
     qdrant_replication_factor: int | None = Field(None, ge=1)
     qdrant_write_consistency_factor: int | None = Field(None, ge=1)
     qdrant_quantized: bool = False
+    # Columns of manifests whose words can be searched for.
+    qdrant_text_fields: NameList = ("title", "caption", "description")

@@ -13,7 +13,7 @@ from landmarks.settings import QdrantSettings
 from vector_store.client import address_of
 from vector_store.failures import qdrant_failures
 from vector_store.filters import EVERYTHING, Equals, Filter, to_qdrant
-from vector_store.points import Point, Scalar
+from vector_store.points import FloatVector, Point, Scalar
 from vector_store.requests import (
     FacetCount,
     Hit,
@@ -25,6 +25,7 @@ from vector_store.requests import (
     point_struct,
     query_request,
     stored_points,
+    vectors,
     whole_seconds,
 )
 
@@ -50,6 +51,16 @@ class PointStore:
                 collection, point_ids(ids), with_payload=True, with_vectors=False
             )
         return {point.id: point.payload for point in stored_points(records)}
+
+    def vectors(self, collection: str, ids: Sequence[UUID]) -> dict[UUID, FloatVector]:
+        """Return the vectors of those points that there are: (dimension,) float32, unit length."""
+        if not ids:
+            return {}
+        with qdrant_failures(self._address):
+            records = self._client.retrieve(
+                collection, point_ids(ids), with_payload=False, with_vectors=True
+            )
+        return vectors(records)
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
         """Store points, replacing those of the same ids with payload and all."""

@@ -68,7 +68,12 @@ def photo(number: int, **changes: object) -> PhotoPayload:
         "indexed_at": datetime(2026, 1, 1, tzinfo=UTC),
         "job_id": "job-1",
         "landmark": f"landmark-{number % 5}" if number % 7 else None,
-        "columns": {"year": 1900 + number, "night": number % 3 == 0, "taken by": f"p{number % 4}"},
+        "columns": {
+            "year": 1900 + number,
+            "night": number % 3 == 0,
+            "taken by": f"p{number % 4}",
+            "caption": f"a golden dome, seen from gate {number % 6}",
+        },
     }
     return PhotoPayload(**{**values, **changes})
 

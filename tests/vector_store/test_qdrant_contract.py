@@ -25,7 +25,7 @@ from tests.support.stores import (
     unit_rows,
 )
 from vector_store.collections import INDEXED_FIELDS, Collections
-from vector_store.filters import AnyOf, Condition, Equals, Filter, Range
+from vector_store.filters import AnyOf, Condition, Equals, Filter, Range, Words
 from vector_store.naming import alias_name
 from vector_store.points import PhotoPayload, Point
 from vector_store.requests import Hit, Query
@@ -50,6 +50,8 @@ def _matches(condition: Condition, payload: dict) -> bool:
             return type(value) is type(wanted) and value == wanted
         case AnyOf(_, values):
             return value in values
+        case Words(_, text):
+            return isinstance(value, str) and text in value
         case Range(_, gt, gte, lt, lte):
             if value is None or isinstance(value, bool | str):
                 return False
@@ -168,7 +170,7 @@ def test_many_workers_create_one_collection(wire_engine: StoreUnderTest):
     assert len(found) == 6
     assert len(set(found)) == 1
     schema = wire_engine.client.get_collection(found[0].name).payload_schema
-    assert set(schema) == set(INDEXED_FIELDS)
+    assert set(schema) == {*INDEXED_FIELDS, *wire_engine.settings.qdrant_text_fields}
 
 
 def test_a_collection_says_how_it_is_laid_out(wire_engine: StoreUnderTest, stored):
@@ -467,6 +469,9 @@ FILTERS = {
         must=(AnyOf("source", ("photos",)), Range("year", lte=1960)),
         must_not=(Equals("night", True), AnyOf("landmark", ("landmark-0",))),
     ),
+    "a word": Filter(must=(Words("caption", "3"),)),
+    "a word in a field without an index": Filter(must=(Words("source", "photos"),)),
+    "not a word": Filter(must_not=(Words("caption", "5"),)),
     "a field that no point has": Filter(must=(Equals("absent", "x"),)),
     "not in a field that no point has": Filter(must_not=(Equals("absent", "x"),)),
 }
@@ -484,6 +489,15 @@ def test_a_filter_means_the_same_everywhere(filled: Filled, conditions: Filter):
     assert scanned == {photo_id(n) for n in passing}
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("dome golden", 30), ("GOLDEN", 30), ("Gólden", 30), ("gold", 0), ("golden 3", 5)],
+)
+def test_words_are_found_in_any_order_and_case(wire_engine: StoreUnderTest, stored, text, found):
+    name, _ = stored(wire_engine, 30)
+    assert wire_engine.points.count(name, Filter(must=(Words("caption", text),))) == found
+
+
 def test_random_filtered_queries_agree_with_brute_force(filled: Filled):
     engine, name, rows = filled.engine, filled.name, filled.rows
     payloads = [photo(n).to_payload() for n in range(150)]
@@ -499,6 +513,24 @@ def test_random_filtered_queries_agree_with_brute_force(filled: Filled):
         np.testing.assert_allclose(
             [hit.score for hit in hits], [float(rows[n] @ row) for n in ranked], atol=1e-5
         )
+
+
+def test_hits_can_bring_their_vectors_and_leave_points_out(filled: Filled):
+    engine, name, rows = filled.engine, filled.name, filled.rows
+    without = (photo_id(0), photo_id(7))
+    query = Query(rows[0], limit=5, without=without, with_vectors=True)
+    [hits] = engine.points.query(name, [query])
+    ranked = [n for n in np.argsort(-(rows @ rows[0]), kind="stable") if n not in (0, 7)][:5]
+    assert _ids(hits) == [photo_id(n) for n in ranked]
+    for hit, number in zip(hits, ranked, strict=True):
+        np.testing.assert_allclose(hit.vector, rows[number], atol=1e-6)
+
+
+def test_vectors_are_read_by_id(filled: Filled):
+    ids = [photo_id(3), photo_id(9), UUID(int=5)]
+    found = filled.engine.points.vectors(filled.name, ids)
+    assert set(found) == {photo_id(3), photo_id(9)}
+    np.testing.assert_allclose(found[photo_id(9)], filled.rows[9], atol=1e-6)
 
 
 def _some_conditions(choose: np.random.Generator, most: int) -> tuple[Condition, ...]:

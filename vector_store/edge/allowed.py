@@ -87,14 +87,16 @@ _ALLOWED: Mapping[str, Mapping[str, _Check]] = {
     "HasIdCondition": _fields("has_id"),
     "NestedCondition": _fields("key filter"),
     "FieldCondition": _fields("key match range datetime_range is_empty is_null"),
-    "Match": _fields("keyword integer boolean keywords integers except_integers except_keywords"),
+    "Match": _fields(
+        "keyword integer boolean text keywords integers except_integers except_keywords"
+    ),
     "RepeatedStrings": _fields("strings"),
     "RepeatedIntegers": _fields("integers"),
     "Range": _fields("lt gt gte lte"),
     "DatetimeRange": _fields("lt gt gte lte"),
     "PayloadIndexParams": _fields(
         "keyword_index_params integer_index_params float_index_params bool_index_params"
-        " datetime_index_params uuid_index_params"
+        " datetime_index_params uuid_index_params text_index_params"
     ),
     "KeywordIndexParams": _fields("is_tenant"),
     "IntegerIndexParams": _fields("lookup range"),
@@ -102,6 +104,9 @@ _ALLOWED: Mapping[str, Mapping[str, _Check]] = {
     "BoolIndexParams": {},
     "DatetimeIndexParams": {},
     "UuidIndexParams": {},
+    "TextIndexParams": _fields(
+        "tokenizer lowercase min_token_len max_token_len phrase_matching ascii_folding"
+    ),
     # Collections
     "CreateCollection": _fields(
         "collection_name hnsw_config optimizers_config timeout vectors_config quantization_config"

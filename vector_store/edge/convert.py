@@ -219,6 +219,8 @@ def _match(message: q.Match) -> edge.MatchType:
         case "boolean":
             # Edge takes Python's booleans for the numbers 0 and 1, and numpy's for what they are.
             return edge.MatchValue(cast("bool", np.bool_(message.boolean)))
+        case "text":
+            return edge.MatchText(message.text)
         case "keywords":
             return edge.MatchAny(list(message.keywords.strings))
         case "integers":

@@ -23,6 +23,13 @@ _FIELD_TYPES = {
     q.FieldType.FieldTypeBool: (edge.PayloadSchemaType.Bool, q.PayloadSchemaType.Bool),
     q.FieldType.FieldTypeDatetime: (edge.PayloadSchemaType.Datetime, q.PayloadSchemaType.Datetime),
     q.FieldType.FieldTypeUuid: (edge.PayloadSchemaType.Uuid, q.PayloadSchemaType.Uuid),
+    q.FieldType.FieldTypeText: (edge.PayloadSchemaType.Text, q.PayloadSchemaType.Text),
+}
+_TOKENIZERS = {
+    q.TokenizerType.Prefix: edge.TokenizerType.Prefix,
+    q.TokenizerType.Whitespace: edge.TokenizerType.Whitespace,
+    q.TokenizerType.Word: edge.TokenizerType.Word,
+    q.TokenizerType.Multilingual: edge.TokenizerType.Multilingual,
 }
 
 
@@ -138,10 +145,15 @@ def index_is_due(config: q.CreateCollection, info: q.CollectionInfo) -> bool:
 
 def index(
     request: q.CreateFieldIndexCollection,
-) -> edge.PayloadSchemaType | edge.KeywordIndexParams | edge.IntegerIndexParams:
+) -> (
+    edge.PayloadSchemaType
+    | edge.KeywordIndexParams
+    | edge.IntegerIndexParams
+    | edge.TextIndexParams
+):
     """Return the payload index that a request asks for.
 
-    Raises UnsupportedError for geo and text indexes.
+    Raises UnsupportedError for geo indexes, and for a tokenizer that is not known.
     """
     if request.field_type not in _FIELD_TYPES:
         raise UnsupportedError(
@@ -160,7 +172,25 @@ def index(
             lookup=integer.lookup if integer.HasField("lookup") else None,
             range=integer.range if integer.HasField("range") else None,
         )
+    if given.HasField("text_index_params"):
+        return _text_index(given.text_index_params)
     return _FIELD_TYPES[request.field_type][0]
+
+
+def _text_index(given: q.TextIndexParams) -> edge.TextIndexParams:
+    if given.tokenizer not in _TOKENIZERS:
+        raise UnsupportedError(
+            f"TextIndexParams.tokenizer = {q.TokenizerType.Name(given.tokenizer)} is not supported"
+            " by the embedded engine"
+        )
+    return edge.TextIndexParams(
+        tokenizer=_TOKENIZERS[given.tokenizer],
+        min_token_len=given.min_token_len if given.HasField("min_token_len") else None,
+        max_token_len=given.max_token_len if given.HasField("max_token_len") else None,
+        lowercase=given.lowercase if given.HasField("lowercase") else None,
+        ascii_folding=given.ascii_folding if given.HasField("ascii_folding") else None,
+        phrase_matching=given.phrase_matching if given.HasField("phrase_matching") else None,
+    )
 
 
 def index_info(info: edge.PayloadIndexInfo) -> q.PayloadSchemaInfo:
