@@ -14,19 +14,14 @@ import structlog
 from indexer_worker.patience import PASSING, Patience
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarks.batches import batched
+from landmarks.encode_limits import batch_limits
 from landmarks.encoders import EncoderDirectory, ServedModel
 from landmarks.errors import InvalidPhotoError, LandmarksError, LineageError, UnavailableError
-from landmarks.grpc_channel import MAX_MESSAGE_BYTES
 from landmarks.grpc_status import error_from_rpc, error_from_status
 from vector_store.points import FloatVector
 
 _log = structlog.get_logger(__name__)
 
-# For an encoder that states no limit.
-_DEFAULT_PHOTO_BYTES = 20 * 1024 * 1024
-_DEFAULT_BATCH_PHOTOS = 32
-# What a request holds besides the photos' bytes: names, and some bytes a photo.
-_OVERHEAD_BYTES = 64 * 1024
 _MOST_LOSSES = 3
 _PARTS = 8
 Alone = Callable[[], AbstractContextManager[None]]
@@ -39,29 +34,6 @@ class Encoded:
     vector: FloatVector
     width: int
     height: int
-
-
-@dataclass(frozen=True)
-class BatchLimits:
-    """What one request to an encoder may hold."""
-
-    photo_bytes: int
-    photos: int
-    total_bytes: int
-
-    def holds(self, photos: int, total_bytes: int) -> bool:
-        """Say whether a request with so many photos and bytes is accepted."""
-        return photos <= self.photos and total_bytes <= self.total_bytes
-
-
-def batch_limits(limits: pb.InputLimits) -> BatchLimits:
-    """Return what a request may hold by the encoder's limits and by the caps on messages."""
-    total = min(limits.max_request_bytes or MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES) - _OVERHEAD_BYTES
-    return BatchLimits(
-        photo_bytes=min(limits.max_photo_bytes or _DEFAULT_PHOTO_BYTES, total),
-        photos=limits.max_batch_photos or _DEFAULT_BATCH_PHOTOS,
-        total_bytes=total,
-    )
 
 
 class _LostError(Exception):

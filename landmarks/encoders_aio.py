@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import grpc
 import numpy as np
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
+from landmarks.box import Box
+from landmarks.encode_limits import batch_limits
 from landmarks.encoders import ServedModel, chosen, described
 from landmarks.errors import (
     DeadlineError,
@@ -22,7 +25,9 @@ from landmarks.errors import (
     UnavailableError,
 )
 from landmarks.grpc_channel import open_aio_channel
-from landmarks.grpc_status import error_from_rpc
+from landmarks.grpc_status import error_from_rpc, error_from_status
+
+Answer = TypeVar("Answer")
 
 _DESCRIBE_TIMEOUT_SECONDS = 5.0
 _REMEMBER_SECONDS = 30.0
@@ -112,22 +117,35 @@ class AsyncEncoderDirectory:
         photo: bytes,
         digest: str | None = None,
         timeout: float = 30.0,  # noqa: ASYNC109 - it is the call's deadline
+        box: Box | None = None,
     ) -> Encoded:
         """Return the vector of `photo` as `model` with `digest` sees it, within `timeout` seconds.
+
+        With `box`, of that part of it.
 
         A target that is gone, or has been given another digest, is looked for once more.
 
         Raises InvalidPhotoError, OverloadedError, DeadlineError, or what `find` raises.
         """
         deadline = time.monotonic() + timeout
-        remembered = (model, digest) in self._remembered
-        try:
-            return await self._encode(model, photo, digest, deadline)
-        except (UnavailableError, LineageError, NotFoundError):
-            self._remembered.pop((model, digest), None)
-            if not remembered:
-                raise
-        return await self._encode(model, photo, digest, deadline)
+        return await self._again(
+            model, digest, lambda: self._one(model, photo, box, digest, deadline)
+        )
+
+    async def encode_many(
+        self,
+        model: str,
+        photos: Sequence[tuple[bytes, Box | None]],
+        digest: str | None = None,
+        timeout: float = 30.0,  # noqa: ASYNC109 - it is the call's deadline
+    ) -> list[Encoded | LandmarksError]:
+        """Return the vector of each photo, or part of one, or why there is none.
+
+        They are sent in as few requests as the encoder takes. Raises what `encode` does, where none
+        could be tried.
+        """
+        deadline = time.monotonic() + timeout
+        return await self._again(model, digest, lambda: self._many(model, photos, digest, deadline))
 
     async def close(self) -> None:
         """Close every channel."""
@@ -136,20 +154,69 @@ class AsyncEncoderDirectory:
         for channel in channels:
             await channel.close()
 
-    async def _encode(
-        self, model: str, photo: bytes, digest: str | None, deadline: float
+    async def _again(
+        self, model: str, digest: str | None, work: Callable[[], Awaitable[Answer]]
+    ) -> Answer:
+        """Do `work`, and once more where the target that was remembered is not the one any more."""
+        remembered = (model, digest) in self._remembered
+        try:
+            return await work()
+        except (UnavailableError, LineageError, NotFoundError):
+            self._remembered.pop((model, digest), None)
+            if not remembered:
+                raise
+        return await work()
+
+    async def _found(self, model: str, digest: str | None, deadline: float) -> ServedModel:
+        seconds = min(_DESCRIBE_TIMEOUT_SECONDS, _left(model, deadline))
+        return await self.find(model, digest, timeout=seconds)
+
+    async def _many(
+        self,
+        model: str,
+        photos: Sequence[tuple[bytes, Box | None]],
+        digest: str | None,
+        deadline: float,
+    ) -> list[Encoded | LandmarksError]:
+        found = await self._found(model, digest, deadline)
+        stub = EncoderServiceStub(self.channel(found.target))
+        outcomes: list[Encoded | LandmarksError] = []
+        for part in batch_limits(found.limits).parts([len(photo) for photo, _ in photos]):
+            some = photos[part]
+            request = pb.BatchEncodeRequest(
+                model=model,
+                photos=[photo for photo, _ in some],
+                boxes=[box.message() if box else pb.Box() for _, box in some],
+                expected_digest=digest or "",
+            )
+            try:
+                answer = await stub.BatchEncode(request, timeout=_left(model, deadline))
+            except grpc.aio.AioRpcError as error:
+                raise error_from_rpc(error, f"encoder {found.target}") from error
+            for result in answer.results:
+                if result.WhichOneof("outcome") == "embedding":
+                    outcomes.append(_encoded(result.embedding, answer.digest))
+                else:
+                    outcomes.append(error_from_status(result.error))
+        return outcomes
+
+    async def _one(
+        self, model: str, photo: bytes, box: Box | None, digest: str | None, deadline: float
     ) -> Encoded:
-        found = await self.find(
-            model, digest, timeout=min(_DESCRIBE_TIMEOUT_SECONDS, _left(model, deadline))
+        found = await self._found(model, digest, deadline)
+        request = pb.EncodeRequest(
+            model=model,
+            photo=photo,
+            expected_digest=digest or "",
+            box=box.message() if box else None,
         )
-        request = pb.EncodeRequest(model=model, photo=photo, expected_digest=digest or "")
         try:
             answer = await EncoderServiceStub(self.channel(found.target)).Encode(
                 request, timeout=_left(model, deadline)
             )
         except grpc.aio.AioRpcError as error:
             raise error_from_rpc(error, f"encoder {found.target}") from error
-        return Encoded(np.asarray(answer.embedding.values, dtype=np.float32), answer.digest)
+        return _encoded(answer.embedding, answer.digest)
 
     async def _describe(
         self,
@@ -161,6 +228,10 @@ class AsyncEncoderDirectory:
             return described(await self.describe(model, target, timeout), target)
         except LandmarksError as error:
             return error
+
+
+def _encoded(embedding: pb.Embedding, digest: str) -> Encoded:
+    return Encoded(np.asarray(embedding.values, dtype=np.float32), digest)
 
 
 def _left(model: str, deadline: float) -> float:

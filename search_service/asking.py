@@ -1,26 +1,23 @@
-"""One model's part of a search: encode the photo, ask the collection, say where the time went."""
+"""One model's part of searches: encode the photos, ask the collection, say where the time went."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from uuid import UUID
+from dataclasses import dataclass, field
 
 import structlog
 
 from landmarks.encoders_aio import AsyncEncoderDirectory
-from landmarks.errors import (
-    DeadlineError,
-    InvalidInputError,
-    LandmarksError,
-    LineageError,
-    NotFoundError,
-)
+from landmarks.errors import DeadlineError, LandmarksError, LineageError, NotFoundError
+from ranking.calibration import Calibration
+from ranking.fusion import DEPTHS, depth_for
 from search_service.live import LiveCollections
-from search_service.request import FloatVector, PhotoQuery, PointQuery, SearchQuery, VectorQuery
-from vector_store.collections import Lineage
+from search_service.query import FloatVector, SearchQuery
+from search_service.vectors import QueryVectors, expanded
+from vector_store.collections import CALIBRATION, LiveCollection
+from vector_store.filters import words_in
 from vector_store.requests import Hit, Query
 from vector_store.search import SearchStore
 
@@ -28,18 +25,32 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a model found, best first. `encode_seconds` is None where nothing was encoded."""
+class Ranked:
+    """A hit, and its place in the engine's own ranking, from 1, before any was left out."""
 
-    lineage: Lineage
-    hits: Sequence[Hit]
+    hit: Hit
+    place: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model found for one query, best first. `encode_seconds`: None where nothing was."""
+
+    live: LiveCollection
+    ranked: Sequence[Ranked]
     encode_seconds: float | None
     query_seconds: float
+    vector: FloatVector = field(repr=False, compare=False)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What is known of how far the collection's votes can be trusted."""
+        return Calibration.from_json(self.live.metadata.get(CALIBRATION))
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a model did not answer."""
+    """Why a model did not answer one query."""
 
     model: str
     error: Exception
@@ -53,88 +64,150 @@ class Asker:
     ) -> None:
         self._store = store
         self._live = live
-        self._encoders = encoders
+        self._vectors = QueryVectors(store, encoders)
 
     async def ask(
-        self, query: SearchQuery, lineage: Lineage, depth: int, deadline: float
-    ) -> Answer | Failure:
-        """Return the first `depth` hits in the collection of `lineage`, or why there are none.
+        self, queries: Sequence[SearchQuery], live: LiveCollection, least: int, deadline: float
+    ) -> list[Answer | Failure]:
+        """Return, for each query, its first hits in a collection, or why there are none.
 
+        At least `least` places of a ranking are read, and as many as the query's page needs.
         `deadline` is on the clock of `time.monotonic`.
         """
+        model = live.lineage.model
+        outcomes: Sequence[Answer | Exception]
         try:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                return await self._ask_again(query, lineage, depth, deadline)
+                outcomes = await self._ask_again(queries, live, least, deadline)
         except TimeoutError:
-            return Failure(
-                lineage.model, DeadlineError(f"model {lineage.model!r} did not answer in time")
-            )
+            outcomes = [DeadlineError(f"model {model!r} did not answer in time")] * len(queries)
         except LandmarksError as error:
-            return Failure(lineage.model, error)
+            outcomes = [error] * len(queries)
         except Exception as error:  # noqa: BLE001 - the other models' answers are still good
-            _log.error("a model's search failed", model=lineage.model, exc_info=error)
-            return Failure(lineage.model, error)
+            _log.error("a model's search failed", model=model, exc_info=error)
+            outcomes = [error] * len(queries)
+        return [one if isinstance(one, Answer) else Failure(model, one) for one in outcomes]
 
     async def _ask_again(
-        self, query: SearchQuery, lineage: Lineage, depth: int, deadline: float
-    ) -> Answer:
+        self, queries: Sequence[SearchQuery], live: LiveCollection, least: int, deadline: float
+    ) -> Sequence[Answer | Exception]:
         """Ask, and once more where another collection has become live meanwhile."""
+        failed: LandmarksError | None = None
+        outcomes: Sequence[Answer | Exception] = []
         try:
-            return await self._ask(query, lineage, depth, deadline)
+            outcomes = await self._ask(queries, live, least, deadline)
         except (LineageError, NotFoundError) as error:
-            current = await self._live.one(query.gallery, lineage.model, fresh=True)
-            if current != lineage:
-                return await self._ask(query, current, depth, deadline)
-            if isinstance(query.target, PointQuery) and isinstance(error, NotFoundError):
-                raise NotFoundError(
-                    f"there is no point {query.target.id} in gallery {query.gallery!r} as indexed"
-                    f" with {lineage.model!r}"
-                ) from error
-            raise
+            failed = error
+        if failed or any(isinstance(one, (LineageError, NotFoundError)) for one in outcomes):
+            lineage = live.lineage
+            current = await self._live.one(lineage.gallery, lineage.model, fresh=True)
+            if current.lineage != lineage:
+                return await self._ask(queries, current, least, deadline)
+        if failed:
+            raise failed
+        return outcomes
 
     async def _ask(
-        self, query: SearchQuery, lineage: Lineage, depth: int, deadline: float
-    ) -> Answer:
-        encode_seconds = None
-        target: FloatVector | UUID
-        match query.target:
-            case PhotoQuery(photo):
-                started = time.monotonic()
-                encoded = await self._encoders.encode(
-                    lineage.model, photo, lineage.digest, timeout=deadline - started
-                )
-                encode_seconds = time.monotonic() - started
-                target = _of_dimension(encoded.vector, lineage)
-            case PointQuery(id_):
-                target = id_
-            case VectorQuery(_, vector):
-                target = _of_dimension(vector, lineage)
+        self, queries: Sequence[SearchQuery], live: LiveCollection, least: int, deadline: float
+    ) -> Sequence[Answer | Exception]:
+        found = await self._vectors.of(queries, live.lineage, deadline)
+        outcomes: list[Answer | Exception | None] = [None] * len(queries)
+        ready: dict[int, FloatVector] = {}
+        for place, (query, vector) in enumerate(zip(queries, found.vectors, strict=True)):
+            if isinstance(vector, Exception):
+                outcomes[place] = vector
+            elif error := words_in(query.filter, live.text_fields, live.lineage.name):
+                outcomes[place] = error
+            else:
+                ready[place] = vector
         started = time.monotonic()
-        [hits] = await self._store.query(
-            lineage.name,
-            [
-                Query(
-                    target=target,
-                    limit=depth,
-                    filter=query.filter,
-                    score_threshold=query.score_threshold,
-                    exact=query.exact,
-                    hnsw_ef=query.hnsw_ef,
-                    oversampling=query.oversampling,
-                )
-            ],
-            timeout_seconds=deadline - started,
+        await self._expand(queries, ready, live, deadline)
+        rankings = await self._rankings(queries, ready, live, least, deadline)
+        seconds = time.monotonic() - started
+        for place, ranked in rankings.items():
+            outcomes[place] = Answer(
+                live,
+                ranked,
+                found.encode_seconds if queries[place].photos else None,
+                seconds,
+                ready[place],
+            )
+        return [one for one in outcomes if one is not None]
+
+    async def _expand(
+        self,
+        queries: Sequence[SearchQuery],
+        vectors: dict[int, FloatVector],
+        live: LiveCollection,
+        deadline: float,
+    ) -> None:
+        """Replace the vectors of queries that are to be expanded by what their first hits say."""
+        wanted = {
+            place: (expansion, _query(queries[place], vector, expansion.neighbours, vectors=True))
+            for place, vector in vectors.items()
+            if (expansion := queries[place].expansion) is not None
+        }
+        first = await self._store.query(
+            live.lineage.name,
+            [query for _, query in wanted.values()],
+            timeout_seconds=deadline - time.monotonic(),
         )
-        # Points of equal score have one order on every page.
-        ordered = sorted(hits, key=lambda hit: (-hit.score, hit.id))
-        return Answer(lineage, ordered, encode_seconds, time.monotonic() - started)
+        for (place, (expansion, _)), hits in zip(wanted.items(), first, strict=True):
+            vectors[place] = expanded(vectors[place], hits, expansion.alpha)
+
+    async def _rankings(
+        self,
+        queries: Sequence[SearchQuery],
+        vectors: dict[int, FloatVector],
+        live: LiveCollection,
+        least: int,
+        deadline: float,
+    ) -> dict[int, list[Ranked]]:
+        """Return the rankings, each read as deep as its page needs."""
+        depths = {place: depth_for(max(queries[place].end, least)) for place in vectors}
+        rankings: dict[int, list[Ranked]] = {}
+        while depths:
+            answers = await self._store.query(
+                live.lineage.name,
+                [_query(queries[place], vectors[place], depth) for place, depth in depths.items()],
+                timeout_seconds=deadline - time.monotonic(),
+            )
+            deeper: dict[int, int] = {}
+            for (place, depth), hits in zip(depths.items(), answers, strict=True):
+                query = queries[place]
+                rankings[place] = _ranked(hits, collapse=query.collapse_identical)
+                # What was left out must be made up for, where there is more.
+                if len(rankings[place]) < query.end and len(hits) == depth < DEPTHS[-1]:
+                    deeper[place] = depth_for(depth + 1)
+            depths = deeper
+        return rankings
 
 
-def _of_dimension(vector: FloatVector, lineage: Lineage) -> FloatVector:
-    if vector.shape != (lineage.dimension,):
-        raise InvalidInputError(
-            f"the vector has {vector.size} values, and vectors of {lineage.model!r} have"
-            f" {lineage.dimension}",
-            field="vector",
-        )
-    return vector
+def _query(query: SearchQuery, vector: FloatVector, limit: int, *, vectors: bool = False) -> Query:
+    return Query(
+        target=vector,
+        limit=limit,
+        filter=query.filter,
+        score_threshold=query.score_threshold,
+        exact=query.exact,
+        hnsw_ef=query.hnsw_ef,
+        oversampling=query.oversampling,
+        without=query.points,
+        with_vectors=vectors,
+        with_payload=not vectors,
+    )
+
+
+def _ranked(hits: Sequence[Hit], *, collapse: bool) -> list[Ranked]:
+    """Return hits in one order on every page, whatever the engine does with equal scores.
+
+    `collapse`: of photos with the same bytes, the first alone.
+    """
+    ordered = sorted(hits, key=lambda hit: (-hit.score, hit.id))
+    ranked = [Ranked(hit, place) for place, hit in enumerate(ordered, start=1)]
+    if not collapse:
+        return ranked
+    first: dict[object, Ranked] = {}
+    for one in ranked:
+        first.setdefault(one.hit.payload.get("sha256") or one.hit.id, one)
+    return list(first.values())

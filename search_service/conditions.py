@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from landmarkapi.search.v1 import search_pb2 as pb
 from landmarks.errors import InvalidInputError
-from vector_store.filters import AnyOf, Condition, Equals, Filter, Range
+from vector_store.filters import AnyOf, Condition, Equals, Filter, Range, Words
 
 MAX_CONDITIONS = 100
 MAX_VALUES = 10_000
@@ -25,6 +25,13 @@ def filter_of(asked: pb.Filter) -> Filter:
         must=_conditions(asked.must, "filter.must"),
         must_not=_conditions(asked.must_not, "filter.must_not"),
     )
+
+
+def value_message(value: str | int | bool) -> pb.FieldValue:
+    """Return a payload field's value."""
+    if isinstance(value, bool):
+        return pb.FieldValue(boolean=value)
+    return pb.FieldValue(integer=value) if isinstance(value, int) else pb.FieldValue(text=value)
 
 
 def _conditions(asked: Sequence[pb.Condition], where: str) -> tuple[Condition, ...]:
@@ -45,9 +52,14 @@ def _condition(asked: pb.Condition, where: str) -> Condition:
             return _any_of(key, asked.any_of, f"{where}.any_of")
         case "range":
             return _range(key, asked.range, f"{where}.range")
+        case "words" if asked.words.strip():
+            return Words(key, asked.words)
+        case "words":
+            raise InvalidInputError(f"no word is given for {key!r}", field=f"{where}.words")
         case _:
             raise InvalidInputError(
-                f"the condition on {key!r} has no test: give one of equals, any_of and range",
+                f"the condition on {key!r} has no test: give one of equals, any_of, range and"
+                " words",
                 field=where,
             )
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 
 from landmarks.errors import NotFoundError
-from vector_store.collections import Lineage
+from vector_store.collections import LiveCollection
 from vector_store.search import SearchStore
 
 _REMEMBER_SECONDS = 1.5
@@ -23,10 +23,10 @@ class LiveCollections:
     def __init__(self, store: SearchStore, remember_seconds: float = _REMEMBER_SECONDS) -> None:
         self._store = store
         self._remember_seconds = remember_seconds
-        self._read: dict[str, tuple[float, Mapping[str, Lineage]]] = {}
+        self._read: dict[str, tuple[float, Mapping[str, LiveCollection]]] = {}
         self._reading = asyncio.Lock()
 
-    async def of(self, gallery: str, *, fresh: bool = False) -> Mapping[str, Lineage]:
+    async def of(self, gallery: str, *, fresh: bool = False) -> Mapping[str, LiveCollection]:
         """Return the live collections of `gallery` by model, in the order of their names.
 
         `fresh` reads them again, whatever is remembered.
@@ -42,14 +42,14 @@ class LiveCollections:
             oldest = asked_at if fresh else time.monotonic() - self._remember_seconds
             if read_at < oldest or not live:
                 read_at = time.monotonic()
-                live = {one.model: one for one in await self._store.live_of(gallery)}
+                live = {one.lineage.model: one for one in await self._store.live_of(gallery)}
                 if not live:
                     self._read.pop(gallery, None)
                     raise await self._unknown(gallery)
                 self._read[gallery] = (read_at, live)
         return live
 
-    async def one(self, gallery: str, model: str, *, fresh: bool = False) -> Lineage:
+    async def one(self, gallery: str, model: str, *, fresh: bool = False) -> LiveCollection:
         """Return one model's live collection.
 
         Raises NotFoundError; it says which models the gallery is indexed with.

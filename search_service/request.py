@@ -7,71 +7,47 @@ the collections are known.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import TypeAlias
 from uuid import UUID
 
 import numpy as np
-from numpy.typing import NDArray
 
 from landmarkapi.search.v1 import search_pb2 as pb
+from landmarks.box import Box
 from landmarks.errors import InvalidInputError, InvalidPhotoError
 from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES
 from search_service.conditions import filter_of
-from vector_store.filters import EVERYTHING, Filter
+from search_service.query import (
+    DEFAULT_ALPHA,
+    DEFAULT_LIMIT,
+    Example,
+    ExamplesQuery,
+    Expansion,
+    FloatVector,
+    FusionChoice,
+    FusionMethod,
+    PhotoQuery,
+    PointQuery,
+    SearchQuery,
+    Target,
+    VectorQuery,
+)
 from vector_store.naming import check_gallery, check_model
 
-DEFAULT_LIMIT = 10
 MAX_LIMIT = 1000
 MAX_OFFSET = 10_000
 MAX_MODELS = 32
 MAX_HNSW_EF = 10_000
 MAX_OVERSAMPLING = 100.0
+MAX_EXAMPLES = 32
+MAX_NEIGHBOURS = 50
+MAX_ALPHA = 10.0
+MAX_WEIGHT = 1000.0
 
-FloatVector: TypeAlias = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class PhotoQuery:
-    """A photo's bytes. They stay out of the representation, so that no log can hold them."""
-
-    photo: bytes = field(repr=False)
-
-
-@dataclass(frozen=True)
-class PointQuery:
-    """A stored point, which is left out of the hits."""
-
-    id: UUID
-
-
-@dataclass(frozen=True, eq=False)
-class VectorQuery:
-    """A vector of one model: (dimension,) float32 of unit length."""
-
-    model: str
-    vector: FloatVector
-
-
-@dataclass(frozen=True, eq=False)
-class SearchQuery:
-    """A search that can be run. `models` is empty where all of the gallery's are asked."""
-
-    gallery: str
-    target: PhotoQuery | PointQuery | VectorQuery
-    models: tuple[str, ...] = ()
-    filter: Filter = EVERYTHING
-    limit: int = DEFAULT_LIMIT
-    offset: int = 0
-    score_threshold: float | None = None
-    exact: bool = False
-    hnsw_ef: int | None = None
-    oversampling: float | None = None
-
-    @property
-    def end(self) -> int:
-        """How many places of a ranking must be known to answer."""
-        return self.offset + self.limit
+_METHODS = {
+    pb.FUSION_METHOD_UNSPECIFIED: None,
+    pb.FUSION_METHOD_RECIPROCAL_RANK: FusionMethod.RECIPROCAL_RANK,
+    pb.FUSION_METHOD_CALIBRATED_SCORE: FusionMethod.CALIBRATED_SCORE,
+}
 
 
 def search_query(
@@ -103,6 +79,9 @@ def search_query(
         exact=request.exact,
         hnsw_ef=_hnsw_ef(request),
         oversampling=_oversampling(request),
+        expansion=_expansion(request),
+        collapse_identical=request.collapse_identical,
+        fusion=_fusion(request.fusion),
     )
 
 
@@ -131,19 +110,13 @@ def unit_vector(values: Sequence[float]) -> FloatVector:
     return (vector / length).astype(np.float32)
 
 
-def _target(
-    request: pb.SearchRequest, max_photo_bytes: int
-) -> PhotoQuery | PointQuery | VectorQuery:
-    match request.WhichOneof("query"):
+def _target(request: pb.SearchRequest, max_photo_bytes: int) -> Target:
+    kind = request.WhichOneof("query")
+    if request.HasField("box") and kind != "photo":
+        raise InvalidInputError("a box marks a part of `photo`, and there is none", field="box")
+    match kind:
         case "photo":
-            if not request.photo:
-                raise InvalidPhotoError("the photo is empty: it has no bytes")
-            if len(request.photo) > max_photo_bytes:
-                raise InvalidPhotoError(
-                    f"the photo has {len(request.photo):,} bytes, and at most {max_photo_bytes:,}"
-                    " are accepted; send a smaller copy"
-                )
-            return PhotoQuery(request.photo)
+            return _photo(request.photo, Box.of(request.box), max_photo_bytes)
         case "point_id":
             return PointQuery(point_uuid(request.point_id))
         case "vector":
@@ -151,9 +124,57 @@ def _target(
                 raise InvalidInputError("the vector's model is not given", field="vector.model")
             model = check_model(request.vector.model)
             return VectorQuery(model, unit_vector(request.vector.values))
+        case "examples":
+            return _examples(request.examples, max_photo_bytes)
         case _:
             raise InvalidInputError(
-                "there is no query: give one of photo, point_id and vector", field="query"
+                "there is no query: give one of photo, point_id, vector and examples",
+                field="query",
+            )
+
+
+def _photo(photo: bytes, box: Box | None, max_photo_bytes: int) -> PhotoQuery:
+    if not photo:
+        raise InvalidPhotoError("the photo is empty: it has no bytes")
+    if len(photo) > max_photo_bytes:
+        raise InvalidPhotoError(
+            f"the photo has {len(photo):,} bytes, and at most {max_photo_bytes:,}"
+            " are accepted; send a smaller copy"
+        )
+    return PhotoQuery(photo, box)
+
+
+def _examples(asked: pb.Examples, max_photo_bytes: int) -> ExamplesQuery:
+    count = len(asked.positive) + len(asked.negative)
+    if not asked.positive or count > MAX_EXAMPLES:
+        raise InvalidInputError(
+            f"{len(asked.positive)} positive and {len(asked.negative)} negative examples are given;"
+            f" at least one positive is needed, and {MAX_EXAMPLES} in all are accepted",
+            field="examples",
+        )
+    positive, negative = (
+        tuple(
+            _example(one, f"examples.{name}[{place}]", max_photo_bytes)
+            for place, one in enumerate(some)
+        )
+        for name, some in (("positive", asked.positive), ("negative", asked.negative))
+    )
+    return ExamplesQuery(positive, negative)
+
+
+def _example(asked: pb.Example, where: str, max_photo_bytes: int) -> Example:
+    match asked.WhichOneof("kind"):
+        case "photo":
+            return _photo(asked.photo, Box.of(asked.box), max_photo_bytes)
+        case "point_id" if not asked.HasField("box"):
+            return PointQuery(point_uuid(asked.point_id, f"{where}.point_id"))
+        case "point_id":
+            raise InvalidInputError(
+                "a box marks a part of a photo, and this is a point", field=f"{where}.box"
+            )
+        case _:
+            raise InvalidInputError(
+                "the example is not given: give one of photo and point_id", field=where
             )
 
 
@@ -195,6 +216,29 @@ def _oversampling(request: pb.SearchRequest) -> float | None:
     if not request.HasField("oversampling"):
         return None
     return _checked("oversampling", request.oversampling, 1, MAX_OVERSAMPLING)
+
+
+def _expansion(request: pb.SearchRequest) -> Expansion | None:
+    if not request.HasField("expansion"):
+        return None
+    asked = request.expansion
+    alpha = asked.alpha if asked.HasField("alpha") else DEFAULT_ALPHA
+    return Expansion(
+        int(_checked("expansion.neighbours", asked.neighbours, 1, MAX_NEIGHBOURS)),
+        _checked("expansion.alpha", alpha, 0, MAX_ALPHA),
+    )
+
+
+def _fusion(asked: pb.Fusion) -> FusionChoice:
+    if asked.method not in _METHODS:
+        raise InvalidInputError(f"fusion method {asked.method} is not known", field="fusion.method")
+    weights = {
+        _model(model): _checked(f"fusion.weights[{model}]", weight, 0, MAX_WEIGHT)
+        for model, weight in asked.weights.items()
+    }
+    if weights and not any(weights.values()):
+        raise InvalidInputError("every weight is 0, so no model counts", field="fusion.weights")
+    return FusionChoice(_METHODS[asked.method], weights)
 
 
 def _shortened(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import TypeAlias
 from uuid import UUID
 
@@ -13,18 +14,20 @@ from landmarkapi.search.v1 import search_pb2 as pb
 from landmarkapi.search.v1.search_pb2_grpc import SearchServiceServicer
 from landmarks import metrics
 from landmarks.encoders_aio import AsyncEncoderDirectory
-from landmarks.errors import DeadlineError, LandmarksError, NotFoundError
-from landmarks.grpc_status import duration
+from landmarks.errors import DeadlineError, InvalidInputError, LandmarksError, NotFoundError
+from landmarks.grpc_status import duration, status_of
 from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES
+from ranking.verdict import NEIGHBOURS
 from search_service.answers import point_message, search_response
 from search_service.asking import Answer, Asker, Failure
-from search_service.fusion import depth_for
+from search_service.conditions import filter_of, value_message
 from search_service.live import LiveCollections
-from search_service.request import SearchQuery, point_uuid, search_query
+from search_service.query import SearchQuery
+from search_service.request import point_uuid, search_query
 from search_service.telling import most_telling
-from search_service.verdict import NEIGHBOURS
-from vector_store.collections import Lineage
-from vector_store.naming import check_gallery
+from vector_store.collections import Lineage, LiveCollection
+from vector_store.filters import words_in
+from vector_store.naming import check_gallery, check_model
 from vector_store.requests import StoredPoint
 from vector_store.search import SearchStore
 
@@ -33,6 +36,12 @@ from vector_store.search import SearchStore
 _RESERVED_SHARE = 0.1
 _RESERVED_SECONDS = 0.5
 
+MAX_SEARCHES = 64
+MAX_VALUES = 10_000
+DEFAULT_VALUES = 100
+
+_BatchContext: TypeAlias = grpc.aio.ServicerContext[pb.BatchSearchRequest, pb.BatchSearchResponse]
+_CountContext: TypeAlias = grpc.aio.ServicerContext[pb.CountValuesRequest, pb.CountValuesResponse]
 _SearchContext: TypeAlias = grpc.aio.ServicerContext[pb.SearchRequest, pb.SearchResponse]
 _PointContext: TypeAlias = grpc.aio.ServicerContext[pb.GetPointRequest, pb.GetPointResponse]
 _ModelsContext: TypeAlias = grpc.aio.ServicerContext[pb.ListModelsRequest, pb.ListModelsResponse]
@@ -63,20 +72,84 @@ class SearchServicer(SearchServiceServicer):
         started = time.monotonic()
         query = search_query(request, self._max_photo_bytes)
         deadline = started + self._seconds(context.time_remaining())
-        asked = await self._asked(query, deadline)
-        depth = depth_for(max(query.end, NEIGHBOURS))
-        outcomes = await asyncio.gather(
-            *(self._asker.ask(query, lineage, depth, deadline) for lineage in asked)
+        [outcome] = await self._answered([query], deadline)
+        if isinstance(outcome, Exception):
+            raise outcome
+        outcome.total.CopyFrom(duration(time.monotonic() - started))
+        return outcome
+
+    async def BatchSearch(  # noqa: N802
+        self, request: pb.BatchSearchRequest, context: _BatchContext
+    ) -> pb.BatchSearchResponse:
+        """Answer several searches of one gallery, each with an answer or an error of its own."""
+        started = time.monotonic()
+        if not 1 <= len(request.searches) <= MAX_SEARCHES:
+            raise InvalidInputError(
+                f"{len(request.searches)} searches are asked, and must be 1 to {MAX_SEARCHES}",
+                field="searches",
+            )
+        galleries = {one.gallery for one in request.searches}
+        if len(galleries) > 1:
+            raise InvalidInputError(
+                f"the searches are of several galleries: {', '.join(sorted(galleries))}; ask for"
+                " each in a batch of its own",
+                field="searches",
+            )
+        deadline = started + self._seconds(context.time_remaining())
+        queries: dict[int, SearchQuery] = {}
+        outcomes: dict[int, pb.SearchResponse | Exception] = {}
+        for place, one in enumerate(request.searches):
+            try:
+                queries[place] = search_query(one, self._max_photo_bytes)
+            except InvalidInputError as error:
+                outcomes[place] = error
+        answered = await self._answered(list(queries.values()), deadline) if queries else []
+        outcomes.update(zip(queries, answered, strict=True))
+        return pb.BatchSearchResponse(
+            results=[
+                _result(outcomes[place], time.monotonic() - started)
+                for place in range(len(request.searches))
+            ]
         )
-        answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
-        failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
-        if not answers:
-            raise most_telling(failures)
-        for failure in failures:  # what fails a whole call is counted where every call is
-            metrics.failed(failure.error)
-        response = search_response(query, answers, failures)
-        response.total.CopyFrom(duration(time.monotonic() - started))
-        return response
+
+    async def CountValues(  # noqa: N802
+        self, request: pb.CountValuesRequest, context: _CountContext
+    ) -> pb.CountValuesResponse:
+        """Count the points of a gallery by the values of an indexed field."""
+        gallery = check_gallery(request.gallery)
+        name = request.field or "landmark"
+        limit = request.limit or DEFAULT_VALUES
+        if not 1 <= limit <= MAX_VALUES:
+            raise InvalidInputError(
+                f"limit is {limit}, and must be 1 to {MAX_VALUES}", field="limit"
+            )
+        conditions = filter_of(request.filter)
+        try:
+            async with asyncio.timeout(self._seconds(context.time_remaining())):
+                live = await self._live.of(gallery)
+                chosen = (
+                    await self._live.one(gallery, check_model(request.model))
+                    if request.model
+                    else next(iter(live.values()))
+                )
+                if name not in chosen.value_fields:
+                    raise InvalidInputError(
+                        f"values of {name!r} cannot be counted: it is not indexed; fields that are:"
+                        f" {', '.join(sorted(chosen.value_fields))}",
+                        field="field",
+                    )
+                lineage = chosen.lineage
+                if error := words_in(conditions, chosen.text_fields, lineage.name):
+                    raise error
+                counts = await self._store.facet(lineage.name, name, conditions, limit)
+        except TimeoutError:
+            raise DeadlineError("Qdrant did not answer in time") from None
+        return pb.CountValuesResponse(
+            values=[
+                pb.ValueCount(value=value_message(one.value), points=one.count) for one in counts
+            ],
+            collection=lineage.name,
+        )
 
     async def GetPoint(  # noqa: N802
         self, request: pb.GetPointRequest, context: _PointContext
@@ -88,7 +161,7 @@ class SearchServicer(SearchServiceServicer):
             async with asyncio.timeout(self._seconds(context.time_remaining())):
                 live = await self._live.of(gallery)
                 found = await asyncio.gather(
-                    *(self._stored(lineage, id_) for lineage in live.values())
+                    *(self._stored(one.lineage, id_) for one in live.values())
                 )
         except TimeoutError:
             raise DeadlineError("Qdrant did not answer in time") from None
@@ -121,7 +194,42 @@ class SearchServicer(SearchServiceServicer):
         reserved = min(_RESERVED_SECONDS, callers * _RESERVED_SHARE)
         return min(self._max_seconds, callers - reserved)
 
-    async def _asked(self, query: SearchQuery, deadline: float) -> list[Lineage]:
+    async def _answered(
+        self, queries: Sequence[SearchQuery], deadline: float
+    ) -> list[pb.SearchResponse | Exception]:
+        """Return the answer to each query, of one gallery, or why there is none."""
+        asked: list[list[LiveCollection] | LandmarksError] = []
+        for query in queries:
+            try:
+                asked.append(await self._asked(query, deadline))
+            except NotFoundError as error:
+                asked.append(error)
+        by_model: dict[LiveCollection, list[int]] = {}
+        for place, collections in enumerate(asked):
+            for live in () if isinstance(collections, LandmarksError) else collections:
+                by_model.setdefault(live, []).append(place)
+        outcomes = await asyncio.gather(
+            *(
+                self._asker.ask([queries[place] for place in places], live, NEIGHBOURS, deadline)
+                for live, places in by_model.items()
+            )
+        )
+        found: dict[tuple[int, LiveCollection], Answer | Failure] = {
+            (place, live): outcome
+            for (live, places), some in zip(by_model.items(), outcomes, strict=True)
+            for place, outcome in zip(places, some, strict=True)
+        }
+        answered: list[pb.SearchResponse | Exception] = []
+        for place, collections in enumerate(asked):
+            if isinstance(collections, LandmarksError):
+                answered.append(collections)
+            else:
+                answered.append(
+                    _answer(queries[place], [found[place, live] for live in collections])
+                )
+        return answered
+
+    async def _asked(self, query: SearchQuery, deadline: float) -> list[LiveCollection]:
         """Return the collections to ask, in the order asked."""
         try:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
@@ -154,3 +262,27 @@ class SearchServicer(SearchServiceServicer):
             digest=said.digest,
             runtime=said.runtime,
         )
+
+
+def _answer(
+    query: SearchQuery, outcomes: Sequence[Answer | Failure]
+) -> pb.SearchResponse | Exception:
+    """Make one answer of all models' answers, or tell why there is none."""
+    answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    if not answers:
+        return most_telling(failures)
+    for failure in failures:  # what fails a whole call is counted where every call is
+        metrics.failed(failure.error)
+    try:
+        return search_response(query, answers, failures)
+    except InvalidInputError as error:
+        return error
+
+
+def _result(outcome: pb.SearchResponse | Exception, seconds: float) -> pb.BatchSearchResult:
+    if isinstance(outcome, Exception):
+        metrics.failed(outcome)
+        return pb.BatchSearchResult(error=status_of(outcome))
+    outcome.total.CopyFrom(duration(seconds))
+    return pb.BatchSearchResult(response=outcome)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from qdrant_client import QdrantClient, models
@@ -35,6 +35,9 @@ _WORDS = models.TextIndexParams(
 # In a collection's metadata: the name of the one that was live before it.
 _PREVIOUS = "previous"
 
+# There too: how far verdicts can be trusted, as `ranking.calibration` writes it.
+CALIBRATION = "calibration"
+
 # As of a collection that says nothing: an index is built for more kilobytes of vectors than this.
 _INDEX_FROM_KB = 20_000
 
@@ -50,6 +53,20 @@ class Lineage:
     model: str
     digest: str
     dimension: int
+
+
+@dataclass(frozen=True)
+class LiveCollection:
+    """A live collection, what is noted of it, and its fields that are indexed.
+
+    `metadata` is as JSON has it. Words can be searched for in `text_fields`, values counted in
+    `value_fields`.
+    """
+
+    lineage: Lineage
+    metadata: Mapping[str, object] = field(default_factory=dict, compare=False)
+    text_fields: frozenset[str] = frozenset()
+    value_fields: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -329,6 +346,21 @@ def lineage_of(name: str, info: models.CollectionInfo) -> Lineage:
             " gallery, model, digest and dimension"
         )
     return Lineage(name, check_gallery(gallery), check_model(model), digest, dimension)
+
+
+def live_collection_of(name: str, info: models.CollectionInfo) -> LiveCollection:
+    """Read a live collection; raises InvalidInputError where it is not one of ours."""
+    texts = {
+        field
+        for field, index in info.payload_schema.items()
+        if index.data_type == models.PayloadSchemaType.TEXT
+    }
+    return LiveCollection(
+        lineage_of(name, info),
+        info.config.metadata or {},
+        frozenset(texts),
+        frozenset(info.payload_schema) - texts,
+    )
 
 
 def state_of(name: str, info: models.CollectionInfo, *, live: bool) -> CollectionState:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -67,6 +68,22 @@ class Filter:
 
 
 EVERYTHING = Filter()
+
+
+def words_in(
+    conditions: Filter, text_fields: Collection[str], collection: str
+) -> InvalidInputError | None:
+    """Return what is wrong with a filter that looks for words where no index has them."""
+    for condition in (*conditions.must, *conditions.must_not):
+        if isinstance(condition, Words) and condition.key not in text_fields:
+            have = ", ".join(sorted(text_fields)) or "none"
+            return InvalidInputError(
+                f"words of {condition.key!r} cannot be searched for in {collection}: they are not"
+                f" indexed; fields with words are: {have}; LANDMARKS_QDRANT_TEXT_FIELDS says which"
+                " are indexed",
+                field="filter",
+            )
+    return None
 
 
 def to_qdrant(conditions: Filter) -> models.Filter | None:

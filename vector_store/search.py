@@ -12,10 +12,10 @@ from landmarks.settings import QdrantSettings
 from vector_store.client import address_of
 from vector_store.collections import (
     CollectionState,
-    Lineage,
+    LiveCollection,
     aliases_of,
     is_of_gallery,
-    lineage_of,
+    live_collection_of,
     state_of,
 )
 from vector_store.failures import qdrant_failures
@@ -47,12 +47,12 @@ class SearchStore:
         self._client = client
         self._address = address_of(settings)
 
-    async def live_of(self, gallery: str) -> list[Lineage]:
+    async def live_of(self, gallery: str) -> list[LiveCollection]:
         """Return the live collections of a gallery, by model; no other collection is looked at."""
         with qdrant_failures(self._address):
             aliases = aliases_of(await self._client.get_aliases())
             return [
-                lineage_of(name, await self._client.get_collection(name))
+                live_collection_of(name, await self._client.get_collection(name))
                 for alias, name in sorted(aliases.items())
                 if (parsed := parse_alias_name(alias)) is not None and parsed[0] == gallery
             ]

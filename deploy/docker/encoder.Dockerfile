@@ -9,6 +9,7 @@ COPY protos protos
 COPY landmarks landmarks
 COPY encoder_service encoder_service
 COPY indexer_worker indexer_worker
+COPY ranking ranking
 COPY search_service search_service
 COPY vector_store vector_store
 COPY evaluation evaluation

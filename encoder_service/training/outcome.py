@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from encoder_service.models.transferred import BASE
+from encoder_service.models.transferred import BASE, TWIN
 from encoder_service.tensors import Tensors, tensors_digest, write_tensors
 from encoder_service.training.card import CurvePoint, ModelCard, TrainingData
 from encoder_service.training.loop import Training
@@ -30,11 +30,12 @@ def write_outcome(
     description: str,
     base: str,
     base_digest: str,
+    twin: int = 0,
 ) -> ModelCard:
     """Write the model and its card into the run's folder, and remove what the run needed.
 
     `network` is what the card scores, in single precision: what training changed, with the
-    `tensors` as they are kept.
+    `tensors` as they are kept. `twin` is the length of its vectors, where it is a `Twin`.
     """
     single = replace(training.device, half=False)
     score = training.score(network.to(single.name), single)
@@ -54,7 +55,8 @@ def write_outcome(
         curve=curve,
         environment=_environment(),
     )
-    write_tensors(tensors, run.model, {BASE: base})
+    metadata = {BASE: base, TWIN: str(twin)} if twin else {BASE: base}
+    write_tensors(tensors, run.model, metadata)
     replace_file(run.folder / "model.md", partial(Path.write_text, data=card.markdown()))
     replace_file(run.card, card.write)
     run.tidy()

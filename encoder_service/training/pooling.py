@@ -72,15 +72,24 @@ def clip_directions(pool: CentredPool, found: FloatMatrix, strongest: int) -> No
 def whiten_within(
     pool: CentredPool, found: FloatMatrix, labels: torch.Tensor, shrinkage: float
 ) -> None:
-    """Put a map behind `pool` by which photos of one landmark lie closer together.
+    """Put `within_map` behind `pool`; `found` (N, dimension) are the vectors as it gives them."""
+    whitening = within_map(torch.from_numpy(found).double(), labels, shrinkage)
+    with torch.no_grad():
+        before = pool.projection
+        if isinstance(before, nn.Linear):
+            whitening = whitening @ before.weight.double().cpu()
+        pool.add_projection().weight.copy_(whitening)
 
-    `found` (N, dimension) are the vectors as the pooling gives them, `labels` (N,) their landmarks.
+
+def within_map(rows: torch.Tensor, labels: torch.Tensor, shrinkage: float) -> torch.Tensor:
+    """Return the map (C, C) by which photos of one landmark lie closer together.
+
+    `rows` (N, C), float64, are unit vectors, `labels` (N,) their landmarks.
     Directions in which the photos of a landmark differ from one another count less: within-class
     covariance normalisation (Hatch, Kajarekar and Stolcke, "Within-class covariance normalization
     for SVM-based speaker recognition", 2006). Before that, `shrinkage` times the mean variance is
     added in every direction; the more, the less is changed.
     """
-    rows = torch.from_numpy(found).double()
     classes = [rows[labels == label] for label in set(labels.tolist())]
     # Landmarks count alike, however many photos they have.
     within = torch.stack([part.T.cov(correction=0) for part in classes if len(part) > 1]).mean(0)
@@ -88,11 +97,9 @@ def whiten_within(
     added = shrinkage * within.diagonal().mean() * identity
     variances, directions = torch.linalg.eigh(within + added)
     whitening = directions * variances.rsqrt() @ directions.T
-    whitening /= whitening.diagonal().mean()  # lengths do not count, and half precision has bounds
-    with torch.no_grad():
-        before = pool.projection
-        known = before.weight.double() if isinstance(before, nn.Linear) else identity
-        pool.add_projection().weight.copy_(whitening @ known.cpu())
+    # Lengths do not count, and half precision has bounds.
+    scaled: torch.Tensor = whitening / whitening.diagonal().mean()
+    return scaled
 
 
 def fitted(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,13 +11,16 @@ import torch
 from torch import nn
 
 from encoder_service.models.contract import ModelDefinition
-from encoder_service.models.overlay import marked
+from encoder_service.models.overlay import lay_over, marked, separated
 from encoder_service.models.preprocessing import Resized
 from encoder_service.models.registry import MODULES, definition_of
+from encoder_service.models.twin import twin_of
 from encoder_service.settings import WeightsSettings
+from encoder_service.tensors import Tensors
 from encoder_service.training.activations import Activations, Trunk
 from encoder_service.training.card import ModelCard
 from encoder_service.training.data import TrainingPhotos
+from encoder_service.training.joining import Branch, joint_map
 from encoder_service.training.loop import Device, Plan, Training, settings_of, vectors
 from encoder_service.training.outcome import write_outcome
 from encoder_service.training.pooling import centre, pool_of, uncentred, whiten_within
@@ -51,6 +55,8 @@ class Transfer:
     `projection`: a linear layer behind the pooling is trained too, and is then the last one; a base
     that has one is always trained with it. `whiten`: in the end, directions in which photos of a
     landmark differ count less, with this shrinkage; 0 leaves them.
+    `keep`: the untrained layers stay beside the trained ones, and have this share of the vector, of
+    `dimension` numbers; with 0 they do not stay.
     """
 
     base: str
@@ -60,6 +66,8 @@ class Transfer:
     untrained: float = 0.3
     projection: bool = False
     whiten: float = 0.0
+    keep: float = 0.0
+    dimension: int = 384
 
 
 def train_transfer(
@@ -84,6 +92,11 @@ def train_transfer(
     trunk, tail = _split(base, network)
     if transfer.projection and not isinstance(pool_of(tail).projection, nn.Linear):
         pool_of(tail).add_projection()
+    if transfer.keep and transfer.dimension > 2 * base.dimension:
+        raise InvalidInputError(
+            f"vectors of {transfer.dimension} numbers cannot be made of twice {base.dimension}",
+            field="dimension",
+        )
     data = photos.described()
     base_digest = base.digest(original)
     run = Run(
@@ -99,6 +112,8 @@ def train_transfer(
             "untrained": transfer.untrained,
             "projection": transfer.projection,
             "whiten": transfer.whiten,
+            "keep": transfer.keep,
+            "dimension": transfer.dimension if transfer.keep else base.dimension,
             **settings_of(plan, device),
         },
     )
@@ -124,20 +139,25 @@ def train_transfer(
     training = Training(tail.requires_grad_(True), examples, photos.landmarks, plan, run, device)
     curve = training.fit(lambda done, total, note: report("training", done, total, note))
     _average(tail, untrained, transfer.untrained)
-    pool = pool_of(tail)
-    centre(pool, uncentred(tail, examples.gallery(), device))
-    if transfer.whiten:
-        found = vectors(tail, examples.gallery(), device)
-        whiten_within(pool, found, photos.labels(), transfer.whiten)
-        pool.to(device.name)
     # The classifier stays behind; in half precision, the rest is half as large and as good.
-    kept = {id(parameter) for parameter in tail.parameters()}
-    trained = {
-        key: parameter.detach().cpu().to(torch.float16)
-        for key, parameter in network.named_parameters()
-        if id(parameter) in kept
-    }
-    _, exported = _split(base, base.build({**original, **marked(trained)}))
+    if transfer.keep:
+        trained, exported = _twin(
+            base, original, tail, untrained, transfer, examples, photos.labels(), device
+        )
+    else:
+        found = uncentred(tail, examples.gallery(), device)
+        centre(pool_of(tail), found)
+        if transfer.whiten:
+            found = vectors(tail, examples.gallery(), device)
+            whiten_within(pool_of(tail), found, photos.labels(), transfer.whiten)
+            pool_of(tail).to(device.name)
+        kept = {id(parameter) for parameter in tail.parameters()}
+        trained = {
+            key: parameter.detach().cpu().to(torch.float16)
+            for key, parameter in network.named_parameters()
+            if id(parameter) in kept
+        }
+        _, exported = _split(base, base.build({**original, **marked(trained)}))
     return write_outcome(
         run,
         trained,
@@ -149,7 +169,42 @@ def train_transfer(
         description=f"{base.name} with transfer learning on {data.landmarks} landmarks.",
         base=base.name,
         base_digest=base_digest,
+        twin=transfer.dimension if transfer.keep else 0,
     )
+
+
+def _twin(
+    base: ModelDefinition,
+    original: Tensors,
+    tail: nn.Module,
+    untrained: Mapping[str, torch.Tensor],
+    transfer: Transfer,
+    examples: Activations,
+    labels: torch.Tensor,
+    device: Device,
+) -> tuple[Tensors, nn.Module]:
+    """Return what is kept of a trained tail and of the map behind both, and the two as a `Twin`."""
+    before = deepcopy(tail)
+    before.load_state_dict(dict(untrained))
+    branches = tuple(
+        Branch(uncentred(one, examples.gallery(), device), pool_of(one), share)
+        for one, share in ((tail, 1 - transfer.keep), (before, transfer.keep))
+    )
+    joint = joint_map(branches, labels, transfer.whiten, transfer.dimension)  # type: ignore[arg-type]
+    pool = {id(parameter) for parameter in pool_of(tail).parameters()}  # it is part of the map now
+    own, _ = separated(original)
+    twin = twin_of(base, own, transfer.dimension).tail
+    trained = {
+        **{
+            f"trained.{key}": parameter.detach().cpu().half()
+            for key, parameter in tail.named_parameters()
+            if id(parameter) not in pool
+        },
+        "joint.weight": joint.weight.detach().half(),
+        "joint.bias": joint.bias.detach(),
+    }
+    lay_over(twin, trained)
+    return trained, twin.eval()
 
 
 def _average(network: nn.Module, other: Mapping[str, torch.Tensor], share: float) -> None:

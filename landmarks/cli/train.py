@@ -130,6 +130,18 @@ def transfer(
             " 1 much, 10 little, 0 not at all.",
         ),
     ] = 0.0,
+    keep: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=0.9,
+            help="Keep the untrained layers beside the trained ones, with this share of the vector:"
+            " landmarks unlike these are found better. 0: only the trained ones.",
+        ),
+    ] = 0.0,
+    dimension: Annotated[
+        int, typer.Option(min=16, max=1024, help="With --keep: length of the vectors.")
+    ] = 384,
     epochs: Epochs = 20,
     batch: Batch = 64,
     learning_rate: LearningRate = 3e-4,
@@ -162,7 +174,9 @@ def transfer(
     with progress() as show:
         card = train_transfer(
             photos,
-            Transfer(base, views, view_size, window, untrained, projection, whiten),
+            Transfer(
+                base, views, view_size, window, untrained, projection, whiten, keep, dimension
+            ),
             _fitted(plan, photos),
             out,
             name,

@@ -12,6 +12,7 @@ from PIL import Image
 
 from encoder_service.loading import load_encoder
 from encoder_service.models.efficientnet_lite0 import MODEL as EFFICIENTNET
+from encoder_service.models.pooling import CentredPool
 from encoder_service.runtime import unit_rows
 from encoder_service.settings import EncoderSettings
 from encoder_service.tensors import read_tensors, tensors_digest, write_tensors
@@ -20,9 +21,11 @@ from encoder_service.training.activations import Activations, Trunk
 from encoder_service.training.augment import augmented
 from encoder_service.training.card import ModelCard
 from encoder_service.training.data import read_training_photos
+from encoder_service.training.joining import Branch, joint_map
 from encoder_service.training.loop import Device
 from encoder_service.training.transfer import PLAN, Transfer, train_transfer
 from encoder_service.weights import ensure_weights, load_weights
+from evaluation.metrics import evaluate
 from evaluation.sample.gallery import ensure_sample_gallery
 from landmarks.errors import ConfigurationError, InvalidInputError, NotFoundError
 from tests.support.local_stack import LANDMARKS
@@ -493,3 +496,53 @@ def test_whitening_brings_the_photos_of_a_landmark_closer_together(transferred, 
         between = rows[labels == 0].mean(dim=0) - rows[labels == 1].mean(dim=0)
         spreads.append(float(within.square().sum(dim=1).mean() / between.square().sum()))
     assert spreads[1] < 0.8 * spreads[0]
+
+
+def test_untrained_layers_are_kept_beside_the_trained_ones_and_served(transferred, tmp_path):
+    _, _, photos = transferred
+    settings = EncoderSettings.load()
+    plan = replace(PLAN, epochs=1, batch=4)
+    transfer = Transfer(
+        "efficientnet_lite0", views=0, untrained=0.0, whiten=3.0, keep=0.4, dimension=20
+    )
+    out = tmp_path / "run"
+    card = train_transfer(photos, transfer, plan, out, "mine", settings, CPU, silent)
+    served = EncoderSettings.load({"trained_models": {"mine": out / "model.safetensors"}})
+    mine = load_encoder("mine", served)
+    assert mine.spec.dimension == 20
+    assert "untrained" in mine.spec.layer
+    rows = [
+        mine.embed(np.stack([mine.preprocess(Image.open(p.path).convert("RGB")) for p in some]))
+        for some in (photos.train, photos.validation)
+    ]
+    found = evaluate(rows[0], photos.landmarks[0], rows[1], photos.landmarks[1])
+    assert found.mean_average_precision.value == pytest.approx(card.metrics["mAP"], abs=2e-3)
+
+
+def test_a_kept_branch_counts_by_its_share():
+    generator = torch.Generator().manual_seed(0)
+    rows = [
+        torch.nn.functional.normalize(torch.rand(60, 8, generator=generator)).numpy()
+        for _ in range(2)
+    ]
+    branches = tuple(
+        Branch(found, CentredPool(8), share) for found, share in zip(rows, (0.7, 0.3), strict=True)
+    )
+    joint = joint_map(branches, torch.arange(60) % 5, 0.0, 16)
+    with torch.inference_mode():
+        vectors = joint(torch.from_numpy(np.concatenate(rows, axis=1)))
+    squares = 0.0
+    for branch in branches:
+        centred = branch.found - branch.pool.offset.detach().numpy()
+        length = np.linalg.norm(centred, axis=1).mean()
+        squares = squares + branch.share * centred @ centred.T / length**2
+    assert torch.allclose(vectors @ vectors.T, torch.from_numpy(squares), atol=1e-4)
+
+
+def test_vectors_longer_than_both_layers_give_are_refused(transferred, tmp_path):
+    _, _, photos = transferred
+    transfer = Transfer("efficientnet_lite0", keep=0.4, dimension=5000)
+    with pytest.raises(InvalidInputError, match="5000 numbers"):
+        train_transfer(
+            photos, transfer, PLAN, tmp_path, "mine", EncoderSettings.load(), CPU, silent
+        )

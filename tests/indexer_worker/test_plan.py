@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer_worker.encoding import batch_limits
 from indexer_worker.listing import checked, marked, without
 from indexer_worker.patience import pause_seconds
 from indexer_worker.plan import Described, Work, decide, payload_of
 from indexer_worker.spec import IndexSpec, checked_spec
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarks.batches import batched
+from landmarks.encode_limits import batch_limits
 from landmarks.errors import InvalidInputError, OverloadedError, UnavailableError
 from landmarks.grpc_channel import MAX_MESSAGE_BYTES
 from landmarks.sources import Entry

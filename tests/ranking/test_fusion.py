@@ -4,11 +4,20 @@ import random
 
 import pytest
 
-from search_service.fusion import DEPTHS, RANK_CONSTANT, Scored, Standing, depth_for, fuse
+from ranking.fusion import (
+    DEPTHS,
+    RANK_CONSTANT,
+    Ranking,
+    Scored,
+    Standing,
+    depth_for,
+    fuse,
+)
 
 
-def ranking(*ids: str) -> list[Scored]:
-    return [Scored(id_, 1 - place / 100) for place, id_ in enumerate(ids)]
+def ranking(*ids: str, **counts: float) -> Ranking:
+    hits = [Scored(id_, 1 - place / 100, place + 1) for place, id_ in enumerate(ids)]
+    return Ranking(hits, **counts)
 
 
 def test_a_score_is_the_sum_of_reciprocal_ranks() -> None:
@@ -60,7 +69,7 @@ def test_one_ranking_fused_keeps_its_own_order() -> None:
 
 def test_nothing_fused_is_nothing() -> None:
     assert fuse({}) == []
-    assert fuse({"one": []}) == []
+    assert fuse({"one": ranking()}) == []
 
 
 @pytest.mark.parametrize("shorter", [DEPTHS[0], DEPTHS[1]])
@@ -81,3 +90,36 @@ def test_the_deepest_page_that_can_be_asked_for_is_within_the_last_depth() -> No
     assert depth_for(10) == 100
     assert depth_for(101) == 1000
     assert depth_for(11_000) == 11_000
+
+
+def test_a_weight_multiplies_what_a_model_adds() -> None:
+    fused = fuse({"one": ranking("a", "b", weight=0.1), "two": ranking("b", "a", weight=3)})
+
+    assert [hit.id for hit in fused] == ["b", "a"]
+    assert fused[0].score == pytest.approx(0.1 / (RANK_CONSTANT + 2) + 3 / (RANK_CONSTANT + 1))
+
+
+def test_calibrated_scores_are_weighed_and_added() -> None:
+    one, two = ranking("a", "b", slope=10.0, intercept=-5.0), ranking("b", "a", slope=2.0)
+
+    fused = fuse({"one": one, "two": two})
+
+    assert [hit.id for hit in fused] == ["a", "b"]  # the steeper model decides
+    assert [hit.score for hit in fused] == pytest.approx([10 - 5 + 2 * 0.99, 9.9 - 5 + 2 * 1.0])
+
+
+def test_what_a_model_did_not_find_is_at_best_as_like_as_its_last_hit() -> None:
+    fused = fuse({"one": ranking("a", "b", slope=1.0), "two": ranking("c", slope=1.0)})
+
+    assert {hit.id: hit.score for hit in fused} == pytest.approx(
+        {"a": 1.0 + 1.0, "b": 0.99 + 1.0, "c": 0.99 + 1.0}
+    )
+
+
+def test_hits_that_were_left_out_of_a_ranking_do_not_move_its_others_to_another_depth() -> None:
+    every = ranking(*(f"{place:04}" for place in range(300))).hits
+    kept = [hit for hit in every if hit.place % 3 == 0]
+    shallow = {m: Ranking([h for h in kept if h.place <= DEPTHS[0]]) for m in ("one", "two")}
+
+    places = [hit.id for hit in fuse(shallow)]
+    assert [hit.id for hit in fuse({m: Ranking(kept) for m in shallow})][: len(places)] == places
