@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import blake2b
 
 import structlog
 
+from indexer_worker.calibrating import calibrate_gallery
 from indexer_worker.jobs import LISTING, PRUNING, LeaseLostError, Target
 from indexer_worker.leases import HeldLease
+from indexer_worker.mapping import draw_map
 from indexer_worker.patience import PASSING
 from indexer_worker.records import Job, Listed, Progress
 from indexer_worker.reindexing import list_live
 from indexer_worker.runtime import Runtime
+from indexer_worker.spec import Kind
 from landmarks.batches import batched
 from landmarks.errors import InvalidInputError, LandmarksError
 from landmarks.metrics import failed
@@ -31,7 +34,7 @@ def run_listing(runtime: Runtime, job_id: str) -> None:
         try:
             runtime.jobs.attempt(held.lease)
             job = runtime.jobs.get(job_id)
-            (_list if job.spec.reindex is None else list_live)(runtime, job, held)
+            _WORK[job.spec.kind](runtime, job, held)
         except LeaseLostError:
             _log.warning("listing given up: the job ended or another worker lists it", job=job_id)
         except PASSING as error:
@@ -74,6 +77,14 @@ def _list(runtime: Runtime, job: Job, held: HeldLease) -> None:
     runtime.patience.wait_out(lambda: runtime.jobs.end_listing(held.lease, pruning))
     for field in pruning:
         runtime.send_work(job.id, field)
+
+
+_WORK: Mapping[Kind, Callable[[Runtime, Job, HeldLease], None]] = {
+    Kind.INDEX: _list,
+    Kind.REINDEX: list_live,
+    Kind.CALIBRATE: calibrate_gallery,
+    Kind.MAP: draw_map,
+}
 
 
 def _open_targets(runtime: Runtime, job: Job, source: Source) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from indexer_worker.encoding import ModelEncoder
+from indexer_worker.gallery_maps import MapStore
 from indexer_worker.isolation import Isolation
 from indexer_worker.jobs import LISTING, PROMOTION, PRUNING, JobStore, connect_redis
 from indexer_worker.leases import LeaseKeeper
@@ -48,6 +49,7 @@ class Runtime:
         self.stopping = threading.Event()
         self.patience = Patience(settings.outage_patience_seconds, self.stopping)
         self.jobs = JobStore(connect_redis(settings.redis_url), settings.redis_url)
+        self.maps = MapStore(connect_redis(settings.redis_url), settings.redis_url)
         self.isolation = Isolation()
         self.leases = LeaseKeeper(self.jobs, settings.lease_seconds)
         self.encoders = EncoderDirectory(settings.encoders)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
 from typing import Self
 
 from landmarks.errors import InvalidInputError
@@ -26,6 +27,15 @@ _MAX_NAME_LENGTH = 128
 def encode_queue(model: str) -> str:
     """Return the queue of a model's chunks: one per model, so that each scales by itself."""
     return f"encode.{model}"
+
+
+class Kind(StrEnum):
+    """What a job does; the words of `JobKind`."""
+
+    INDEX = "index"
+    REINDEX = "reindex"
+    CALIBRATE = "calibrate"
+    MAP = "map"
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,8 @@ class IndexSpec:
     `prune`: points of the source and splits whose photos are gone are deleted. `dry_run`: nothing
     is encoded or written, and the counts tell what would be. `verify`: every photo is read, even
     where its size and time say that it has not changed. With `reindex`, what is indexed is not a
-    source but what the live collection holds, into one of a newer encoder beside it.
+    source but what the live collection holds, into one of a newer encoder beside it. Jobs of the
+    kinds CALIBRATE and MAP index nothing: they look at the live collections of the models.
     """
 
     gallery: str
@@ -69,6 +80,7 @@ class IndexSpec:
     dry_run: bool = False
     verify: bool = False
     reindex: Reindex | None = None
+    kind: Kind = Kind.INDEX
 
     def to_json(self) -> str:
         """Return the spec as JSON."""
@@ -83,6 +95,7 @@ class IndexSpec:
     def from_values(cls, values: Mapping[str, object]) -> Self:
         """Read a spec from JSON values; raises InvalidInputError for one of a wrong type."""
         again = values.get("reindex")
+        kind = Kind.REINDEX if isinstance(again, Mapping) else Kind.INDEX
         return cls(
             gallery=_text(values, "gallery"),
             source=_text(values, "source"),
@@ -91,6 +104,7 @@ class IndexSpec:
             source_name=_text(values, "source_name"),
             **{name: _flag(values, name) for name in FLAGS},
             reindex=Reindex.from_values(again) if isinstance(again, Mapping) else None,
+            kind=Kind(_text(values, "kind") or kind),
         )
 
 

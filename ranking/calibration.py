@@ -8,6 +8,7 @@ probable it is that a vote is right (Platt, "Probabilistic Outputs for Support V
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -87,14 +88,15 @@ class Calibration:
         fitting = [group for group in self.groups if able.issuperset(group.models)]
         return max(fitting, key=lambda group: len(group.models), default=None)
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> str:
         """Return what a collection's metadata holds."""
-        return {"format": _FORMAT, **asdict(self)}
+        return json.dumps({"format": _FORMAT, **asdict(self)})
 
     @classmethod
-    def from_json(cls, values: object) -> Self | None:
-        """Read what `to_json` returned; None for what is missing, or of another version."""
-        if not isinstance(values, Mapping) or values.get("format") != _FORMAT:
+    def from_json(cls, text: str) -> Self | None:
+        """Read what `to_json` returned; None for what is of another version."""
+        values = json.loads(text)
+        if values.get("format") != _FORMAT:
             return None
         groups = tuple(
             Group(

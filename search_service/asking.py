@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import structlog
 
@@ -15,6 +16,7 @@ from ranking.calibration import Calibration
 from ranking.fusion import DEPTHS, depth_for
 from search_service.live import LiveCollections
 from search_service.query import FloatVector, SearchQuery
+from search_service.recall import RecallGauge
 from search_service.vectors import QueryVectors, expanded
 from vector_store.collections import CALIBRATION, LiveCollection
 from vector_store.filters import words_in
@@ -45,7 +47,13 @@ class Answer:
     @property
     def calibration(self) -> Calibration | None:
         """What is known of how far the collection's votes can be trusted."""
-        return Calibration.from_json(self.live.metadata.get(CALIBRATION))
+        noted = self.live.metadata.get(CALIBRATION)
+        return _calibration(noted) if isinstance(noted, str) else None
+
+
+@lru_cache(maxsize=256)
+def _calibration(noted: str) -> Calibration | None:
+    return Calibration.from_json(noted)
 
 
 @dataclass(frozen=True)
@@ -60,9 +68,14 @@ class Asker:
     """Asks one model at a time; the search asks several at once."""
 
     def __init__(
-        self, store: SearchStore, live: LiveCollections, encoders: AsyncEncoderDirectory
+        self,
+        store: SearchStore,
+        live: LiveCollections,
+        encoders: AsyncEncoderDirectory,
+        recall: RecallGauge,
     ) -> None:
         self._store = store
+        self._recall = recall
         self._live = live
         self._vectors = QueryVectors(store, encoders)
 
@@ -167,11 +180,13 @@ class Asker:
         depths = {place: depth_for(max(queries[place].end, least)) for place in vectors}
         rankings: dict[int, list[Ranked]] = {}
         while depths:
+            asked = [
+                _query(queries[place], vectors[place], depth) for place, depth in depths.items()
+            ]
             answers = await self._store.query(
-                live.lineage.name,
-                [_query(queries[place], vectors[place], depth) for place, depth in depths.items()],
-                timeout_seconds=deadline - time.monotonic(),
+                live.lineage.name, asked, timeout_seconds=deadline - time.monotonic()
             )
+            self._recall.consider(live.lineage.name, asked[0], answers[0])
             deeper: dict[int, int] = {}
             for (place, depth), hits in zip(depths.items(), answers, strict=True):
                 query = queries[place]

@@ -7,12 +7,13 @@ from uuid import UUID
 
 from qdrant_client import QdrantClient
 
+from indexer_worker.gallery_maps import MapStore
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.errors import InvalidInputError, NotFoundError
 from search_service.conditions import filter_of
 from search_service.jobs_view import collection_message
 from search_service.request import point_uuid
-from vector_store.collections import Collections
+from vector_store.collections import Collections, Lineage
 from vector_store.naming import check_gallery, check_model
 from vector_store.settings import VectorStoreSettings
 from vector_store.store import PointStore
@@ -23,8 +24,9 @@ _MAX_IDS = 10_000
 class GalleryChanges:
     """The methods of IndexingService that change collections, as functions that block."""
 
-    def __init__(self, client: QdrantClient, settings: VectorStoreSettings) -> None:
+    def __init__(self, client: QdrantClient, settings: VectorStoreSettings, maps: MapStore) -> None:
         self._client = client
+        self._maps = maps
         self._collections = Collections(client, settings)
         self._points = PointStore(client, settings)
 
@@ -32,9 +34,20 @@ class GalleryChanges:
         """Close the connection."""
         self._client.close()
 
-    def check_live(self, gallery: str, model: str) -> None:
-        """Raise NotFoundError where a gallery has no live collection for a model."""
-        self._collections.live(gallery, model)
+    def live(self, gallery: str, model: str) -> Lineage:
+        """Return the live collection; raises NotFoundError where a gallery has none for a model."""
+        return self._collections.live(gallery, model)
+
+    def live_models(self, gallery: str) -> set[str]:
+        """Return the models that a gallery is indexed with; raises NotFoundError without any."""
+        states = self._collections.states(gallery)
+        models = {one.lineage.model for one in states if one.live}
+        if not models:
+            raise NotFoundError(
+                f"there is no gallery {gallery!r}; fill one with"
+                f" `landmarks index SOURCE --gallery {gallery}`"
+            )
+        return models
 
     def delete_points(self, request: pb.DeletePointsRequest) -> pb.DeletePointsResponse:
         """Delete points in all collections of a gallery, or in those of some models."""
@@ -58,6 +71,7 @@ class GalleryChanges:
     def drop(self, name: str, *, live_too: bool) -> pb.DropCollectionResponse:
         """Delete a collection."""
         self._collections.drop(name, live_too=live_too)
+        self._maps.drop(name)
         return pb.DropCollectionResponse()
 
     def _names(self, gallery: str, models: Sequence[str]) -> list[str]:

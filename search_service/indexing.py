@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 
 import grpc
 import structlog
-from celery import Celery
-from kombu.exceptions import OperationalError
 
+from indexer_worker.gallery_maps import MapStore
 from indexer_worker.jobs import JobStore, connect_redis
 from indexer_worker.records import Job
-from indexer_worker.spec import (
-    INDEX_QUEUE,
-    INDEX_TASK,
-    VISIBILITY_TIMEOUT_SECONDS,
-    IndexSpec,
-    Reindex,
-    checked_spec,
-)
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarkapi.indexing.v1.indexing_pb2_grpc import IndexingServiceServicer
-from landmarks.errors import InvalidInputError, NotFoundError
-from landmarks.request_id import headers as request_headers
+from landmarks.errors import InvalidInputError, NotFoundError, UnavailableError
 from landmarks.sources import Sources
 from search_service.gallery_changes import GalleryChanges
 from search_service.job_changes import JobChanges
-from search_service.jobs_view import collection_message, dead_letter_message, job_message, spec_of
+from search_service.job_requests import JobRequests
+from search_service.jobs_view import (
+    collection_message,
+    dead_letter_message,
+    job_message,
+    map_message,
+    spec_of,
+)
+from search_service.recall import RecallGauge
 from vector_store.client import connect
 from vector_store.naming import check_gallery, check_model
 from vector_store.search import SearchStore
@@ -51,25 +49,19 @@ def create_indexing_servicer(
     sources: Sources,
     collections: SearchStore,
     qdrant: VectorStoreSettings,
+    recall: RecallGauge,
 ) -> IndexingServicer:
     """Put the servicer together; it connects to Redis when it is first used. Close it when done.
 
     `models` are the names that have an encoder (the keys of `LANDMARKS_ENCODERS`), `sources` the
     allowed roots as the workers have them: `Sources(SourceRoots(settings.source_roots))`.
     """
-    sender = Celery(
-        broker=redis_url,
-        set_as_current=False,
-        broker_transport_options={
-            "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
-            "socket_connect_timeout": 2,
-            "socket_timeout": 5,
-        },
-    )
     jobs = JobStore(connect_redis(redis_url), redis_url)
-    gallery_changes = GalleryChanges(connect(qdrant), qdrant)
+    maps = MapStore(connect_redis(redis_url), redis_url)
+    gallery_changes = GalleryChanges(connect(qdrant), qdrant, maps)
+    requests = JobRequests(jobs, redis_url, models, sources, gallery_changes)
     return IndexingServicer(
-        jobs, JobChanges(redis_url), sender, models, sources, collections, gallery_changes
+        jobs, JobChanges(redis_url), requests, collections, gallery_changes, maps, recall
     )
 
 
@@ -80,25 +72,26 @@ class IndexingServicer(IndexingServiceServicer):
         self,
         jobs: JobStore,
         changes: JobChanges,
-        sender: Celery,
-        models: Collection[str],
-        sources: Sources,
+        requests: JobRequests,
         collections: SearchStore,
         gallery_changes: GalleryChanges,
+        maps: MapStore,
+        recall: RecallGauge,
     ) -> None:
         self._jobs = jobs
         self._changes = changes
-        self._sender = sender
-        self._models = tuple(models)
-        self._sources = sources
+        self._requests = requests
         self._collections = collections
         self._gallery_changes = gallery_changes
+        self._maps = maps
+        self._recall = recall
 
     async def close(self) -> None:
         """Close the connections."""
         await self._changes.close()
         await asyncio.to_thread(self._gallery_changes.close)
-        await asyncio.to_thread(self._sender.close)
+        await asyncio.to_thread(self._requests.close)
+        await asyncio.to_thread(self._maps.close)
         await asyncio.to_thread(self._jobs.close)
 
     async def CreateIndexJob(  # noqa: N802 - the contract's name
@@ -109,7 +102,9 @@ class IndexingServicer(IndexingServiceServicer):
         """Check what can be checked at once, record the job and enqueue it."""
         del context
         try:
-            job = await asyncio.to_thread(self._create, spec_of(request.spec), request.request_id)
+            job = await asyncio.to_thread(
+                self._requests.index, spec_of(request.spec), request.request_id
+            )
         except InvalidInputError as error:
             if error.field not in pb.IndexSpec.DESCRIPTOR.fields_by_name:
                 raise
@@ -182,7 +177,7 @@ class IndexingServicer(IndexingServiceServicer):
     ) -> pb.ResumeIndexJobResponse:
         """Let a cancelled or failed job go on."""
         del context
-        job = await asyncio.to_thread(self._go_on, self._jobs.resume, request.id)
+        job = await asyncio.to_thread(self._requests.resume, request.id)
         return pb.ResumeIndexJobResponse(job=job_message(job))
 
     async def RetryDeadLetters(  # noqa: N802
@@ -192,7 +187,7 @@ class IndexingServicer(IndexingServiceServicer):
     ) -> pb.RetryDeadLettersResponse:
         """Try a job's dead letters again."""
         del context
-        job = await asyncio.to_thread(self._go_on, self._jobs.retry_dead_letters, request.job_id)
+        job = await asyncio.to_thread(self._requests.retry_dead_letters, request.job_id)
         return pb.RetryDeadLettersResponse(job=job_message(job))
 
     async def ListDeadLetters(  # noqa: N802
@@ -219,7 +214,20 @@ class IndexingServicer(IndexingServiceServicer):
         del context
         gallery = check_gallery(request.gallery) if request.gallery else None
         states = await self._collections.states(gallery)
-        return pb.ListCollectionsResponse(collections=[collection_message(one) for one in states])
+        try:
+            names = [one.lineage.name for one in states]
+            mapped = await asyncio.to_thread(self._maps.mapped, names)
+        except UnavailableError as error:  # what Qdrant says is worth having without it
+            _log.warning("which collections have a map is not known", reason=str(error))
+            mapped = set()
+        return pb.ListCollectionsResponse(
+            collections=[
+                collection_message(
+                    one, self._recall.of(one.lineage.name), mapped=one.lineage.name in mapped
+                )
+                for one in states
+            ]
+        )
 
     async def DeletePoints(  # noqa: N802
         self,
@@ -239,8 +247,45 @@ class IndexingServicer(IndexingServiceServicer):
     ) -> pb.ReindexCollectionResponse:
         """Check what can be checked at once, record the job and enqueue it."""
         del context
-        job = await asyncio.to_thread(self._reindex, request)
+        job = await asyncio.to_thread(self._requests.reindex, request)
         return pb.ReindexCollectionResponse(job=job_message(job))
+
+    async def CalibrateGallery(  # noqa: N802
+        self,
+        request: pb.CalibrateGalleryRequest,
+        context: grpc.aio.ServicerContext[pb.CalibrateGalleryRequest, pb.CalibrateGalleryResponse],
+    ) -> pb.CalibrateGalleryResponse:
+        """Check what can be checked at once, record the job and enqueue it."""
+        del context
+        job = await asyncio.to_thread(self._requests.calibrate, request)
+        return pb.CalibrateGalleryResponse(job=job_message(job))
+
+    async def DrawMap(  # noqa: N802
+        self,
+        request: pb.DrawMapRequest,
+        context: grpc.aio.ServicerContext[pb.DrawMapRequest, pb.DrawMapResponse],
+    ) -> pb.DrawMapResponse:
+        """Check what can be checked at once, record the job and enqueue it."""
+        del context
+        job = await asyncio.to_thread(self._requests.draw_map, request)
+        return pb.DrawMapResponse(job=job_message(job))
+
+    async def GetMap(  # noqa: N802
+        self,
+        request: pb.GetMapRequest,
+        context: grpc.aio.ServicerContext[pb.GetMapRequest, pb.GetMapResponse],
+    ) -> pb.GetMapResponse:
+        """Read the map of a live collection."""
+        del context
+        gallery, model = check_gallery(request.gallery), check_model(request.model)
+        lineage = await asyncio.to_thread(self._gallery_changes.live, gallery, model)
+        found = await asyncio.to_thread(self._maps.find, lineage.name)
+        if found is None:
+            raise NotFoundError(
+                f"no map of {lineage.name} has been drawn; draw it with"
+                f" `landmarks map {model} --gallery {gallery}`"
+            )
+        return map_message(found)
 
     async def PromoteCollection(  # noqa: N802
         self,
@@ -276,67 +321,6 @@ class IndexingServicer(IndexingServiceServicer):
         return await asyncio.to_thread(
             self._gallery_changes.drop, request.name, live_too=request.live_too
         )
-
-    def _create(self, spec: IndexSpec, request_id: str) -> Job:
-        spec = checked_spec(spec, self._models)
-        earlier = self._jobs.of_request(request_id, spec)
-        if earlier is not None:
-            return earlier
-        try:
-            self._sources.open(spec.source, spec.splits).check()
-        except NotFoundError as error:
-            raise InvalidInputError(str(error), field="source") from error
-        job = self._jobs.create(spec, request_id)
-        self._enqueue(job.id)
-        return job
-
-    def _reindex(self, request: pb.ReindexCollectionRequest) -> Job:
-        wanted = request.reindexing
-        if not 0 <= wanted.margin <= 1:
-            raise InvalidInputError(
-                f"the margin {wanted.margin:g} is not 0 to 1, as a difference of mAP",
-                field="reindexing.margin",
-            )
-        spec = IndexSpec(
-            check_gallery(request.gallery),
-            source="",
-            models=(check_model(request.model),),
-            reindex=Reindex(wanted.queries, tuple(wanted.splits), wanted.margin),
-        )
-        earlier = self._jobs.of_request(request.request_id, spec)
-        if earlier is not None:
-            return earlier
-        self._gallery_changes.check_live(request.gallery, request.model)
-        if wanted.queries:
-            try:
-                self._sources.open(wanted.queries, wanted.splits).check()
-            except (NotFoundError, InvalidInputError) as error:
-                raise InvalidInputError(str(error), field="reindexing.queries") from error
-        job = self._jobs.create(spec, request.request_id)
-        self._enqueue(job.id)
-        return job
-
-    def _go_on(self, change: Callable[[str], tuple[Job, bool]], job_id: str) -> Job:
-        job, has_work = change(job_id)
-        if has_work:
-            self._enqueue(job_id, resume=True)
-        return job
-
-    def _enqueue(self, job_id: str, **more: bool) -> None:
-        try:
-            self._sender.send_task(
-                INDEX_TASK,
-                kwargs={"job_id": job_id, **more},
-                queue=INDEX_QUEUE,
-                headers=request_headers(),
-                # A pooled connection may be one that Redis has closed since.
-                retry=True,
-                retry_policy={"max_retries": 2, "interval_start": 0, "interval_step": 0.2},
-                ignore_result=True,
-            )
-        except (OperationalError, OSError) as error:
-            # The job is recorded, and a worker's sweep enqueues what nobody has enqueued.
-            _log.warning("job recorded, and not enqueued yet", job=job_id, reason=str(error))
 
 
 def _page_size(size: int, default: int) -> int:

@@ -7,11 +7,13 @@ from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from indexer_worker.gallery_maps import GalleryMap
 from indexer_worker.records import DeadLetter, Job, Progress, State
-from indexer_worker.spec import IndexSpec
+from indexer_worker.spec import IndexSpec, Kind
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.errors import InvalidInputError
 from landmarks.grpc_status import duration
+from search_service.recall import Recall
 from vector_store.collections import CollectionState
 
 _STATES = {
@@ -20,6 +22,13 @@ _STATES = {
     State.SUCCEEDED: pb.JOB_STATE_SUCCEEDED,
     State.FAILED: pb.JOB_STATE_FAILED,
     State.CANCELLED: pb.JOB_STATE_CANCELLED,
+}
+
+_KINDS = {
+    Kind.INDEX: pb.JOB_KIND_INDEX,
+    Kind.REINDEX: pb.JOB_KIND_REINDEX,
+    Kind.CALIBRATE: pb.JOB_KIND_CALIBRATE,
+    Kind.MAP: pb.JOB_KIND_MAP,
 }
 
 
@@ -58,6 +67,7 @@ def job_message(job: Job) -> pb.IndexJob:
             reindexing=pb.Reindexing(**asdict(job.spec.reindex)) if job.spec.reindex else None,
         ),
         state=_STATES[job.state],
+        kind=_KINDS[job.spec.kind],
         error=job.error,
         outcome=job.outcome,
         progress=[
@@ -82,7 +92,30 @@ def dead_letter_message(letter: DeadLetter) -> pb.DeadLetter:
     )
 
 
-def collection_message(state: CollectionState) -> pb.Collection:
+def map_message(found: GalleryMap) -> pb.GetMapResponse:
+    """Return a map's message."""
+    return pb.GetMapResponse(
+        collection=found.collection,
+        points=[
+            pb.MapPoint(
+                point_id=point.id,
+                landmark=point.landmark,
+                x=point.x,
+                y=point.y,
+                in_no_cluster=point.in_no_cluster,
+            )
+            for point in found.points
+        ],
+        draw_time=_timestamp(found.drawn),
+        collection_points=found.collection_points,
+        perplexity=found.perplexity,
+        trustworthiness=found.trustworthiness,
+    )
+
+
+def collection_message(
+    state: CollectionState, recall: Recall | None = None, *, mapped: bool = False
+) -> pb.Collection:
     """Return a collection's message."""
     return pb.Collection(
         name=state.lineage.name,
@@ -94,6 +127,10 @@ def collection_message(state: CollectionState) -> pb.Collection:
         dimension=state.lineage.dimension,
         live=state.live,
         status=state.status,
+        calibrated=state.calibrated,
+        mapped=mapped,
+        recall=recall.share if recall else None,
+        recall_queries=recall.queries if recall else 0,
     )
 
 

@@ -28,6 +28,7 @@ from landmarks.sources import Sources
 from landmarks.telemetry import untraced
 from search_service.health import HealthWatch
 from search_service.indexing import create_indexing_servicer
+from search_service.recall import RecallGauge
 from search_service.service import SearchServicer
 from search_service.settings import SearchSettings
 from vector_store.client import address_of, connect_async
@@ -60,15 +61,19 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
     qdrant = connect_async(settings)
     store = SearchStore(qdrant, settings)
     encoders = AsyncEncoderDirectory(settings.encoders)
+    recall = RecallGauge(store, settings.search_recall_share)
     indexing = create_indexing_servicer(
         redis_url=settings.redis_url,
         models=encoders.models,
         sources=sources,
         collections=store,
         qdrant=settings,
+        recall=recall,
     )
     services = [SEARCH_SERVICE, INDEXING_SERVICE]
-    search = SearchServicer(store, encoders, settings.search_max_seconds, settings.max_photo_bytes)
+    search = SearchServicer(
+        store, encoders, recall, settings.search_max_seconds, settings.max_photo_bytes
+    )
     add_SearchServiceServicer_to_server(search, server)
     add_IndexingServiceServicer_to_server(indexing, server)
     health = add_health_and_reflection(server, services)
@@ -95,6 +100,7 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
             watching.cancel()
             await asyncio.wait([watching])
         await server.stop(None)
+        await recall.close()
         await indexing.close()
         await encoders.close()
         await qdrant.close()

@@ -23,6 +23,7 @@ from search_service.asking import Answer, Asker, Failure
 from search_service.conditions import filter_of, value_message
 from search_service.live import LiveCollections
 from search_service.query import SearchQuery
+from search_service.recall import RecallGauge
 from search_service.request import point_uuid, search_query
 from search_service.telling import most_telling
 from vector_store.collections import Lineage, LiveCollection
@@ -54,6 +55,7 @@ class SearchServicer(SearchServiceServicer):
         self,
         store: SearchStore,
         encoders: AsyncEncoderDirectory,
+        recall: RecallGauge,
         max_seconds: float = 30,
         max_photo_bytes: int = DEFAULT_MAX_PHOTO_BYTES,
     ) -> None:
@@ -63,7 +65,7 @@ class SearchServicer(SearchServiceServicer):
         self._encoders = encoders
         self._max_seconds = max_seconds
         self._live = LiveCollections(store)
-        self._asker = Asker(store, self._live, encoders)
+        self._asker = Asker(store, self._live, encoders, recall)
 
     async def Search(  # noqa: N802 - gRPC's own names
         self, request: pb.SearchRequest, context: _SearchContext

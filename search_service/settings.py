@@ -25,6 +25,8 @@ class SearchSettings(VectorStoreSettings, BrokerSettings, EncoderEndpoints):
     search_max_seconds: float = Field(30, gt=0)
     search_drain_seconds: float = Field(20, ge=0)
     search_health_seconds: float = Field(2, gt=0)
+    # Of the searches, how many are asked a second time, exactly, to tell the index's recall.
+    search_recall_share: float = Field(0.02, ge=0, le=1)
     # As the encoders are told: what they would refuse is not sent to them.
     max_photo_bytes: int = Field(DEFAULT_MAX_PHOTO_BYTES, gt=0)
     source_roots: list[str] = Field(default_factory=list)

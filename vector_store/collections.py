@@ -81,6 +81,7 @@ class CollectionState:
     status: Status
     points: int
     indexed_vectors: int
+    calibrated: bool = False
 
 
 class Collections:
@@ -156,6 +157,11 @@ class Collections:
                 name,
                 optimizers_config=models.OptimizersConfigDiff(indexing_threshold=_INDEX_FROM_KB),
             )
+
+    def note(self, name: str, key: str, text: str) -> None:
+        """Keep a text in a collection's metadata, under a key of its own."""
+        with qdrant_failures(self._address):
+            self._client.update_collection(name, metadata={key: text})
 
     def status(self, name: str) -> Status:
         """Return whether a collection is settled, as `CollectionState` says it."""
@@ -371,6 +377,7 @@ def state_of(name: str, info: models.CollectionInfo, *, live: bool) -> Collectio
         status=info.status.value,
         points=info.points_count or 0,
         indexed_vectors=info.indexed_vectors_count or 0,
+        calibrated=CALIBRATION in (info.config.metadata or {}),
     )
 
 

@@ -7,16 +7,22 @@ from uuid import UUID
 import numpy as np
 import pytest
 
+from landmarkapi.encoder.v1.encoder_pb2 import Box as BoxMessage
 from landmarkapi.search.v1 import search_pb2 as pb
+from landmarks.box import Box
 from landmarks.errors import InvalidInputError, InvalidPhotoError
-from search_service.request import (
+from search_service.query import (
+    ExamplesQuery,
+    Expansion,
+    FusionChoice,
+    FusionMethod,
     PhotoQuery,
     PointQuery,
     SearchQuery,
     VectorQuery,
-    search_query,
 )
-from vector_store.filters import AnyOf, Equals, Filter, Range
+from search_service.request import search_query
+from vector_store.filters import AnyOf, Equals, Filter, Range, Words
 
 POINT = "6f1c6b6d-4a11-5d7e-9b57-0d0f7c0e5a0b"
 
@@ -101,7 +107,7 @@ def test_a_query_must_be_given() -> None:
     error = refused(pb.SearchRequest(gallery="sample"))
 
     assert error.field == "query"
-    assert "photo, point_id and vector" in str(error)
+    assert "photo, point_id, vector and examples" in str(error)
 
 
 def test_an_empty_photo_is_not_a_photo() -> None:
@@ -263,3 +269,110 @@ def test_too_many_conditions_are_refused() -> None:
 
     with pytest.raises(InvalidInputError, match="101 conditions"):
         filtered(*conditions)
+
+
+HALF = BoxMessage(left=0.5, right=1, bottom=0.5)
+
+
+def examples(*positive: pb.Example, negative: tuple[pb.Example, ...] = ()) -> pb.SearchRequest:
+    return pb.SearchRequest(
+        gallery="sample", examples=pb.Examples(positive=positive, negative=negative)
+    )
+
+
+def test_a_part_of_a_photo_can_be_searched_for() -> None:
+    assert search_query(request(box=HALF)).target == PhotoQuery(b"bytes", Box(0.5, 0, 1, 0.5))
+
+
+def test_examples_are_photos_parts_of_them_and_points() -> None:
+    query = search_query(
+        examples(
+            pb.Example(photo=b"one"),
+            pb.Example(photo=b"two", box=HALF),
+            negative=(pb.Example(point_id=POINT),),
+        )
+    )
+
+    assert query.target == ExamplesQuery(
+        (PhotoQuery(b"one"), PhotoQuery(b"two", Box(0.5, 0, 1, 0.5))), (PointQuery(UUID(POINT)),)
+    )
+    assert [photo.photo for photo in query.photos] == [b"one", b"two"]
+    assert query.points == (UUID(POINT),)
+
+
+@pytest.mark.parametrize(
+    ("asked", "field", "said"),
+    [
+        (examples(), "examples", "at least one positive"),
+        (examples(negative=(pb.Example(photo=b"x"),)), "examples", "0 positive and 1 negative"),
+        (examples(*[pb.Example(photo=b"x")] * 33), "examples", "32 in all"),
+        (examples(pb.Example()), "examples.positive[0]", "one of photo and point_id"),
+        (examples(pb.Example(point_id="1")), "examples.positive[0].point_id", "not a UUID"),
+        (
+            examples(pb.Example(point_id=POINT, box=HALF)),
+            "examples.positive[0].box",
+            "this is a point",
+        ),
+        (examples(pb.Example(photo=b"")), "photo", "no bytes"),
+        (
+            pb.SearchRequest(gallery="sample", point_id=POINT, box=HALF),
+            "box",
+            "a part of `photo`",
+        ),
+        (request(box=BoxMessage(left=1, right=0.5, bottom=1)), "box", "no part of a photo"),
+    ],
+)
+def test_examples_and_boxes_that_cannot_be_used_are_told_by_field(
+    asked: pb.SearchRequest, field: str, said: str
+) -> None:
+    error = refused(asked)
+
+    assert error.field == field
+    assert said in str(error)
+
+
+def test_expansion_and_fusion_are_kept() -> None:
+    query = search_query(
+        request(
+            expansion=pb.QueryExpansion(neighbours=5),
+            collapse_identical=True,
+            fusion=pb.Fusion(
+                method=pb.FUSION_METHOD_CALIBRATED_SCORE, weights={"vgg16": 2, "scratch": 0}
+            ),
+        )
+    )
+
+    assert query.expansion == Expansion(5, alpha=3)
+    assert query.collapse_identical
+    assert query.fusion == FusionChoice(
+        FusionMethod.CALIBRATED_SCORE, {"vgg16": 2.0, "scratch": 0.0}
+    )
+    assert search_query(request()).fusion == FusionChoice(None, {})
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"expansion": pb.QueryExpansion()}, "expansion.neighbours"),
+        ({"expansion": pb.QueryExpansion(neighbours=51)}, "expansion.neighbours"),
+        ({"expansion": pb.QueryExpansion(neighbours=3, alpha=-1)}, "expansion.alpha"),
+        ({"expansion": pb.QueryExpansion(neighbours=3, alpha=math.nan)}, "expansion.alpha"),
+        ({"fusion": pb.Fusion(method=99)}, "fusion.method"),  # type: ignore[arg-type]
+        ({"fusion": pb.Fusion(weights={"vgg16": -1})}, "fusion.weights[vgg16]"),
+        ({"fusion": pb.Fusion(weights={"VGG 16": 1})}, "models"),
+        ({"fusion": pb.Fusion(weights={"vgg16": 0})}, "fusion.weights"),
+    ],
+)
+def test_expansion_and_fusion_out_of_range_are_told_by_field(
+    fields: dict[str, object], field: str
+) -> None:
+    assert refused(request(**fields)).field == field
+
+
+def test_words_are_a_test_of_a_field() -> None:
+    asked = pb.Filter(must=[pb.Condition(field="caption", words="golden dome")])
+    assert search_query(request(filter=asked)).filter == Filter(
+        must=(Words("caption", "golden dome"),)
+    )
+    empty = pb.Filter(must=[pb.Condition(field="caption", words=" ")])
+    assert refused(request(filter=empty)).field == "filter.must[0].words"

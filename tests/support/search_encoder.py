@@ -23,8 +23,10 @@ from landmarkapi.encoder.v1.encoder_pb2_grpc import (
     EncoderServiceServicer,
     add_EncoderServiceServicer_to_server,
 )
+from landmarks.box import Box
 from landmarks.errors import InvalidPhotoError, LineageError, NotFoundError, OverloadedError
 from landmarks.grpc_server import bind, create_server
+from landmarks.grpc_status import status_of
 
 Vector = NDArray[np.float32]
 
@@ -51,12 +53,14 @@ def digest_of(model: str, revision: int = 1) -> str:
     return hashlib.sha256(f"{model} {revision}".encode()).hexdigest()
 
 
-def encode(model: str, photo: bytes) -> Vector:
-    """Return the vector of a photo, of unit length."""
+def encode(model: str, photo: bytes, box: Box | None = None) -> Vector:
+    """Return the vector of a photo, or of a part of it, of unit length."""
     try:
         image = Image.open(io.BytesIO(photo)).convert("RGB")
     except UnidentifiedImageError as error:
         raise InvalidPhotoError("the bytes are not a photo that can be read") from error
+    if box is not None:
+        image = image.crop(box.pixels(*image.size))
     vector = MODELS[model][1](image)
     return vector / np.linalg.norm(vector)
 
@@ -69,6 +73,7 @@ class ColourEncoder(EncoderServiceServicer):
         self.revision = revision
         self.port = 0
         self.encoded = 0
+        self.batches = 0
         self.go = asyncio.Event()  # cleared, it never answers
         self.go.set()
         self.asked = asyncio.Event()
@@ -108,19 +113,28 @@ class ColourEncoder(EncoderServiceServicer):
     async def Encode(  # noqa: N802 - gRPC's own names
         self, request: pb.EncodeRequest, context: Any
     ) -> pb.EncodeResponse:
-        self._check(request.model)
-        digest = digest_of(request.model, self.revision)
-        if request.expected_digest not in ("", digest):
-            raise LineageError(f"{request.model} has digest {digest[:8]}")
-        if self.full:
-            raise OverloadedError("the queue is full", retry_after=3)
-        self.asked.set()
-        await self.go.wait()
-        vector = encode(request.model, request.photo)
+        digest = await self._admit(request.model, request.expected_digest)
+        vector = encode(request.model, request.photo, Box.of(request.box))
         self.encoded += 1
         return pb.EncodeResponse(
             embedding=pb.Embedding(values=vector.tolist()), model=request.model, digest=digest
         )
+
+    async def BatchEncode(  # noqa: N802
+        self, request: pb.BatchEncodeRequest, context: Any
+    ) -> pb.BatchEncodeResponse:
+        digest = await self._admit(request.model, request.expected_digest)
+        self.batches += 1
+        answer = pb.BatchEncodeResponse(model=request.model, digest=digest)
+        for photo, box in zip(request.photos, request.boxes, strict=True):
+            try:
+                vector = encode(request.model, photo, Box.of(box))
+            except InvalidPhotoError as error:
+                answer.results.add(error=status_of(error))
+            else:
+                answer.results.add(embedding=pb.Embedding(values=vector.tolist()))
+        self.encoded += len(request.photos)
+        return answer
 
     async def GetModel(  # noqa: N802
         self, request: pb.GetModelRequest, context: Any
@@ -137,6 +151,18 @@ class ColourEncoder(EncoderServiceServicer):
                 ready=True,
             )
         )
+
+    async def _admit(self, model: str, expected_digest: str) -> str:
+        """Return the model's digest, when it is this call's turn."""
+        self._check(model)
+        digest = digest_of(model, self.revision)
+        if expected_digest not in ("", digest):
+            raise LineageError(f"{model} has digest {digest[:8]}")
+        if self.full:
+            raise OverloadedError("the queue is full", retry_after=3)
+        self.asked.set()
+        await self.go.wait()
+        return digest
 
     def _check(self, model: str) -> None:
         if model not in self.models:

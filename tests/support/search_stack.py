@@ -17,6 +17,7 @@ import grpc
 import numpy as np
 from PIL import Image
 
+from landmarkapi.indexing.v1.indexing_pb2_grpc import IndexingServiceStub
 from landmarkapi.search.v1.search_pb2_grpc import SearchServiceStub
 from landmarks.errors import LandmarksError
 from landmarks.grpc_channel import open_aio_channel
@@ -147,6 +148,7 @@ class Stack:
     """A search service in this event loop, and an encoder for each model."""
 
     search: SearchServiceStub
+    indexing: IndexingServiceStub
     encoders: dict[str, ColourEncoder]
     channel: grpc.aio.Channel
     target: str
@@ -157,6 +159,7 @@ async def stack_running(
     qdrant: VectorStoreSettings,
     max_seconds: float = 30,
     targets: dict[str, list[str]] | None = None,
+    recall_share: float = 0.0,
 ) -> AsyncIterator[Stack]:
     """Run a search service over a Qdrant, with one encoder for each model, or with `targets`."""
     encoders = {model: ColourEncoder(model) for model in MODELS}
@@ -168,12 +171,14 @@ async def stack_running(
         search_port=0,
         search_max_seconds=max_seconds,
         search_health_seconds=0.1,
+        search_recall_share=recall_share,
     )
     try:
         async with running(settings) as service:
             target = f"127.0.0.1:{service.port}"
             async with open_aio_channel(target) as channel:
-                yield Stack(SearchServiceStub(channel), encoders, channel, target)
+                search, indexing = SearchServiceStub(channel), IndexingServiceStub(channel)
+                yield Stack(search, indexing, encoders, channel, target)
     finally:
         for encoder in encoders.values():
             await encoder.stop()

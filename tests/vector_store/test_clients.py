@@ -13,7 +13,7 @@ from landmarks.errors import InvalidInputError, NotFoundError, UnavailableError
 from tests.support.edge import free_port
 from tests.support.stores import DIGEST, StoreUnderTest, photo, photo_id, unit_rows
 from vector_store.client import connect, connect_async
-from vector_store.collections import Collections
+from vector_store.collections import INDEXED_FIELDS, Collections
 from vector_store.filters import Equals, Filter
 from vector_store.points import PhotoPayload, Point
 from vector_store.requests import Query
@@ -90,7 +90,10 @@ async def test_the_search_service_finds_what_the_indexer_stored(
     points = [Point(photo_id(n), rows[n], photo(n).to_payload()) for n in range(40)]
     await asyncio.to_thread(embedded.points.upsert, lineage.name, points)
 
-    assert await search.live_of(embedded.gallery) == [lineage]
+    [live] = await search.live_of(embedded.gallery)
+    assert live.lineage == lineage
+    assert live.text_fields == set(embedded.settings.qdrant_text_fields)
+    assert live.value_fields == set(INDEXED_FIELDS)
     assert embedded.gallery in await search.galleries()
     (state,) = await search.states(embedded.gallery)
     assert (state.lineage.digest, state.live, state.status, state.points) == (

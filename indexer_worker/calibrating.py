@@ -1,0 +1,154 @@
+"""Learning how far verdicts of a gallery can be trusted, from its own labelled points.
+
+Each point of a sample is looked for twice: without itself, as a photo of a known landmark, and
+without all photos of its landmark, as one of a landmark that the gallery does not have.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from evaluation.calibrating import Query as CalibrationQuery
+from evaluation.calibrating import calibrate
+from indexer_worker.jobs import Target
+from indexer_worker.leases import HeldLease
+from indexer_worker.records import Job
+from indexer_worker.runtime import Runtime
+from landmarks.batches import batched
+from ranking.calibration import Calibration
+from ranking.fusion import DEPTHS, Scored
+from ranking.verdict import Outcome
+from vector_store.collections import CALIBRATION, Lineage
+from vector_store.filters import Equals, Filter
+from vector_store.points import FloatVector
+from vector_store.requests import Hit, Query
+
+# Labelled points that are looked for; more say little more.
+SAMPLE = 1000
+# How many are read, as not all may be in every collection.
+_CANDIDATES = 1500
+_QUERIES_AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class _Point:
+    id: UUID
+    landmark: str
+    sha256: str
+    others: bool  # whether its landmark has other points
+
+
+def calibrate_gallery(runtime: Runtime, job: Job, held: HeldLease) -> None:
+    """Calibrate the live collections of a job's models, alone and together."""
+    wait_out, gallery = runtime.patience.wait_out, job.spec.gallery
+    lineages = [
+        wait_out(lambda model=model: runtime.collections.live(gallery, model))  # type: ignore[misc]
+        for model in job.spec.models
+    ]
+    targets = [Target(one.model, one.digest, one.name) for one in lineages]
+    runtime.jobs.set_targets(job.id, "", targets)
+    queries: list[CalibrationQuery] = []
+    for some in batched(_sample(runtime, lineages), _QUERIES_AT_ONCE):
+        held.check()
+        queries += wait_out(lambda some=some: _queries(runtime, lineages, some))  # type: ignore[misc]
+        if len(queries) >= 2 * SAMPLE:
+            break
+    found = calibrate(queries, {one.model: one.digest for one in lineages})
+    noted = found.to_json()
+    for lineage in lineages:
+        held.check()
+        wait_out(
+            lambda lineage=lineage: runtime.collections.note(lineage.name, CALIBRATION, noted)  # type: ignore[misc]
+        )
+    runtime.jobs.set_outcome(job.id, _told(found, queries))
+    wait_out(lambda: runtime.jobs.end_listing(held.lease))
+
+
+def _sample(runtime: Runtime, lineages: Sequence[Lineage]) -> list[_Point]:
+    """Return labelled points in an order that is always the same for the same collection."""
+    rows = [
+        (point.id, str(landmark), str(point.payload.get("sha256", "")))
+        for point in runtime.points.scan(lineages[0].name, fields=["landmark", "sha256", "stale"])
+        if (landmark := point.payload.get("landmark")) and not point.payload.get("stale")
+    ]
+    shown = Counter(landmark for _, landmark, _ in rows)
+    chosen = random.Random(0).sample(rows, min(len(rows), _CANDIDATES))  # noqa: S311
+    return [
+        _Point(id_, landmark, sha256, others=shown[landmark] > 1)
+        for id_, landmark, sha256 in chosen
+    ]
+
+
+def _queries(
+    runtime: Runtime, lineages: Sequence[Lineage], points: Sequence[_Point]
+) -> list[CalibrationQuery]:
+    """Return what is found for points, as known and as unknown; less those that some lack."""
+    ids = [point.id for point in points]
+    vectors = [runtime.points.vectors(lineage.name, ids) for lineage in lineages]
+    held = [point for point in points if all(point.id in some for some in vectors)]
+    queries: list[CalibrationQuery] = []
+    # Photos with the same bytes would find each other, whatever they show.
+    without_copies = [Filter(must_not=(Equals("sha256", point.sha256),)) for point in held]
+    without_own = [Filter(must_not=(Equals("landmark", point.landmark),)) for point in held]
+    for known, filters in ((True, without_copies), (False, without_own)):
+        answers = [
+            runtime.points.query(
+                lineage.name,
+                [
+                    _query(point, some[point.id], conditions)
+                    for point, conditions in zip(held, filters, strict=True)
+                ],
+            )
+            for lineage, some in zip(lineages, vectors, strict=True)
+        ]
+        for place, point in enumerate(held):
+            if known and not point.others:
+                continue
+            found = {
+                lineage.model: hits[place] for lineage, hits in zip(lineages, answers, strict=True)
+            }
+            queries.append(_calibration_query(point.landmark if known else None, found))
+    return queries
+
+
+def _query(point: _Point, vector: FloatVector, conditions: Filter) -> Query:
+    return Query(
+        vector, limit=DEPTHS[0], filter=conditions, without=(point.id,), fields=("landmark",)
+    )
+
+
+def _calibration_query(landmark: str | None, found: dict[str, list[Hit]]) -> CalibrationQuery:
+    landmarks = {
+        str(hit.id): str(hit.payload.get("landmark") or "")
+        for hits in found.values()
+        for hit in hits
+    }
+    scored = {
+        model: [
+            Scored(str(hit.id), hit.score, place)
+            for place, hit in enumerate(sorted(hits, key=lambda one: (-one.score, one.id)), start=1)
+        ]
+        for model, hits in found.items()
+    }
+    return CalibrationQuery(landmark, scored, landmarks)
+
+
+def _told(found: Calibration, queries: Sequence[CalibrationQuery]) -> str:
+    """Say what verdicts of all models together are like, for those photos."""
+    group = max(found.groups, key=lambda one: len(one.models))
+    known = [query for query in queries if query.landmark is not None]
+    named = [
+        verdict.vote.landmark == query.landmark
+        for query in known
+        if (verdict := group.verdict(query.found, query.landmarks)).outcome is Outcome.KNOWN
+        and verdict.vote
+    ]
+    right = f", {sum(named) / len(named):.1%} of these rightly" if named else ""
+    return (
+        f"calibrated with {len(known):,} photos: {len(named) / len(known):.1%} of them are"
+        f" named{right}; of landmarks that are not there, {found.unknowns_answered:.0%} are"
+    )
