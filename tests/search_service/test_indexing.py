@@ -28,6 +28,7 @@ from landmarks.grpc_status import error_from_rpc
 from landmarks.source_roots import SourceRoots
 from landmarks.sources import Sources
 from search_service.indexing import create_indexing_servicer
+from search_service.recall import RecallGauge
 from tests.support.indexing_rig import MODEL, Rig, draw_photo
 from tests.support.valkey import running_valkey
 from vector_store.client import connect_async
@@ -49,12 +50,14 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 async def serving(rig: Rig) -> AsyncIterator[IndexingServiceStub]:
     settings = VectorStoreSettings(qdrant_port=rig.qdrant_port)
     qdrant = connect_async(settings)
+    store = SearchStore(qdrant, settings)
     servicer = create_indexing_servicer(
         redis_url=rig.valkey.url,
         models=[MODEL],
         sources=Sources(SourceRoots([str(rig.photos)])),
-        collections=SearchStore(qdrant, settings),
+        collections=store,
         qdrant=settings,
+        recall=RecallGauge(store, 0.0),
     )
     server = create_server()
     add_IndexingServiceServicer_to_server(servicer, server)
