@@ -1,7 +1,8 @@
 """Learning how far verdicts of a gallery can be trusted, from its own labelled points.
 
-Each point of a sample is looked for twice: without itself, as a photo of a known landmark, and
-without all photos of its landmark, as one of a landmark that the gallery does not have.
+Each point of a sample is looked for without itself, as a photo of a known landmark. For photos of
+landmarks that the gallery does not have, other photos stand, or the same points, looked for without
+all photos of their landmark.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from evaluation.calibrating import Query as CalibrationQuery
 from evaluation.calibrating import calibrate
 from indexer_worker.jobs import Target
 from indexer_worker.leases import HeldLease
+from indexer_worker.query_photos import encoded_photos, photos_of
 from indexer_worker.records import Job
 from indexer_worker.runtime import Runtime
 from landmarks.batches import batched
@@ -51,12 +53,17 @@ def calibrate_gallery(runtime: Runtime, job: Job, held: HeldLease) -> None:
     ]
     targets = [Target(one.model, one.digest, one.name) for one in lineages]
     runtime.jobs.set_targets(job.id, "", targets)
+    points = _sample(runtime, lineages)
     queries: list[CalibrationQuery] = []
-    for some in batched(_sample(runtime, lineages), _QUERIES_AT_ONCE):
+    for some in batched(points, _QUERIES_AT_ONCE):
         held.check()
-        queries += wait_out(lambda some=some: _queries(runtime, lineages, some))  # type: ignore[misc]
-        if len(queries) >= 2 * SAMPLE:
+        queries += wait_out(
+            lambda some=some: _queries(runtime, lineages, some, both=not job.spec.source)  # type: ignore[misc]
+        )
+        if sum(query.landmark is not None for query in queries) >= SAMPLE:
             break
+    if job.spec.source:
+        queries += _unknown_queries(runtime, job, lineages, held)
     found = calibrate(queries, {one.model: one.digest for one in lineages})
     noted = found.to_json()
     for lineage in lineages:
@@ -84,9 +91,12 @@ def _sample(runtime: Runtime, lineages: Sequence[Lineage]) -> list[_Point]:
 
 
 def _queries(
-    runtime: Runtime, lineages: Sequence[Lineage], points: Sequence[_Point]
+    runtime: Runtime, lineages: Sequence[Lineage], points: Sequence[_Point], *, both: bool
 ) -> list[CalibrationQuery]:
-    """Return what is found for points, as known and as unknown; less those that some lack."""
+    """Return what is found for points as known, and for `both` also as unknown.
+
+    Points that a collection lacks are left out.
+    """
     ids = [point.id for point in points]
     vectors = [runtime.points.vectors(lineage.name, ids) for lineage in lineages]
     held = [point for point in points if all(point.id in some for some in vectors)]
@@ -94,7 +104,8 @@ def _queries(
     # Photos with the same bytes would find each other, whatever they show.
     without_copies = [Filter(must_not=(Equals("sha256", point.sha256),)) for point in held]
     without_own = [Filter(must_not=(Equals("landmark", point.landmark),)) for point in held]
-    for known, filters in ((True, without_copies), (False, without_own)):
+    ways = [(True, without_copies), *([(False, without_own)] if both else [])]
+    for known, filters in ways:
         answers = [
             runtime.points.query(
                 lineage.name,
@@ -113,6 +124,34 @@ def _queries(
             }
             queries.append(_calibration_query(point.landmark if known else None, found))
     return queries
+
+
+def _unknown_queries(
+    runtime: Runtime, job: Job, lineages: Sequence[Lineage], held: HeldLease
+) -> list[CalibrationQuery]:
+    """Return what is found for photos of other landmarks than the gallery's."""
+    shown = {
+        str(point.payload.get("landmark"))
+        for point in runtime.points.scan(lineages[0].name, fields=["landmark"])
+    }
+    photos = [
+        photo
+        for photo in photos_of(runtime, job.spec.source, job.spec.splits)
+        if photo.entry.landmark not in shown
+    ]
+    chosen = random.Random(0).sample(photos, min(len(photos), SAMPLE))  # noqa: S311
+    found: dict[str, dict[str, list[Hit]]] = {}
+    for lineage in lineages:
+        encoded = encoded_photos(runtime, lineage, chosen)
+        for some in batched(encoded, _QUERIES_AT_ONCE):
+            held.check()
+            asked = [Query(vector, limit=DEPTHS[0], fields=("landmark",)) for _, _, vector in some]
+            answers = runtime.patience.wait_out(
+                lambda name=lineage.name, asked=asked: runtime.points.query(name, asked)  # type: ignore[misc]
+            )
+            for (_, sha256, _), hits in zip(some, answers, strict=True):
+                found.setdefault(sha256, {})[lineage.model] = hits
+    return [_calibration_query(None, hits) for hits in found.values() if len(hits) == len(lineages)]
 
 
 def _query(point: _Point, vector: FloatVector, conditions: Filter) -> Query:

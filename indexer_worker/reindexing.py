@@ -15,11 +15,9 @@ import numpy as np
 import structlog
 
 from evaluation.metrics import DEPTH, average_precision
-from indexer_worker.encoding import Encoded
 from indexer_worker.jobs import PROMOTION, LeaseLostError, Target
 from indexer_worker.leases import HeldLease
-from indexer_worker.photos import ReadPhoto
-from indexer_worker.plan import Described
+from indexer_worker.query_photos import encoded_photos, photos_of
 from indexer_worker.records import Job, Listed, Outcome
 from indexer_worker.runtime import Runtime
 from indexer_worker.spec import Reindex
@@ -29,14 +27,13 @@ from landmarks.errors import InvalidInputError, UnavailableError
 from landmarks.sources import Entry
 from vector_store.collections import Lineage
 from vector_store.filters import Equals, Filter
-from vector_store.points import FloatVector, PhotoPayload, point_id
+from vector_store.points import PhotoPayload, point_id
 from vector_store.requests import Query
 
 _log = structlog.get_logger(__name__)
 
 _SCAN = 500
 _MOST_CHUNKS = 1000
-_QUERIES = 16
 # What of two payloads may differ: what was read of the photo, when, and by which job.
 _OWN = frozenset({"sha256", "width", "height", "file_version", "stale", "indexed_at", "job_id"})
 
@@ -240,7 +237,9 @@ def _mean_average_precision(runtime: Runtime, wanted: Reindex, collection: Linea
     where no query shows a landmark that the collection has.
     """
     found: list[float] = []
-    for landmark, sha256, vector in _queries(runtime, wanted, collection):
+    for landmark, sha256, vector in encoded_photos(
+        runtime, collection, photos_of(runtime, wanted.queries, wanted.splits, labelled=True)
+    ):
         total = runtime.points.count(
             collection.name,
             Filter(must=(Equals("landmark", landmark),), must_not=(Equals("sha256", sha256),)),
@@ -261,25 +260,3 @@ def _mean_average_precision(runtime: Runtime, wanted: Reindex, collection: Linea
             f"no photo of {wanted.queries} shows a landmark of {collection.name}", field="queries"
         )
     return float(np.mean(found))
-
-
-def _queries(
-    runtime: Runtime, wanted: Reindex, collection: Lineage
-) -> Iterator[tuple[str, str, FloatVector]]:
-    """Yield landmark, sha256 and vector of each labelled photo that can be encoded."""
-    encoder = runtime.encoder(collection.model, collection.digest)
-    source = runtime.sources.open(wanted.queries, wanted.splits)
-    photos = (
-        Described(entry, point_id("", source.name, entry.path), source.name)
-        for entry in source.entries()
-        if entry.landmark and not entry.problem
-    )
-    for some in batched(photos, min(encoder.limits.photos, _QUERIES)):
-        read = [
-            one
-            for one in runtime.reader.read(some, encoder.limits.photo_bytes, {})
-            if isinstance(one, ReadPhoto)
-        ]
-        for photo, outcome in zip(read, encoder.encode([one.data for one in read]), strict=True):
-            if isinstance(outcome, Encoded):
-                yield photo.photo.entry.landmark or "", photo.sha256, outcome.vector

@@ -68,7 +68,8 @@ class IndexSpec:
     is encoded or written, and the counts tell what would be. `verify`: every photo is read, even
     where its size and time say that it has not changed. With `reindex`, what is indexed is not a
     source but what the live collection holds, into one of a newer encoder beside it. Jobs of the
-    kinds CALIBRATE and MAP index nothing: they look at the live collections of the models.
+    kinds CALIBRATE and MAP index nothing: they look at the live collections of the models; the
+    source of a CALIBRATE, if there is one, are photos of landmarks that the gallery lacks.
     """
 
     gallery: str

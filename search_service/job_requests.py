@@ -100,8 +100,22 @@ class JobRequests:
         """Start to calibrate a gallery."""
         gallery = check_gallery(request.gallery)
         models = self._indexed(gallery, [check_model(model) for model in request.models])
-        spec = IndexSpec(gallery, source="", models=models, kind=Kind.CALIBRATE)
-        return self._start(spec, request.request_id, lambda: None)
+        spec = IndexSpec(
+            gallery,
+            source=request.unknowns,
+            models=models,
+            splits=tuple(dict.fromkeys(request.splits)),
+            kind=Kind.CALIBRATE,
+        )
+
+        def check() -> None:
+            if spec.source:
+                try:
+                    self._sources.open(spec.source, spec.splits).check()
+                except (NotFoundError, InvalidInputError) as error:
+                    raise InvalidInputError(str(error), field="unknowns") from error
+
+        return self._start(spec, request.request_id, check)
 
     def draw_map(self, request: pb.DrawMapRequest) -> Job:
         """Start to draw the map of a collection."""

@@ -21,6 +21,7 @@ from landmarks.cli import (
     search,
     train,
     up,
+    verdicts,
 )
 from landmarks.cli.output import ExitCode, exit_code_of
 from landmarks.errors import LandmarksError
@@ -52,6 +53,7 @@ app.command()(collections.reindex)
 app.command()(models.weights)
 app.command()(report.report)
 app.command()(evaluate.evaluate)
+app.command()(verdicts.verdicts)
 app.command()(demo.demo)
 app.add_typer(train.train, name="train")
 

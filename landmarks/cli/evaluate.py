@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -135,11 +135,13 @@ def _through(
 
 
 def _as_plain(model: str, result: RetrievalResult) -> dict[str, object]:
-    figures = {
-        name: {side: round(number, _DIGITS) for side, number in asdict(each).items()}
-        for name, each in result.figures.items()
+    figures = {name: asdict(each) for name, each in result.figures.items()}
+    return {
+        "model": model,
+        **rounded(figures),
+        "queries": result.queries,
+        "gallery": result.gallery,
     }
-    return {"model": model, **figures, "queries": result.queries, "gallery": result.gallery}
 
 
 def _print(results: dict[str, RetrievalResult], most_landmarks: int) -> None:
@@ -155,6 +157,18 @@ def _print(results: dict[str, RetrievalResult], most_landmarks: int) -> None:
     for model, result in results.items():
         _print_landmarks(model, result, most_landmarks)
         _print_confusions(model, result)
+
+
+def rounded(figures: Mapping[str, object]) -> dict[str, object]:
+    """Return figures as they are printed in JSON, at any depth."""
+    return {
+        name: rounded(each)
+        if isinstance(each, Mapping)
+        else round(each, _DIGITS)
+        if isinstance(each, float)
+        else each
+        for name, each in figures.items()
+    }
 
 
 def _with_interval(each: Figure) -> str:

@@ -1,7 +1,7 @@
 """Jobs that look at a gallery: calibrating its verdicts, and drawing its map."""
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +12,15 @@ from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarkapi.indexing.v1.indexing_pb2_grpc import IndexingServiceStub
 from landmarkapi.search.v1 import search_pb2
 from landmarkapi.search.v1.search_pb2_grpc import SearchServiceStub
-from landmarks.errors import InvalidInputError, NotFoundError
+from landmarks.errors import ForbiddenError, InvalidInputError, NotFoundError
 from landmarks.grpc_channel import open_aio_channel
+from ranking.calibration import Calibration
 from search_service.server import running
 from search_service.settings import SearchSettings
 from tests.support.indexing_rig import MODEL, Rig
 from tests.support.search_stack import eventually, told
 from tests.support.valkey import running_valkey
+from vector_store.collections import CALIBRATION
 
 pytestmark = pytest.mark.integration
 
@@ -115,6 +117,30 @@ async def test_a_gallery_is_calibrated_from_its_own_photos(rig: Rig, tmp_path: P
     for one in (*told_known, *told_unknown):
         assert (one.confidence >= one.threshold) == (
             one.outcome == search_pb2.Verdict.OUTCOME_KNOWN
+        )
+
+
+async def test_photos_of_other_landmarks_can_stand_for_the_unknown(rig: Rig) -> None:
+    for kind in range(300, 345):
+        draw(rig.photos / "others" / f"other {kind}" / "0.png", kind, 0)
+    for seed in range(10):  # which are known, and left out
+        draw(rig.photos / "others" / "landmark 0" / f"{seed}.png", 0, 200 + seed)
+    async with serving(rig) as (_, indexing):
+        request = pb.CalibrateGalleryRequest(gallery="g", unknowns=str(rig.photos / "others"))
+        last = await ended(indexing, (await indexing.CalibrateGallery(request, timeout=20)).job)
+        assert last.state == pb.JOB_STATE_SUCCEEDED, last.error
+        with closing(rig.client()) as qdrant:
+            info = qdrant.get_collection(f"g__{MODEL}")
+        calibration = Calibration.from_json(info.config.metadata[CALIBRATION])
+        assert calibration.queries == (KINDS * EACH, 45)
+
+        request.unknowns = str(rig.photos / "nowhere")
+        error = await told(indexing.CalibrateGallery(request, timeout=20))
+        assert isinstance(error, InvalidInputError)
+        assert error.field == "unknowns"
+        request.unknowns = "/etc"
+        assert isinstance(
+            await told(indexing.CalibrateGallery(request, timeout=20)), ForbiddenError
         )
 
 

@@ -1262,15 +1262,26 @@ class CalibrateGalleryRequest(_message.Message):
     GALLERY_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    UNKNOWNS_FIELD_NUMBER: _builtins.int
+    SPLITS_FIELD_NUMBER: _builtins.int
     gallery: _builtins.str
     """The gallery."""
     request_id: _builtins.str
     """If set, a second request with the same id returns the first one's job."""
+    unknowns: _builtins.str
+    """A folder or manifest, below an allowed root, of photos of landmarks that the gallery does not
+    have. Without them, the gallery's own stand in for them, which says too little of an encoder
+    that was trained on this gallery's landmarks: to it, others look more alike than these ever do.
+    """
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The models whose collections are calibrated, alone and together; all that the gallery was
         indexed with, if empty.
         """
+
+    @_builtins.property
+    def splits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """With a manifest of those: only rows with one of these in the `split` column; all if empty."""
 
     def __init__(
         self,
@@ -1278,10 +1289,12 @@ class CalibrateGalleryRequest(_message.Message):
         gallery: _builtins.str = ...,
         models: _abc.Iterable[_builtins.str] | None = ...,
         request_id: _builtins.str = ...,
+        unknowns: _builtins.str = ...,
+        splits: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery", "models", b"models", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gallery", b"gallery", "models", b"models", "request_id", b"request_id", "splits", b"splits", "unknowns", b"unknowns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -240,9 +240,10 @@ class IndexingServiceServicer:
     def CalibrateGallery(self, request, context):
         """Starts a job that learns how far verdicts of a gallery can be trusted: each of a sample of its
         labelled points is looked for once as a known landmark, and once as if its landmark were not in
-        the gallery. What is learnt is kept with the collections.
+        the gallery, unless there are photos of other landmarks to look for instead. What is learnt is
+        kept with the collections.
 
-        INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: the gallery has no collection, or none of an
+        INVALID_ARGUMENT: a name or the photos cannot be used. NOT_FOUND: the gallery has no collection, or none of an
         asked model. ALREADY_EXISTS: `request_id` was used for another job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

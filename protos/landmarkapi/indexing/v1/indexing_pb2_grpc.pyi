@@ -88,9 +88,10 @@ class IndexingServiceStub:
     CalibrateGallery: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.CalibrateGalleryRequest, _indexing_pb2.CalibrateGalleryResponse]
     """Starts a job that learns how far verdicts of a gallery can be trusted: each of a sample of its
     labelled points is looked for once as a known landmark, and once as if its landmark were not in
-    the gallery. What is learnt is kept with the collections.
+    the gallery, unless there are photos of other landmarks to look for instead. What is learnt is
+    kept with the collections.
 
-    INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: the gallery has no collection, or none of an
+    INVALID_ARGUMENT: a name or the photos cannot be used. NOT_FOUND: the gallery has no collection, or none of an
     asked model. ALREADY_EXISTS: `request_id` was used for another job.
     """
     DrawMap: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.DrawMapRequest, _indexing_pb2.DrawMapResponse]
@@ -167,9 +168,10 @@ class IndexingServiceAsyncStub(IndexingServiceStub):
     CalibrateGallery: _aio.UnaryUnaryMultiCallable[_indexing_pb2.CalibrateGalleryRequest, _indexing_pb2.CalibrateGalleryResponse]  # type: ignore[assignment]
     """Starts a job that learns how far verdicts of a gallery can be trusted: each of a sample of its
     labelled points is looked for once as a known landmark, and once as if its landmark were not in
-    the gallery. What is learnt is kept with the collections.
+    the gallery, unless there are photos of other landmarks to look for instead. What is learnt is
+    kept with the collections.
 
-    INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: the gallery has no collection, or none of an
+    INVALID_ARGUMENT: a name or the photos cannot be used. NOT_FOUND: the gallery has no collection, or none of an
     asked model. ALREADY_EXISTS: `request_id` was used for another job.
     """
     DrawMap: _aio.UnaryUnaryMultiCallable[_indexing_pb2.DrawMapRequest, _indexing_pb2.DrawMapResponse]  # type: ignore[assignment]
@@ -327,9 +329,10 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_indexing_pb2.CalibrateGalleryResponse, _abc.Awaitable[_indexing_pb2.CalibrateGalleryResponse]]:
         """Starts a job that learns how far verdicts of a gallery can be trusted: each of a sample of its
         labelled points is looked for once as a known landmark, and once as if its landmark were not in
-        the gallery. What is learnt is kept with the collections.
+        the gallery, unless there are photos of other landmarks to look for instead. What is learnt is
+        kept with the collections.
 
-        INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: the gallery has no collection, or none of an
+        INVALID_ARGUMENT: a name or the photos cannot be used. NOT_FOUND: the gallery has no collection, or none of an
         asked model. ALREADY_EXISTS: `request_id` was used for another job.
         """
 

@@ -1,0 +1,41 @@
+"""Photos of a source that are searched for and not indexed: they are read and encoded as others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from indexer_worker.encoding import Encoded
+from indexer_worker.photos import ReadPhoto
+from indexer_worker.plan import Described
+from indexer_worker.runtime import Runtime
+from landmarks.batches import batched
+from vector_store.collections import Lineage
+from vector_store.points import FloatVector, point_id
+
+_AT_ONCE = 16
+
+
+def photos_of(
+    runtime: Runtime, uri: str, splits: Sequence[str], *, labelled: bool = False
+) -> Iterator[Described]:
+    """Yield the photos of a source; `labelled`: only those whose landmark is known."""
+    source = runtime.sources.open(uri, splits)
+    for entry in source.entries():
+        if not entry.problem and (entry.landmark or not labelled):
+            yield Described(entry, point_id("", source.name, entry.path), source.name)
+
+
+def encoded_photos(
+    runtime: Runtime, lineage: Lineage, photos: Iterable[Described]
+) -> Iterator[tuple[str, str, FloatVector]]:
+    """Yield landmark, sha256 and vector of each photo that can be read and encoded."""
+    encoder = runtime.encoder(lineage.model, lineage.digest)
+    for some in batched(photos, min(encoder.limits.photos, _AT_ONCE)):
+        read = [
+            one
+            for one in runtime.reader.read(some, encoder.limits.photo_bytes, {})
+            if isinstance(one, ReadPhoto)
+        ]
+        for photo, outcome in zip(read, encoder.encode([one.data for one in read]), strict=True):
+            if isinstance(outcome, Encoded):
+                yield photo.photo.entry.landmark or "", photo.sha256, outcome.vector
