@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
 
 from landmarks.errors import InvalidInputError
 from ranking.calibration import Calibration, Group
@@ -145,6 +144,8 @@ def _pairs(models: tuple[str, ...], query: Query) -> tuple[Floats, Flags]:
 
 def _logistic(features: Floats, flags: Flags) -> tuple[Floats, float]:
     """Return weights and constant of a logistic regression in which both outcomes count alike."""
+    from sklearn.linear_model import LogisticRegression  # a worker that never calibrates needs none
+
     mean, deviation = features.mean(axis=0), features.std(axis=0) + 1e-9
     model = LogisticRegression(C=_REGULARISATION, class_weight="balanced", max_iter=1000)
     model.fit((features - mean) / deviation, flags)

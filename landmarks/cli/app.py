@@ -14,6 +14,7 @@ from landmarks.cli import (
     collections,
     demo,
     evaluate,
+    gallery,
     index,
     jobs,
     models,
@@ -50,6 +51,8 @@ app.command()(models.models)
 app.command()(collections.collections)
 app.command()(collections.delete)
 app.command()(collections.reindex)
+app.command()(gallery.calibrate)
+app.command("map")(gallery.map_)
 app.command()(models.weights)
 app.command()(report.report)
 app.command()(evaluate.evaluate)

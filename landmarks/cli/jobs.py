@@ -17,6 +17,8 @@ from landmarks.cli.output import (
 )
 from landmarks.client import DEFAULT_TARGET, Landmarks
 
+_WITHOUT_PHOTOS = (pb.JOB_KIND_CALIBRATE, pb.JOB_KIND_MAP)
+
 
 def jobs(
     job_id: Annotated[str, typer.Argument(metavar="[ID]", help="One job; all if left out.")] = "",
@@ -89,7 +91,7 @@ def _print_jobs(found: list[pb.IndexJob], *, as_json: bool) -> None:
             job.spec.gallery,
             f"{sum(map(done, job.progress))}/{sum(item.listed for item in job.progress)}",
             job.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M"),
-            job.spec.source or "(built anew)",
+            _what(job),
         )
         for job in found
     ]
@@ -100,11 +102,26 @@ def _print_job(job: pb.IndexJob) -> None:
     spec = job.spec
     splits = f", splits {', '.join(spec.splits)}" if spec.splits else ""
     console.print(f"job {job.id}: {state_of(job)}")
-    what = spec.source or f"{', '.join(spec.models)} anew"
-    console.print(f"  {what}{splits} into gallery {spec.gallery!r}")
+    console.print(f"  gallery {spec.gallery!r}: {_what(job)}{splits}")
     if job.error:
         console.print(f"  {job.error}")
-    print_totals(job)
+    if job.kind in _WITHOUT_PHOTOS:
+        console.print(f"  {job.outcome}")
+    else:
+        print_totals(job)
+
+
+def _what(job: pb.IndexJob) -> str:
+    models = ", ".join(job.spec.models)
+    match job.kind:
+        case pb.JOB_KIND_REINDEX:
+            return f"({models} built anew)"
+        case pb.JOB_KIND_CALIBRATE:
+            return f"(verdicts of {models} calibrated)"
+        case pb.JOB_KIND_MAP:
+            return f"(map of {models})"
+        case _:
+            return job.spec.source
 
 
 def _print_dead_letters(letters: list[pb.DeadLetter], *, as_json: bool) -> None:

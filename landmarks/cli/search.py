@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -19,12 +22,25 @@ from landmarks.cli.output import (
     print_json,
     table,
 )
-from landmarks.client import DEFAULT_TARGET, Landmarks
+from landmarks.client import DEFAULT_TARGET, Box, Landmarks, Search
 from landmarks.errors import InvalidInputError
+
+_CLAUSE = re.compile(r"([^=!<>~]+)(!=|<=|>=|=|<|>|~)(.*)", re.DOTALL)
+_BOUNDS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
+
+
+class Fusion(StrEnum):
+    """How rankings are fused."""
+
+    RECIPROCAL_RANK = "reciprocal_rank"
+    CALIBRATED_SCORE = "calibrated_score"
 
 
 def search(
-    photo: Annotated[Path, typer.Argument(help="The photo to look for.")],
+    photo: Annotated[
+        Path | None,
+        typer.Argument(help="The photo to look for; none with --like or --point.", show_default=""),
+    ] = None,
     gallery: GalleryOption = DEFAULT_GALLERY,
     models: ModelsOption = "",
     limit: Annotated[int, typer.Option("--limit", "-n", help="Hits per ranking.")] = 10,
@@ -33,8 +49,52 @@ def search(
         list[str] | None,
         typer.Option(
             metavar="FIELD=VALUE",
-            help="Only photos whose field has this value; != for all but it. Repeatable: the same"
-            " field twice means either value, different fields all of them.",
+            help="Only photos whose field has this value; != for all but it, < <= > >= for numbers,"
+            " ~ for words of an indexed text. Repeatable: the same field with = twice means either"
+            " value, all else must hold together.",
+        ),
+    ] = None,
+    box: Annotated[
+        str,
+        typer.Option(
+            metavar="L,T,R,B",
+            help="Only this part of PHOTO: left, top, right and bottom, as fractions of its width"
+            " and height, as in 0.2,0,0.8,0.5.",
+        ),
+    ] = "",
+    point: Annotated[
+        str, typer.Option(metavar="ID", help="More like this photo of the gallery.")
+    ] = "",
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PHOTO|ID",
+            help="Like the mean of these and PHOTO, if there is one. Repeatable.",
+        ),
+    ] = None,
+    unlike: Annotated[
+        list[str] | None, typer.Option(metavar="PHOTO|ID", help="And less like these. Repeatable.")
+    ] = None,
+    expand: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=50,
+            metavar="N",
+            help="Ask again with the first N hits in the query's vector.",
+        ),
+    ] = 0,
+    collapse: Annotated[
+        bool, typer.Option("--collapse", help="Of photos with the same bytes, show one.")
+    ] = False,
+    fusion: Annotated[
+        Fusion | None,
+        typer.Option(help="How rankings are fused; else as the collections' calibration allows."),
+    ] = None,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL=NUMBER", help="How much a model counts when fused. Repeatable."
         ),
     ] = None,
     exact: Annotated[
@@ -51,23 +111,39 @@ def search(
 ) -> None:
     """Find the photos most like PHOTO: a ranking per model, and one fused."""
     if sheet is not None:
-        _check_sheet(sheet)
-    data = _read(photo)
+        _check_sheet(sheet, photo)
+    asked = Search(
+        gallery=gallery,
+        models=comma_separated(models),
+        filter=parse_where(where or []),
+        limit=limit,
+        offset=offset,
+        exact=exact,
+        collapse_identical=collapse,
+        expansion=expand or None,
+        fusion=fusion.value if fusion else None,
+        weights=_weights(weight or []),
+    )
+    data = _read(photo) if photo else None
+    if like or unlike:
+        if point or box:
+            raise typer.BadParameter("--point and --box go with one query, not with --like")
+        first = [data] if data is not None else []
+        asked["positive"] = [*first, *map(_example, like or [])]
+        asked["negative"] = list(map(_example, unlike or []))
+    elif point:
+        asked["point_id"] = point
+        asked["photo"] = data  # both are one too many, and the client says so
+    else:
+        asked["photo"] = data
+        asked["box"] = _box(box)
     with Landmarks(server) as client:
-        answer = client.search(
-            photo=data,
-            gallery=gallery,
-            models=comma_separated(models),
-            filter=parse_where(where or []),
-            limit=limit,
-            offset=offset,
-            exact=exact,
-        )
+        answer = client.search(**asked)
     if as_json:
         print_json(answer)
     else:
         print_answer(answer)
-    if sheet is not None:
+    if sheet is not None and photo is not None and data is not None:
         from evaluation.search_sheet import draw_search_sheet  # needs Pillow; searching does not
 
         draw_search_sheet(data, photo.name, answer).save(sheet)
@@ -76,22 +152,32 @@ def search(
 
 
 def parse_where(clauses: list[str]) -> pb.Filter:
-    """Return the filter that `field=value` and `field!=value` clauses mean."""
+    """Return the filter that clauses mean: a field, an operator and a value, as in `year>=1900`."""
     wanted: dict[str, list[str]] = {}
-    unwanted: dict[str, list[str]] = {}
+    ranges: dict[str, pb.NumberRange] = {}
+    passing = pb.Filter()
     for clause in clauses:
-        field, equals, value = clause.partition("=")
-        into = unwanted if field.endswith("!") else wanted
-        field = field.removesuffix("!").strip()
-        if not equals or not field:
+        parts = _CLAUSE.fullmatch(clause)
+        if parts is None:
             raise InvalidInputError(
-                f"--where {clause!r} is not FIELD=VALUE, as in landmark=Atomium", field="filter"
+                f"--where {clause!r} is not a field, one of = != < <= > >= ~ and a value, as in"
+                " landmark=Atomium",
+                field="filter",
             )
-        into.setdefault(field, []).append(value.strip())
-    return pb.Filter(
-        must=[_condition(*item) for item in wanted.items()],
-        must_not=[_condition(*item) for item in unwanted.items()],
-    )
+        field, operator, value = (part.strip() for part in parts.groups())
+        match operator:
+            case "=":
+                wanted.setdefault(field, []).append(value)
+            case "!=":
+                passing.must_not.append(_equal(field, [value]))
+            case "~":
+                passing.must.add(field=field, words=value)
+            case _:
+                bound = ranges.setdefault(field, pb.NumberRange())
+                setattr(bound, _BOUNDS[operator], _number(value, clause))
+    passing.must.extend(_equal(*item) for item in wanted.items())
+    passing.must.extend(pb.Condition(field=field, range=ends) for field, ends in ranges.items())
+    return passing
 
 
 def print_answer(answer: pb.SearchResponse) -> None:
@@ -128,12 +214,22 @@ def print_answer(answer: pb.SearchResponse) -> None:
 
 
 def _verdict_line(verdict: pb.Verdict) -> str:
-    if verdict.outcome == pb.Verdict.OUTCOME_NO_HITS or not verdict.landmark:
-        return "No labelled photo was found to tell the landmark by."
-    return (
-        f"Most of the nearest photos show {verdict.landmark}"
-        f" ({verdict.vote_share:.0%} of the votes; not calibrated)."
-    )
+    sure = f"{verdict.confidence:.0%} sure"
+    match verdict.outcome:
+        case pb.Verdict.OUTCOME_KNOWN:
+            return f"This is {verdict.landmark} ({sure})."
+        case pb.Verdict.OUTCOME_UNKNOWN:
+            return (
+                f"None of these landmarks, as far as can be told; the likeliest is"
+                f" {verdict.landmark} ({sure})."
+            )
+        case pb.Verdict.OUTCOME_UNCALIBRATED:
+            return (
+                f"Most of the nearest photos show {verdict.landmark} ({verdict.vote_share:.0%} of"
+                " the votes). How far that can be trusted, `landmarks calibrate` learns."
+            )
+        case _:
+            return "No labelled photo was found to tell the landmark by."
 
 
 def _path(point: pb.Point) -> str:
@@ -146,15 +242,59 @@ def _ranks(hit: pb.FusedHit, models: list[str]) -> list[str]:
     return [found.get(model, "–") for model in models]
 
 
-def _condition(field: str, values: list[str]) -> pb.Condition:
+def _equal(field: str, values: list[str]) -> pb.Condition:
     texts = [pb.FieldValue(text=value) for value in values]
     if len(texts) == 1:
         return pb.Condition(field=field, equals=texts[0])
     return pb.Condition(field=field, any_of=pb.FieldValues(values=texts))
 
 
-def _check_sheet(sheet: Path) -> None:
+def _number(value: str, clause: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise InvalidInputError(
+            f"--where {clause!r}: {value!r} is not a number", field="filter"
+        ) from None
+
+
+def _weights(given: list[str]) -> dict[str, float]:
+    weights = {}
+    for one in given:
+        model, equals, number = one.partition("=")
+        if not equals:
+            raise InvalidInputError(f"--weight {one!r} is not MODEL=NUMBER, as in vgg16=2")
+        try:
+            weights[model.strip()] = float(number)
+        except ValueError:
+            raise InvalidInputError(f"--weight {one!r}: {number!r} is not a number") from None
+    return weights
+
+
+def _box(text: str) -> Box | None:
+    if not text:
+        return None
+    try:
+        left, top, right, bottom = map(float, text.split(","))
+    except ValueError:
+        raise InvalidInputError(
+            f"--box {text!r} is not four numbers, as in 0.2,0,0.8,0.5", field="box"
+        ) from None
+    return Box(left, top, right, bottom)
+
+
+def _example(given: str) -> bytes | str:
+    """Return a point's id as it is, and anything else as the bytes of that file."""
+    try:
+        return str(UUID(given))
+    except ValueError:
+        return _read(Path(given))
+
+
+def _check_sheet(sheet: Path, photo: Path | None) -> None:
     """Refuse, before searching, a sheet that could not be written."""
+    if photo is None:
+        raise InvalidInputError("--sheet draws PHOTO above its hits, and there is none")
     if sheet.suffix.lower() != ".png":
         raise InvalidInputError(f"--sheet {sheet}: a sheet is a PNG; name it *.png")
     if not sheet.parent.is_dir():
