@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from landmarkapi.indexing.v1 import indexing_pb2
 from landmarkapi.search.v1 import search_pb2
 from landmarks.cli.app import app
-from landmarks.client import Landmarks
+from landmarks.client import AsyncLandmarks, Landmarks
 from landmarks.errors import ForbiddenError, InvalidInputError, NotFoundError
 from search_service.server import running
 from search_service.settings import SearchSettings
@@ -42,6 +42,7 @@ async def test_a_folder_is_indexed_watched_listed_and_searched(tmp_path: Path) -
             )
             async with running(settings) as service:
                 await asyncio.to_thread(use, f"127.0.0.1:{service.port}", rig.photos)
+                await use_from_a_loop(f"127.0.0.1:{service.port}", rig.photos)
 
 
 def use(target: str, photos: Path) -> None:
@@ -85,6 +86,38 @@ def use(target: str, photos: Path) -> None:
         others = client.search(point_id=hits[0].point.id, gallery="mine").fused
         assert [hit.point.id for hit in others] != [hit.point.id for hit in hits]
         assert len(others) == 3
+
+
+async def use_from_a_loop(target: str, photos: Path) -> None:
+    async with AsyncLandmarks(target) as client:
+        job = await client.index(str(photos), gallery="aio", models=[MODEL])
+        seen = [one async for one in client.watch(job.id)]
+        assert seen[-1].state == indexing_pb2.JOB_STATE_SUCCEEDED
+        assert [one.id async for one in client.jobs("aio")] == [job.id]
+        assert [one async for one in client.dead_letters(job.id)] == []
+        assert (await client.cancel(job.id)).state == indexing_pb2.JOB_STATE_SUCCEEDED
+        assert (await client.retry_dead_letters(job.id)).id == (await client.resume(job.id)).id
+        assert (await client.job(job.id)).id == job.id
+
+        calibrating = await client.calibrate("aio", models=[MODEL], request_id="first")
+        again = await client.calibrate("aio", models=[MODEL], request_id="first")
+        assert again.id == calibrating.id
+        *_, last = [one async for one in client.watch(calibrating.id)]
+        assert last.kind == indexing_pb2.JOB_KIND_CALIBRATE
+        with pytest.raises(NotFoundError, match="no map"):
+            await client.map("aio", MODEL)
+        drawing = await client.draw_map("aio", MODEL)
+        *_, last = [one async for one in client.watch(drawing.id)]
+        assert last.kind == indexing_pb2.JOB_KIND_MAP
+        with pytest.raises(InvalidInputError, match="not the name of a collection"):
+            await client.promote("nothing")
+        [collection] = await client.collections("aio")
+        with pytest.raises(NotFoundError, match="the first live"):
+            await client.roll_back("aio", MODEL)
+        [deleted] = await client.delete("aio", source="photos")
+        assert deleted.points == 4
+        await client.drop(collection.name, live_too=True)
+        assert await client.collections("aio") == []
 
 
 def end_and_go_on(client: Landmarks, target: str, photos: Path) -> None:

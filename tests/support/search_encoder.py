@@ -78,6 +78,7 @@ class ColourEncoder(EncoderServiceServicer):
         self.go.set()
         self.asked = asyncio.Event()
         self.full = False
+        self.refused = asyncio.Event()
         self._server: grpc.aio.Server | None = None
 
     @property
@@ -159,6 +160,7 @@ class ColourEncoder(EncoderServiceServicer):
         if expected_digest not in ("", digest):
             raise LineageError(f"{model} has digest {digest[:8]}")
         if self.full:
+            self.refused.set()
             raise OverloadedError("the queue is full", retry_after=3)
         self.asked.set()
         await self.go.wait()

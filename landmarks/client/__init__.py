@@ -1,0 +1,19 @@
+"""Python clients of the search service, for threads and for an event loop.
+
+with Landmarks("127.0.0.1:50050") as landmarks:
+    answer = landmarks.search(photo=Path("atomium.jpg").read_bytes(), gallery="sample")
+
+async with AsyncLandmarks("127.0.0.1:50050") as landmarks:
+    answer = await landmarks.search(photo=photo, gallery="sample")
+
+Both have the same methods; `docs/clients.md` shows them. What they ask for is built in `calls`,
+once for both.
+"""
+
+from landmarks.box import Box
+from landmarks.client.aio import AsyncLandmarks
+from landmarks.client.asking import DEFAULT_TARGET
+from landmarks.client.searching import Search
+from landmarks.client.sync import Landmarks
+
+__all__ = ["DEFAULT_TARGET", "AsyncLandmarks", "Box", "Landmarks", "Search"]

@@ -1,0 +1,219 @@
+"""The client for an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
+from typing import Self, Unpack
+
+import grpc
+
+from landmarkapi.indexing.v1 import indexing_pb2
+from landmarkapi.search.v1 import search_pb2
+from landmarks.client import calls
+from landmarks.client.asking import (
+    DEFAULT_TARGET,
+    SEARCH_SECONDS,
+    WATCH_PAUSE_SECONDS,
+    Answer,
+    Attempts,
+    Call,
+    Patience,
+)
+from landmarks.client.searching import Search
+from landmarks.errors import LandmarksError
+from landmarks.grpc_channel import open_aio_channel
+
+
+class AsyncLandmarks:
+    """The search service, as coroutines. Share one within the event loop that it was made in.
+
+    Every call has a deadline, waits for a busy service as long as that says within it, and raises
+    `landmarks.errors`.
+    """
+
+    def __init__(self, target: str = DEFAULT_TARGET) -> None:
+        self.target = target
+        self._channel = open_aio_channel(target)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._channel.close()
+
+    async def search(
+        self,
+        *,
+        timeout: float = SEARCH_SECONDS,  # noqa: ASYNC109 - gRPC keeps it
+        **asked: Unpack[Search],
+    ) -> search_pb2.SearchResponse:
+        """Return the photos of a gallery most like a photo, a point, a vector or examples.
+
+        `Search` says what can be asked.
+        """
+        return await self._ask(calls.search(asked, timeout))
+
+    async def batch_search(
+        self,
+        searches: Sequence[Search],
+        *,
+        timeout: float = SEARCH_SECONDS,  # noqa: ASYNC109 - gRPC keeps it
+    ) -> list[search_pb2.SearchResponse | LandmarksError]:
+        """Return the answer, or the error, of each of several searches of one gallery."""
+        return calls.outcomes(await self._ask(calls.batch_search(searches, timeout)))
+
+    async def count_values(
+        self, gallery: str, field: str = "landmark", **asked: Unpack[calls.Count]
+    ) -> Sequence[search_pb2.ValueCount]:
+        """Return how many points of a gallery have each value of a field, most frequent first."""
+        return (await self._ask(calls.count_values(gallery, field, asked))).values
+
+    async def point(self, gallery: str, point_id: str) -> search_pb2.GetPointResponse:
+        """Return one stored point."""
+        return await self._ask(calls.point(gallery, point_id))
+
+    async def models(self) -> Sequence[search_pb2.ServedModel]:
+        """Return the models that can be indexed and searched with, by name, then by target."""
+        return (await self._ask(calls.models())).models
+
+    async def index(
+        self, source: str, *, gallery: str, **asked: Unpack[calls.Index]
+    ) -> indexing_pb2.IndexJob:
+        """Start a job that puts the photos of `source` into `gallery`, and return it at once."""
+        return (await self._ask(calls.index(source, gallery, asked))).job
+
+    async def job(self, id: str) -> indexing_pb2.IndexJob:  # noqa: A002 - the field's own name
+        """Return one job."""
+        return (await self._ask(calls.job(id))).job
+
+    async def jobs(self, gallery: str = "") -> AsyncIterator[indexing_pb2.IndexJob]:
+        """Yield the jobs of `gallery`, or all, newest first."""
+        page = await self._ask(calls.jobs(gallery, ""))
+        while True:
+            for job in page.jobs:
+                yield job
+            if not page.next_page_token:
+                return
+            page = await self._ask(calls.jobs(gallery, page.next_page_token))
+
+    async def watch(self, id: str) -> AsyncIterator[indexing_pb2.IndexJob]:  # noqa: A002
+        """Yield a job now, after each change, and a last time when it has ended.
+
+        A stream that breaks, as when a server restarts or a connection has reached its age, is
+        opened again; raises UnavailableError where that does not help for a minute.
+        """
+        call, patience = calls.watch(id), Patience(self.target)
+        method = self._channel.unary_stream(
+            call.method,
+            request_serializer=type(call.request).SerializeToString,
+            response_deserializer=call.answer.FromString,
+        )
+        while True:
+            stream = method(call.request, timeout=call.seconds)
+            try:
+                async for answer in stream:
+                    patience.works()
+                    yield answer.job
+                    if answer.job.state in calls.ENDED:
+                        return
+            except grpc.RpcError as error:
+                patience.check(error)
+            finally:
+                stream.cancel()
+            await asyncio.sleep(WATCH_PAUSE_SECONDS)
+
+    async def cancel(self, id: str) -> indexing_pb2.IndexJob:  # noqa: A002
+        """End a job where it stands, and return it; what is stored stays."""
+        return (await self._ask(calls.cancel(id))).job
+
+    async def resume(self, id: str) -> indexing_pb2.IndexJob:  # noqa: A002
+        """Let a cancelled or failed job go on, and return it."""
+        return (await self._ask(calls.resume(id))).job
+
+    async def retry_dead_letters(self, job_id: str) -> indexing_pb2.IndexJob:
+        """Try the photos of a job that could not be indexed again, and return the job."""
+        return (await self._ask(calls.retry_dead_letters(job_id))).job
+
+    async def dead_letters(self, job_id: str) -> AsyncIterator[indexing_pb2.DeadLetter]:
+        """Yield the photos of a job that could not be indexed, oldest first."""
+        page = await self._ask(calls.dead_letters(job_id, ""))
+        while True:
+            for letter in page.dead_letters:
+                yield letter
+            if not page.next_page_token:
+                return
+            page = await self._ask(calls.dead_letters(job_id, page.next_page_token))
+
+    async def collections(self, gallery: str = "") -> Sequence[indexing_pb2.Collection]:
+        """Return the collections of `gallery`, or all, by name."""
+        return (await self._ask(calls.collections(gallery))).collections
+
+    async def delete(
+        self, gallery: str, **asked: Unpack[calls.Deletion]
+    ) -> Sequence[indexing_pb2.DeletedPoints]:
+        """Delete points by their ids, by a filter or of a source; return how many by collection."""
+        return (await self._ask(calls.delete(gallery, asked))).deleted
+
+    async def reindex(
+        self, gallery: str, model: str, **asked: Unpack[calls.Reindex]
+    ) -> indexing_pb2.IndexJob:
+        """Start a job that builds a collection anew with an encoder of another digest.
+
+        The new collection is promoted in the end.
+        """
+        return (await self._ask(calls.reindex(gallery, model, asked))).job
+
+    async def calibrate(
+        self, gallery: str, **asked: Unpack[calls.Calibration]
+    ) -> indexing_pb2.IndexJob:
+        """Start a job that learns how far verdicts of a gallery can be trusted."""
+        return (await self._ask(calls.calibrate(gallery, asked))).job
+
+    async def draw_map(
+        self, gallery: str, model: str, *, request_id: str = ""
+    ) -> indexing_pb2.IndexJob:
+        """Start a job that draws the map of a live collection, its vectors in two dimensions."""
+        return (await self._ask(calls.draw_map(gallery, model, request_id))).job
+
+    async def map(self, gallery: str, model: str) -> indexing_pb2.GetMapResponse:
+        """Return the map of a live collection; raises NotFoundError where none has been drawn."""
+        return await self._ask(calls.map_(gallery, model))
+
+    async def promote(self, collection: str) -> indexing_pb2.PromoteCollectionResponse:
+        """Make a collection the live one of its gallery and model."""
+        return await self._ask(calls.promote(collection))
+
+    async def roll_back(self, gallery: str, model: str) -> indexing_pb2.RollbackCollectionResponse:
+        """Make the collection live that was so before the present one."""
+        there = await self.collections(gallery)
+        return await self._ask(calls.roll_back(gallery, model, there))
+
+    async def drop(self, collection: str, *, live_too: bool = False) -> None:
+        """Delete a collection and its points."""
+        await self._ask(calls.drop(collection, live_too=live_too))
+
+    async def _ask(self, call: Call[Answer]) -> Answer:
+        """Make a call, all attempts within its deadline."""
+        method = self._channel.unary_unary(
+            call.method,
+            request_serializer=type(call.request).SerializeToString,
+            response_deserializer=call.answer.FromString,
+        )
+        attempts = Attempts(self.target, call.seconds)
+        while True:
+            try:
+                return await method(call.request, timeout=attempts.left)
+            except grpc.RpcError as error:
+                pause = attempts.pause(error)
+            await asyncio.sleep(pause)
