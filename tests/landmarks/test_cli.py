@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from landmarkapi.search.v1 import search_pb2 as pb
 from landmarks import errors
 from landmarks.cli.app import app
 from landmarks.cli.output import ExitCode, comma_separated, exit_code_of
-from landmarks.cli.search import parse_where
 from landmarks.cli.setup import models_with_weights
 from landmarks.cli.up import parse_scale
 from landmarks.settings import Settings
@@ -94,28 +92,6 @@ def test_models_are_those_whose_weights_can_be_had_unless_one_is_asked_for(
     assert "absent: left out" in capsys.readouterr().out
     with pytest.raises(errors.UnavailableError, match="LANDMARKS_WEIGHTS_FILES"):
         models_with_weights(["absent"], settings)
-
-
-def test_where_means_either_value_of_a_field_and_all_fields() -> None:
-    where = parse_where(["landmark=Atomium", "landmark=Soreq_Cave", "split=a=b", "season!=winter"])
-    assert where == pb.Filter(
-        must=[
-            pb.Condition(
-                field="landmark",
-                any_of=pb.FieldValues(
-                    values=[pb.FieldValue(text="Atomium"), pb.FieldValue(text="Soreq_Cave")]
-                ),
-            ),
-            pb.Condition(field="split", equals=pb.FieldValue(text="a=b")),
-        ],
-        must_not=[pb.Condition(field="season", equals=pb.FieldValue(text="winter"))],
-    )
-
-
-@pytest.mark.parametrize("clause", ["landmark", "=Atomium", "!=x"])
-def test_a_where_that_means_nothing_is_refused(clause: str) -> None:
-    with pytest.raises(errors.InvalidInputError, match="FIELD=VALUE"):
-        parse_where([clause])
 
 
 def test_scale_is_a_count_per_model() -> None:
