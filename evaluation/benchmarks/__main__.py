@@ -16,7 +16,9 @@ from evaluation.benchmarks.index.cases import index_cases
 from evaluation.benchmarks.machine import machine, versions
 from evaluation.benchmarks.photos import drawn_photos, photos_of
 from evaluation.benchmarks.rows import merged, read_rows, write_rows
+from evaluation.benchmarks.search.cases import search_cases
 from evaluation.benchmarks.serve.cases import serve_cases
+from evaluation.benchmarks.store.cases import store_cases
 from evaluation.benchmarks.table import write_table
 from landmarks.errors import LandmarksError
 from landmarks.settings import Settings
@@ -46,7 +48,12 @@ def bench(
     effort = QUICK if quick else Effort()
     chosen = photos_of(photos) if photos else drawn_photos(quick=quick)
     names = [name.strip() for name in models.split(",")]
-    cases = [*serve_cases(names), *index_cases(names)]
+    cases = [
+        *serve_cases(names),
+        *index_cases(names),
+        *search_cases(names),
+        *store_cases(),
+    ]
     cache = Settings.load().cache_dir / "benchmarks"
     asked = Bench([photo.absolute() for photo in chosen], effort, cache, only)
     if not any(asked.wants(name) for case in cases for name in case.goals):

@@ -7,12 +7,10 @@ import itertools
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
 from pathlib import Path
-from uuid import UUID, uuid5
 
 import numpy as np
 from grpc_health.v1.health_pb2 import HealthCheckRequest
@@ -29,19 +27,17 @@ from evaluation.benchmarks.harness import (
     typical,
 )
 from evaluation.benchmarks.index.stack import vector_engine
+from evaluation.benchmarks.points import DIMENSION, batches, points, unit_rows
 from landmarks.grpc_channel import open_channel
 from vector_store.client import address_of, connect
 from vector_store.collections import Collections
-from vector_store.points import PhotoPayload, Point
 from vector_store.requests import Query
 from vector_store.settings import VectorStoreSettings
 from vector_store.store import PointStore
 
-_DIMENSION = 512
 _BATCH = 64
 _STORED = 4_000
 _LARGE = 50_000
-_NAMESPACE = UUID(int=0)
 _BUILT_WITHIN_SECONDS = 600.0
 _PAUSE_SECONDS = 0.01
 
@@ -71,22 +67,22 @@ def _engine() -> Iterator[tuple[QdrantClient, VectorStoreSettings]]:
 
 def _measure_upserts(bench: Bench) -> Mapping[str, Figure]:
     count = _BATCH * 4 if bench.effort.quick else _STORED
-    points = _points(count)
+    made = points(count)
     structs = [
         models.PointStruct(id=str(p.id), vector=p.vector.tolist(), payload=dict(p.payload))
-        for p in points
+        for p in made
     ]
     with _engine() as (client, settings):
         store, collections = PointStore(client, settings), Collections(client, settings)
         names = (
-            collections.to_write(f"g{number}", "bench", "ab" * 32, _DIMENSION).name
+            collections.to_write(f"g{number}", "bench", "ab" * 32, DIMENSION).name
             for number in range(1000)
         )
 
         def ours() -> float:
             name, begun = next(names), time.monotonic()
             for start in range(0, count, _BATCH):
-                store.upsert(name, points[start : start + _BATCH])
+                store.upsert(name, made[start : start + _BATCH])
             return count / (time.monotonic() - begun)
 
         def bare() -> float:
@@ -97,7 +93,7 @@ def _measure_upserts(bench: Bench) -> Mapping[str, Figure]:
 
         our_rates, bare_rates = in_turn(bench.effort.repetitions, ours, bare)
     words = (
-        f"{count} points of {_DIMENSION} dimensions with payload, {_BATCH} at a time, one caller:"
+        f"{count} points of {DIMENSION} dimensions with payload, {_BATCH} at a time, one caller:"
         f" {typical(our_rates, 'vectors/s')}; bare qdrant-client, its structs made beforehand:"
         f" {typical(bare_rates, 'vectors/s')}"
     )
@@ -109,10 +105,10 @@ def _measure_optimising(bench: Bench) -> Mapping[str, Figure]:
     count = 12_000 if bench.effort.quick else _LARGE
     with _engine() as (client, settings):
         store, collections = PointStore(client, settings), Collections(client, settings)
-        other = collections.to_write("other", "bench", "ab" * 32, _DIMENSION).name
-        store.upsert(other, _points(1_000))
-        name = collections.to_write("large", "bench", "ab" * 32, _DIMENSION).name
-        for batch in _batches(count):
+        other = collections.to_write("other", "bench", "ab" * 32, DIMENSION).name
+        store.upsert(other, points(1_000))
+        name = collections.to_write("large", "bench", "ab" * 32, DIMENSION).name
+        for batch in batches(count):
             store.upsert(name, batch)
         with (
             _Asking(_querying(settings, name)) as same,
@@ -124,7 +120,7 @@ def _measure_optimising(bench: Bench) -> Mapping[str, Figure]:
             seconds = time.monotonic() - begun
     words = (
         f"the longest wait, in seconds, while the embedded server builds the index of {count} ×"
-        f" {_DIMENSION} (in {seconds:.0f} s), asked one after another"
+        f" {DIMENSION} (in {seconds:.0f} s), asked one after another"
     )
     asked = {
         "same-collection": (same, "queries of that collection"),
@@ -174,7 +170,7 @@ class _Asking:
 
 @contextlib.contextmanager
 def _querying(settings: VectorStoreSettings, collection: str) -> Iterator[Callable[[], object]]:
-    vectors = itertools.cycle(_unit(np.random.default_rng(9), 1_000, _DIMENSION))
+    vectors = itertools.cycle(unit_rows(np.random.default_rng(9), 1_000, DIMENSION))
     with contextlib.closing(connect(settings)) as client:
         store = PointStore(client, settings)
         yield lambda: store.query(collection, [Query(next(vectors), limit=10)])
@@ -185,36 +181,3 @@ def _health_of(settings: VectorStoreSettings) -> Iterator[Callable[[], object]]:
     with open_channel(address_of(settings)) as channel:
         stub = HealthStub(channel)
         yield lambda: stub.Check(HealthCheckRequest(), timeout=60)  # type: ignore[attr-defined]
-
-
-def _points(count: int, first: int = 0) -> list[Point]:
-    vectors = _unit(np.random.default_rng(first), count, _DIMENSION)
-    return [
-        Point(uuid5(_NAMESPACE, str(first + number)), vector, _payload(first + number))
-        for number, vector in enumerate(vectors)
-    ]
-
-
-def _batches(count: int) -> Iterator[Sequence[Point]]:
-    for first in range(0, count, 500):
-        yield _points(min(500, count - first), first)
-
-
-def _payload(number: int) -> Mapping[str, str | int | float | bool | None]:
-    return PhotoPayload(
-        uri=f"file:///photos/{number % 50}/{number}.jpg",
-        source="photos",
-        path=f"{number % 50}/{number}.jpg",
-        sha256=f"{number:064x}",
-        width=640,
-        height=480,
-        indexed_at=datetime(2026, 1, 1, tzinfo=UTC),
-        job_id="bench",
-        landmark=str(number % 50),
-    ).to_payload()
-
-
-def _unit(generator: np.random.Generator, count: int, dimension: int) -> np.ndarray:
-    rows = generator.normal(size=(count, dimension)).astype(np.float32)
-    unit: np.ndarray = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return unit

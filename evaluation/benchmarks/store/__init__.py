@@ -1,0 +1,1 @@
+"""The figures of the embedded server beside qdrant-client's own local mode."""
