@@ -17,7 +17,7 @@ RANK_CONSTANT = 60
 # A hit's fused place depends on how deep the rankings are that are fused. So that it does not
 # depend on which page was asked for, places up to the first of these come from rankings of that
 # depth, the next ones from rankings of the next depth. The last is the deepest page there is.
-DEPTHS = (100, 1000, 11_000)
+DEPTHS = (30, 100, 1000, 11_000)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 from uuid import UUID
 
@@ -32,14 +32,53 @@ _METHODS = {
 }
 
 
-def search_response(
-    query: SearchQuery, answers: Sequence[Answer], failures: Sequence[Failure]
-) -> pb.SearchResponse:
-    """Return the page that was asked for of each ranking and of the fused one, and the verdict.
+Payloads: TypeAlias = Mapping[str, Mapping[UUID, Mapping[str, object]]]
 
-    The verdict is of the nearest photos, whichever page was asked for, and however the rankings
-    are fused. Raises InvalidInputError where fusing by calibrated score is asked for, and cannot
-    be done.
+
+@dataclass(frozen=True)
+class Composed:
+    """One answer of all models' answers, but for the payloads of the points on its page."""
+
+    query: SearchQuery
+    answers: Sequence[Answer]
+    failures: Sequence[Failure]
+    found: Mapping[str, Sequence[Scored]]
+    landmarks: Mapping[str, str]
+    method: FusionMethod
+    fused: Sequence[Fused]
+    group: Group | None
+
+    @property
+    def page(self) -> slice:
+        """Which places of each ranking were asked for."""
+        return slice(self.query.offset, self.query.end)
+
+    def known(self) -> dict[UUID, Mapping[str, object]]:
+        """Return the payloads that came with the hits."""
+        return {
+            one.hit.id: one.hit.payload
+            for answer in self.answers
+            if answer.whole
+            for one in answer.ranked
+        }
+
+    def missing(self) -> dict[str, set[UUID]]:
+        """Return the points on the page without a payload, by the collections to read them from."""
+        missing: dict[str, set[UUID]] = {}
+        seen = set(self.known())
+        on_page = {UUID(hit.id) for hit in self.fused[self.page]}
+        for answer in self.answers:
+            ids = {one.hit.id for one in answer.ranked[self.page]}
+            ids |= on_page.intersection(one.hit.id for one in answer.ranked)
+            missing[answer.live.lineage.name] = ids - seen
+            seen |= ids
+        return missing
+
+
+def compose(query: SearchQuery, answers: Sequence[Answer], failures: Sequence[Failure]) -> Composed:
+    """Fuse the rankings.
+
+    Raises InvalidInputError where fusing by calibrated score is asked for, and cannot be done.
     """
     found = {
         answer.live.lineage.model: [
@@ -47,30 +86,54 @@ def search_response(
         ]
         for answer in answers
     }
-    payloads: dict[str, Mapping[str, object]] = {}
+    landmarks: dict[str, str] = {}
     for answer in answers:
         for one in answer.ranked:
-            payloads.setdefault(str(one.hit.id), one.hit.payload)
-    shown = {id_: _text(payload, "landmark") for id_, payload in payloads.items()}
+            landmarks.setdefault(str(one.hit.id), _text(one.hit.payload, "landmark"))
     group = _group(answers)
     method, rankings = _rankings(query.fusion, found, group)
-    fused = fuse(rankings)
-    page = slice(query.offset, query.end)
+    return Composed(query, answers, failures, found, landmarks, method, fuse(rankings), group)
+
+
+def search_response(composed: Composed, payloads: Payloads) -> pb.SearchResponse:
+    """Return the page that was asked for of each ranking and of the fused one, and the verdict.
+
+    The verdict is of the nearest photos, whichever page was asked for, and however the rankings
+    are fused. `payloads` are those that were missing, by collection; a point that is gone since it
+    was found keeps its place and has none.
+    """
+    found, shown, page = composed.found, composed.landmarks, composed.page
+    known = composed.known()
+    for some in payloads.values():
+        known.update(some)
+    points: dict[UUID, pb.Point] = {}
+
+    def point(id_: UUID) -> pb.Point:
+        if id_ not in points:
+            payload = known.get(id_)
+            points[id_] = (
+                pb.Point(id=str(id_), landmark=shown[str(id_)])
+                if payload is None
+                else point_message(id_, payload)
+            )
+        return points[id_]
+
+    group = composed.group
     return pb.SearchResponse(
-        rankings=[_ranking(answer, page, found, shown) for answer in answers],
+        rankings=[_ranking(answer, page, found, shown, point) for answer in composed.answers],
         fused=[
-            _fused_hit(hit, rank, payloads[hit.id])
-            for rank, hit in enumerate(fused[page], start=query.offset + 1)
+            _fused_hit(hit, rank, point(UUID(hit.id)))
+            for rank, hit in enumerate(composed.fused[page], start=page.start + 1)
         ],
         verdict=_verdict(
-            group.verdict(found, shown) if group else _uncalibrated(fused, shown),
+            group.verdict(found, shown) if group else _uncalibrated(composed.fused, shown),
         ),
-        partial=bool(failures),
+        partial=bool(composed.failures),
         failures=[
             pb.ModelFailure(model=failure.model, status=status_of(failure.error))
-            for failure in failures
+            for failure in composed.failures
         ],
-        fusion_method=_METHODS[method],
+        fusion_method=_METHODS[composed.method],
     )
 
 
@@ -109,7 +172,7 @@ def _rankings(
     }
 
 
-def _uncalibrated(fused: Sequence[Fused], shown: Mapping[str, str]) -> Verdict:
+def _uncalibrated(fused: Sequence[Fused | Scored], shown: Mapping[str, str]) -> Verdict:
     told = vote([Neighbour(hit.id, shown[hit.id], hit.score) for hit in fused])
     return Verdict(Outcome.NO_HITS) if told is None else Verdict(Outcome.UNCALIBRATED, told)
 
@@ -132,20 +195,18 @@ def _ranking(
     page: slice,
     found: Mapping[str, Sequence[Scored]],
     shown: Mapping[str, str],
+    point: Callable[[UUID], pb.Point],
 ) -> pb.ModelRanking:
     lineage = answer.live.lineage
     hits = found[lineage.model]
     group = _group([answer])
-    if group:
-        verdict = group.verdict(found, shown)
-    else:
-        verdict = _uncalibrated(fuse({lineage.model: Ranking(hits)}), shown)
+    verdict = group.verdict(found, shown) if group else _uncalibrated(hits, shown)
     return pb.ModelRanking(
         model=lineage.model,
         collection=lineage.name,
         digest=lineage.digest,
         hits=[
-            pb.Hit(point=point_message(one.hit.id, one.hit.payload), score=one.hit.score, rank=rank)
+            pb.Hit(point=point(one.hit.id), score=one.hit.score, rank=rank)
             for rank, one in enumerate(answer.ranked[page], start=page.start + 1)
         ],
         verdict=_verdict(verdict),
@@ -156,9 +217,9 @@ def _ranking(
     )
 
 
-def _fused_hit(hit: Fused, rank: int, payload: Mapping[str, object]) -> pb.FusedHit:
+def _fused_hit(hit: Fused, rank: int, point: pb.Point) -> pb.FusedHit:
     return pb.FusedHit(
-        point=point_message(hit.id, payload),
+        point=point,
         score=hit.score,
         rank=rank,
         standings=[

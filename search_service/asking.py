@@ -25,6 +25,10 @@ from vector_store.search import SearchStore
 
 _log = structlog.get_logger(__name__)
 
+# Long rankings are read for fusing, which needs no more of the payload than this; what is shown is
+# read later. For short ones, that would be the slower way.
+_FIELDS = ("landmark", "sha256")
+
 
 @dataclass(frozen=True)
 class Ranked:
@@ -36,12 +40,16 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model found for one query, best first. `encode_seconds`: None where nothing was."""
+    """What a model found for one query, best first.
+
+    `encode_seconds` is None where nothing was encoded. `whole`: hits have all of their payload.
+    """
 
     live: LiveCollection
     ranked: Sequence[Ranked]
     encode_seconds: float | None
     query_seconds: float
+    whole: bool
     vector: FloatVector = field(repr=False, compare=False)
 
     @property
@@ -137,12 +145,13 @@ class Asker:
         await self._expand(queries, ready, live, deadline)
         rankings = await self._rankings(queries, ready, live, least, deadline)
         seconds = time.monotonic() - started
-        for place, ranked in rankings.items():
+        for place, (ranked, depth) in rankings.items():
             outcomes[place] = Answer(
                 live,
                 ranked,
                 found.encode_seconds if queries[place].photos else None,
                 seconds,
+                depth == DEPTHS[0],
                 ready[place],
             )
         return [one for one in outcomes if one is not None]
@@ -175,10 +184,10 @@ class Asker:
         live: LiveCollection,
         least: int,
         deadline: float,
-    ) -> dict[int, list[Ranked]]:
-        """Return the rankings, each read as deep as its page needs."""
+    ) -> dict[int, tuple[list[Ranked], int]]:
+        """Return the rankings, each read as deep as its page needs, and how deep that is."""
         depths = {place: depth_for(max(queries[place].end, least)) for place in vectors}
-        rankings: dict[int, list[Ranked]] = {}
+        rankings: dict[int, tuple[list[Ranked], int]] = {}
         while depths:
             asked = [
                 _query(queries[place], vectors[place], depth) for place, depth in depths.items()
@@ -190,9 +199,10 @@ class Asker:
             deeper: dict[int, int] = {}
             for (place, depth), hits in zip(depths.items(), answers, strict=True):
                 query = queries[place]
-                rankings[place] = _ranked(hits, collapse=query.collapse_identical)
+                ranked = _ranked(hits, collapse=query.collapse_identical)
+                rankings[place] = ranked, depth
                 # What was left out must be made up for, where there is more.
-                if len(rankings[place]) < query.end and len(hits) == depth < DEPTHS[-1]:
+                if len(ranked) < query.end and len(hits) == depth < DEPTHS[-1]:
                     deeper[place] = depth_for(depth + 1)
             depths = deeper
         return rankings
@@ -210,6 +220,7 @@ def _query(query: SearchQuery, vector: FloatVector, limit: int, *, vectors: bool
         without=query.points,
         with_vectors=vectors,
         with_payload=not vectors,
+        fields=None if limit <= DEPTHS[0] else _FIELDS,
     )
 
 

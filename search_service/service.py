@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 from uuid import UUID
 
@@ -18,7 +18,13 @@ from landmarks.errors import DeadlineError, InvalidInputError, LandmarksError, N
 from landmarks.grpc_status import duration, status_of
 from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES
 from ranking.verdict import NEIGHBOURS
-from search_service.answers import point_message, search_response
+from search_service.answers import (
+    Composed,
+    Payloads,
+    compose,
+    point_message,
+    search_response,
+)
 from search_service.asking import Answer, Asker, Failure
 from search_service.conditions import filter_of, value_message
 from search_service.live import LiveCollections
@@ -36,6 +42,8 @@ from vector_store.search import SearchStore
 # leaves a partial answer in time and not none.
 _RESERVED_SHARE = 0.1
 _RESERVED_SECONDS = 0.5
+# Of that, for reading what is shown, where a late model has used up all else.
+_SHOWN_SECONDS = 0.1
 
 MAX_SEARCHES = 64
 MAX_VALUES = 10_000
@@ -221,15 +229,35 @@ class SearchServicer(SearchServiceServicer):
             for (live, places), some in zip(by_model.items(), outcomes, strict=True)
             for place, outcome in zip(places, some, strict=True)
         }
-        answered: list[pb.SearchResponse | Exception] = []
-        for place, collections in enumerate(asked):
-            if isinstance(collections, LandmarksError):
-                answered.append(collections)
-            else:
-                answered.append(
-                    _answer(queries[place], [found[place, live] for live in collections])
-                )
-        return answered
+        composed = [
+            collections
+            if isinstance(collections, LandmarksError)
+            else _composed(queries[place], [found[place, live] for live in collections])
+            for place, collections in enumerate(asked)
+        ]
+        try:
+            async with asyncio.timeout(max(_SHOWN_SECONDS, deadline - time.monotonic())):
+                payloads = await self._payloads([c for c in composed if isinstance(c, Composed)])
+        except TimeoutError:
+            return [DeadlineError("Qdrant did not say in time what the hits are")] * len(queries)
+        return [
+            search_response(one, payloads) if isinstance(one, Composed) else one for one in composed
+        ]
+
+    async def _payloads(self, composed: Sequence[Composed]) -> Payloads:
+        """Read what is shown of all answers: each collection is asked once."""
+        missing: dict[str, set[UUID]] = {}
+        for one in composed:
+            for collection, ids in one.missing().items():
+                missing.setdefault(collection, set()).update(ids)
+        read = await asyncio.gather(*(self._read(name, ids) for name, ids in missing.items()))
+        return dict(zip(missing, read, strict=True))
+
+    async def _read(self, collection: str, ids: set[UUID]) -> Mapping[UUID, Mapping[str, object]]:
+        try:
+            return await self._store.payloads(collection, list(ids))
+        except NotFoundError:  # dropped since it was searched; the hits are known all the same
+            return {}
 
     async def _asked(self, query: SearchQuery, deadline: float) -> list[LiveCollection]:
         """Return the collections to ask, in the order asked."""
@@ -266,9 +294,7 @@ class SearchServicer(SearchServiceServicer):
         )
 
 
-def _answer(
-    query: SearchQuery, outcomes: Sequence[Answer | Failure]
-) -> pb.SearchResponse | Exception:
+def _composed(query: SearchQuery, outcomes: Sequence[Answer | Failure]) -> Composed | Exception:
     """Make one answer of all models' answers, or tell why there is none."""
     answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
@@ -277,7 +303,7 @@ def _answer(
     for failure in failures:  # what fails a whole call is counted where every call is
         metrics.failed(failure.error)
     try:
-        return search_response(query, answers, failures)
+        return compose(query, answers, failures)
     except InvalidInputError as error:
         return error
 

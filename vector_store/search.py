@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from qdrant_client import AsyncQdrantClient
@@ -87,11 +87,41 @@ class SearchStore:
         if not queries:
             return []
         requests = [query_request(query) for query in queries]
+        timeout = whole_seconds(timeout_seconds)
         with qdrant_failures(self._address):
-            answers = await self._client.query_batch_points(
-                collection, requests, timeout=whole_seconds(timeout_seconds)
-            )
+            if len(requests) > 1:
+                answers = await self._client.query_batch_points(
+                    collection, requests, timeout=timeout
+                )
+            else:  # of which the client makes no deep copy, which takes as long as the query itself
+                [one] = requests
+                answers = [
+                    await self._client.query_points(
+                        collection,
+                        one.query,
+                        query_filter=one.filter,
+                        search_params=one.params,
+                        limit=queries[0].limit,
+                        offset=one.offset,
+                        with_payload=one.with_payload or False,
+                        with_vectors=one.with_vector or False,
+                        score_threshold=one.score_threshold,
+                        timeout=timeout,
+                    )
+                ]
         return [hits(answer) for answer in answers]
+
+    async def payloads(
+        self, collection: str, ids: Sequence[UUID]
+    ) -> dict[UUID, Mapping[str, object]]:
+        """Return the payloads of those points that there are."""
+        if not ids:
+            return {}
+        with qdrant_failures(self._address):
+            records = await self._client.retrieve(
+                collection, point_ids(ids), with_payload=True, with_vectors=False
+            )
+        return {point.id: point.payload for point in stored_points(records)}
 
     async def vectors(self, collection: str, ids: Sequence[UUID]) -> dict[UUID, FloatVector]:
         """Return the vectors of those points that there are: (dimension,) float32, unit length."""

@@ -87,7 +87,8 @@ def test_a_place_does_not_change_when_the_rankings_are_read_deeper(shorter: int)
 
 
 def test_the_deepest_page_that_can_be_asked_for_is_within_the_last_depth() -> None:
-    assert depth_for(10) == 100
+    assert depth_for(10) == 30
+    assert depth_for(31) == 100
     assert depth_for(101) == 1000
     assert depth_for(11_000) == 11_000
 
