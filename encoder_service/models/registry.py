@@ -18,13 +18,14 @@ from landmarks.errors import ConfigurationError, NotFoundError
 MODULES: dict[str, str] = {
     "scratch": "encoder_service.models.scratch",
     "vgg16": "encoder_service.models.vgg16",
+    "vgg16_landmarks": "encoder_service.models.vgg16_landmarks",
     "efficientnet_lite0_landmarks": "encoder_service.models.efficientnet_lite0_landmarks",
     "efficientnet_lite0": "encoder_service.models.efficientnet_lite0",
     "vgg16_fc7": "encoder_service.models.vgg16_fc7",
 }
 
 # Large, or there to compare another with: served where they are asked for by name.
-ON_REQUEST = frozenset({"efficientnet_lite0", "vgg16_fc7"})
+ON_REQUEST = frozenset({"efficientnet_lite0", "vgg16_landmarks", "vgg16_fc7"})
 
 
 def names_of(trained: Mapping[str, Path]) -> list[str]:

@@ -71,6 +71,7 @@ def demo(
         with Landmarks(plan.server) as client:
             console.print("\n3. Indexing the sample gallery, some views of each landmark left out")
             _index(client, gallery, names)
+            _calibrate(client)
             queries = _left_out(gallery)
             console.print("\n4. Searching for views that were left out")
             sheets = [_show(client, query, names, out) for query in _first_of_each(queries)]
@@ -115,6 +116,12 @@ def _index(client: Landmarks, gallery: Path, models: Sequence[str]) -> None:
         raise LandmarksError(f"the sample gallery was not indexed whole: {job.error}")
 
 
+def _calibrate(client: Landmarks) -> None:
+    """Let the gallery say how sure it is of what a photo shows, where it has photos enough."""
+    job = follow(client, client.calibrate(_GALLERY).id, quiet=True)
+    console.print(job.outcome or f"not calibrated: {job.error}")
+
+
 def _left_out(gallery: Path) -> list[Query]:
     from evaluation.sample.gallery import read_manifest
 
@@ -144,6 +151,7 @@ def _show(client: Landmarks, query: Query, models: Sequence[str], out: Path) -> 
 
 def _print_first_hits(client: Landmarks, queries: Sequence[Query], models: Sequence[str]) -> None:
     right = dict.fromkeys((*models, "fused"), 0)
+    named: list[bool] = []
     with progress() as show, ThreadPoolExecutor(4) as pool:
 
         def ask(query: Query) -> pb.SearchResponse:
@@ -158,12 +166,19 @@ def _print_first_hits(client: Landmarks, queries: Sequence[Query], models: Seque
             for ranking in answer.rankings:
                 right[ranking.model] += ranking.hits[0].point.landmark == query.landmark
             right["fused"] += answer.fused[0].point.landmark == query.landmark
+            if answer.verdict.outcome == pb.Verdict.OUTCOME_KNOWN:
+                named.append(answer.verdict.landmark == query.landmark)
             show("searches", count, len(queries))
     rows = [
         (name, f"{count} of {len(queries)}", f"{count / len(queries):.0%}")
         for name, count in right.items()
     ]
     console.print(table(("model", ">right first hits", ">share"), rows))
+    if named:
+        console.print(
+            f"{len(named)} of {len(queries)} are told which landmark they show, {sum(named)} of"
+            " these rightly; of the others, that it cannot be told"
+        )
 
 
 def _require_whole(answer: pb.SearchResponse) -> None:

@@ -25,6 +25,7 @@ def test_the_demo_draws_indexes_searches_says_how_well_and_stops_everything(tmp_
     assert result.returncode == ExitCode.OK, result.stdout + result.stderr
     steps = re.findall(r"^(\d)\. ", result.stdout, re.MULTILINE)
     assert steps == list("1234567")
+    assert "calibrated with 72 photos" in result.stdout
     assert "72" in re.findall(r"^scratch +(\d+) +\d+ +", result.stdout, re.MULTILINE)
     for landmark in ("Atomium", "Soreq_Cave"):
         assert f"a view of {landmark}" in result.stdout
