@@ -3,7 +3,7 @@
 import { api } from "./api.js";
 import { openDetail } from "./detail.js";
 import { h, notify, s, thumbnail, working } from "./dom.js";
-import { percent, plural, timing } from "./words.js";
+import { named, percent, plural, sureness, timing } from "./words.js";
 
 /** Show an answer; return what a screen reader should say of it. */
 export function renderAnswer(place, gallery, response) {
@@ -40,14 +40,14 @@ function verdict(response, context) {
       h("div", {}, h("p", { class: "label" }, label), h("h1", {}, title)), h("p", { class: "why" }, why), ...more, total);
   switch (said.outcome) {
     case "OUTCOME_KNOWN":
-      return card("known", "This is", said.landmark,
-        `${percent(sure)} sure; ${votes} of the votes of the nearest photos.`, gauge(sure, said.threshold, "sure"));
+      return card("known", "This is", named(said.landmark),
+        `${sureness(sure)} sure; ${votes} of the votes of the nearest photos.`, gauge(sure, said.threshold, "sure"));
     case "OUTCOME_UNKNOWN":
       return card("unknown", "This is", "none of these",
-        `It is none of the gallery’s landmarks, or it cannot be told. The likeliest is ${said.landmark}, but only ${percent(sure)} sure, and ${percent(said.threshold)} are needed.`,
+        `It is none of the gallery’s landmarks, or it cannot be told. The likeliest is ${named(said.landmark)}, but that is only ${sureness(sure)} sure, and ${percent(said.threshold)} are needed.`,
         gauge(sure, said.threshold, "sure"));
     case "OUTCOME_UNCALIBRATED":
-      return card("", "Most of the nearest photos show", said.landmark,
+      return card("", "Most of the nearest photos show", named(said.landmark),
         `${votes} of their votes. How sure that is cannot be told: the gallery is not calibrated. Calibrating learns it from the gallery’s own photos.`,
         gauge(said.vote_share, null, "of the votes"),
         h("div", { class: "actions" }, calibrateButton(context.gallery)));
@@ -81,7 +81,7 @@ function gauge(share, threshold, words) {
     s("svg", { viewBox: "0 0 100 58", "aria-hidden": true },
       s("path", { class: "track", d: path(1), fill: "none", "stroke-width": 9, "stroke-linecap": "round" }),
       share > 0.005 ? s("path", { class: "value", d: path(Math.min(share, 1)), fill: "none", "stroke-width": 9, "stroke-linecap": "round" }) : null,
-      ...marks, s("text", { x: 50, y: 52, "text-anchor": "middle" }, percent(share ?? 0))),
+      ...marks, s("text", { x: 50, y: 52, "text-anchor": "middle" }, `${Math.round(100 * (share ?? 0))}%`)),
     words);
 }
 
@@ -112,7 +112,7 @@ function verdictOf(said) {
   if (!said?.landmark) return "";
   if (said.outcome === "OUTCOME_UNKNOWN") return "says: none of these";
   const share = said.confidence ?? said.vote_share;
-  return `says: ${said.landmark} (${percent(share)}${said.confidence === undefined ? " of the votes" : " sure"})`;
+  return `says: ${named(said.landmark)} (${said.confidence === undefined ? `${percent(share)} of the votes` : `${sureness(share)} sure`})`;
 }
 
 function fusedRow(response, context) {
@@ -129,23 +129,20 @@ function row(name, times, said, hits, context, elsewhere, fused = false) {
 
 function hitButton(hit, i, context, elsewhere, fused) {
   const { point } = hit;
-  const name = point.landmark || "unknown";
-  const places = elsewhere.map((one) => `${short(one.model)} ${one.rank}`).join(" · ");
+  const name = named(point.landmark) || "unknown";
+  const places = elsewhere.map((one) => `${one.rank} in ${one.model}`);
   const agrees = context.landmark && point.landmark === context.landmark;
   return h("button", {
     type: "button", class: `hit${agrees ? " agrees" : ""}`, tabindex: i === 0 ? 0 : -1, "data-point": point.id, title: point.payload.path ?? point.uri,
-    "aria-label": `${hit.rank}: ${name}, ${fused ? "score" : "similarity"} ${hit.score.toFixed(3)}${places ? `, rank in ${places}` : ""}. Details`,
+    "aria-label": `${hit.rank}: ${name}, ${fused ? "score" : "similarity"} ${hit.score.toFixed(3)}${places.length ? `, place ${places.join(", ")}` : ""}. Details`,
     onclick: () => openDetail(context.gallery, point, context.ranks.get(point.id) ?? []),
   },
   thumbnail(context.gallery, point.id, 320),
   h("span", { class: "rank" }, String(hit.rank)),
   h("span", { class: "text" },
     h("span", { class: "name" }, name), h("span", { class: "score" }, hit.score.toFixed(3)),
-    places && h("span", { class: "elsewhere" }, places)));
+    ...places.map((words) => h("span", { class: "elsewhere" }, words))));
 }
-
-/** A model's name without what most share, so that it fits below a photo. */
-const short = (model) => model.replace(/^efficientnet_/, "").replace(/_landmarks$/, "+");
 
 /** Arrow keys, Home and End move along a row, up and down between rows; one stop per row for Tab. */
 function move(event) {

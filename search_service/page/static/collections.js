@@ -45,14 +45,14 @@ function collection(one, beside) {
   const points = Number(one.points), indexed = Math.min(points, Number(one.indexed_vectors));
   const earlier = beside.some((other) => other.model === one.model && other !== one);
   return h("article", { class: "card collection", "data-collection": one.name, "aria-label": one.name },
-    h("div", {}, h("h3", {}, one.model), h("p", { class: "dim" }, h("span", { title: one.digest }, `digest ${one.digest.slice(0, 8)}`), ` · ${number(one.dimension)} dimensions`)),
+    h("div", {}, h("h3", {}, one.model), h("p", { class: "dim" }, `${plural(points, "point", "points")} · `, h("span", { title: one.digest }, `digest ${one.digest.slice(0, 8)}`), ` · ${number(one.dimension)}-d`)),
     h("div", { class: "chips" },
       one.live ? h("span", { class: "chip good" }, "live") : h("span", { class: "chip" }, "not live"),
       one.calibrated ? h("span", { class: "chip accent" }, "calibrated") : h("span", { class: "chip warn" }, "not calibrated"),
       one.mapped ? h("span", { class: "chip accent" }, "map drawn") : null,
       one.status === "green" ? null : h("span", { class: `chip ${one.status === "red" ? "bad" : "warn"}` }, status(one.status))),
-    meter("Photos indexed", points ? indexed / points : 0, indexed ? `${number(indexed)} of ${plural(points, "photo", "photos")}` : `${plural(points, "photo", "photos")}, compared one by one`),
-    meter("Recall of the index", one.recall ?? 0, one.recall === undefined ? "not measured yet" : `${percent(one.recall, 1)} over ${plural(one.recall_queries, "query", "queries")}`),
+    meter("In the index", indexed ? indexed / points : null, indexed ? `${number(indexed)} of ${plural(points, "photo", "photos")}` : "none: compared one by one"),
+    meter("Recall of the index", one.recall ?? null, one.recall === undefined ? "not measured yet" : `${percent(one.recall, 1)} over ${plural(one.recall_queries, "query", "queries")}`),
     h("div", { class: "actions" },
       one.live ? job(one.mapped ? "Draw map again" : "Draw map", () => api.drawMap(one.gallery, one.model), "The map is being drawn.") : change("Promote", () => promote(one)),
       one.live && earlier ? change("Roll back", () => rollBack(one)) : null,
@@ -64,7 +64,7 @@ const status = (name) => ({ yellow: "building its index", grey: "waiting for its
 function meter(name, share, words) {
   return h("div", { class: "meter" },
     h("div", { class: "line" }, h("span", {}, name), h("span", {}, words)),
-    h("div", { class: "bar", role: "img", "aria-label": `${name}: ${words}` }, h("span", { "width%": Math.round(100 * share) })));
+    share !== null && h("div", { class: "bar", role: "img", "aria-label": `${name}: ${words}` }, h("span", { "width%": Math.round(100 * share) })));
 }
 
 function job(words, begin, said) {

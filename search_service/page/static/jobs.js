@@ -130,6 +130,11 @@ function card(job) {
     await api.changeJob(job.id, change);
     await read();
   }) }, name);
+  const changes = [
+    goesOn(job) && button("Cancel", "cancel"),
+    ["JOB_STATE_CANCELLED", "JOB_STATE_FAILED"].includes(job.state) && button("Resume", "resume"),
+    dead && job.state === "JOB_STATE_SUCCEEDED" && button("Try dead letters again", "retry"),
+  ].filter(Boolean);
   return h("article", { class: "card job", "data-job": job.id, "data-state": job.state, tabindex: -1, "aria-label": title(job) },
     h("div", { class: "job-head" }, h("h2", {}, title(job)), h("span", { class: `chip ${kind}` }, words), ...marks,
       h("time", { datetime: job.create_time, title: new Date(job.create_time).toLocaleString() }, when(job.create_time))),
@@ -137,10 +142,7 @@ function card(job) {
     ...job.progress.map((one) => progress(job, one)),
     job.error ? h("div", { class: "notice bad" }, h("div", {}, job.error)) : null,
     job.outcome ? h("p", {}, job.outcome) : null,
-    h("div", { class: "actions" },
-      goesOn(job) ? button("Cancel", "cancel") : null,
-      ["JOB_STATE_CANCELLED", "JOB_STATE_FAILED"].includes(job.state) ? button("Resume", "resume") : null,
-      dead && job.state === "JOB_STATE_SUCCEEDED" ? button("Try dead letters again", "retry") : null),
+    changes.length ? h("div", { class: "actions" }, ...changes) : null,
     dead ? deadLetters(job, dead) : null);
 }
 

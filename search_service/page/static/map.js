@@ -6,7 +6,7 @@ import { announce, byId, failure, h, notify, s, thumbnail, working } from "./dom
 import { pointMark, starMark } from "./marks.js";
 import { last } from "./search.js";
 import { live, onGallery, state } from "./state.js";
-import { number, percent, when } from "./words.js";
+import { named, number, percent, when } from "./words.js";
 
 // Told apart in light and dark, and by most who see colours differently; what has none is grey.
 const HUES = [172, 28, 265, 340, 95, 210, 48, 300, 145, 5, 235, 75, 320, 190, 120];
@@ -94,7 +94,7 @@ function showMap() {
   parts.tip = h("div", { class: "map-tip", hidden: true });
   const legend = h("div", { class: "legend", role: "group", "aria-label": "Landmarks; press one to see it alone" },
     ...names.map(([name, count]) => h("button", { type: "button", "aria-pressed": "false", onclick: (event) => pick(name, event.currentTarget) },
-      swatch(name), name || "unknown", h("span", { class: "count" }, number(count)))));
+      swatch(name), named(name) || "unknown", h("span", { class: "count" }, number(count)))));
   parts.board.replaceChildren(h("div", { class: "map-layout" },
     h("div", { class: "card map-board" }, canvas, parts.tip),
     h("aside", { class: "card map-side" },
@@ -229,10 +229,10 @@ function point(i, aloud = false) {
   const one = map.points[i];
   const [x, y] = placeOf(one, canvas.clientWidth, canvas.clientHeight);
   tip.replaceChildren(thumbnail(map.gallery, one.point_id, 320),
-    h("p", {}, one.landmark || "unknown", one.in_no_cluster ? h("span", { class: "dim" }, "in no cluster") : null));
+    h("p", {}, named(one.landmark) || "unknown", one.in_no_cluster ? h("span", { class: "dim" }, "in no cluster") : null));
   const sideways = x > canvas.clientWidth / 2 ? x - 190 - 16 : x + 16;
   Object.assign(tip.style, { left: `${Math.max(4, sideways)}px`, top: `${Math.min(Math.max(8, y - 80), canvas.clientHeight - 200)}px` });
-  if (aloud) announce(`${one.landmark || "unknown"}${one.in_no_cluster ? ", in no cluster" : ""}`);
+  if (aloud) announce(`${named(one.landmark) || "unknown"}${one.in_no_cluster ? ", in no cluster" : ""}`);
 }
 
 async function open() {

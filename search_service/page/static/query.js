@@ -62,6 +62,7 @@ export async function usePoint(gallery, id, url) {
 function clear() {
   Object.assign(query, { photo: null, point: null, box: null });
   for (const id of ["picture", "stage-tools", "box-fields"]) byId(id).hidden = true;
+  byId("query").classList.remove("asked");
   byId("drop").hidden = false;
   changed();
 }
@@ -86,6 +87,7 @@ async function preview(load) {
   }
   byId("drop").hidden = true;
   for (const id of ["picture", "stage-tools", "box-fields"]) byId(id).hidden = false;
+  byId("query").classList.add("asked");
   showBox();
 }
 
@@ -158,6 +160,7 @@ function setBox(box) {
 function showBox() {
   const box = byId("box");
   box.hidden = !query.box;
+  byId("box-clear").hidden = !query.box;
   if (!query.box) box.searched = null;
   SIDES.forEach((side, i) => {
     byId(`box-${side}`).value = query.box ? Math.round(100 * query.box[i]) : i < 2 ? 0 : 100;

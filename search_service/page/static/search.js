@@ -5,7 +5,7 @@ import { renderAnswer } from "./answer.js";
 import { announce, byId, failure, h, photoUrl, thumbnail } from "./dom.js";
 import { query, start as startQuery, usePoint } from "./query.js";
 import { live, onGallery, state } from "./state.js";
-import { number } from "./words.js";
+import { named, number } from "./words.js";
 
 /** The last answer, for the map: { gallery, response }. */
 export const last = { gallery: "", response: null };
@@ -13,6 +13,7 @@ let running = null;
 let seed = 0;
 
 export function start() {
+  byId("more").open = !matchMedia("(max-width: 900px)").matches; // on a phone the answer comes first
   startQuery(search);
   byId("query").addEventListener("submit", (event) => event.preventDefault());
   for (const id of ["limit", "collapse"]) byId(id).addEventListener("change", search);
@@ -49,8 +50,8 @@ async function showSamples() {
   byId("samples").hidden = points.length === 0;
   byId("sample-list").replaceChildren(...points.map((point) => {
     const frame = thumbnail(gallery, point.id, 160);
-    return h("li", {}, h("button", { type: "button", title: point.landmark,
-      "aria-label": `Search by a photo of ${point.landmark || "unknown"}`,
+    return h("li", {}, h("button", { type: "button", title: named(point.landmark),
+      "aria-label": `Search by a photo of ${named(point.landmark) || "unknown"}`,
       onclick: () => moreLikeThis(gallery, point.id) }, ...frame.childNodes));
   }));
 }
@@ -63,7 +64,7 @@ async function showValues() {
     const values = await api.values(gallery);
     if (gallery !== state.gallery) return;
     list.replaceChildren(...values.map((one) =>
-      h("label", {}, h("input", { type: "checkbox", value: one.value.text, onchange: filterChanged }), one.value.text,
+      h("label", {}, h("input", { type: "checkbox", value: one.value.text, onchange: filterChanged }), named(one.value.text),
         h("span", { class: "count" }, number(one.points)))));
     byId("filter-count").textContent = `(${number(values.length)})`;
     byId("filter-text").hidden = values.length < 12;

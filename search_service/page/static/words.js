@@ -3,6 +3,10 @@
 const count = new Intl.NumberFormat("en");
 
 export const number = (value) => count.format(Number(value ?? 0));
+/** A probability; none that was learnt from some photos is 1. */
+export const sureness = (p) => (p > 0.99 ? "over 99 %" : p < 0.01 ? "below 1 %" : percent(p));
+/** A landmark as people write it; folders often have _ for spaces. */
+export const named = (landmark) => landmark.replaceAll("_", " ");
 export const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)} %`;
 export const plural = (n, one, many) => `${number(n)} ${Number(n) === 1 ? one : many}`;
 
