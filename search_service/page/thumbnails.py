@@ -66,7 +66,7 @@ class Thumbnails:
         self._limits = limits
         self._cache_bytes = cache_bytes
         self._kept: OrderedDict[tuple[str, str, int], Picture] = OrderedDict()
-        self._kept_bytes = 0
+        self.kept_bytes = 0
         self._making: dict[tuple[str, str, int], asyncio.Task[Picture]] = {}
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="thumbnail")
 
@@ -110,10 +110,10 @@ class Thumbnails:
         if not picture.is_indexed:
             return  # another file is there by now; it may change again
         self._kept[key] = picture
-        self._kept_bytes += len(picture.data)
-        while self._kept_bytes > self._cache_bytes and self._kept:
+        self.kept_bytes += len(picture.data)
+        while self.kept_bytes > self._cache_bytes and self._kept:
             _, oldest = self._kept.popitem(last=False)
-            self._kept_bytes -= len(oldest.data)
+            self.kept_bytes -= len(oldest.data)
 
     def _make(self, photo: PointPhoto, size: int) -> Picture:
         data = self._roots.read(photo.uri, self._limits.max_bytes)

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from landmarks.errors import NotFoundError
-from tests.support.browser_stack import LANDMARKS, SCRATCH, BrowserStack, browser_stack
+from tests.support.browser_stack import GALLERY, LANDMARKS, SCRATCH, BrowserStack, browser_stack
 from tests.support.edge import edge_process
 from tests.support.indexing_rig import MODEL, draw_photo, running
 from tests.support.processes import free_port
