@@ -34,6 +34,19 @@ def _split_names(value: object) -> object:
 NameList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_names)]
 
 
+def _none_if_switched_off(value: object) -> object:
+    text = value.strip() if isinstance(value, str) else value
+    if text == "" or (isinstance(text, (str, int)) and str(text).startswith("-")):
+        return None
+    return text
+
+
+# Where something is served on request; empty or negative: nowhere, 0: on any free port.
+OptionalPort = Annotated[
+    Annotated[int, Field(ge=0, le=65535)] | None, BeforeValidator(_none_if_switched_off)
+]
+
+
 def default_cache_dir() -> Path:
     """Return the user's cache folder for weights and the sample gallery."""
     return Path(platformdirs.user_cache_dir("landmarks"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import grpc
@@ -48,6 +48,7 @@ class RunningService:
     server: grpc.aio.Server
     health: HealthServicer
     port: int
+    page_port: int | None
 
 
 @asynccontextmanager
@@ -56,7 +57,8 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
 
     Raises ConfigurationError where the port is in use, or a source root cannot be one.
     """
-    sources = _sources(settings)
+    roots = _roots(settings)
+    sources = Sources(roots)
     server = create_server()
     qdrant = connect_async(settings)
     store = SearchStore(qdrant, settings)
@@ -94,7 +96,13 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
         with untraced(settings):  # nobody asked for what it asks, and it asks all the time
             watching = asyncio.create_task(watch.run())
         _log.info("listening", address=f"{settings.search_host}:{port}", services=services)
-        yield RunningService(server, health, port)
+        async with AsyncExitStack() as stack:
+            page_port: int | None = None
+            if settings.page_port is not None:
+                from search_service.page.server import serving_page  # Pillow and aiohttp, if needed
+
+                page_port = await stack.enter_async_context(serving_page(settings, port, roots))
+            yield RunningService(server, health, port, page_port)
     finally:
         if watching is not None:
             watching.cancel()
@@ -112,9 +120,9 @@ async def serve(settings: SearchSettings) -> None:
         await serve_until_signal(service.server, service.health, settings.search_drain_seconds)
 
 
-def _sources(settings: SearchSettings) -> Sources:
+def _roots(settings: SearchSettings) -> SourceRoots:
     try:
-        return Sources(SourceRoots(settings.source_roots))
+        return SourceRoots(settings.source_roots)
     except InvalidInputError as error:
         raise ConfigurationError(
             f"settings that cannot be used: {ROOTS_SETTING}: {error}"

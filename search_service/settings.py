@@ -8,6 +8,8 @@ from landmarks.settings import (
     DEFAULT_MAX_PHOTO_BYTES,
     BrokerSettings,
     EncoderEndpoints,
+    NameList,
+    OptionalPort,
 )
 from vector_store.settings import VectorStoreSettings
 
@@ -30,3 +32,12 @@ class SearchSettings(VectorStoreSettings, BrokerSettings, EncoderEndpoints):
     # As the encoders are told: what they would refuse is not sent to them.
     max_photo_bytes: int = Field(DEFAULT_MAX_PHOTO_BYTES, gt=0)
     source_roots: list[str] = Field(default_factory=list)
+
+    # The web page. Bound to more than loopback, it is as open as gRPC is.
+    page_host: str = "127.0.0.1"
+    page_port: OptionalPort = 8080
+    # Names other than localhost under which the page may be asked; addresses always may.
+    page_hosts: NameList = ()
+    # Photos of points that declare more are not made small. As the encoders, by default.
+    page_max_pixels: int = Field(64_000_000, gt=0)
+    page_cache_bytes: int = Field(64_000_000, ge=0)

@@ -8,6 +8,9 @@ import structlog
 
 from tests.support.stores import SERVER_URL
 
+# The tests of the page ask for it; all others would share one port.
+os.environ["LANDMARKS_PAGE_PORT"] = ""
+
 
 def pytest_report_header() -> str:
     """Say which engines the contract suite of the vector store runs against."""

@@ -21,5 +21,5 @@ COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1
 USER 10001
-EXPOSE 50050
+EXPOSE 50050 8080
 CMD ["python", "-m", "search_service"]

@@ -94,11 +94,12 @@ def _demo_settings(out: Path) -> StackSettings:
     data_dir = (out / "landmarks-demo-data").resolve()  # a name that nobody else's folder has
     shutil.rmtree(data_dir, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
-    search_port, qdrant_port, redis_port = free_ports(3)
+    search_port, page_port, qdrant_port, redis_port = free_ports(4)
     return StackSettings.load().model_copy(
         update={
             "data_dir": data_dir,
             "search_port": search_port,
+            "page_port": page_port,
             "qdrant_port": qdrant_port,
             "redis_port": redis_port,
             "encoder_port": free_ports_in_a_row(len(registered_models())),

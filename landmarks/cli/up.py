@@ -35,9 +35,10 @@ def up(
     """Start everything on this machine, and stop it with Ctrl-C.
 
     Models left out are served if their weights can be had. What was indexed is there on the next
-    start. Ports are settings: LANDMARKS_SEARCH_PORT (50050), LANDMARKS_ENCODER_PORT (50051 and
-    up), LANDMARKS_QDRANT_PORT (6334), LANDMARKS_REDIS_PORT (6379); and LANDMARKS_METRICS_PORT,
-    unset, from which up each process serves metrics.
+    start. Ports are settings: LANDMARKS_PAGE_PORT (8080; empty: no page), LANDMARKS_SEARCH_PORT
+    (50050), LANDMARKS_ENCODER_PORT (50051 and up), LANDMARKS_QDRANT_PORT (6334),
+    LANDMARKS_REDIS_PORT (6379); and LANDMARKS_METRICS_PORT, unset, from which up each process
+    serves metrics.
     """
     settings = StackSettings.load()
     folder = (data_dir or settings.data_dir).expanduser().resolve()
@@ -51,7 +52,9 @@ def up(
     try:
         with StackManager(plan) as manager:
             await_ready(manager)
-            console.print(f"\nSearch at {plan.server}. Try, from another terminal:")
+            if plan.page:
+                console.print(f"\nOpen {plan.page} in a browser.")
+            console.print(f"Search at {plan.server}. Try, from another terminal:")
             console.print("  landmarks index FOLDER --wait\n  landmarks search PHOTO")
             console.print(f"Data in {plan.data_dir}, logs in {manager.log_dir}. Ctrl-C stops all.")
             _keep(manager)

@@ -184,6 +184,8 @@ def _require_free_ports(process: Process) -> None:
 def _port_variable(process: Process, port: int) -> str:
     if port == process.metrics_port:
         return "LANDMARKS_METRICS_PORT (the first of all)"
+    if port == process.page_port:
+        return "LANDMARKS_PAGE_PORT"
     return {
         Role.BROKER: "LANDMARKS_REDIS_PORT",
         Role.VECTORS: "LANDMARKS_QDRANT_PORT",

@@ -38,6 +38,7 @@ class Process:
     port: int | None = None
     model: str = ""
     metrics_port: int | None = None
+    page_port: int | None = None
 
     @property
     def address(self) -> str:
@@ -46,8 +47,8 @@ class Process:
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """Where it listens, for callers and for who reads its metrics."""
-        return tuple(port for port in (self.port, self.metrics_port) if port)
+        """Where it listens, for callers, for browsers and for who reads its metrics."""
+        return tuple(port for port in (self.port, self.page_port, self.metrics_port) if port)
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,12 @@ class StackPlan:
     def server(self) -> str:
         """The address of the search service."""
         return self.one(Role.SEARCH).address
+
+    @property
+    def page(self) -> str:
+        """The address of the web page; empty where there is none, or it has any free port."""
+        port = self.one(Role.SEARCH).page_port
+        return f"http://localhost:{port}" if port else ""
 
     def one(self, role: Role) -> Process:
         """Return the first process with a role."""
@@ -142,8 +149,15 @@ def plan_stack(
             "search",
             Role.SEARCH,
             _module("search_service"),
-            _environment(shared, SEARCH_HOST=HOST, SEARCH_PORT=str(settings.search_port)),
+            _environment(
+                shared,
+                SEARCH_HOST=HOST,
+                SEARCH_PORT=str(settings.search_port),
+                PAGE_HOST=HOST,
+                PAGE_PORT="" if settings.page_port is None else str(settings.page_port),
+            ),
             settings.search_port,
+            page_port=settings.page_port,
         )
     )
     if settings.metrics_port is not None:

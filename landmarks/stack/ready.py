@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from collections.abc import Iterator
 
@@ -15,7 +16,7 @@ from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
 from landmarks.errors import LandmarksError
 from landmarks.grpc_channel import open_channel
 from landmarks.probe import is_serving
-from landmarks.stack.plan import Process, Role, StackPlan
+from landmarks.stack.plan import HOST, Process, Role, StackPlan
 
 _PROBE_SECONDS = 2.0
 
@@ -24,7 +25,9 @@ def is_ready(process: Process, plan: StackPlan) -> bool:
     """Return whether `process` answers and says that it is ready."""
     if process.role in (Role.BROKER, Role.WORKER):
         return _redis_says_so(process, plan)
-    return is_serving(process.address, process.model, _PROBE_SECONDS)
+    if not is_serving(process.address, process.model, _PROBE_SECONDS):
+        return False
+    return not process.page_port or _accepts(process.page_port)
 
 
 def become_ready(plan: StackPlan, timeout_seconds: float) -> Iterator[Process]:
@@ -54,6 +57,14 @@ def _load_failure(process: Process) -> str:
         except grpc.RpcError:
             return ""
     return answer.model.failure
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection((HOST, port), _PROBE_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def _redis_says_so(process: Process, plan: StackPlan) -> bool:

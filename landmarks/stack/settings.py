@@ -7,7 +7,7 @@ from pathlib import Path
 import platformdirs
 from pydantic import Field
 
-from landmarks.settings import Settings
+from landmarks.settings import OptionalPort, Settings
 
 
 class StackSettings(Settings):
@@ -19,6 +19,7 @@ class StackSettings(Settings):
 
     data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("landmarks")))
     search_port: int = Field(50050, ge=1, le=65535)
+    page_port: OptionalPort = 8080
     encoder_port: int = Field(50051, ge=1, le=65000)
     qdrant_port: int = Field(6334, ge=1, le=65535)
     redis_port: int = Field(6379, ge=1, le=65535)

@@ -120,7 +120,9 @@ def test_a_health_check_asks_the_port_and_the_model_that_its_service_serves() ->
             assert service["healthcheck"]["test"][5:] == list(settings.models), name
         elif isinstance(settings, SearchSettings):
             assert address == f"127.0.0.1:{settings.search_port}", name
-            assert service["ports"] == [f"127.0.0.1:{settings.search_port}:{settings.search_port}"]
+            published = [settings.search_port, settings.page_port]
+            assert service["ports"] == [f"127.0.0.1:{port}:{port}" for port in published]
+            assert settings.page_host == settings.search_host
 
 
 def test_every_target_is_a_service_that_serves_that_model_there() -> None:
@@ -210,6 +212,8 @@ def test_the_processes_of_one_machine_have_the_same_ports_and_settings() -> None
                 assert str(process.port) in SERVICES["valkey"]["command"]
             case Role.SEARCH:
                 assert str(process.port) == OURS["search"]["environment"]["LANDMARKS_SEARCH_PORT"]
+                assert process.environment["LANDMARKS_PAGE_PORT"] == str(process.page_port)
+                assert process.page_port == settings_of(OURS["search"]).page_port  # type: ignore[attr-defined]
     workers = {p.model: p for p in plan.processes if p.role == Role.WORKER}
     for service in OURS.values():
         if package_of(service) == "indexer_worker":

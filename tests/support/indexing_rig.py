@@ -42,6 +42,7 @@ def running(*module: str, **environment: str) -> Iterator[subprocess.Popen[bytes
         env={
             **{k: v for k, v in os.environ.items() if not k.startswith("LANDMARKS_")},
             "LANDMARKS_LOG_FORMAT": "console",
+            "LANDMARKS_PAGE_PORT": "",  # the tests of the page ask for it
             **{f"LANDMARKS_{name.upper()}": value for name, value in environment.items()},
         },
     )

@@ -33,6 +33,7 @@ class Stack:
         in_a_row = free_ports_in_a_row(9)
         self.ports = {
             "LANDMARKS_SEARCH_PORT": free_port(),
+            "LANDMARKS_PAGE_PORT": free_port(),
             "LANDMARKS_QDRANT_PORT": free_port(),
             "LANDMARKS_REDIS_PORT": free_port(),
             "LANDMARKS_ENCODER_PORT": in_a_row,  # and the three after it

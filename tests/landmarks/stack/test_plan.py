@@ -35,6 +35,26 @@ def test_every_part_has_a_process_and_a_port_of_its_own() -> None:
     assert made.server == "127.0.0.1:1000"
 
 
+@pytest.mark.parametrize(
+    ("port", "told", "address"), [(5000, "5000", "http://localhost:5000"), (None, "", "")]
+)
+def test_the_page_is_served_by_the_search_service_where_asked_for(
+    port: int | None, told: str, address: str
+) -> None:
+    settings = SETTINGS.model_copy(update={"page_port": port})
+    made = plan_stack(["a"], {}, settings, Path("/bin/valkey"))
+    search = made.one(Role.SEARCH)
+    assert (search.page_port, search.environment["LANDMARKS_PAGE_PORT"]) == (port, told)
+    assert search.ports == tuple(filter(None, (1000, port)))
+    assert made.page == address
+
+
+def test_a_port_of_the_page_that_another_part_has_is_refused() -> None:
+    settings = SETTINGS.model_copy(update={"page_port": 3000})
+    with pytest.raises(InvalidInputError, match="port 3000"):
+        plan_stack(["a"], {}, settings, Path("/bin/valkey"))
+
+
 def test_scaling_adds_processes_to_the_same_target_and_moves_no_port() -> None:
     made = plan(["a", "b"], {"a": 3})
     encoders = {p.name: p.port for p in made.processes if p.role == Role.ENCODER}

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from io import StringIO
 from pathlib import Path
 
@@ -45,6 +46,13 @@ def test_a_folder_is_indexed_by_both_encoders_and_a_second_run_encodes_nothing(
     (progress,) = again["progress"]
     assert (progress["unchanged"], progress["encoded"]) == ("40", "0")
     assert stack.points("colours") == 40
+
+
+def test_the_page_is_served_and_its_address_printed(stack: Stack) -> None:
+    address = f"http://localhost:{stack.ports['LANDMARKS_PAGE_PORT']}"
+    assert f"Open {address} in a browser." in stack.log.read_text()
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        assert "<title>Landmarks</title>" in answer.read().decode()
 
 
 def test_every_process_of_ours_serves_its_metrics(stack: Stack) -> None:

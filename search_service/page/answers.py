@@ -1,0 +1,90 @@
+"""Messages and errors as JSON, and JSON as what is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+from aiohttp import web
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from landmarks import errors
+from landmarks.client import AsyncLandmarks
+
+CLIENT = web.AppKey("client", AsyncLandmarks)
+
+_STATUSES: dict[type[errors.LandmarksError], int] = {
+    errors.InvalidInputError: 400,
+    errors.ForbiddenError: 403,
+    errors.NotFoundError: 404,
+    errors.AlreadyExistsError: 409,
+    errors.LineageError: 409,
+    errors.OverloadedError: 429,
+    errors.UnsupportedError: 501,
+    errors.UnavailableError: 503,
+    errors.DeadlineError: 504,
+    errors.LandmarksError: 500,
+}
+
+
+class Asked(BaseModel):
+    """What a request's JSON says; unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+AskedKind = TypeVar("AskedKind", bound=Asked)
+
+
+def plain(message: Message) -> dict[str, object]:
+    """Return a message as plain values, with the contract's names."""
+    return MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+
+
+def answer(message: Message) -> web.Response:
+    """Answer with a message."""
+    return web.json_response(plain(message))
+
+
+def answers(name: str, messages: Iterable[Message]) -> web.Response:
+    """Answer with several messages, under their name."""
+    return web.json_response({name: [plain(message) for message in messages]})
+
+
+def failure(error: errors.LandmarksError, status: int | None = None) -> web.Response:
+    """Answer with an error, in words."""
+    if status is None:
+        status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
+    told: dict[str, object] = {"kind": type(error).__name__, "message": str(error)}
+    headers = {}
+    if isinstance(error, errors.InvalidInputError):
+        told["field"] = error.field
+    if isinstance(error, errors.OverloadedError):
+        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    return web.json_response({"error": told}, status=status, headers=headers)
+
+
+def asked_of(kind: type[AskedKind], text: str | bytes) -> AskedKind:
+    """Read what a request's JSON asks; raises InvalidInputError that says what is wrong."""
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{'.'.join(map(str, one['loc'])) or 'the JSON'}: {one['msg']}"
+            for one in error.errors(include_input=False, include_url=False)
+        )
+        raise errors.InvalidInputError(f"the request cannot be used: {wrong}") from error
+
+
+async def body_of(request: web.Request, kind: type[AskedKind]) -> AskedKind:
+    """Read the JSON that was posted.
+
+    A form of another site cannot send that type without asking first, which is answered with no.
+    """
+    if request.content_type != "application/json":
+        raise errors.InvalidInputError("the request's body must be application/json")
+    return asked_of(kind, await request.read())

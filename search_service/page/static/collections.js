@@ -1,0 +1,104 @@
+// The collections view: what there is, how well it is indexed, and what is live.
+
+import { api } from "./api.js";
+import { byId, confirm, failure, h, notify, working } from "./dom.js";
+import { onGallery, readCollections, state } from "./state.js";
+import { number, percent, plural } from "./words.js";
+
+let visible = false;
+
+export function start() {
+  onGallery(() => { if (visible) render(); });
+}
+
+export function hide() { visible = false; }
+
+export async function show() {
+  visible = true;
+  render();
+  try {
+    await readCollections();
+  } catch (error) {
+    byId("view-collections").replaceChildren(heading(), failure(error, h("p", {}, h("button", { type: "button", class: "button small", onclick: show }, "Try again"))));
+  }
+}
+
+const heading = () => h("div", { class: "view-head" }, h("h1", {}, "Collections"));
+
+function render() {
+  const names = [...new Set(state.collections.map((one) => one.gallery))].sort();
+  byId("view-collections").replaceChildren(heading(), names.length ? h("div", { class: "collections" }, ...names.map(gallery))
+    : h("div", { class: "card empty" }, h("h2", {}, "There are no collections yet"),
+      h("p", {}, "A collection holds the vectors of one gallery by one model. Indexing makes them:"),
+      h("code", { class: "command" }, "landmarks index ~/photos --wait")));
+}
+
+function gallery(name) {
+  const its = state.collections.filter((one) => one.gallery === name);
+  return h("section", { "aria-label": `Gallery ${name}` },
+    h("div", { class: "gallery-head" }, h("h2", {}, name),
+      job("Calibrate", () => api.calibrate(name), "Calibrating has begun.")),
+    h("div", { class: "collection-grid" }, ...its.map((one) => collection(one, its))));
+}
+
+function collection(one, beside) {
+  const points = Number(one.points), indexed = Math.min(points, Number(one.indexed_vectors));
+  const earlier = beside.some((other) => other.model === one.model && other !== one);
+  return h("article", { class: "card collection", "data-collection": one.name, "aria-label": one.name },
+    h("div", {}, h("h3", {}, one.model), h("p", { class: "dim" }, `${plural(points, "point", "points")} · `, h("span", { title: one.digest }, `digest ${one.digest.slice(0, 8)}`), ` · ${number(one.dimension)}-d`)),
+    h("div", { class: "chips" },
+      one.live ? h("span", { class: "chip good" }, "live") : h("span", { class: "chip" }, "not live"),
+      one.calibrated ? h("span", { class: "chip accent" }, "calibrated") : h("span", { class: "chip warn" }, "not calibrated"),
+      one.mapped ? h("span", { class: "chip accent" }, "map drawn") : null,
+      one.status === "green" ? null : h("span", { class: `chip ${one.status === "red" ? "bad" : "warn"}` }, status(one.status))),
+    meter("In the index", indexed ? indexed / points : null, indexed ? `${number(indexed)} of ${plural(points, "photo", "photos")}` : "none: compared one by one"),
+    meter("Recall of the index", one.recall ?? null, one.recall === undefined ? "not measured yet" : `${percent(one.recall, 1)} over ${plural(one.recall_queries, "query", "queries")}`),
+    h("div", { class: "actions" },
+      one.live ? job(one.mapped ? "Draw map again" : "Draw map", () => api.drawMap(one.gallery, one.model), "The map is being drawn.") : change("Promote", () => promote(one)),
+      one.live && earlier ? change("Roll back", () => rollBack(one)) : null,
+      change("Drop", () => drop(one), "button small danger")));
+}
+
+const status = (name) => ({ yellow: "building its index", grey: "waiting for its index", red: "broken" }[name] ?? name);
+
+function meter(name, share, words) {
+  return h("div", { class: "meter" },
+    h("div", { class: "line" }, h("span", {}, name), h("span", {}, words)),
+    share !== null && h("div", { class: "bar", role: "img", "aria-label": `${name}: ${words}` }, h("span", { "width%": Math.round(100 * share) })));
+}
+
+function job(words, begin, said) {
+  return h("button", { type: "button", class: "button small", onclick: (event) => working(event.currentTarget, async () => {
+    await begin();
+    notify("good", `${said} `, h("a", { href: "#jobs" }, "See the job"));
+  }) }, words);
+}
+
+function change(words, work, kind = "button small") {
+  return h("button", { type: "button", class: kind, onclick: (event) => working(event.currentTarget, async () => {
+    if (await work()) await readCollections();
+  }) }, words);
+}
+
+async function promote(one) {
+  if (!(await confirm({ title: "Make it live?", action: "Promote", text: `Searches of “${one.gallery}” with ${one.model} use ${one.name} from now on.` }))) return false;
+  await api.promote(one.name);
+  return true;
+}
+
+async function rollBack(one) {
+  if (!(await confirm({ title: "Go back to the collection before?", action: "Roll back", text: `Searches of “${one.gallery}” with ${one.model} use the collection that was live before ${one.name}.` }))) return false;
+  await api.rollBack(one.gallery, one.model);
+  return true;
+}
+
+async function drop(one) {
+  const agreed = await confirm({
+    title: "Drop this collection?", action: "Drop",
+    text: `${one.name} and its ${plural(one.points, "point", "points")} are deleted. The photos stay where they are, and can be indexed again.`,
+    tick: one.live ? "It is live: searches with this model find nothing then" : "",
+  });
+  if (!agreed) return false;
+  await api.drop(one.name, agreed.ticked);
+  return true;
+}

@@ -1,0 +1,49 @@
+// A hit's details: all that is stored of it, its places, more like it, its original.
+
+import { byId, h, photoUrl, thumbnail } from "./dom.js";
+import { moreLikeThis } from "./search.js";
+import { named, number } from "./words.js";
+
+const FIRST = ["path", "source", "landmark", "width", "height", "indexed_at", "sha256", "uri"];
+
+/** Open the details of a point; `standings` are its places in the models' rankings. */
+export function openDetail(gallery, point, standings = []) {
+  const dialog = byId("detail");
+  const close = () => dialog.close();
+  const name = named(point.landmark) || "Unknown landmark";
+  const fields = Object.entries(point.payload ?? {}).sort(([a], [b]) => place(a) - place(b));
+  const frame = thumbnail(gallery, point.id, 960, `Photo of ${name}`);
+  const reason = h("p", { class: "notice warn", hidden: true });
+  frame.querySelector("img").addEventListener("error", () => explain(gallery, point.id, reason));
+  dialog.replaceChildren(h("div", { class: "detail-layout" },
+    frame,
+    h("div", { class: "detail-body" },
+      h("div", { class: "detail-head" },
+        h("h2", { id: "detail-title" }, name),
+        h("button", { type: "button", class: "button small", onclick: close }, "Close")),
+      reason,
+      h("div", { class: "actions" },
+        h("button", { type: "button", class: "button primary small", onclick: () => { close(); moreLikeThis(gallery, point.id); } }, "More like this"),
+        h("a", { class: "button small", href: photoUrl(gallery, point.id, "original"), target: "_blank", rel: "noopener" }, "Original")),
+      standings.length ? h("dl", { class: "facts", "aria-label": "Places" },
+        ...standings.flatMap((one) => [h("dt", {}, one.model), h("dd", {}, `rank ${one.rank}, similarity ${one.score.toFixed(4)}`)])) : null,
+      h("dl", { class: "facts", "aria-label": "Stored fields" },
+        ...fields.flatMap(([field, value]) => [h("dt", {}, field), h("dd", {}, words(value))]),
+        h("dt", {}, "id"), h("dd", {}, point.id)))));
+  dialog.onclick = (event) => { if (event.target === dialog) close(); };
+  dialog.showModal();
+}
+
+/** Say why a photo cannot be shown. */
+async function explain(gallery, id, place) {
+  try {
+    const response = await fetch(photoUrl(gallery, id, "thumbnail", 960));
+    if (!response.ok) place.textContent = (await response.json()).error.message;
+  } catch {
+    place.textContent = "The search service does not answer.";
+  }
+  place.hidden = place.textContent === "";
+}
+
+const place = (field) => (FIRST.includes(field) ? FIRST.indexOf(field) : FIRST.length);
+const words = (value) => (typeof value === "number" ? number(value) : typeof value === "boolean" ? (value ? "yes" : "no") : String(value ?? ""));

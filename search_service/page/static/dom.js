@@ -1,0 +1,108 @@
+// Small helpers: making elements, speaking to screen readers, notices, confirmations.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export const byId = (id) => document.getElementById(id);
+
+/** Make an element; texts are texts, never markup. `on…` are listeners, null and false are left out. */
+export function h(tag, properties = {}, ...children) {
+  return fill(document.createElement(tag), properties, children);
+}
+
+/** The same for SVG. */
+export function s(tag, properties = {}, ...children) {
+  return fill(document.createElementNS(SVG, tag), properties, children);
+}
+
+function fill(element, properties, children) {
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name === "width%") element.style.width = `${value}%`; // a style attribute is refused
+    else element.setAttribute(name, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+/** Say something to screen readers. */
+export function announce(text) {
+  const place = byId("announcer");
+  place.textContent = "";
+  setTimeout(() => { place.textContent = text; }, 50);
+}
+
+/** Show something for a while in the corner; errors stay until they are closed. */
+export function notify(kind, ...content) {
+  const close = () => notice.remove();
+  const notice = h("div", { class: `notice ${kind}` },
+    h("div", {}, ...content),
+    h("button", { type: "button", class: "button small quiet", onclick: close, "aria-label": "Close this message" }, "Close"));
+  byId("notices").append(notice);
+  if (kind !== "bad") setTimeout(close, 9000);
+}
+
+/** An error, in words, where its result would have been. */
+export function failure(error, ...more) {
+  return h("div", { class: "notice bad", role: "alert" },
+    h("div", {}, h("p", {}, h("strong", {}, title(error))), h("p", {}, error.message), ...more));
+}
+
+function title(error) {
+  return {
+    InvalidPhotoError: "This photo cannot be searched with",
+    InvalidInputError: "That cannot be done as it was asked",
+    ForbiddenError: "That is not allowed",
+    NotFoundError: "There is no such thing",
+    LineageError: "The encoder is not the one that made this collection",
+    OverloadedError: "The encoders are busy; try again in a moment",
+    DeadlineError: "It took too long",
+    UnavailableError: "A part of the stack does not answer",
+    UnsupportedError: "This system cannot do that",
+  }[error.kind] ?? "Something went wrong";
+}
+
+/** A photo of a point; where it cannot be shown, that is said instead. */
+export function thumbnail(gallery, id, size, alt = "") {
+  const image = h("img", { src: photoUrl(gallery, id, "thumbnail", size), alt, loading: "lazy", decoding: "async",
+    onerror: () => frame.classList.add("missing") });
+  const frame = h("span", { class: "thumb" }, image);
+  return frame;
+}
+
+export function photoUrl(gallery, id, kind, size) {
+  const path = `/photos/${encodeURIComponent(gallery)}/${encodeURIComponent(id)}/${kind}`;
+  return size ? `${path}?size=${size}` : path;
+}
+
+/** Ask before something that cannot be taken back; resolves to false, or to what was ticked. */
+export function confirm({ title: name, text, action, tick }) {
+  const dialog = byId("confirm");
+  const ticked = tick ? h("input", { type: "checkbox", required: true }) : null;
+  return new Promise((resolve) => {
+    const form = h("form", { method: "dialog" },
+      h("h2", { id: "confirm-title" }, name),
+      h("p", {}, text),
+      tick && h("label", { class: "inline check" }, ticked, tick),
+      h("div", { class: "actions" },
+        h("button", { class: "button", value: "", formnovalidate: true }, "Cancel"),
+        h("button", { class: "button danger", value: "yes" }, action)));
+    dialog.replaceChildren(form);
+    dialog.returnValue = "";
+    dialog.onclose = () => resolve(dialog.returnValue === "yes" ? { ticked: Boolean(ticked?.checked) } : false);
+    dialog.showModal();
+  });
+}
+
+/** Run something from a button, which cannot be pressed meanwhile; what goes wrong is shown. */
+export async function working(button, work) {
+  button.disabled = true;
+  try {
+    return await work();
+  } catch (error) {
+    notify("bad", error.message);
+    return undefined;
+  } finally {
+    button.disabled = false;
+  }
+}

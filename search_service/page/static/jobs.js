@@ -1,0 +1,174 @@
+// The jobs view: start one, see how far each is, and what could not be indexed.
+
+import { api } from "./api.js";
+import { announce, byId, confirm, failure, h, notify, working } from "./dom.js";
+import { readCollections, state } from "./state.js";
+import { left, number, plural, when } from "./words.js";
+
+const KINDS = { JOB_KIND_INDEX: "Index", JOB_KIND_REINDEX: "Rebuild", JOB_KIND_CALIBRATE: "Calibrate", JOB_KIND_MAP: "Draw the map of" };
+const STATES = {
+  JOB_STATE_QUEUED: ["queued", ""], JOB_STATE_RUNNING: ["running", "accent"], JOB_STATE_SUCCEEDED: ["done", "good"],
+  JOB_STATE_FAILED: ["failed", "bad"], JOB_STATE_CANCELLED: ["cancelled", "warn"],
+};
+const goesOn = (job) => ["JOB_STATE_QUEUED", "JOB_STATE_RUNNING"].includes(job.state);
+
+let stream = null;
+let requestId = ""; // sent twice, a form starts one job
+const list = h("div", { class: "job-list" });
+
+export function start() {}
+
+export function hide() { stream?.close(); stream = null; }
+
+export function show() {
+  const view = byId("view-jobs");
+  if (!view.childElementCount) {
+    view.replaceChildren(h("div", { class: "view-head" }, h("h1", {}, "Jobs")), h("div", { class: "stack" }, form(), list));
+  }
+  byId("job-gallery").value ||= state.gallery || "landmarks";
+  readModels();
+  read();
+}
+
+function form() {
+  const field = (id, words, more) => h("label", { class: "field", for: id }, words, h("input", { id, type: "text", required: true, autocomplete: "off", spellcheck: "false", ...more }));
+  const tick = (id, words) => h("label", {}, h("input", { type: "checkbox", id }), words);
+  return h("details", { class: "card", id: "job-start" },
+    h("summary", {}, "Index photos"),
+    h("form", { class: "job-form", onsubmit: submit },
+      h("p", { class: "wide dim" }, "A folder where a sub-folder’s name is the landmark, a manifest (.csv), a list of addresses (.txt), a zip file, or a URI of one, as the service sees it. Indexing again encodes only what has changed."),
+      field("job-source", "Source", { placeholder: "/home/me/photos" }),
+      field("job-gallery", "Gallery", { pattern: "[a-z0-9]+([_\\-][a-z0-9]+)*", title: "a–z, 0–9 and single _ or -" }),
+      h("fieldset", { class: "wide" }, h("legend", {}, "Models"), h("div", { class: "checks", id: "job-models" })),
+      h("div", { class: "checks wide" }, tick("job-prune", "Prune: delete points whose photos are gone"), tick("job-dry", "Dry run: only count"), tick("job-verify", "Read every photo again")),
+      h("div", { class: "wide actions" }, h("button", { class: "button primary" }, "Start"))));
+}
+
+async function readModels() {
+  const place = byId("job-models");
+  try {
+    const names = [...new Map((await api.models()).map((one) => [one.name, one])).values()];
+    const chosen = new Set([...place.querySelectorAll("input:not(:checked)")].map((box) => box.value));
+    place.replaceChildren(...names.map((one) => h("label", { title: one.ready ? one.description : one.reason },
+      h("input", { type: "checkbox", value: one.name, checked: !chosen.has(one.name) }), one.name, one.ready ? null : h("span", { class: "chip warn" }, "not ready"))));
+  } catch (error) {
+    place.replaceChildren(h("p", { class: "dim" }, error.message));
+  }
+}
+
+async function submit(event) {
+  event.preventDefault();
+  const boxes = [...byId("job-models").querySelectorAll("input")];
+  const chosen = boxes.filter((box) => box.checked).map((box) => box.value);
+  if (boxes.length && !chosen.length) { notify("bad", "Choose at least one model."); return; }
+  requestId ||= Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const asked = {
+    source: byId("job-source").value.trim(), gallery: byId("job-gallery").value.trim(),
+    models: chosen.length === boxes.length ? [] : chosen, request_id: requestId,
+    prune: byId("job-prune").checked, dry_run: byId("job-dry").checked, verify: byId("job-verify").checked,
+  };
+  if (asked.prune && !asked.dry_run && !(await confirm({ title: "Delete what is gone?", action: "Start and prune",
+    text: "Points of this source whose photos are no longer there are deleted when the source has been listed to its end." }))) return;
+  await working(event.submitter, async () => {
+    const job = await api.startJob(asked);
+    byId("job-start").open = false;
+    announce("The job has begun");
+    await read();
+    document.querySelector(`[data-job="${job.id}"]`)?.scrollIntoView({ block: "nearest" });
+  });
+  requestId = "";
+}
+
+async function read() {
+  try {
+    const jobs = await api.jobs();
+    list.replaceChildren(...jobs.map(card));
+    if (!jobs.length) list.replaceChildren(h("div", { class: "card empty" }, h("h2", {}, "There are no jobs yet"),
+      h("p", {}, "Start one above, or from a terminal:"), h("code", { class: "command" }, "landmarks index ~/photos --wait")));
+    follow(jobs.filter(goesOn).map((job) => job.id));
+  } catch (error) {
+    list.replaceChildren(failure(error, h("p", {}, h("button", { type: "button", class: "button small", onclick: read }, "Try again"))));
+  }
+}
+
+/** Follow the jobs that go on, live. */
+function follow(ids) {
+  hide();
+  if (!ids.length || byId("view-jobs").hidden) return;
+  const mine = new EventSource(api.watchUrl(ids.slice(0, 32)));
+  stream = mine;
+  mine.addEventListener("job", (event) => {
+    const job = JSON.parse(event.data);
+    const before = document.querySelector(`[data-job="${job.id}"]`);
+    if (before) renew(before, job);
+    if (!goesOn(job)) {
+      announce(`${title(job)}: ${STATES[job.state][0]}`);
+      readCollections().catch(() => {});
+    }
+  });
+  mine.addEventListener("failed", (event) => notify("bad", JSON.parse(event.data).message));
+  mine.addEventListener("ended", () => mine.close());
+}
+
+/** Put the job's new state in place of the old, without closing its dead letters or moving focus. */
+function renew(before, job) {
+  const after = card(job);
+  const focused = before.contains(document.activeElement) ? document.activeElement.textContent : null;
+  const letters = before.querySelector("details.dead");
+  if (letters?.open) after.querySelector("details.dead")?.replaceWith(letters);
+  before.replaceWith(after);
+  if (focused) ([...after.querySelectorAll("button, summary")].find((one) => one.textContent === focused) ?? after).focus();
+}
+
+const title = (job) => `${KINDS[job.kind] ?? "Job"} “${job.spec.gallery}”`;
+
+function card(job) {
+  const [words, kind] = STATES[job.state] ?? ["unknown", ""];
+  const dead = job.progress.reduce((sum, one) => sum + Number(one.dead), 0);
+  const marks = [["dry run", job.spec.dry_run], ["prune", job.spec.prune]].filter(([, on]) => on).map(([name]) => h("span", { class: "chip" }, name));
+  const button = (name, change) => h("button", { type: "button", class: "button small", onclick: (event) => working(event.currentTarget, async () => {
+    await api.changeJob(job.id, change);
+    await read();
+  }) }, name);
+  const changes = [
+    goesOn(job) && button("Cancel", "cancel"),
+    ["JOB_STATE_CANCELLED", "JOB_STATE_FAILED"].includes(job.state) && button("Resume", "resume"),
+    dead && job.state === "JOB_STATE_SUCCEEDED" && button("Try dead letters again", "retry"),
+  ].filter(Boolean);
+  return h("article", { class: "card job", "data-job": job.id, "data-state": job.state, tabindex: -1, "aria-label": title(job) },
+    h("div", { class: "job-head" }, h("h2", {}, title(job)), h("span", { class: `chip ${kind}` }, words), ...marks,
+      h("time", { datetime: job.create_time, title: new Date(job.create_time).toLocaleString() }, when(job.create_time))),
+    job.kind === "JOB_KIND_INDEX" ? h("p", { class: "source" }, job.spec.source) : null,
+    ...job.progress.map((one) => progress(job, one)),
+    job.error ? h("div", { class: "notice bad" }, h("div", {}, job.error)) : null,
+    job.outcome ? h("p", {}, job.outcome) : null,
+    changes.length ? h("div", { class: "actions" }, ...changes) : null,
+    dead ? deadLetters(job, dead) : null);
+}
+
+function progress(job, one) {
+  const listed = Number(one.listed);
+  const done = ["stored", "unchanged", "dead", "duplicate", "cancelled"].reduce((sum, name) => sum + Number(one[name]), 0);
+  const counts = ["stored", "unchanged", "dead", "duplicate", "cancelled", "pruned"].filter((name) => Number(one[name])).map((name) => `${number(one[name])} ${name}`);
+  const rate = goesOn(job) && one.photos_per_second > 0 ? ` · ${one.photos_per_second.toFixed(1)} photos/s` : "";
+  const known = listed > 0 || !goesOn(job);
+  const bar = h("progress", { "aria-label": `${one.model}: ${number(done)} of ${number(listed)}`, max: Math.max(listed, 1), value: known ? (listed ? done : 1) : null });
+  return h("div", { class: "model-progress" },
+    h("div", { class: "line" }, h("strong", {}, one.model),
+      h("span", {}, listed ? `${number(done)} of ${number(listed)}${job.listing_complete ? "" : "+"}${rate}${one.time_left ? ` · ${left(one.time_left)}` : ""}` : "")),
+    bar,
+    counts.length ? h("p", { class: "counts" }, counts.join(" · ")) : null);
+}
+
+function deadLetters(job, dead) {
+  const place = h("ul", { class: "letters" });
+  return h("details", { class: "dead", ontoggle: async (event) => {
+    if (!event.target.open || place.childElementCount) return;
+    try {
+      const letters = await api.deadLetters(job.id);
+      place.replaceChildren(...letters.map((one) => h("li", {}, h("strong", {}, `${one.path} (${one.model})`), one.reason)));
+    } catch (error) {
+      place.replaceChildren(h("li", {}, error.message));
+    }
+  } }, h("summary", {}, `${plural(dead, "photo", "photos")} could not be indexed`), place);
+}

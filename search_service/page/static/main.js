@@ -1,0 +1,62 @@
+// Which view is shown, the gallery, the colours.
+
+import { byId, failure, h } from "./dom.js";
+import { choose, readCollections, state } from "./state.js";
+import * as collections from "./collections.js";
+import * as jobs from "./jobs.js";
+import * as map from "./map.js";
+import * as search from "./search.js";
+
+const VIEWS = { search, map, jobs, collections };
+const THEMES = { auto: ["◐", "as the system"], light: ["☀", "light"], dark: ["☾", "dark"] };
+let shown = null;
+
+function show() {
+  const name = VIEWS[location.hash.slice(1)] ? location.hash.slice(1) : "search";
+  if (name === shown) return;
+  if (shown) VIEWS[shown].hide?.();
+  for (const view of Object.keys(VIEWS)) byId(`view-${view}`).hidden = view !== name;
+  for (const link of document.querySelectorAll(".top nav a")) {
+    if (link.hash === `#${name}`) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  document.title = `${name[0].toUpperCase()}${name.slice(1)} – Landmarks`;
+  const before = shown;
+  shown = name;
+  VIEWS[name].show?.();
+  if (before) byId("main").focus({ preventScroll: true });
+}
+
+function theme(name) {
+  const [sign, words] = THEMES[name];
+  state.theme = name;
+  if (name === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = name;
+  byId("theme").textContent = sign;
+  byId("theme").setAttribute("aria-label", `Colours: ${words}`);
+  byId("theme").title = `Colours: ${words}`;
+  localStorage.setItem("theme", name);
+  map.redraw();
+}
+
+byId("theme").addEventListener("click", () => {
+  const names = Object.keys(THEMES);
+  theme(names[(names.indexOf(state.theme) + 1) % names.length]);
+});
+byId("gallery").addEventListener("change", (event) => choose(event.target.value));
+window.addEventListener("hashchange", show);
+
+for (const view of Object.values(VIEWS)) view.start();
+const remembered = localStorage.getItem("theme");
+theme(THEMES[remembered] ? remembered : "auto");
+show();
+
+async function begin() {
+  try {
+    await readCollections();
+  } catch (error) {
+    byId("answer").replaceChildren(failure(error,
+      h("p", {}, h("button", { type: "button", class: "button small", onclick: begin }, "Try again"))));
+  }
+}
+begin();

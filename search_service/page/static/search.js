@@ -1,0 +1,159 @@
+// The search view: what is asked, and asking it.
+
+import { api } from "./api.js";
+import { renderAnswer } from "./answer.js";
+import { announce, byId, failure, h, photoUrl, thumbnail } from "./dom.js";
+import { query, start as startQuery, usePoint } from "./query.js";
+import { live, onGallery, state } from "./state.js";
+import { named, number } from "./words.js";
+
+/** The last answer, for the map: { gallery, response }. */
+export const last = { gallery: "", response: null };
+let running = null;
+let seed = 0;
+
+export function start() {
+  byId("more").open = !matchMedia("(max-width: 900px)").matches; // on a phone the answer comes first
+  startQuery(search);
+  byId("query").addEventListener("submit", (event) => event.preventDefault());
+  for (const id of ["limit", "collapse"]) byId(id).addEventListener("change", search);
+  byId("more-samples").addEventListener("click", () => { seed += 1; showSamples(); });
+  byId("filter-clear").addEventListener("click", () => {
+    for (const box of byId("filter-list").querySelectorAll("input")) box.checked = false;
+    filterChanged();
+  });
+  byId("filter-text").addEventListener("input", narrowFilter);
+  onGallery((another) => {
+    if (another || !byId("model-list").childElementCount) galleryChanged();
+  });
+}
+
+function galleryChanged() {
+  if (!state.gallery) {
+    showWelcome();
+    return;
+  }
+  byId("model-list").replaceChildren(...live().map((one) =>
+    h("label", {}, h("input", { type: "checkbox", value: one.model, checked: true, onchange: search }), one.model,
+      h("span", { class: "count" }, number(one.points)))));
+  byId("models").hidden = live().length < 2;
+  showSamples();
+  showValues();
+  if (query.point && query.gallery !== state.gallery) byId("clear-query").click();
+  else search();
+}
+
+async function showSamples() {
+  const gallery = state.gallery;
+  const points = await api.samples(gallery, seed).catch(() => []);
+  if (gallery !== state.gallery) return;
+  byId("samples").hidden = points.length === 0;
+  byId("sample-list").replaceChildren(...points.map((point) => {
+    const frame = thumbnail(gallery, point.id, 160);
+    return h("li", {}, h("button", { type: "button", title: named(point.landmark),
+      "aria-label": `Search by a photo of ${named(point.landmark) || "unknown"}`,
+      onclick: () => moreLikeThis(gallery, point.id) }, ...frame.childNodes));
+  }));
+}
+
+async function showValues() {
+  const gallery = state.gallery, list = byId("filter-list");
+  byId("filter-clear").hidden = true;
+  byId("filter-count").textContent = "";
+  try {
+    const values = await api.values(gallery);
+    if (gallery !== state.gallery) return;
+    list.replaceChildren(...values.map((one) =>
+      h("label", {}, h("input", { type: "checkbox", value: one.value.text, onchange: filterChanged }), named(one.value.text),
+        h("span", { class: "count" }, number(one.points)))));
+    byId("filter-count").textContent = `(${number(values.length)})`;
+    byId("filter-text").hidden = values.length < 12;
+  } catch (error) {
+    list.replaceChildren(h("p", { class: "dim" }, error.message));
+  }
+}
+
+function filterChanged() {
+  const chosen = checked("filter-list");
+  byId("filter-clear").hidden = chosen.length === 0;
+  const all = byId("filter-list").querySelectorAll("input").length;
+  byId("filter-count").textContent = chosen.length ? `(${chosen.length} of ${number(all)})` : `(${number(all)})`;
+  search();
+}
+
+function narrowFilter() {
+  const text = byId("filter-text").value.trim().toLowerCase();
+  for (const label of byId("filter-list").children) {
+    label.hidden = !label.textContent.toLowerCase().includes(text) && !label.querySelector("input").checked;
+  }
+}
+
+const checked = (id) => [...byId(id).querySelectorAll("input:checked")].map((box) => box.value);
+
+/** Search by a point's photo. */
+export function moreLikeThis(gallery, id) {
+  return usePoint(gallery, id, photoUrl(gallery, id, "thumbnail", 960));
+}
+
+async function search() {
+  running?.abort();
+  if (!state.gallery) return;
+  if (!query.photo && !query.point) {
+    showWelcome();
+    return;
+  }
+  const models = checked("model-list");
+  const answer = byId("answer");
+  if (models.length === 0) {
+    answer.replaceChildren(h("div", { class: "notice warn" }, h("div", {}, "No model is chosen; choose one to search with.")));
+    return;
+  }
+  const mine = new AbortController();
+  running = mine;
+  answer.setAttribute("aria-busy", "true");
+  if (!answer.querySelector(".verdict")) answer.replaceChildren(h("div", { class: "card actions" }, h("span", { class: "spinner" }), "Searching …"));
+  try {
+    const gallery = state.gallery;
+    const asked = {
+      gallery,
+      models: models.length === live().length ? [] : models,
+      limit: Number(byId("limit").value) || 10,
+      collapse_identical: byId("collapse").checked,
+      where: { landmark: checked("filter-list") },
+      box: query.box,
+    };
+    let photo = query.photo;
+    if (query.point && query.box) { // a box marks a part of a photo's bytes
+      photo = await (await fetch(photoUrl(gallery, query.point, "original"))).blob();
+    } else if (query.point) asked.point_id = query.point;
+    const response = await api.search(asked, photo, mine.signal);
+    if (running !== mine) return;
+    Object.assign(last, { gallery, response });
+    announce(renderAnswer(answer, gallery, response));
+  } catch (error) {
+    if (error.name === "AbortError" || running !== mine) return;
+    answer.replaceChildren(failure(error));
+  } finally {
+    if (running === mine) answer.setAttribute("aria-busy", "false");
+  }
+}
+
+function showWelcome() {
+  Object.assign(last, { gallery: "", response: null });
+  const answer = byId("answer");
+  answer.setAttribute("aria-busy", "false");
+  if (state.gallery) {
+    const photos = live()[0]?.points ?? 0;
+    answer.replaceChildren(h("div", { class: "card welcome" },
+      h("h1", {}, "Which landmark is it?"),
+      h("p", {}, `Give a photo, and see the photos most like it among the ${number(photos)} of “${state.gallery}”: by each model, and by all together.`),
+      h("p", {}, "What you search with is neither stored nor logged.")));
+    return;
+  }
+  byId("samples").hidden = true;
+  answer.replaceChildren(h("div", { class: "card empty" },
+    h("h1", {}, "Nothing is indexed yet"),
+    h("p", {}, "Put photos into a gallery first. A sub-folder’s name is the landmark that its photos show. From a terminal:"),
+    h("code", { class: "command" }, "landmarks index ~/photos --wait"),
+    h("p", {}, "or ", h("a", { href: "#jobs" }, "start a job here"), ".")));
+}

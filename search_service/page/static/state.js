@@ -1,0 +1,41 @@
+// What all views share: which collections there are, and which gallery is looked at.
+
+import { api } from "./api.js";
+import { byId, h } from "./dom.js";
+
+export const state = { collections: [], gallery: "", theme: "auto" };
+const listeners = new Set();
+
+/** Call `listener` when another gallery is chosen, or the collections have been read again. */
+export function onGallery(listener) {
+  listeners.add(listener);
+}
+
+/** The live collections of the gallery that is looked at. */
+export const live = () => state.collections.filter((one) => one.live && one.gallery === state.gallery);
+
+export const galleries = () => [...new Set(state.collections.filter((one) => one.live).map((one) => one.gallery))].sort();
+
+/** Read the collections; throws where they cannot be read. */
+export async function readCollections() {
+  state.collections = await api.collections();
+  const names = galleries();
+  const select = byId("gallery");
+  select.replaceChildren(...names.map((name) => h("option", { value: name }, name)));
+  select.disabled = names.length === 0;
+  if (!names.includes(state.gallery)) {
+    const remembered = localStorage.getItem("gallery");
+    const largest = [...state.collections].filter((one) => one.live).sort((a, b) => b.points - a.points)[0];
+    choose(names.includes(remembered) ? remembered : largest?.gallery ?? "");
+  } else {
+    select.value = state.gallery;
+    listeners.forEach((listener) => listener(false));
+  }
+}
+
+export function choose(gallery) {
+  state.gallery = gallery;
+  byId("gallery").value = gallery;
+  if (gallery) localStorage.setItem("gallery", gallery);
+  listeners.forEach((listener) => listener(true));
+}

@@ -1,0 +1,207 @@
+"""Photos of points, read where they were indexed from, under the same rule, and made small.
+
+What is read is the user's, but may be anything by now: bytes and declared pixels are checked before
+anything is decoded, few are decoded at once, and what was made is kept up to a number of bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from io import BytesIO
+from typing import TypeAlias
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from landmarks.errors import DeadlineError, InvalidPhotoError
+from landmarks.source_roots import SourceRoots
+
+SIZES = (320, 160, 960)
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+_THREADS = 4
+_SECONDS = 20.0
+_QUALITY = 82
+
+
+@dataclass(frozen=True)
+class PhotoLimits:
+    """Most bytes of a file, and most pixels that its header may declare."""
+
+    max_bytes: int
+    max_pixels: int
+
+
+@dataclass(frozen=True)
+class PointPhoto:
+    """A point's photo, as its payload tells: where it is, its bytes' sha256, its file's name."""
+
+    uri: str
+    sha256: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is sent, its content type, and whether it is still what was indexed."""
+
+    data: bytes
+    kind: str
+    is_indexed: bool
+
+
+_Work: TypeAlias = Callable[[PointPhoto, int], Picture]
+
+
+class Thumbnails:
+    """Makes and keeps small pictures. For one event loop; the work is done in threads."""
+
+    def __init__(self, roots: SourceRoots, limits: PhotoLimits, cache_bytes: int) -> None:
+        """Read below `roots`, and keep up to `cache_bytes` of what was made."""
+        self._roots = roots
+        self._limits = limits
+        self._cache_bytes = cache_bytes
+        self._kept: OrderedDict[tuple[str, str, int], Picture] = OrderedDict()
+        self.kept_bytes = 0
+        self._making: dict[tuple[str, str, int], asyncio.Task[Picture]] = {}
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="thumbnail")
+
+    async def small(self, photo: PointPhoto, size: int) -> Picture:
+        """Return a photo as a JPEG, no side longer than `size`.
+
+        Raises what `SourceRoots.read` does, InvalidPhotoError for what is no photo, damaged, or
+        over a limit, and DeadlineError where reading it takes too long.
+        """
+        key = (photo.uri, photo.sha256, size)
+        if (picture := self._kept.get(key)) is not None:
+            self._kept.move_to_end(key)
+            return picture
+        if (task := self._making.get(key)) is None:
+            task = asyncio.create_task(self._in_thread(self._make, photo, size))
+            self._making[key] = task
+            task.add_done_callback(lambda done: self._made(key, done))
+        return await asyncio.shield(task)
+
+    async def whole(self, photo: PointPhoto) -> Picture:
+        """Return a photo's own bytes; raises as `small`."""
+        return await self._in_thread(self._read_whole, photo, 0)
+
+    def close(self) -> None:
+        """Start nothing further."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _in_thread(self, work: _Work, photo: PointPhoto, size: int) -> Picture:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(_SECONDS):
+                return await loop.run_in_executor(self._pool, work, photo, size)
+        except TimeoutError:
+            raise DeadlineError(f"{photo.uri} was not read within {_SECONDS:g} s") from None
+
+    def _made(self, key: tuple[str, str, int], task: asyncio.Task[Picture]) -> None:
+        del self._making[key]
+        if task.cancelled() or task.exception() is not None:
+            return
+        picture = task.result()
+        if not picture.is_indexed:
+            return  # another file is there by now; it may change again
+        self._kept[key] = picture
+        self.kept_bytes += len(picture.data)
+        while self.kept_bytes > self._cache_bytes and self._kept:
+            _, oldest = self._kept.popitem(last=False)
+            self.kept_bytes -= len(oldest.data)
+
+    def _make(self, photo: PointPhoto, size: int) -> Picture:
+        data = self._roots.read(photo.uri, self._limits.max_bytes)
+        return Picture(_small(data, size, self._limits), "image/jpeg", _is(photo, data))
+
+    def _read_whole(self, photo: PointPhoto, size: int) -> Picture:
+        del size
+        data = self._roots.read(photo.uri, self._limits.max_bytes)
+        with _opened(data, self._limits) as image:
+            kind = "JPEG" if image.format == "MPO" else image.format or ""
+        return Picture(data, Image.MIME[kind], _is(photo, data))
+
+
+def _is(photo: PointPhoto, data: bytes) -> bool:
+    return sha256(data).hexdigest() == photo.sha256
+
+
+def _small(data: bytes, size: int, limits: PhotoLimits) -> bytes:
+    with _opened(data, limits) as image:
+        try:
+            image.draft("RGB", (size, size))
+            image.thumbnail((size, size), Image.Resampling.LANCZOS)
+            upright = _rgb(ImageOps.exif_transpose(image))
+        except MemoryError:
+            raise
+        except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+            raise InvalidPhotoError(f"the file is truncated or damaged ({error})") from error
+    out = BytesIO()
+    upright.save(out, "JPEG", quality=_QUALITY, optimize=True)
+    return out.getvalue()
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Return any mode as RGB; what is transparent becomes white."""
+    if image.has_transparency_data:
+        layered = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
+    if image.mode.startswith("I"):  # 16 bits a pixel; Pillow would clip them at 255
+        image = image.point(lambda value: value / 256, "L")
+    return image.convert("RGB")
+
+
+def _opened(data: bytes, limits: PhotoLimits) -> Image.Image:
+    if (declared := _webp_size(data)) is not None:  # Pillow allocates a WebP's canvas to open it
+        _check_pixels(*declared, limits)
+    try:
+        image = Image.open(BytesIO(data), formats=_FORMATS)
+    except UnidentifiedImageError as error:
+        raise InvalidPhotoError("the file is not a photo that can be read") from error
+    except Image.DecompressionBombError as error:
+        raise InvalidPhotoError(f"the file declares too many pixels ({error})") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # as above, of headers
+        raise InvalidPhotoError(f"the file's header is damaged ({error})") from error
+    try:
+        _check_pixels(*image.size, limits)
+    except InvalidPhotoError:
+        image.close()
+        raise
+    return image
+
+
+def _check_pixels(width: int, height: int, limits: PhotoLimits) -> None:
+    if width * height > limits.max_pixels:
+        raise InvalidPhotoError(
+            f"the file declares {width:,} × {height:,} pixels, and at most {limits.max_pixels:,}"
+            " in all are decoded"
+        )
+
+
+def _webp_size(data: bytes) -> tuple[int, int] | None:
+    """Return a bound of the canvas that a WebP's header declares; None for what is no WebP.
+
+    Source: RFC 9649, sections 2.5 to 2.7.
+    """
+    if len(data) < 30 or data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+        return None
+    match data[12:16]:
+        case b"VP8X":
+            width, height = data[24:27], data[27:30]
+            return int.from_bytes(width, "little") + 1, int.from_bytes(height, "little") + 1
+        case b"VP8L":
+            bits = int.from_bytes(data[21:25], "little")
+            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        case _:
+            width, height = data[26:28], data[28:30]
+            return (
+                int.from_bytes(width, "little") & 0x3FFF,
+                int.from_bytes(height, "little") & 0x3FFF,
+            )
