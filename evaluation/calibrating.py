@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import TypeAlias
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from landmarks.errors import InvalidInputError
 from ranking.calibration import Calibration, Group
-from ranking.fusion import Scored
+from ranking.fusion import DEPTHS, Scored
 from ranking.verdict import Neighbour, Vote, vote
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -24,8 +25,9 @@ UNKNOWNS_ANSWERED = 0.05
 _MOST_MODELS_FOR_ALL_SETS = 5
 _FEWEST_QUERIES = 40
 _FEWEST_LANDMARKS = 2
-# Hits of each model that slopes are fitted to; further ones are all of other landmarks.
-_PAIRS_DEPTH = 60
+# Hits of each model that slopes are fitted to. The first alone would say too little of how a model
+# tells landmarks apart: most of them are right with any model, or wrong with all.
+READ_DEPTH = 100
 # Weak, so that what can be told apart perfectly still has finite slopes.
 _REGULARISATION = 100.0
 
@@ -34,12 +36,21 @@ _REGULARISATION = 100.0
 class Query:
     """What was found for a photo: each model's hits, best first, and the landmarks of all hits.
 
-    `landmark` is the photo's own; None where the gallery does not have it, or acts as if.
+    `landmark` is the photo's own; None where the gallery does not have it, or acts as if. Rankings
+    are READ_DEPTH deep, as slopes are fitted to; a search votes with the first of them.
     """
 
     landmark: str | None
     found: Mapping[str, Sequence[Scored]]
     landmarks: Mapping[str, str]
+
+    @cached_property
+    def voters(self) -> dict[str, list[Scored]]:
+        """What a search for ten hits would read of the rankings."""
+        return {
+            model: [hit for hit in hits if hit.place <= DEPTHS[0]]
+            for model, hits in self.found.items()
+        }
 
 
 def calibrate(
@@ -103,7 +114,7 @@ def _group(
 
 
 def _vote(group: Group, query: Query) -> Vote | None:
-    hits = group.fused({model: query.found[model] for model in group.models})
+    hits = group.fused(query.voters)
     return vote([Neighbour(hit.id, query.landmarks[hit.id], hit.score) for hit in hits])
 
 
@@ -131,9 +142,7 @@ def _scale(models: tuple[str, ...], known: Sequence[Query]) -> tuple[tuple[float
 
 def _pairs(models: tuple[str, ...], query: Query) -> tuple[Floats, Flags]:
     """Return the similarities (N, models) of a query's first hits, and which show its landmark."""
-    by_model = [
-        {hit.id: hit.score for hit in query.found[model][:_PAIRS_DEPTH]} for model in models
-    ]
+    by_model = [{hit.id: hit.score for hit in query.found[model][:READ_DEPTH]} for model in models]
     ids = sorted(set().union(*by_model))
     rows = np.array(
         # What a model did not find is at best as like as the last that it found.

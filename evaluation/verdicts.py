@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.calibrating import UNKNOWNS_ANSWERED, Query, calibrate
+from evaluation.calibrating import READ_DEPTH, UNKNOWNS_ANSWERED, Query, calibrate
 from evaluation.metrics import Figure, FloatMatrix, evaluate, figure
 from landmarks.errors import InvalidInputError
 from ranking.calibration import Calibration, Group
-from ranking.fusion import DEPTHS, Scored
+from ranking.fusion import Scored
 from ranking.verdict import Outcome
 
 SAMPLE = 1000
@@ -106,7 +106,7 @@ def _figures(
     known_queries: Sequence[Query],
     unknown_queries: Sequence[Query],
 ) -> VerdictFigures:
-    verdicts = [group.verdict(query.found, query.landmarks) for query in known_queries]
+    verdicts = [group.verdict(query.voters, query.landmarks) for query in known_queries]
     named = np.array([verdict.outcome is Outcome.KNOWN for verdict in verdicts])
     right = np.array(
         [
@@ -115,7 +115,7 @@ def _figures(
         ]
     )
     unknown_named = [
-        group.verdict(query.found, query.landmarks).outcome is Outcome.KNOWN
+        group.verdict(query.voters, query.landmarks).outcome is Outcome.KNOWN
         for query in unknown_queries
     ]
     rows = (fused_rows(group, gallery), fused_rows(group, known))
@@ -161,7 +161,7 @@ def _queries(
             scores = rows @ row
             if without is not None:
                 scores = np.where(without[place], -np.inf, scores)
-            first = np.argsort(-scores, kind="stable")[: DEPTHS[0]]
+            first = np.argsort(-scores, kind="stable")[:READ_DEPTH]
             found[place][model] = [
                 Scored(str(one), float(scores[one]), rank)
                 for rank, one in enumerate(first, start=1)

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from evaluation.calibrating import READ_DEPTH, calibrate
 from evaluation.calibrating import Query as CalibrationQuery
-from evaluation.calibrating import calibrate
 from indexer_worker.jobs import Target
 from indexer_worker.leases import HeldLease
 from indexer_worker.query_photos import encoded_photos, photos_of
@@ -22,7 +22,7 @@ from indexer_worker.records import Job
 from indexer_worker.runtime import Runtime
 from landmarks.batches import batched
 from ranking.calibration import Calibration
-from ranking.fusion import DEPTHS, Scored
+from ranking.fusion import Scored
 from ranking.verdict import Outcome
 from vector_store.collections import CALIBRATION, Lineage
 from vector_store.filters import Equals, Filter
@@ -145,7 +145,7 @@ def _unknown_queries(
         encoded = encoded_photos(runtime, lineage, chosen)
         for some in batched(encoded, _QUERIES_AT_ONCE):
             held.check()
-            asked = [Query(vector, limit=DEPTHS[0], fields=("landmark",)) for _, _, vector in some]
+            asked = [Query(vector, limit=READ_DEPTH, fields=("landmark",)) for _, _, vector in some]
             answers = runtime.patience.wait_out(
                 lambda name=lineage.name, asked=asked: runtime.points.query(name, asked)  # type: ignore[misc]
             )
@@ -156,7 +156,7 @@ def _unknown_queries(
 
 def _query(point: _Point, vector: FloatVector, conditions: Filter) -> Query:
     return Query(
-        vector, limit=DEPTHS[0], filter=conditions, without=(point.id,), fields=("landmark",)
+        vector, limit=READ_DEPTH, filter=conditions, without=(point.id,), fields=("landmark",)
     )
 
 
@@ -183,7 +183,7 @@ def _told(found: Calibration, queries: Sequence[CalibrationQuery]) -> str:
     named = [
         verdict.vote.landmark == query.landmark
         for query in known
-        if (verdict := group.verdict(query.found, query.landmarks)).outcome is Outcome.KNOWN
+        if (verdict := group.verdict(query.voters, query.landmarks)).outcome is Outcome.KNOWN
         and verdict.vote
     ]
     right = f", {sum(named) / len(named):.1%} of these rightly" if named else ""

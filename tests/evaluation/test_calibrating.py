@@ -65,7 +65,7 @@ def calibration() -> Calibration:
 
 def verdicts(calibration: Calibration, some: Sequence[Query], *models: str):
     group = calibration.group({model: DIGESTS[model] for model in models})
-    return [group.verdict({m: q.found[m] for m in models}, q.landmarks) for q in some]
+    return [group.verdict({m: q.voters[m] for m in models}, q.landmarks) for q in some]
 
 
 def test_every_set_of_models_is_calibrated(calibration: Calibration) -> None:
