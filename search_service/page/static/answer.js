@@ -81,7 +81,7 @@ function gauge(share, threshold, words) {
     s("svg", { viewBox: "0 0 100 58", "aria-hidden": true },
       s("path", { class: "track", d: path(1), fill: "none", "stroke-width": 9, "stroke-linecap": "round" }),
       share > 0.005 ? s("path", { class: "value", d: path(Math.min(share, 1)), fill: "none", "stroke-width": 9, "stroke-linecap": "round" }) : null,
-      ...marks, s("text", { x: 50, y: 52, "text-anchor": "middle" }, `${Math.round(100 * (share ?? 0))}%`)),
+      ...marks, s("text", { x: 50, y: 52, "text-anchor": "middle" }, words === "sure" && share > 0.99 ? ">99%" : `${Math.round(100 * (share ?? 0))}%`)),
     words);
 }
 
