@@ -106,6 +106,23 @@ async def test_only_the_page_itself_may_change_anything(
         assert answer.status == status
 
 
+@pytest.mark.parametrize(
+    ("site", "mode", "status"),
+    [
+        ("cross-site", "no-cors", 403),
+        ("same-site", "cors", 403),
+        ("cross-site", "navigate", 200),
+        ("same-origin", "cors", 200),
+        ("none", "navigate", 200),
+    ],
+)
+async def test_another_site_may_link_to_the_page_but_not_embed_it(
+    page: Page, site: str, mode: str, status: int
+) -> None:
+    headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode}
+    assert (await page.http.get("/api/collections", headers=headers)).status == status
+
+
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
 async def test_what_a_form_of_another_site_could_send_is_not_json(page: Page, kind: str) -> None:
     headers = {"Origin": page.origin, "Content-Type": kind}
