@@ -33,10 +33,11 @@ class NewJob(Asked):
     request_id: str = ""
 
 
-class Models(Asked):
-    """Some models; all, if there are none."""
+class Calibration(Asked):
+    """Whose collections, all if empty; and where photos of other landmarks are."""
 
     models: tuple[str, ...] = ()
+    unknowns: str = ""
 
 
 class Nothing(Asked):
@@ -187,9 +188,10 @@ async def drop(request: web.Request) -> web.Response:
 
 async def calibrate(request: web.Request) -> web.Response:
     """Start a job that calibrates verdicts."""
-    asked = await body_of(request, Models)
+    asked = await body_of(request, Calibration)
     gallery = request.match_info["gallery"]
-    return answer(await request.app[CLIENT].calibrate(gallery, models=asked.models))
+    job = await request.app[CLIENT].calibrate(gallery, models=asked.models, unknowns=asked.unknowns)
+    return answer(job)
 
 
 async def draw_map(request: web.Request) -> web.Response:

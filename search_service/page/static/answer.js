@@ -48,7 +48,8 @@ function verdict(response, context) {
         gauge(sure, said.threshold, "sure"));
     case "OUTCOME_UNCALIBRATED":
       return card("", "Most of the nearest photos show", named(said.landmark),
-        `${votes} of their votes. How sure that is cannot be told: the gallery is not calibrated. Calibrating learns it from the gallery’s own photos.`,
+        [`${votes} of their votes. How sure that is cannot be told: the gallery is not calibrated. Calibrating learns it from the gallery’s own photos, here or with `,
+          h("code", {}, `landmarks calibrate -g ${context.gallery}`)],
         gauge(said.vote_share, null, "of the votes"),
         h("div", { class: "actions" }, calibrateButton(context.gallery)));
     default:

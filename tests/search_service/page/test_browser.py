@@ -416,6 +416,14 @@ def test_a_gallery_is_calibrated_and_then_the_verdict_says_how_sure_it_is(
     expect(card).to_contain_text("calibrated")
 
 
+def test_photos_of_other_landmarks_can_be_named_for_calibrating(opened: Opened) -> None:
+    page = opened("collections")
+    page.get_by_label(f"Gallery {GALLERY}").get_by_role("button", name="Calibrate").click()
+    page.locator("#confirm").get_by_role("textbox").fill("/etc")
+    page.locator("#confirm").get_by_role("button", name="Calibrate").click()
+    expect(page.locator("#notices")).to_contain_text("not below an allowed root")
+
+
 def test_a_collection_is_dropped_only_after_a_question(stack: BrowserStack, opened: Opened) -> None:
     with stack.client as client:
         photos = stack.rig.directory / "drop" / "Atomium"
