@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+import search_service.page
 from landmarks.errors import ConfigurationError
 from tests.support.edge import free_port
 from tests.support.page_stack import Page, page_running
@@ -35,6 +37,13 @@ async def test_the_page_names_no_file_but_its_own_and_has_no_script_inside(page:
     assert "<style" not in text
     assert " style=" not in text
     assert text.count("<script") == text.count('<script type="module" src="/static/')
+
+
+async def test_every_module_is_asked_for_at_once_and_not_one_after_the_other(page: Page) -> None:
+    text = await (await page.http.get("/")).text()
+    modules = Path(search_service.page.__file__).parent.glob("static/*.js")
+    missing = [one.name for one in modules if f'href="/static/{one.name}"' not in text]
+    assert missing == ["main.js"]
 
 
 async def test_a_file_is_sent_again_only_when_it_has_changed(page: Page) -> None:
