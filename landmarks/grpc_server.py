@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 import grpc
 import structlog
@@ -64,9 +64,16 @@ def bind(server: grpc.aio.Server, address: str) -> int:
 
 
 async def serve_until_signal(
-    server: grpc.aio.Server, health: HealthServicer, grace_seconds: float = 20
+    server: grpc.aio.Server,
+    health: HealthServicer,
+    grace_seconds: float = 20,
+    close_callers: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Wait for SIGTERM or SIGINT; then report NOT_SERVING, finish what was accepted, and stop."""
+    """Wait for SIGTERM or SIGINT; then report NOT_SERVING, finish what was accepted, and stop.
+
+    `close_callers` ends what calls this server from its own process, whose streams would last as
+    long as the grace does.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -74,4 +81,6 @@ async def serve_until_signal(
     await stop.wait()
     _log.info("draining", grace_seconds=grace_seconds)
     await health.enter_graceful_shutdown()
+    if close_callers is not None:
+        await close_callers()
     await server.stop(grace_seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -49,6 +49,7 @@ class RunningService:
     health: HealthServicer
     port: int
     page_port: int | None
+    close_page: Callable[[], Awaitable[None]]
 
 
 @asynccontextmanager
@@ -102,7 +103,7 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
                 from search_service.page.server import serving_page  # Pillow and aiohttp, if needed
 
                 page_port = await stack.enter_async_context(serving_page(settings, port, roots))
-            yield RunningService(server, health, port, page_port)
+            yield RunningService(server, health, port, page_port, stack.aclose)
     finally:
         if watching is not None:
             watching.cancel()
@@ -117,7 +118,9 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
 async def serve(settings: SearchSettings) -> None:
     """Serve until SIGTERM or SIGINT, then finish the calls that were accepted."""
     async with running(settings) as service:
-        await serve_until_signal(service.server, service.health, settings.search_drain_seconds)
+        await serve_until_signal(
+            service.server, service.health, settings.search_drain_seconds, service.close_page
+        )
 
 
 def _roots(settings: SearchSettings) -> SourceRoots:

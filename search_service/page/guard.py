@@ -42,7 +42,9 @@ def guard(hosts: Sequence[str]) -> Middleware:
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             _check_host(request, allowed)
-            if request.method not in ("GET", "HEAD"):
+            if request.method in ("GET", "HEAD"):
+                _check_embedding(request)
+            else:
                 _check_origin(request)
             return await handler(request)
         except LandmarksError as error:
@@ -87,6 +89,13 @@ def _check_origin(request: web.Request) -> None:
         origin is not None and urlsplit(origin).netloc.lower() != request.host.lower()
     ):
         raise ForbiddenError("only the page itself may send this; it came from another site")
+
+
+def _check_embedding(request: web.Request) -> None:
+    """Refuse what another site asks for from inside a page of its own; a link to here is none."""
+    site, mode = request.headers.get("Sec-Fetch-Site"), request.headers.get("Sec-Fetch-Mode")
+    if site in ("cross-site", "same-site") and mode != "navigate":
+        raise ForbiddenError("another site may link to this page, but not ask it for anything")
 
 
 def _host_name(host: str) -> str:

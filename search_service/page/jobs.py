@@ -33,10 +33,11 @@ class NewJob(Asked):
     request_id: str = ""
 
 
-class Models(Asked):
-    """Some models; all, if there are none."""
+class Calibration(Asked):
+    """Whose collections, all if empty; and where photos of other landmarks are."""
 
     models: tuple[str, ...] = ()
+    unknowns: str = ""
 
 
 class Nothing(Asked):
@@ -47,6 +48,16 @@ class Drop(Asked):
     """Whether a collection is dropped even if it is live."""
 
     live_too: bool = False
+
+
+# The streams that are open, each by what it is about to send; None ends it.
+STREAMS = web.AppKey("streams", set[asyncio.Queue[bytes | None]])
+
+
+async def end_streams(app: web.Application) -> None:
+    """End every stream: they would last as long as their jobs do."""
+    for events in app[STREAMS]:
+        events.put_nowait(None)
 
 
 def routes() -> list[web.RouteDef]:
@@ -126,7 +137,8 @@ async def watch(request: web.Request) -> web.StreamResponse:
         raise InvalidInputError(f"1 to {_MOST_WATCHED} jobs can be watched at once", field="id")
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
-    events: asyncio.Queue[bytes] = asyncio.Queue()
+    events: asyncio.Queue[bytes | None] = asyncio.Queue()
+    request.app[STREAMS].add(events)
     followers = [asyncio.create_task(_follow(request.app[CLIENT], id_, events)) for id_ in ids]
     try:
         while not (events.empty() and all(task.done() for task in followers)):
@@ -135,18 +147,21 @@ async def watch(request: web.Request) -> web.StreamResponse:
                     event = await events.get()
             except TimeoutError:
                 event = b": still here\n\n"
+            if event is None:
+                return response
             await response.write(event)
         await response.write(_event("ended", {}))
     except ConnectionError:
         pass  # whoever watched has gone
     finally:
+        request.app[STREAMS].discard(events)
         for task in followers:
             task.cancel()
         await asyncio.gather(*followers, return_exceptions=True)
     return response
 
 
-async def _follow(client: AsyncLandmarks, id_: str, events: asyncio.Queue[bytes]) -> None:
+async def _follow(client: AsyncLandmarks, id_: str, events: asyncio.Queue[bytes | None]) -> None:
     try:
         async for job in client.watch(id_):
             await events.put(_event("job", plain(job)))
@@ -187,9 +202,10 @@ async def drop(request: web.Request) -> web.Response:
 
 async def calibrate(request: web.Request) -> web.Response:
     """Start a job that calibrates verdicts."""
-    asked = await body_of(request, Models)
+    asked = await body_of(request, Calibration)
     gallery = request.match_info["gallery"]
-    return answer(await request.app[CLIENT].calibrate(gallery, models=asked.models))
+    job = await request.app[CLIENT].calibrate(gallery, models=asked.models, unknowns=asked.unknowns)
+    return answer(job)
 
 
 async def draw_map(request: web.Request) -> web.Response:

@@ -21,7 +21,6 @@ _log = structlog.get_logger(__name__)
 
 # Beside the photo itself, an upload holds what is asked of it.
 _FORM_BYTES = 1_000_000
-_SHUTDOWN_SECONDS = 2.0
 
 
 @asynccontextmanager
@@ -43,6 +42,8 @@ async def serving_page(
         client_max_size=settings.max_photo_bytes + _FORM_BYTES,
     )
     app[CLIENT] = client
+    app[jobs.STREAMS] = set()
+    app.on_shutdown.append(jobs.end_streams)
     app[pictures.THUMBNAILS] = thumbnails
     app[searches.LIMITS] = searches.Limits(settings.max_photo_bytes, settings.search_max_seconds)
     app.on_response_prepare.append(guard.add_headers)
@@ -50,7 +51,10 @@ async def serving_page(
         app.add_routes(routes)
     # Neither addresses nor what was searched for are logged. Who has gone is not worked for.
     runner = web.AppRunner(
-        app, access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_SECONDS
+        app,
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=settings.search_drain_seconds,
     )
     try:
         await runner.setup()

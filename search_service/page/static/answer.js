@@ -48,7 +48,8 @@ function verdict(response, context) {
         gauge(sure, said.threshold, "sure"));
     case "OUTCOME_UNCALIBRATED":
       return card("", "Most of the nearest photos show", named(said.landmark),
-        `${votes} of their votes. How sure that is cannot be told: the gallery is not calibrated. Calibrating learns it from the gallery’s own photos.`,
+        [`${votes} of their votes. How sure that is cannot be told: the gallery is not calibrated. Calibrating learns it from the gallery’s own photos, here or with `,
+          h("code", {}, `landmarks calibrate -g ${context.gallery}`)],
         gauge(said.vote_share, null, "of the votes"),
         h("div", { class: "actions" }, calibrateButton(context.gallery)));
     default:
@@ -81,7 +82,7 @@ function gauge(share, threshold, words) {
     s("svg", { viewBox: "0 0 100 58", "aria-hidden": true },
       s("path", { class: "track", d: path(1), fill: "none", "stroke-width": 9, "stroke-linecap": "round" }),
       share > 0.005 ? s("path", { class: "value", d: path(Math.min(share, 1)), fill: "none", "stroke-width": 9, "stroke-linecap": "round" }) : null,
-      ...marks, s("text", { x: 50, y: 52, "text-anchor": "middle" }, `${Math.round(100 * (share ?? 0))}%`)),
+      ...marks, s("text", { x: 50, y: 52, "text-anchor": "middle" }, words === "sure" && share > 0.99 ? ">99%" : `${Math.round(100 * (share ?? 0))}%`)),
     words);
 }
 

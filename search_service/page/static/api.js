@@ -43,7 +43,7 @@ export const api = {
   },
   map: (gallery, model) => ask(`/api/galleries/${part(gallery)}/models/${part(model)}/map`),
   drawMap: (gallery, model) => post(`/api/galleries/${part(gallery)}/models/${part(model)}/map`),
-  calibrate: (gallery) => post(`/api/galleries/${part(gallery)}/calibrate`),
+  calibrate: (gallery, unknowns = "") => post(`/api/galleries/${part(gallery)}/calibrate`, { unknowns }),
   rollBack: (gallery, model) => post(`/api/galleries/${part(gallery)}/models/${part(model)}/roll-back`),
   promote: (name) => post(`/api/collections/${part(name)}/promote`),
   drop: (name, liveToo) => post(`/api/collections/${part(name)}/drop`, { live_too: liveToo }),

@@ -37,7 +37,7 @@ function gallery(name) {
   const its = state.collections.filter((one) => one.gallery === name);
   return h("section", { "aria-label": `Gallery ${name}` },
     h("div", { class: "gallery-head" }, h("h2", {}, name),
-      job("Calibrate", () => api.calibrate(name), "Calibrating has begun.")),
+      job("Calibrate", () => calibrate(name), "Calibrating has begun.")),
     h("div", { class: "collection-grid" }, ...its.map((one) => collection(one, its))));
 }
 
@@ -69,7 +69,7 @@ function meter(name, share, words) {
 
 function job(words, begin, said) {
   return h("button", { type: "button", class: "button small", onclick: (event) => working(event.currentTarget, async () => {
-    await begin();
+    if ((await begin()) === false) return;
     notify("good", `${said} `, h("a", { href: "#jobs" }, "See the job"));
   }) }, words);
 }
@@ -78,6 +78,15 @@ function change(words, work, kind = "button small") {
   return h("button", { type: "button", class: kind, onclick: (event) => working(event.currentTarget, async () => {
     if (await work()) await readCollections();
   }) }, words);
+}
+
+async function calibrate(name) {
+  const agreed = await confirm({
+    title: `Calibrate “${name}”?`, action: "Calibrate", kind: "primary",
+    text: "Learns from its labelled photos how far a verdict can be trusted, for each model and for all together. Do it again when the gallery has changed much.",
+    field: "Photos of landmarks that it does not have, if an encoder was trained on its own: a folder or manifest (optional)",
+  });
+  return agreed ? api.calibrate(name, agreed.written) : false;
 }
 
 async function promote(one) {

@@ -75,21 +75,23 @@ export function photoUrl(gallery, id, kind, size) {
   return size ? `${path}?size=${size}` : path;
 }
 
-/** Ask before something that cannot be taken back; resolves to false, or to what was ticked. */
-export function confirm({ title: name, text, action, tick }) {
+/** Ask before something is done; resolves to false, or to what was ticked and written. */
+export function confirm({ title: name, text, action, tick, field, kind = "danger" }) {
   const dialog = byId("confirm");
   const ticked = tick ? h("input", { type: "checkbox", required: true }) : null;
+  const written = field ? h("input", { type: "text", autocomplete: "off", spellcheck: "false" }) : null;
   return new Promise((resolve) => {
     const form = h("form", { method: "dialog" },
       h("h2", { id: "confirm-title" }, name),
       h("p", {}, text),
+      field && h("label", { class: "field" }, field, written),
       tick && h("label", { class: "inline check" }, ticked, tick),
       h("div", { class: "actions" },
         h("button", { class: "button", value: "", formnovalidate: true }, "Cancel"),
-        h("button", { class: "button danger", value: "yes" }, action)));
+        h("button", { class: `button ${kind}`, value: "yes" }, action)));
     dialog.replaceChildren(form);
     dialog.returnValue = "";
-    dialog.onclose = () => resolve(dialog.returnValue === "yes" ? { ticked: Boolean(ticked?.checked) } : false);
+    dialog.onclose = () => resolve(dialog.returnValue === "yes" ? { ticked: Boolean(ticked?.checked), written: written?.value.trim() ?? "" } : false);
     dialog.showModal();
   });
 }

@@ -83,8 +83,11 @@ async function read() {
   try {
     const jobs = await api.jobs();
     list.replaceChildren(...jobs.map(card));
-    if (!jobs.length) list.replaceChildren(h("div", { class: "card empty" }, h("h2", {}, "There are no jobs yet"),
-      h("p", {}, "Start one above, or from a terminal:"), h("code", { class: "command" }, "landmarks index ~/photos --wait")));
+    if (!jobs.length) {
+      byId("job-start").open = true;
+      list.replaceChildren(h("div", { class: "card empty" }, h("h2", {}, "There are no jobs yet"),
+        h("p", {}, "Start one above, or from a terminal:"), h("code", { class: "command" }, "landmarks index ~/photos --wait")));
+    }
     follow(jobs.filter(goesOn).map((job) => job.id));
   } catch (error) {
     list.replaceChildren(failure(error, h("p", {}, h("button", { type: "button", class: "button small", onclick: read }, "Try again"))));

@@ -1,7 +1,7 @@
 // Which view is shown, the gallery, the colours.
 
 import { byId, failure, h } from "./dom.js";
-import { choose, readCollections, state } from "./state.js";
+import { choose, keep, kept, readCollections, state } from "./state.js";
 import * as collections from "./collections.js";
 import * as jobs from "./jobs.js";
 import * as map from "./map.js";
@@ -35,7 +35,7 @@ function theme(name) {
   byId("theme").textContent = sign;
   byId("theme").setAttribute("aria-label", `Colours: ${words}`);
   byId("theme").title = `Colours: ${words}`;
-  localStorage.setItem("theme", name);
+  keep("theme", name);
   map.redraw();
 }
 
@@ -47,7 +47,7 @@ byId("gallery").addEventListener("change", (event) => choose(event.target.value)
 window.addEventListener("hashchange", show);
 
 for (const view of Object.values(VIEWS)) view.start();
-const remembered = localStorage.getItem("theme");
+const remembered = kept("theme");
 theme(THEMES[remembered] ? remembered : "auto");
 show();
 

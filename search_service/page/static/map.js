@@ -31,15 +31,17 @@ export function hide() { visible = false; }
 export function show() {
   visible = true;
   const models = live().map((one) => one.model);
-  if (!models.includes(model)) model = models[0] ?? "";
+  if (!models.includes(model)) model = live().find((one) => one.mapped)?.model ?? models[0] ?? "";
   const view = byId("view-map");
   const select = h("select", { id: "map-model", onchange: (event) => { model = event.target.value; map = null; load(); } },
     ...models.map((name) => h("option", { value: name, selected: name === model }, name)));
   parts.board = h("div", {});
+  parts.again = drawButton("Draw again", "button small");
+  parts.again.hidden = true;
   view.replaceChildren(
     h("div", { class: "view-head" }, h("h1", {}, "Map"),
       models.length ? h("label", { class: "inline" }, "Model", select) : null,
-      models.length ? drawButton("Draw again", "button small") : null),
+      parts.again),
     parts.board);
   if (!model) {
     parts.board.replaceChildren(h("div", { class: "card empty" }, h("h2", {}, "There is nothing to draw yet"),
@@ -59,6 +61,7 @@ function drawButton(words, kind) {
 
 async function load() {
   const wanted = [state.gallery, model];
+  parts.again.hidden = true;
   try {
     if (!map) {
       parts.board.replaceChildren(h("div", { class: "card actions" }, h("span", { class: "spinner" }), "Reading the map …"));
@@ -69,6 +72,7 @@ async function load() {
       at = -1;
     }
     showMap();
+    parts.again.hidden = false;
   } catch (error) {
     if (error.kind !== "NotFoundError") {
       parts.board.replaceChildren(failure(error));

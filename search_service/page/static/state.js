@@ -6,6 +6,16 @@ import { byId, h } from "./dom.js";
 export const state = { collections: [], gallery: "", theme: "auto" };
 const listeners = new Set();
 
+/** Keep a choice for the next visit, where this browser lets a page keep anything. */
+export function keep(name, value) {
+  try { localStorage.setItem(name, value); } catch { /* it does not */ }
+}
+
+/** A choice that was kept. */
+export function kept(name) {
+  try { return localStorage.getItem(name); } catch { return null; }
+}
+
 /** Call `listener` when another gallery is chosen, or the collections have been read again. */
 export function onGallery(listener) {
   listeners.add(listener);
@@ -24,7 +34,7 @@ export async function readCollections() {
   select.replaceChildren(...names.map((name) => h("option", { value: name }, name)));
   select.disabled = names.length === 0;
   if (!names.includes(state.gallery)) {
-    const remembered = localStorage.getItem("gallery");
+    const remembered = kept("gallery");
     const largest = [...state.collections].filter((one) => one.live).sort((a, b) => b.points - a.points)[0];
     choose(names.includes(remembered) ? remembered : largest?.gallery ?? "");
   } else {
@@ -36,6 +46,6 @@ export async function readCollections() {
 export function choose(gallery) {
   state.gallery = gallery;
   byId("gallery").value = gallery;
-  if (gallery) localStorage.setItem("gallery", gallery);
+  if (gallery) keep("gallery", gallery);
   listeners.forEach((listener) => listener(true));
 }

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
+import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -336,6 +339,32 @@ def test_a_job_is_followed_from_its_start_to_its_dead_letters(
     expect(page.locator("#gallery option")).to_have_count(2)
 
 
+def test_a_job_is_sent_after_each_change_and_can_be_cancelled_and_resumed(
+    stack: BrowserStack,
+) -> None:
+    folder = stack.rig.directory / "streamed" / "Atomium"
+    for seed in range(6):
+        draw_photo(folder / f"{seed}.png", seed)
+    with stack.client as client:
+        job = client.index(str(folder.parent), gallery="streamed", models=[MODEL])
+        watched = f"{stack.page}/api/jobs/watch?id={job.id}&id=no-such-job"
+        with urllib.request.urlopen(watched, timeout=60) as answer:
+            assert answer.headers["Content-Type"] == "text/event-stream"
+            events = answer.read().decode()
+        assert "JOB_STATE_SUCCEEDED" in events
+        assert "event: failed" in events
+        assert events.rstrip().endswith("event: ended\ndata: {}")
+        for change in ("cancel", "resume", "retry"):
+            asked = urllib.request.Request(
+                f"{stack.page}/api/jobs/{job.id}/{change}",
+                data=b"{}",
+                headers={"Content-Type": "application/json", "Origin": stack.page},
+            )
+            with urllib.request.urlopen(asked, timeout=30) as answer:
+                assert json.load(answer)["id"] == job.id
+        client.drop(client.collections("streamed")[0].name, live_too=True)
+
+
 def test_a_map_is_drawn_shows_photos_by_keys_and_where_the_query_falls(
     stack: BrowserStack, opened: Opened
 ) -> None:
@@ -387,6 +416,14 @@ def test_a_gallery_is_calibrated_and_then_the_verdict_says_how_sure_it_is(
     expect(card).to_contain_text("calibrated")
 
 
+def test_photos_of_other_landmarks_can_be_named_for_calibrating(opened: Opened) -> None:
+    page = opened("collections")
+    page.get_by_label(f"Gallery {GALLERY}").get_by_role("button", name="Calibrate").click()
+    page.locator("#confirm").get_by_role("textbox").fill("/etc")
+    page.locator("#confirm").get_by_role("button", name="Calibrate").click()
+    expect(page.locator("#notices")).to_contain_text("not below an allowed root")
+
+
 def test_a_collection_is_dropped_only_after_a_question(stack: BrowserStack, opened: Opened) -> None:
     with stack.client as client:
         photos = stack.rig.directory / "drop" / "Atomium"
@@ -419,9 +456,6 @@ def test_an_empty_stack_says_how_to_index(
 
 
 def opened_when_served(opened: Opened, url: str) -> Page:
-    import time
-    import urllib.request
-
     for _ in range(200):
         try:
             urllib.request.urlopen(url).close()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+import search_service.page
 from landmarks.errors import ConfigurationError
 from tests.support.edge import free_port
 from tests.support.page_stack import Page, page_running
@@ -35,6 +37,13 @@ async def test_the_page_names_no_file_but_its_own_and_has_no_script_inside(page:
     assert "<style" not in text
     assert " style=" not in text
     assert text.count("<script") == text.count('<script type="module" src="/static/')
+
+
+async def test_every_module_is_asked_for_at_once_and_not_one_after_the_other(page: Page) -> None:
+    text = await (await page.http.get("/")).text()
+    modules = Path(search_service.page.__file__).parent.glob("static/*.js")
+    missing = [one.name for one in modules if f'href="/static/{one.name}"' not in text]
+    assert missing == ["main.js"]
 
 
 async def test_a_file_is_sent_again_only_when_it_has_changed(page: Page) -> None:
@@ -104,6 +113,23 @@ async def test_only_the_page_itself_may_change_anything(
     path = "/api/galleries/nowhere/calibrate"
     async with page.http.post(path, json={}, headers=sent) as answer:
         assert answer.status == status
+
+
+@pytest.mark.parametrize(
+    ("site", "mode", "status"),
+    [
+        ("cross-site", "no-cors", 403),
+        ("same-site", "cors", 403),
+        ("cross-site", "navigate", 200),
+        ("same-origin", "cors", 200),
+        ("none", "navigate", 200),
+    ],
+)
+async def test_another_site_may_link_to_the_page_but_not_embed_it(
+    page: Page, site: str, mode: str, status: int
+) -> None:
+    headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode}
+    assert (await page.http.get("/api/collections", headers=headers)).status == status
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
