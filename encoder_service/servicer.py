@@ -14,7 +14,6 @@ import structlog
 
 from encoder_service.batcher import Admission, Outcome
 from encoder_service.hosting import ModelHost, Vector
-from encoder_service.images import Photo, PhotoLimits, declared_pixels, decode
 from encoder_service.models.contract import Encoder, FloatArray
 from encoder_service.settings import EncoderSettings
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
@@ -28,6 +27,7 @@ from landmarks.errors import (
     NotFoundError,
 )
 from landmarks.grpc_status import duration, status_of
+from landmarks.images import Photo, PhotoLimits, declared_pixels, decode
 from landmarks.metrics import failed
 
 _log = structlog.get_logger(__name__)

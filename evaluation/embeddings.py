@@ -13,13 +13,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from encoder_service.images import PhotoLimits, decode
 from encoder_service.loading import load_encoder
 from encoder_service.models.contract import Encoder, FloatArray, FloatMatrix
 from encoder_service.settings import EncoderSettings
 from evaluation.embedding_cache import EmbeddingCache, FloatVector
 from evaluation.photos import LabelledPhoto
 from landmarks.errors import InvalidInputError
+from landmarks.images import PhotoLimits, decode
 
 Progress = Callable[[int, int], None]  # photos done, photos in all
 In = TypeVar("In")

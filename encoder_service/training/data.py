@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 
-from encoder_service.images import PhotoLimits, decode
 from encoder_service.models.preprocessing import Resized
 from encoder_service.training.card import TrainingData
 from evaluation.photos import LabelledPhoto, read_photos
 from landmarks.errors import InvalidInputError, InvalidPhotoError
+from landmarks.images import PhotoLimits, decode
 
 Progress = Callable[[int, int], None]  # done, in all
 

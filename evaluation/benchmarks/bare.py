@@ -21,7 +21,6 @@ from subprocess import Popen
 import numpy as np
 import structlog
 
-from encoder_service.images import PhotoLimits, decode
 from encoder_service.loading import load_encoder
 from encoder_service.memory import tune_allocator
 from encoder_service.models.contract import Encoder, FloatArray
@@ -30,6 +29,7 @@ from encoder_service.settings import EncoderSettings
 from evaluation.benchmarks.harness import CannotMeasureError
 from evaluation.benchmarks.processes import running
 from evaluation.benchmarks.traffic import OK, Call, Traffic, Window
+from landmarks.images import PhotoLimits, decode
 
 _LIMITS = PhotoLimits(1 << 30, 1 << 30)
 _READ_AHEAD_BATCHES = 3

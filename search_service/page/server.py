@@ -11,10 +11,11 @@ from aiohttp import web
 
 from landmarks.client import AsyncLandmarks
 from landmarks.errors import ConfigurationError
+from landmarks.images import PhotoLimits
 from landmarks.source_roots import SourceRoots
 from search_service.page import files, guard, jobs, pictures, searches
 from search_service.page.answers import CLIENT
-from search_service.page.thumbnails import PhotoLimits, Thumbnails
+from search_service.page.thumbnails import Thumbnails
 from search_service.settings import SearchSettings
 
 _log = structlog.get_logger(__name__)

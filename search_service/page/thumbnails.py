@@ -15,9 +15,10 @@ from hashlib import sha256
 from io import BytesIO
 from typing import TypeAlias
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from landmarks.errors import DeadlineError, InvalidPhotoError
+from landmarks.errors import DeadlineError
+from landmarks.images import PhotoLimits, decode, format_of
 from landmarks.source_roots import SourceRoots
 
 SIZES = (320, 160, 960)
@@ -25,18 +26,9 @@ SIZES = (320, 160, 960)
 # Pillow's own guard warns or raises by a constant; ours is a setting, and checked on each header.
 Image.MAX_IMAGE_PIXELS = None
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _THREADS = 4
 _SECONDS = 20.0
 _QUALITY = 82
-
-
-@dataclass(frozen=True)
-class PhotoLimits:
-    """Most bytes of a file, and most pixels that its header may declare."""
-
-    max_bytes: int
-    max_pixels: int
 
 
 @dataclass(frozen=True)
@@ -125,9 +117,7 @@ class Thumbnails:
     def _read_whole(self, photo: PointPhoto, size: int) -> Picture:
         del size
         data = self._roots.read(photo.uri, self._limits.max_bytes)
-        with _opened(data, self._limits) as image:
-            kind = "JPEG" if image.format == "MPO" else image.format or ""
-        return Picture(data, Image.MIME[kind], _is(photo, data))
+        return Picture(data, Image.MIME[format_of(data, self._limits)], _is(photo, data))
 
 
 def _is(photo: PointPhoto, data: bytes) -> bool:
@@ -135,74 +125,8 @@ def _is(photo: PointPhoto, data: bytes) -> bool:
 
 
 def _small(data: bytes, size: int, limits: PhotoLimits) -> bytes:
-    with _opened(data, limits) as image:
-        try:
-            image.draft("RGB", (size, size))
-            image.thumbnail((size, size), Image.Resampling.LANCZOS)
-            upright = _rgb(ImageOps.exif_transpose(image))
-        except MemoryError:
-            raise
-        except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
-            raise InvalidPhotoError(f"the file is truncated or damaged ({error})") from error
+    image = decode(data, limits, size).image
+    image.thumbnail((size, size), Image.Resampling.LANCZOS)
     out = BytesIO()
-    upright.save(out, "JPEG", quality=_QUALITY, optimize=True)
+    image.save(out, "JPEG", quality=_QUALITY, optimize=True)
     return out.getvalue()
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """Return any mode as RGB; what is transparent becomes white."""
-    if image.has_transparency_data:
-        layered = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered)
-    if image.mode.startswith("I"):  # 16 bits a pixel; Pillow would clip them at 255
-        image = image.point(lambda value: value / 256, "L")
-    return image.convert("RGB")
-
-
-def _opened(data: bytes, limits: PhotoLimits) -> Image.Image:
-    if (declared := _webp_size(data)) is not None:  # Pillow allocates a WebP's canvas to open it
-        _check_pixels(*declared, limits)
-    try:
-        image = Image.open(BytesIO(data), formats=_FORMATS)
-    except UnidentifiedImageError as error:
-        raise InvalidPhotoError("the file is not a photo that can be read") from error
-    except MemoryError:
-        raise
-    except Exception as error:  # as above, of headers
-        raise InvalidPhotoError(f"the file's header is damaged ({error})") from error
-    try:
-        _check_pixels(*image.size, limits)
-    except InvalidPhotoError:
-        image.close()
-        raise
-    return image
-
-
-def _check_pixels(width: int, height: int, limits: PhotoLimits) -> None:
-    if width * height > limits.max_pixels:
-        raise InvalidPhotoError(
-            f"the file declares {width:,} × {height:,} pixels, and at most {limits.max_pixels:,}"
-            " in all are decoded"
-        )
-
-
-def _webp_size(data: bytes) -> tuple[int, int] | None:
-    """Return a bound of the canvas that a WebP's header declares; None for what is no WebP.
-
-    Source: RFC 9649, sections 2.5 to 2.7.
-    """
-    if len(data) < 30 or data[:4] != b"RIFF" or data[8:12] != b"WEBP":
-        return None
-    match data[12:16]:
-        case b"VP8X":
-            width, height = data[24:27], data[27:30]
-            return int.from_bytes(width, "little") + 1, int.from_bytes(height, "little") + 1
-        case b"VP8L":
-            bits = int.from_bytes(data[21:25], "little")
-            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-        case _:
-            width, height = data[26:28], data[28:30]
-            return (
-                int.from_bytes(width, "little") & 0x3FFF,
-                int.from_bytes(height, "little") & 0x3FFF,
-            )

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import structlog
 
-from encoder_service.images import PhotoLimits, decode
 from encoder_service.loading import load_encoder
 from encoder_service.settings import EncoderSettings
 from evaluation import embeddings as under_test
@@ -20,6 +19,7 @@ from evaluation.embedding_cache import EmbeddingCache
 from evaluation.embeddings import embeddings
 from evaluation.photos import LabelledPhoto
 from landmarks.errors import InvalidInputError, NotFoundError
+from landmarks.images import PhotoLimits, decode
 from tests.support.photos import drawn_photo, saved
 
 MODEL = "scratch"

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from encoder_service.images import PhotoLimits, decode
 from encoder_service.models.contract import FloatArray, FloatMatrix
 from encoder_service.models.preprocessing import Resized
 from encoder_service.onnx_runtime import OnnxRuntime
 from encoder_service.plan import Plan
 from encoder_service.runtime import unit_rows
+from landmarks.images import PhotoLimits, decode
 
 _VARIABLE = "LANDMARKS_PEER"
 _LIMITS = PhotoLimits(20_000_000, 64_000_000)

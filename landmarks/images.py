@@ -66,6 +66,12 @@ def declared_pixels(data: bytes, limits: PhotoLimits) -> int:
         return image.width * image.height
 
 
+def format_of(data: bytes, limits: PhotoLimits) -> str:
+    """Return the format of a photo, in Pillow's words, from its header; raises as above."""
+    with _opened(data, limits) as image:
+        return _kind(image)
+
+
 def decode(
     data: bytes, limits: PhotoLimits, decode_size: int | None = None, box: Box | None = None
 ) -> Photo:

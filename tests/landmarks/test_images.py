@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from encoder_service.images import PhotoLimits, _webp_size, declared_pixels, decode
 from landmarks.box import Box
 from landmarks.errors import InvalidInputError, InvalidPhotoError
+from landmarks.images import PhotoLimits, _webp_size, declared_pixels, decode
 from tests.support.photos import drawn_photo, exif, png_declaring, saved
 
 LIMITS = PhotoLimits(max_bytes=1_000_000, max_pixels=1_000_000)
