@@ -34,7 +34,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserStack]:
         yield running_stack
 
 
-@pytest.fixture(scope="package")
+# Not longer than a module: while it runs, so does an event loop, and no asynchronous test could.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium")
     assert path is not None, "there is no chromium, and CI is set: apt-get install chromium"
