@@ -188,6 +188,6 @@ def _told(found: Calibration, queries: Sequence[CalibrationQuery]) -> str:
     ]
     right = f", {sum(named) / len(named):.1%} of these rightly" if named else ""
     return (
-        f"calibrated with {len(known):,} photos: {len(named) / len(known):.1%} of them are"
-        f" named{right}; of landmarks that are not there, {found.unknowns_answered:.0%} are"
+        f"calibrated with {len(known):,} photos: {len(named) / len(known):.1%} of them are told"
+        f" what they show{right}; so are {found.unknowns_answered:.0%} of photos of other landmarks"
     )

@@ -44,7 +44,7 @@ def search_service(
         "LANDMARKS_SEARCH_PORT": str(port),
         "LANDMARKS_QDRANT_PORT": str(qdrant.qdrant_port),
         "LANDMARKS_ENCODERS": json.dumps(encoders),
-        "LANDMARKS_PAGE_PORT": "-1",
+        "LANDMARKS_PAGE_PORT": "",
         "LANDMARKS_LOG_LEVEL": "WARNING",
     }
     with running([sys.executable, "-m", "search_service"], settings) as process:
