@@ -95,5 +95,5 @@ def _tell(job: pb.IndexJob, *, as_json: bool) -> None:
     if as_json:
         print_json(job)
     elif job.outcome:
-        console.print(job.outcome)
+        console.print(job.outcome, soft_wrap=True)
     finish(job)

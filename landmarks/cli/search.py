@@ -124,16 +124,21 @@ def search(
         fusion=fusion.value if fusion else None,
         weights=_weights(weight or []),
     )
+    if not (photo or point or like):
+        raise typer.BadParameter("give a PHOTO, --point ID or --like PHOTO")
+    if photo and point:
+        raise typer.BadParameter("PHOTO and --point are two queries; --like takes both at once")
+    if box and (photo is None or like or unlike):
+        raise typer.BadParameter("--box marks a part of PHOTO, where that alone is searched for")
     data = _read(photo) if photo else None
     if like or unlike:
-        if point or box:
-            raise typer.BadParameter("--point and --box go with one query, not with --like")
+        if point:
+            raise typer.BadParameter("--point is one query; give the id to --like")
         first = [data] if data is not None else []
         asked["positive"] = [*first, *map(_example, like or [])]
         asked["negative"] = list(map(_example, unlike or []))
     elif point:
         asked["point_id"] = point
-        asked["photo"] = data  # both are one too many, and the client says so
     else:
         asked["photo"] = data
         asked["box"] = _box(box)

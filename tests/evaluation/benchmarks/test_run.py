@@ -59,6 +59,25 @@ def test_storing_is_measured_beside_a_bare_client(tmp_path):
     assert storing.value > 0
 
 
+def test_searching_by_vector_is_measured_beside_a_bare_client(tmp_path):
+    added, throughput, *_ = measured(tmp_path, "search-1")
+    assert (added.id, throughput.id) == ("search-1-added-ms", "search-1-throughput")
+    assert throughput.value > 0
+
+
+def test_searching_by_photo_is_measured_beside_encoding(tmp_path):
+    [row, *_] = measured(tmp_path, "search-2-scratch")
+    assert row.id == "search-2-scratch-ms"
+    assert row.value is not None
+
+
+def test_the_embedded_server_is_measured_beside_local_mode_at_full_recall(tmp_path):
+    rows = measured(tmp_path, "store")[:3]
+    assert [row.id for row in rows] == ["store-1", "store-2", "store-3"]
+    assert all(row.value > 0 for row in rows)
+    assert "recall@10" in rows[2].conditions
+
+
 def test_figures_that_do_not_exist_are_a_mistake_in_the_command(tmp_path):
     command = [sys.executable, "-m", "evaluation.benchmarks", "--quick", "--only", "nothing"]
     done = subprocess.run(

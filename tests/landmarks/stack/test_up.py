@@ -20,6 +20,7 @@ from rich.console import Console
 
 from landmarks.cli import output
 from landmarks.cli.index import follow
+from landmarks.cli.output import ExitCode
 from landmarks.client import Landmarks
 from tests.support.local_stack import LANDMARKS, Stack
 from tests.support.processes import command_line, cpu_ticks, eventually, is_running
@@ -138,6 +139,46 @@ def test_a_search_finds_its_photos_filters_and_draws_a_sheet(
     (ranking,) = stack.json(*arguments)["rankings"]
     assert {hit["point"]["landmark"] for hit in ranking["hits"]} == {"red"}
     assert len(ranking["hits"]) == 8
+
+
+def test_a_search_can_be_for_a_part_for_points_and_for_what_is_like_and_unlike(
+    stack: Stack, folder: Path
+) -> None:
+    red, blue = folder / "red" / "3.jpg", folder / "blue" / "3.jpg"
+
+    def found(*arguments: object) -> list[dict[str, dict[str, str]]]:
+        (ranking,) = stack.json("search", *arguments, "--gallery", "colours")["rankings"]
+        return ranking["hits"]
+
+    (nearest, *_) = found(red, "--box", "0,0,0.5,1", "--collapse", "--expand", "3")
+    assert nearest["point"]["landmark"] == "red"
+    id_ = nearest["point"]["id"]
+    for more in (("--point", id_), ("--like", id_, "--like", red, "--unlike", blue)):
+        hits = found(*more)
+        assert hits[0]["point"]["landmark"] == "red"
+        assert id_ not in [hit["point"]["id"] for hit in hits]
+    for wrong in ((), (red, "--point", id_), ("--point", id_, "--box", "0,0,1,1")):
+        result = stack.run("search", *wrong, "--gallery", "colours")
+        assert result.returncode == ExitCode.USAGE, result.stdout
+
+
+def test_a_map_is_drawn_once_and_a_calibrated_gallery_says_how_sure_it_is(
+    stack: Stack, folder: Path
+) -> None:
+    drawn = stack.json("map", "scratch", "--gallery", "colours")
+    assert len(drawn["points"]) == int(drawn["collection_points"])
+    assert stack.json("map", "scratch", "--gallery", "colours") == drawn
+    again = stack.json("map", "scratch", "--gallery", "colours", "--again")
+    assert again["draw_time"] > drawn["draw_time"]
+    result = stack.run("calibrate", "--gallery", "colours")
+    assert result.returncode == ExitCode.OK, result.stderr
+    assert "are told what they show" in result.stdout
+
+    def sure() -> bool:
+        said = stack.run("search", folder / "red" / "3.jpg", "--gallery", "colours").stdout
+        return "This is red" in said and "% sure" in said
+
+    eventually(sure, "the search service has read the calibration")
 
 
 def test_on_a_terminal_a_model_has_one_bar_however_often_it_is_updated(
