@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from indexer_worker.leases import HeldLease
 from indexer_worker.query_photos import encoded_photos, photos_of
 from indexer_worker.records import Job
 from indexer_worker.runtime import Runtime
+from indexer_worker.sampling import sampled
 from landmarks.batches import batched
 from ranking.calibration import Calibration
 from ranking.fusion import Scored
@@ -77,13 +78,18 @@ def calibrate_gallery(runtime: Runtime, job: Job, held: HeldLease) -> None:
 
 def _sample(runtime: Runtime, lineages: Sequence[Lineage]) -> list[_Point]:
     """Return labelled points in an order that is always the same for the same collection."""
-    rows = [
-        (point.id, str(landmark), str(point.payload.get("sha256", "")))
-        for point in runtime.points.scan(lineages[0].name, fields=["landmark", "sha256", "stale"])
-        if (landmark := point.payload.get("landmark")) and not point.payload.get("stale")
-    ]
-    shown = Counter(landmark for _, landmark, _ in rows)
-    chosen = random.Random(0).sample(rows, min(len(rows), _CANDIDATES))  # noqa: S311
+    shown: Counter[str] = Counter()
+
+    def labelled() -> Iterator[tuple[UUID, str, str]]:
+        fields = ["landmark", "sha256", "stale"]
+        for point in runtime.points.scan(lineages[0].name, fields=fields):
+            landmark = point.payload.get("landmark")
+            if landmark and not point.payload.get("stale"):
+                shown[str(landmark)] += 1
+                yield point.id, str(landmark), str(point.payload.get("sha256", ""))
+
+    chosen, _ = sampled(labelled(), _CANDIDATES)
+    random.Random(0).shuffle(chosen)  # noqa: S311 - so that the first of them are of all landmarks
     return [
         _Point(id_, landmark, sha256, others=shown[landmark] > 1)
         for id_, landmark, sha256 in chosen
@@ -134,12 +140,8 @@ def _unknown_queries(
         str(point.payload.get("landmark"))
         for point in runtime.points.scan(lineages[0].name, fields=["landmark"])
     }
-    photos = [
-        photo
-        for photo in photos_of(runtime, job.spec.source, job.spec.splits)
-        if photo.entry.landmark not in shown
-    ]
-    chosen = random.Random(0).sample(photos, min(len(photos), SAMPLE))  # noqa: S311
+    photos = photos_of(runtime, job.spec.source, job.spec.splits)
+    chosen, _ = sampled((one for one in photos if one.entry.landmark not in shown), SAMPLE)
     found: dict[str, dict[str, list[Hit]]] = {}
     for lineage in lineages:
         encoded = encoded_photos(runtime, lineage, chosen)

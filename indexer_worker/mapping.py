@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -15,6 +14,7 @@ from indexer_worker.jobs import Target
 from indexer_worker.leases import HeldLease
 from indexer_worker.records import Job
 from indexer_worker.runtime import Runtime
+from indexer_worker.sampling import sampled
 from landmarks.batches import batched
 from landmarks.errors import InvalidInputError
 from vector_store.collections import Lineage
@@ -33,20 +33,17 @@ def draw_map(runtime: Runtime, job: Job, held: HeldLease) -> None:
     (model,) = job.spec.models
     lineage = wait_out(lambda: runtime.collections.live(job.spec.gallery, model))
     runtime.jobs.set_targets(job.id, "", [Target(model, lineage.digest, lineage.name)])
-    points = list(runtime.points.scan(lineage.name, fields=["landmark"]))
-    chosen = points
-    if len(points) > MOST_POINTS:
-        chosen = random.Random(0).sample(points, MOST_POINTS)  # noqa: S311
+    chosen, count = sampled(runtime.points.scan(lineage.name, fields=["landmark"]), MOST_POINTS)
     shown, vectors = _vectors(runtime, lineage, chosen, held)
     if len(shown) < _FEWEST_POINTS:
         raise InvalidInputError(
             f"{lineage.name} has {len(shown)} points, and a map needs at least {_FEWEST_POINTS};"
             " index more photos"
         )
-    found = _drawn(lineage.name, shown, vectors, len(points))
+    found = _drawn(lineage.name, shown, vectors, count)
     held.check()
     wait_out(lambda: runtime.maps.keep(found))
-    part = "" if len(shown) == len(points) else f" of {len(points):,}"
+    part = "" if len(shown) == count else f" of {count:,}"
     runtime.jobs.set_outcome(
         job.id,
         f"a map of {len(shown):,}{part} points of {lineage.name}, trustworthiness"

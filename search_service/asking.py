@@ -61,7 +61,12 @@ class Answer:
 
 @lru_cache(maxsize=256)
 def _calibration(noted: str) -> Calibration | None:
-    return Calibration.from_json(noted)
+    try:
+        return Calibration.from_json(noted)
+    except (ValueError, KeyError, TypeError) as error:
+        # What cannot be read costs the verdict its confidence, and must not cost the hits.
+        _log.warning("calibration not readable; calibrate the gallery again", reason=repr(error))
+        return None
 
 
 @dataclass(frozen=True)

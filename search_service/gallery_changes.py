@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+import structlog
 from qdrant_client import QdrantClient
 
 from indexer_worker.gallery_maps import MapStore
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
-from landmarks.errors import InvalidInputError, NotFoundError
+from landmarks.errors import InvalidInputError, NotFoundError, UnavailableError
 from search_service.conditions import filter_of
 from search_service.jobs_view import collection_message
 from search_service.request import point_uuid
@@ -17,6 +18,8 @@ from vector_store.collections import Collections, Lineage
 from vector_store.naming import check_gallery, check_model
 from vector_store.settings import VectorStoreSettings
 from vector_store.store import PointStore
+
+_log = structlog.get_logger(__name__)
 
 _MAX_IDS = 10_000
 
@@ -71,7 +74,10 @@ class GalleryChanges:
     def drop(self, name: str, *, live_too: bool) -> pb.DropCollectionResponse:
         """Delete a collection."""
         self._collections.drop(name, live_too=live_too)
-        self._maps.drop(name)
+        try:
+            self._maps.drop(name)
+        except UnavailableError as error:  # the collection is gone, and that is what was asked
+            _log.warning("the map of a dropped collection stays", name=name, reason=str(error))
         return pb.DropCollectionResponse()
 
     def _names(self, gallery: str, models: Sequence[str]) -> list[str]:
