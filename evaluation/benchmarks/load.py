@@ -138,15 +138,26 @@ async def perform(load: Load, stop: threading.Event | None = None) -> Traffic:
 async def _ask_again_and_again(
     phase: Phase, send: Send, numbers: Iterator[int], calls: list[Call], stop: threading.Event
 ) -> Window:
+    """Keep all clients asking until every call that began within the window has ended.
+
+    A client that stopped sooner would leave its share of the server to the calls that are still
+    out, and these would count as if that were how fast the server is.
+    """
     warm = time.monotonic() + phase.warm
     begin: float | None = None
     unanswered = phase.clients
+    counting = 0
+
+    def within() -> bool:
+        return begin is None or time.monotonic() < begin + phase.seconds
 
     async def one() -> None:
-        nonlocal begin, unanswered
+        nonlocal begin, unanswered, counting
         first = True
-        while (begin is None or time.monotonic() < begin + phase.seconds) and not stop.is_set():
+        while ((counts := within()) or counting) and not stop.is_set():
+            counting += counts
             call = await send(next(numbers))
+            counting -= counts
             calls.append(call)
             unanswered -= first
             first = False

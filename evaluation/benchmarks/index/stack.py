@@ -23,6 +23,8 @@ from landmarks.stack.ports import free_ports
 
 _NAME = "bench"
 _ENDS_WITHIN_SECONDS = 1800.0
+# How often a job is looked at: often enough to tell its end, seldom enough to leave it the cores.
+_LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class IndexStack:
         while not (job := jobs.get(job.id)).ended:
             if time.monotonic() - begun > _ENDS_WITHIN_SECONDS:
                 raise CannotMeasureError(f"the job did not end within {_ENDS_WITHIN_SECONDS:g} s")
-            time.sleep(0.02)
+            time.sleep(_LOOK_SECONDS)
         seconds = time.monotonic() - begun
         jobs.close()
         if job.state is not State.SUCCEEDED or any(one.dead for one in job.progress):
