@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from qdrant_client import models
 
@@ -18,7 +20,9 @@ from vector_store.settings import VectorStoreSettings
 
 pytestmark = pytest.mark.integration
 
-ROWS = unit_rows(20_000)
+DIMENSION = 512
+POINTS, BATCH = 600, 100
+ROWS = unit_rows(2_000, DIMENSION)
 
 
 def opened(server: EdgeProcess) -> StoreUnderTest:
@@ -26,63 +30,79 @@ def opened(server: EdgeProcess) -> StoreUnderTest:
     return StoreUnderTest("embedded", connect(settings), settings, "kept")
 
 
-def points(numbers: range) -> list[Point]:
-    return [Point(photo_id(n), ROWS[n], photo(n).to_payload()) for n in numbers]
+def round_of(turn: int, start: int) -> list[Point]:
+    """A batch of points as they are written in one turn: vector and payload say which."""
+    row = ROWS[turn % len(ROWS)]
+    return [Point(photo_id(n), row, {"turn": turn}) for n in range(start, start + BATCH)]
 
 
 def test_a_snapshot_has_all_that_was_acknowledged_and_of_what_came_meanwhile_a_beginning(
     tmp_path: Path,
 ) -> None:
     data = tmp_path / "data"
-    acknowledged = [0]
+    acknowledged: list[int] = []
+    searches: list[bool] = []
     stop = threading.Event()
     with edge_process(data) as server:
         store = opened(server)
-        name = store.collection().name
-        store.points.upsert(name, points(range(100)))
-        acknowledged[0] = 100
-        searches: list[int] = []
+        name = store.collection(DIMENSION).name
 
         def write() -> None:
-            while not stop.is_set() and acknowledged[0] < len(ROWS):
-                store.points.upsert(name, points(range(acknowledged[0], acknowledged[0] + 10)))
-                acknowledged[0] += 10
+            for batch in itertools.count():
+                if stop.is_set():
+                    return
+                turn, place = divmod(batch, POINTS // BATCH)
+                store.points.upsert(name, round_of(turn, place * BATCH))
+                acknowledged.append(batch)
 
         def search() -> None:
             own = opened(server)
             while not stop.is_set():
                 [hits] = own.points.query(name, [Query(ROWS[5], limit=1)])
-                searches.append(hits[0].id == photo_id(5))
+                searches.append(len(hits) == 1)
             own.client.close()
 
-        threads = [threading.Thread(target=one) for one in (write, search)]
-        for thread in threads:
-            thread.start()
-        for _ in range(3):
-            before = acknowledged[0]
+        writing, searching = threading.Thread(target=write), threading.Thread(target=search)
+        writing.start()
+        eventually(lambda: len(acknowledged) >= POINTS // BATCH, "every point is there once")
+        searching.start()
+        snapshots = []
+        for number in range(3):
+            before = len(acknowledged)
             snapshot = store.client.create_full_snapshot()
-            after = acknowledged[0]
             assert snapshot is not None
             assert snapshot.size > 0
-            folder = data / "snapshots" / snapshot.name
+            # The last batch may have been stored and not yet acknowledged when it was counted.
+            between = range(before, len(acknowledged) + 2)
+            assert [one.name for one in (data / "snapshots").iterdir()] == [snapshot.name]
+            kept = (data / "snapshots" / snapshot.name).rename(tmp_path / f"kept-{number}")
+            snapshots.append((between, kept))
         stop.set()
-        for thread in threads:
-            thread.join()
+        writing.join()
+        searching.join()
         assert all(searches)
-        assert len(searches) > 3
-        assert store.points.count(name) == acknowledged[0]
+        assert searches
         store.client.close()
-    assert list((data / "snapshots").iterdir()) == [folder], "earlier ones are gone"
+    for between, folder in snapshots:
+        assert _batches_in(folder, name) in between
+
+
+def _batches_in(folder: Path, name: str) -> int:
+    """Return how many batches there are in a snapshot, where that is what there is."""
     with edge_process(folder) as server:
         store = opened(server)
-        count = store.points.count(f"{store.gallery}__vgg16")
-        # The last batch may have been stored and not yet acknowledged when it was counted.
-        assert before <= count <= after + 10
-        whole = store.points.payloads(name, [photo_id(n) for n in range(count)])
-        assert len(whole) == count, "there is a hole in what was written one after another"
-        [hits] = store.points.query(name, [Query(ROWS[count - 1], limit=1)])
-        assert hits[0].id == photo_id(count - 1)
+        found, _ = store.client.scroll(name, limit=POINTS + 1, with_vectors=True)
         store.client.close()
+    assert len(found) == POINTS
+    turns = {str(one.id): one.payload["turn"] for one in found}
+    for one in found:
+        stored = np.asarray(one.vector, dtype=np.float32)
+        assert np.allclose(stored, ROWS[one.payload["turn"] % len(ROWS)], atol=1e-6)
+    in_order = [turns[str(photo_id(n))] for n in range(POINTS)]
+    assert in_order == sorted(in_order, reverse=True), "a later batch is there, an earlier is not"
+    last = in_order[0]
+    assert set(in_order) <= {last, last - 1}
+    return last * (POINTS // BATCH) + in_order.count(last) // BATCH
 
 
 def test_snapshots_and_the_building_of_an_index_do_not_get_in_each_other_s_way(
