@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -254,6 +255,23 @@ def test_a_file_says_what_was_put_into_it_numbers_and_words(tmp_path: Path) -> N
 def test_an_empty_collection_has_a_file_too(tmp_path: Path) -> None:
     assert write_export(tmp_path / "it", HEADER, []) == 0
     assert check_export(tmp_path / "it") == (HEADER, 0)
+
+
+def test_a_file_takes_the_same_little_memory_however_long_it_is(tmp_path: Path) -> None:
+    dimension = 256
+    header = replace(HEADER, dimension=dimension)
+    rows = unit_rows(10, dimension)
+    peaks = []
+    for count in (1_000, 10_000):
+        path = tmp_path / str(count)
+        tracemalloc.start()
+        write_export(path, header, (ExportedPoint(n, rows[n % 10], {"n": n}) for n in range(count)))
+        assert check_export(path) == (header, count)
+        assert sum(1 for _ in read_points(path, header)) == count
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    few, many = peaks
+    assert many < 1.5 * few, "as bytes of vectors alone, ten times as many are 9 MB more"
 
 
 def test_a_file_that_was_cut_off_anywhere_or_has_one_wrong_bit_is_refused(tmp_path: Path) -> None:
