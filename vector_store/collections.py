@@ -127,19 +127,36 @@ class Collections:
         return live
 
     def create_beside(
-        self, gallery: str, model: str, digest: str, dimension: int, *, unindexed: bool = False
+        self,
+        gallery: str,
+        model: str,
+        digest: str,
+        dimension: int,
+        *,
+        unindexed: bool = False,
+        name: str = "",
+        noted: Mapping[str, object] | None = None,
     ) -> Lineage:
         """Create the collection of an encoder without making it live; if there is one, return it.
 
-        `unindexed`: its index is not built before `build_index` says so.
+        `unindexed`: its index is not built before `build_index` says so. `name`: another than the
+        usual one, for an import beside a collection of the same encoder. `noted`: what is kept in
+        the metadata of a new one, beside its lineage.
 
         Raises LineageError where one of that name has another digest or dimension.
         """
-        name = collection_name(gallery, model, digest)
+        name = name or collection_name(gallery, model, digest)
+        metadata = {
+            **(noted or {}),
+            "gallery": gallery,
+            "model": model,
+            "digest": digest,
+            "dimension": dimension,
+        }
         try:
             if not self.exists(name):
                 with qdrant_failures(self._address):
-                    self._create(name, gallery, model, digest, dimension, unindexed=unindexed)
+                    self._create(name, dimension, metadata, unindexed=unindexed)
         except AlreadyExistsError:
             pass  # by another worker, between the question and the creation
         except InvalidInputError as error:
@@ -263,14 +280,7 @@ class Collections:
             self._client.update_collection_aliases(alias_change(alias, name, replace=replace))
 
     def _create(
-        self,
-        name: str,
-        gallery: str,
-        model: str,
-        digest: str,
-        dimension: int,
-        *,
-        unindexed: bool,
+        self, name: str, dimension: int, metadata: Mapping[str, object], *, unindexed: bool
     ) -> None:
         settings = self._settings
         self._client.create_collection(
@@ -292,13 +302,24 @@ class Collections:
             shard_number=settings.qdrant_shard_number,
             replication_factor=settings.qdrant_replication_factor,
             write_consistency_factor=settings.qdrant_write_consistency_factor,
-            metadata={
-                "gallery": gallery,
-                "model": model,
-                "digest": digest,
-                "dimension": dimension,
-            },
+            metadata=dict(metadata),
         )
+
+    def ensure_indexes(self, name: str, kinds: Mapping[str, str]) -> None:
+        """Make the payload indexes that are not there, by the path of their field.
+
+        A kind is Qdrant's name of it. Raises InvalidInputError for one that it does not have.
+        """
+        for path, kind in kinds.items():
+            if kind not in {one.value for one in models.PayloadSchemaType}:
+                raise InvalidInputError(f"{kind!r} is not a kind of payload index", field=path)
+        with qdrant_failures(self._address):
+            present = self._client.get_collection(name).payload_schema
+            for path, kind in kinds.items():
+                if path not in present:
+                    known = models.PayloadSchemaType(kind)
+                    schema = _WORDS if known == models.PayloadSchemaType.TEXT else known
+                    self._client.create_payload_index(name, path, field_schema=schema, wait=True)
 
     def _ensure_indexes(self, name: str) -> None:
         with qdrant_failures(self._address):

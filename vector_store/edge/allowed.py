@@ -138,6 +138,7 @@ _ALLOWED: Mapping[str, Mapping[str, _Check]] = {
     "ListAliasesRequest": {},
     "ListCollectionAliasesRequest": _fields("collection_name"),
     "HealthCheckRequest": {},
+    "CreateFullSnapshotRequest": {},
 }
 
 
