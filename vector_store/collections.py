@@ -275,7 +275,11 @@ class Collections:
         settings = self._settings
         self._client.create_collection(
             name,
-            vectors_config=models.VectorParams(size=dimension, distance=models.Distance.COSINE),
+            vectors_config=models.VectorParams(
+                size=dimension,
+                distance=models.Distance.COSINE,
+                on_disk=settings.qdrant_vectors_on_disk or None,  # else as the engine has it
+            ),
             hnsw_config=models.HnswConfigDiff(
                 m=settings.qdrant_hnsw_m, ef_construct=settings.qdrant_hnsw_ef_construct
             ),

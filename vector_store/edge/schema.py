@@ -68,7 +68,11 @@ def edge_config(config: q.CreateCollection) -> edge.EdgeConfig:
         )
     params = config.vectors_config.params
     return edge.EdgeConfig(
-        vectors=edge.EdgeVectorParams(size=params.size, distance=_DISTANCES[params.distance]),
+        vectors=edge.EdgeVectorParams(
+            size=params.size,
+            distance=_DISTANCES[params.distance],
+            on_disk=params.on_disk if params.HasField("on_disk") else None,
+        ),
         hnsw_config=edge.HnswIndexConfig(
             m=hnsw.m,
             ef_construct=hnsw.ef_construct,
