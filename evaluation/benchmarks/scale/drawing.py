@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from vector_store.points import FloatVector
 
@@ -45,8 +46,7 @@ class Likeness:
     @classmethod
     def load(cls, path: Path = _FILE) -> Self:
         """Read what `save` wrote; by default what was measured for this program."""
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        return TypeAdapter(cls).validate_json(path.read_bytes())
 
     def save(self, path: Path = _FILE) -> None:
         """Write the statistics, as JSON."""

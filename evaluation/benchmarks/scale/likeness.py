@@ -23,9 +23,10 @@ from evaluation.photos import read_photos
 from vector_store.points import FloatVector
 
 _NEIGHBOURS = 20
-_VIEWS = (1, 2, 3, 5)
-_SHARES = (0.25, 0.5, 0.75, 1.0)
-_UNEVENNESS = (0.0, 0.15, 0.3, 0.45)
+# What is tried out: photos of a view, the photos' share of a landmark's scatter, unevenness.
+_VIEWS = (4, 8, 16, 25)
+_SHARES = (0.6, 0.7, 0.8, 0.9)
+_UNEVENNESS = (0.0, 0.25, 0.35, 0.45)
 _PERCENTILES = (10, 50, 90)
 _LEAST_PHOTOS = 10
 
@@ -91,22 +92,18 @@ def measured(rows: FloatVector, labels: Sequence[str]) -> Likeness:
     own_means = np.stack([turned[place == one].mean(axis=0) for one in range(len(names))])
     within = ((turned - own_means[place]) ** 2).sum(axis=0) / (len(rows) - len(names))
     between = np.maximum(turned.var(axis=0) - within, 0)
-    beside = turned - turned[_nearest(rows)]
-    of_neighbours = (beside**2).mean(axis=0) / 2
     likeness = Likeness(_tuple(axes @ mean), _tuple(between), (), (), 1, 0.0)
     each = max(2, round(len(rows) / len(names)))
     real = neighbours(rows)
     tried = [
         replace(
             likeness,
-            of_photos=_tuple(np.minimum(within, share * scaled)),
-            of_views=_tuple(np.maximum(within - share * scaled, 0)),
+            of_photos=_tuple(share * within),
+            of_views=_tuple((1 - share) * within),
             photos_per_view=views,
             unevenness=uneven,
         )
-        for views, share, uneven, scaled in itertools.product(
-            _VIEWS, _SHARES, _UNEVENNESS, (of_neighbours,)
-        )
+        for views, share, uneven in itertools.product(_VIEWS, _SHARES, _UNEVENNESS)
     ]
     drawn = [(neighbours(drawn_rows(one, len(rows), each)), one) for one in tried]
     near, best = min(drawn, key=lambda pair: pair[0].away(real))
@@ -117,12 +114,6 @@ def drawn_rows(likeness: Likeness, count: int, photos_per_landmark: int) -> Floa
     """Return drawn vectors, as many as that."""
     drawing = Drawing(likeness, count, photos_per_landmark)
     return np.concatenate([rows for _, rows in drawing.batches()])
-
-
-def _nearest(rows: FloatVector) -> np.ndarray:
-    cosines = rows @ rows.T
-    np.fill_diagonal(cosines, -2)
-    return np.asarray(cosines.argmax(axis=1))
 
 
 def _tuple(values: np.ndarray) -> tuple[float, ...]:

@@ -7,10 +7,10 @@ from evaluation.benchmarks.scale.likeness import drawn_rows, measured, neighbour
 TOY = Likeness(
     mean=(0.5,) * 8,
     of_landmarks=(1.0,) * 8,
-    of_views=(0.1,) * 8,
-    of_photos=(0.01,) * 8,
-    photos_per_view=5,
-    unevenness=0.2,
+    of_views=(0.03,) * 8,
+    of_photos=(0.07,) * 8,
+    photos_per_view=8,
+    unevenness=0.25,
 )
 
 
@@ -46,7 +46,6 @@ def test_queries_are_further_photos_of_landmarks_in_the_collection():
 def test_what_is_measured_on_drawn_vectors_draws_vectors_like_them():
     rows = drawn_rows(TOY, 1500, 50)
     again = measured(rows, [str(number // 50) for number in range(1500)])
-    np.testing.assert_allclose(sorted(again.of_landmarks), sorted(again.of_landmarks), rtol=0.5)
     assert neighbours(drawn_rows(again, 1500, 50)).away(neighbours(rows)) < 0.05
 
 
