@@ -84,6 +84,7 @@ class _Ready:
     searches: Searches
     built: Built
     start_seconds: float
+    empty_mib: float
     memory_mib: float
     disk_mib: float
     recall: float
@@ -112,6 +113,7 @@ def _ready(size: str, storage: str, bench: Bench) -> Iterator[_Ready]:
         folder = Path(temporary)
         _check_disk(folder, drawing)
         with server_on(folder, hurried=quick) as (server, settings):
+            empty = resident_bytes_of_group(server.process.pid)
             built = build(server, settings, storage, drawing)
             searches = searches.tuned(settings, built.name, quantized=storage == INT8)
         # Started anew, it has nothing in memory that building left there.
@@ -126,6 +128,7 @@ def _ready(size: str, storage: str, bench: Bench) -> Iterator[_Ready]:
                 searches,
                 built,
                 start_seconds,
+                empty / MEBIBYTE,
                 memory / MEBIBYTE,
                 disk_bytes(folder) / MEBIBYTE,
                 recall,
@@ -163,7 +166,7 @@ def _kept(one: _Ready, size: str, bench: Bench) -> Mapping[str, Figure]:
         "memory-mib": Figure(
             [one.memory_mib],
             f"the server and its processes, started anew (in {one.start_seconds:.1f} s), after"
-            f" {one.searches.asked} queries",
+            f" {one.searches.asked} queries; with no collection {one.empty_mib:.0f} MiB",
         ),
         "recall": Figure(
             [one.recall],
