@@ -98,7 +98,7 @@ _ALLOWED: Mapping[str, Mapping[str, _Check]] = {
         "keyword_index_params integer_index_params float_index_params bool_index_params"
         " datetime_index_params uuid_index_params text_index_params"
     ),
-    "KeywordIndexParams": _fields("is_tenant"),
+    "KeywordIndexParams": _fields("is_tenant on_disk"),
     "IntegerIndexParams": _fields("lookup range"),
     "FloatIndexParams": {},
     "BoolIndexParams": {},

@@ -168,7 +168,8 @@ def index(
     if given.HasField("keyword_index_params"):
         keyword = given.keyword_index_params
         return edge.KeywordIndexParams(
-            is_tenant=keyword.is_tenant if keyword.HasField("is_tenant") else None
+            is_tenant=keyword.is_tenant if keyword.HasField("is_tenant") else None,
+            on_disk=keyword.on_disk if keyword.HasField("on_disk") else None,
         )
     if given.HasField("integer_index_params"):
         integer = given.integer_index_params

@@ -32,7 +32,7 @@ FLOAT32, INT8 = "float32", "int8"
 # What a collection's settings are, by how it keeps its vectors.
 STORAGES: Mapping[str, Mapping[str, object]] = {
     FLOAT32: {},
-    INT8: {"qdrant_quantized": True, "qdrant_vectors_on_disk": True},
+    INT8: {"qdrant_quantized": True, "qdrant_on_disk": True},
 }
 SOURCES = 10
 _NAMESPACE = UUID(int=0)

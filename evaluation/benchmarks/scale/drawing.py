@@ -99,7 +99,8 @@ class Drawing:
             asked = [(number * self.landmarks // count, 0) for number in range(count)]
         else:
             asked = [(n % self.landmarks, n // self.landmarks) for n in range(count)]
-        rows = [self._rows(landmark)[self.photos_per_landmark + turn] for landmark, turn in asked]
+        own = self.photos_per_landmark
+        rows = [self._rows(landmark)[own + turn].copy() for landmark, turn in asked]
         return np.stack(rows)
 
     def landmark_of(self, number: int) -> int:
