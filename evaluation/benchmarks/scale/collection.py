@@ -43,7 +43,7 @@ _PATIENCE_SECONDS = 3600
 # In kilobytes of vectors: every size here has an index, the smallest too.
 _INDEX_FROM_KB = 1_000
 _LOOK_SECONDS = 0.5
-_SECONDS_PER_POINT = 0.015
+_SECONDS_PER_POINT = 0.03
 _LEAST_SECONDS = 300.0
 
 
