@@ -24,6 +24,10 @@ from vector_store.settings import VectorStoreSettings
 # Filtered or counted by; the rest of a payload is searched without an index.
 INDEXED_FIELDS = ("landmark", "source", "path", "sha256", "job_id")
 
+# Those of them whose values are as many as the photos: in memory, their indexes take as much as the
+# int8 copies of the vectors. Searches seldom filter by them.
+_OF_ONE_PHOTO = ("path", "sha256")
+
 # Words of any alphabet, whatever their case and accents.
 _WORDS = models.TextIndexParams(
     type=models.TextIndexType.TEXT,
@@ -285,7 +289,11 @@ class Collections:
         settings = self._settings
         self._client.create_collection(
             name,
-            vectors_config=models.VectorParams(size=dimension, distance=models.Distance.COSINE),
+            vectors_config=models.VectorParams(
+                size=dimension,
+                distance=models.Distance.COSINE,
+                on_disk=settings.qdrant_on_disk or None,  # else as the engine has it
+            ),
             hnsw_config=models.HnswConfigDiff(
                 m=settings.qdrant_hnsw_m, ef_construct=settings.qdrant_hnsw_ef_construct
             ),
@@ -327,13 +335,18 @@ class Collections:
             for field in INDEXED_FIELDS:
                 if field not in present:
                     self._client.create_payload_index(
-                        name, field, field_schema=models.PayloadSchemaType.KEYWORD, wait=True
+                        name, field, field_schema=self._keywords(field), wait=True
                     )
             for field in self._settings.qdrant_text_fields:
                 if field not in present and field not in INDEXED_FIELDS:
                     self._client.create_payload_index(
                         name, field_path(field), field_schema=_WORDS, wait=True
                     )
+
+    def _keywords(self, field: str) -> models.PayloadSchemaType | models.KeywordIndexParams:
+        if self._settings.qdrant_on_disk and field in _OF_ONE_PHOTO:
+            return models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, on_disk=True)
+        return models.PayloadSchemaType.KEYWORD
 
 
 def not_indexed(gallery: str, model: str) -> NotFoundError:
