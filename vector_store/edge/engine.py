@@ -197,6 +197,16 @@ def _check_name(name: str) -> None:
         )
 
 
+async def in_thread(do: Callable[[], object]) -> None:
+    """Run in a thread, to its end: where the caller leaves, nothing can stop the thread."""
+    running = asyncio.ensure_future(asyncio.to_thread(do))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
+
+
 async def remove(path: Path) -> None:
     """Remove a shard's folder and its lock; large files take a while, and others are served."""
     await asyncio.to_thread(_remove, path)

@@ -38,7 +38,7 @@ class ShardHost:
         self._idle.set()
         self._waiting: deque[asyncio.Future[bytes]] = deque()
         self.journal: list[tuple[str, bytes]] | None = None
-        """The writes that were sent since the last "copy", in order, for the copy to catch up.
+        """The writes that were sent since `begin_journal`, in order, for a copy to catch up.
 
         None where there is no copy, or where so much was written that it is not worth it.
         """
@@ -87,10 +87,12 @@ class ShardHost:
         self._writer.write(request_frame(method, payload))
         return await asyncio.shield(answer)
 
+    def begin_journal(self) -> None:
+        """Record the writes from now on."""
+        self.journal, self._journal_bytes = [], 0
+
     def _record(self, method: str, payload: bytes) -> None:
-        if method == "copy":
-            self.journal, self._journal_bytes = [], 0
-        elif self.journal is not None and method in WRITES:
+        if self.journal is not None and method in WRITES:
             self.journal.append((method, payload))
             self._journal_bytes += len(payload)
             if self._journal_bytes > _MAX_JOURNAL_BYTES:

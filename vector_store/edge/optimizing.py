@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import time
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from landmarks.errors import (
 )
 from vector_store.edge import schema
 from vector_store.edge.collection import Collection
-from vector_store.edge.engine import Engine, remove
+from vector_store.edge.engine import Engine, in_thread, remove
 from vector_store.edge.host import ShardHost, died
 
 _log = structlog.get_logger(__name__)
@@ -62,8 +63,11 @@ async def optimize(engine: Engine, collection: Collection) -> None:
     copy: ShardHost | None = None
     collection.optimizing = True
     try:
-        async with engine.files:
-            await serving.call("copy", str(folder).encode())
+        # Copied by a thread of the server: the shard's process goes on answering queries.
+        async with engine.files, collection.files_at_rest() as files:
+            serving = await collection.host()
+            serving.begin_journal()
+            await in_thread(lambda: shutil.copytree(files, folder))
         await _build(collection, folder)
         copy = await collection.start("load", folder)
         while len(serving.journal or ()) > _FEW_WRITES:

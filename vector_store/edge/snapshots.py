@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from qdrant_client import grpc as q
 
 from landmarks.errors import LandmarksError
 from vector_store.edge.collections import typed
-from vector_store.edge.engine import Engine
+from vector_store.edge.engine import Engine, in_thread
 from vector_store.edge.services import Handler
 
 
@@ -51,11 +50,11 @@ async def take_snapshot(engine: Engine) -> Path:
         name = f"full-{datetime.now(UTC):%Y-%m-%d-%H-%M-%S-%f}"
         partial, done = engine.snapshots / ".partial", engine.snapshots / name
         try:
-            await _in_thread(lambda: shutil.rmtree(engine.snapshots, ignore_errors=True))
+            await in_thread(lambda: shutil.rmtree(engine.snapshots, ignore_errors=True))
             (partial / "shards").mkdir(parents=True)
             for collection in engine.collections:
                 async with collection.files_at_rest() as path:
-                    await _in_thread(
+                    await in_thread(
                         lambda path=path: shutil.copytree(  # type: ignore[misc]
                             path, partial / "shards" / path.name
                         )
@@ -65,18 +64,8 @@ async def take_snapshot(engine: Engine) -> Path:
         except (OSError, shutil.Error) as error:
             raise LandmarksError(f"the snapshot could not be written: {error}") from error
         finally:
-            await _in_thread(lambda: shutil.rmtree(partial, ignore_errors=True))
+            await in_thread(lambda: shutil.rmtree(partial, ignore_errors=True))
     return done
-
-
-async def _in_thread(do: Callable[[], object]) -> None:
-    """Run in a thread, to its end: where the caller leaves, nothing can stop the thread."""
-    running = asyncio.ensure_future(asyncio.to_thread(do))
-    try:
-        await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        raise
 
 
 def _bytes_in(folder: Path) -> int:

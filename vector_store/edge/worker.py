@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import socket
 import time
 import traceback
@@ -34,7 +33,6 @@ class Worker:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._shard: Shard | None = None
-        self._path = Path()
         self._lock: IO[bytes] | None = None
         self._flushed_at = time.monotonic()
 
@@ -70,10 +68,6 @@ class Worker:
             case "flush":
                 self._shard.flush()
                 return b""
-            case "copy":
-                self._shard.flush()
-                shutil.copytree(self._path, payload.decode())
-                return b""
             case "optimize":
                 os.nice(_OPTIMIZING_NICENESS)  # searches come first
                 self._shard.optimize()
@@ -85,7 +79,6 @@ class Worker:
                 return self._shard.handle(method, payload)
 
     def _open(self, path: Path, config: q.CreateCollection, method: str) -> None:
-        self._path = path
         self._lock = lock(path.with_suffix(".lock"), _LOCK_SECONDS)
         if method == "create":
             path.mkdir()
