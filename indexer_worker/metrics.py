@@ -24,6 +24,7 @@ def begun(models: Iterable[str]) -> None:
     for model in models:
         for outcome in _OUTCOMES:
             _photos.labels(model, outcome)
+        _waiting.labels(model)
 
 
 def chunk_ended(model: str, outcome: Outcome) -> None:

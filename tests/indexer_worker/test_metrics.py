@@ -41,15 +41,12 @@ def test_jobs_and_messages_that_wait_show(own_rig: Rig) -> None:
     active = ("landmarks_indexer_active_jobs", frozenset())
     dead = ("landmarks_indexer_photos_total", frozenset({("model", MODEL), ("outcome", "dead")}))
     settings = {"metrics_port": str(port), "sweep_seconds": "0.1", "worker_concurrency": "1"}
-    with own_rig.qdrant(), own_rig.worker(**settings):
+    with own_rig.qdrant(), own_rig.encoder(seconds=0.5), own_rig.worker(**settings):
         assert scrape(port)[dead] == 0
-        job = own_rig.create("some", own_rig.photos)  # its encoder is not there yet
-        eventually(lambda: (found := scrape(port)).get(active) == 1 and found[waiting] > 0, "waits")
-        with own_rig.valkey.client() as client:
-            assert scrape(port)[waiting] == client.llen(f"encode.{MODEL}")
-        with own_rig.encoder():
-            own_rig.ended(job)
-            eventually(lambda: (found := scrape(port))[active] == found[waiting] == 0, "none waits")
+        job = own_rig.create("some", own_rig.photos)
+        eventually(lambda: (found := scrape(port))[active] == 1 and found[waiting] > 0, "waits")
+        own_rig.ended(job)
+        eventually(lambda: (found := scrape(port))[active] == found[waiting] == 0, "none waits")
 
 
 def test_a_port_for_metrics_that_is_in_use_ends_the_worker_in_words(
