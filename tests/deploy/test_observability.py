@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from landmarks.client import Landmarks
+from landmarks.errors import LandmarksError
 from tests.deploy.conftest import LANDMARKS, RunningCompose
 from tests.support.compose import compose_config
 from tests.support.dockerfile import ROOT
@@ -47,6 +48,8 @@ def exported(composed: RunningCompose) -> dict[str, dict[str, set[str]]]:
     with Landmarks("127.0.0.1:50050") as landmarks:
         *_, last = landmarks.watch(landmarks.index(str(composed.photos), gallery=SEARCHED).id)
         assert all(progress.stored == len(LANDMARKS) for progress in last.progress)
+        with pytest.raises(LandmarksError):
+            landmarks.search(photo=b"no photo", gallery=SEARCHED)
         photo = (composed.photos / LANDMARKS[0] / "one.jpg").read_bytes()
         port = int(composed.services["search"].environment["LANDMARKS_METRICS_PORT"])
 
