@@ -1,6 +1,5 @@
 """deploy/docker/Dockerfile, as far as it shows without Docker; test_images.py runs its steps."""
 
-import fnmatch
 import re
 import subprocess
 import sys
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.dockerfile import DOCKERFILE, ROOT, lineage, stages
+from tests.support.dockerfile import DOCKERFILE, ROOT, is_sent, lineage, stages
 
 IMAGES = ("search", "indexer", "encoder")
 
@@ -45,31 +44,14 @@ def test_an_image_has_its_own_extra_only(image: str) -> None:
 
 
 def test_what_the_package_is_made_of_is_sent_to_the_build_and_nothing_else() -> None:
-    rules = [
-        line
-        for line in (ROOT / ".dockerignore").read_text().splitlines()
-        if line and not line.startswith("#")
-    ]
-    assert rules[0] == "*"
-
-    def sent(path: str) -> bool:
-        """Docker's rule: the last line that fits a path, or a folder that it is in, decides."""
-        decided = False
-        for rule in rules:
-            pattern = rule.removeprefix("!").removeprefix("**/")
-            parts = [path, *map(str, Path(path).parents)]
-            if any(fnmatch.fnmatch(part, pattern) for part in [*parts, Path(path).name]):
-                decided = rule.startswith("!")
-        return decided
-
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
     needed = [*packages, "pyproject.toml", "requirements.lock", "README.md", "LICENSE"]
-    assert [path for path in needed if not sent(path)] == []
+    assert [path for path in needed if not is_sent(path)] == []
     kept_out = [
         ".git/HEAD",
         ".venv/bin/python",
         "tests/conftest.py",
         "deploy/compose/secrets/ca.key",
     ]
-    assert [path for path in kept_out if sent(path)] == []
+    assert [path for path in kept_out if is_sent(path)] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import shlex
 from collections.abc import Iterator, Mapping
@@ -59,6 +60,22 @@ def image_environment(name: str) -> dict[str, str]:
     return {
         key: value for stage in lineage(name, stages()) for key, value in stage.environment.items()
     }
+
+
+def is_sent(path: str) -> bool:
+    """Whether a file or folder of the repository is sent to a build, by .dockerignore.
+
+    Docker's rule: the last line that fits a path, or a folder that it is in, decides.
+    """
+    sent = True
+    for line in (ROOT / ".dockerignore").read_text().splitlines():
+        pattern = line.removeprefix("!").removeprefix("**/")
+        if not pattern or line.startswith("#"):
+            continue
+        parts = {path, Path(path).name, *map(str, Path(path).parents)}
+        if any(fnmatch.fnmatch(part, pattern) for part in parts):
+            sent = line.startswith("!")
+    return sent
 
 
 def _instructions(text: str) -> Iterator[tuple[str, str]]:

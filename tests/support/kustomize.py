@@ -18,12 +18,12 @@ Object = dict[str, Any]
 
 
 @functools.cache
-def _rendered(folder: str) -> str:
+def _rendered(folder: str) -> tuple[Object, ...]:
     for command in (["kustomize", "build"], ["kubectl", "kustomize"]):
         if shutil.which(command[0]):
             result = subprocess.run([*command, KUBERNETES / folder], capture_output=True, text=True)
             assert result.returncode == 0, result.stderr
-            return result.stdout
+            return tuple(yaml.safe_load_all(result.stdout))
     why = "there is neither kustomize nor kubectl, which has it built in"
     if os.environ.get("CI"):
         pytest.fail(why)
@@ -32,8 +32,7 @@ def _rendered(folder: str) -> str:
 
 def objects(folder: str, kind: str = "") -> list[Object]:
     """Return what a base or an overlay is rendered to; skips where there is no kustomize."""
-    found: list[Object] = [*yaml.safe_load_all(_rendered(folder))]
-    return [one for one in found if not kind or one["kind"] == kind]
+    return [one for one in _rendered(folder) if not kind or one["kind"] == kind]
 
 
 def named(folder: str, kind: str) -> dict[str, Object]:
