@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tests.support.dockerfile import ROOT, is_sent, lineage, stages
 
+_NOT_OF_AN_IMAGE = ("PYTHON", "VIRTUAL_ENV", "LANDMARKS_")
 # What is kept between builds is left to uv's own cache.
 _MOUNT = re.compile(r"--mount=\S+ ")
 
@@ -33,7 +34,11 @@ class Building:
     def __post_init__(self) -> None:
         python = self.folder / "usr" / "local"
         subprocess.run([sys.executable, "-m", "venv", python], check=True)
-        self.environment = {"PATH": f"{python}/bin:/usr/bin:/bin", "HOME": os.environ["HOME"]}
+        # This machine's ways to package indexes stay; nothing of this environment's Python does.
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(_NOT_OF_AN_IMAGE)},
+            "PATH": f"{python}/bin:/usr/bin:/bin",
+        }
         self.directory = self.folder
 
     def here(self, text: str) -> str:
