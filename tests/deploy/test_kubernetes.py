@@ -288,6 +288,20 @@ def test_whoever_has_a_certificate_has_one_for_the_names_by_which_it_is_called(
             assert "passwords" in secrets
 
 
+def test_keda_comes_to_valkey_as_whoever_is_let_in() -> None:
+    folder = "overlays/production"
+    (authentication,) = objects(folder, "TriggerAuthentication")
+    known = {one["spec"]["secretName"] for one in objects(folder, "Certificate")} | MADE_BY_HAND
+    given = {one["parameter"]: one["name"] for one in authentication["spec"]["secretTargetRef"]}
+    assert set(given) == {"password", "ca", "cert", "key"}
+    assert set(given.values()) <= known
+    triggers = [one["spec"]["triggers"][0] for one in objects(folder, "ScaledObject")]
+    for trigger in triggers:
+        if trigger["type"] == "redis":
+            assert trigger["authenticationRef"]["name"] == authentication["metadata"]["name"]
+            assert trigger["metadata"]["enableTLS"] == "true"
+
+
 @pytest.mark.parametrize("folder", ["overlays/production"])
 def test_weights_that_are_in_the_image_are_not_hidden_by_a_mount(folder: str) -> None:
     for encoder in deployments(folder, "encoder").values():

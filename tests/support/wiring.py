@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -21,21 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from landmarks.stack.broker import broker_binary
 from tests.support.compose import environment_of
 from tests.support.dockerfile import image_environment
 
 _PATIENCE_SECONDS = 300
-
-# `valkey-cli -p PORT ping`, which the wheel does not have.
-_VALKEY_CLI = """#!{python}
-import os, sys
-import redis
-assert sys.argv[1] == "-p" and sys.argv[3] == "ping", sys.argv
-client = redis.Redis(port=int(sys.argv[2]), password=os.environ.get("REDISCLI_AUTH"))
-print("PONG" if client.ping() else "no answer")
-"""
 
 
 @dataclass(frozen=True)
@@ -106,10 +99,7 @@ def _wired(
     command = tuple(map(here, service["command"]))
     if service["image"].startswith("qdrant/"):
         command = ("python", "-m", "vector_store.edge")
-        environment = {
-            "LANDMARKS_QDRANT_PORT": given["QDRANT__SERVICE__GRPC_PORT"],
-            "LANDMARKS_EDGE_DATA_DIR": str(mounts["/qdrant/storage"]),
-        }
+        environment = _embedded(environment, mounts)
     elif command[-1] == "indexer_worker":
         environment.setdefault("LANDMARKS_WORKER_NAME", name)
     kind, *health = service["healthcheck"]["test"]
@@ -124,6 +114,20 @@ def _wired(
             if needed["condition"] == "service_healthy"
         ),
     )
+
+
+def _embedded(given: Mapping[str, str], mounts: Mapping[str, Path]) -> dict[str, str]:
+    """Return what the embedded server is told, of what Qdrant's image is told."""
+    told = {
+        "LANDMARKS_QDRANT_PORT": given["QDRANT__SERVICE__GRPC_PORT"],
+        "LANDMARKS_EDGE_DATA_DIR": str(mounts["/qdrant/storage"]),
+    }
+    if given.get("QDRANT__SERVICE__ENABLE_TLS") == "true":
+        told["LANDMARKS_TLS_CERTIFICATE"] = given["QDRANT__TLS__CERT"]
+        told["LANDMARKS_TLS_KEY"] = given["QDRANT__TLS__KEY"]
+    if config := mounts.get("/qdrant/config/local.yaml"):
+        told["LANDMARKS_QDRANT_API_KEY"] = yaml.safe_load(config.read_text())["service"]["api_key"]
+    return told
 
 
 def _mounts(service: Mapping[str, Any], folder: Path, cache: Path) -> dict[str, Path]:
@@ -143,9 +147,12 @@ def _programs(folder: Path) -> Path:
     """Return a folder with the programs of engines' images."""
     programs = folder / "bin"
     programs.mkdir()
-    (programs / "valkey-server").symlink_to(broker_binary())
-    (programs / "valkey-cli").write_text(_VALKEY_CLI.format(python=sys.executable))
-    (programs / "valkey-cli").chmod(0o755)
+    for name in ("valkey-server", "valkey-cli"):
+        stand_in = Path(__file__).with_name("valkey_stand_in.py")
+        words = [sys.executable, stand_in, name, broker_binary()]
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, words))} "$@"\n')
+        program.chmod(0o755)
     return programs
 
 
