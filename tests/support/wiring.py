@@ -83,10 +83,12 @@ def _wired(
     mounts = _mounts(service, folder, cache)
 
     def here(text: str) -> str:
+        for host in sorted(hosts, key=len, reverse=True):
+            # Not where it is a part of a path.
+            name = rf"(?<![\w.-])(?:(?<=//)|(?<!/)){re.escape(host)}(?=$|[:/])"
+            text = re.sub(name, "127.0.0.1", text)
         for target, place in mounts.items():
             text = re.sub(rf"(?<![\w/]){re.escape(target)}(?![\w-])", str(place), text)
-        for host in sorted(hosts, key=len, reverse=True):
-            text = re.sub(rf"(?<![\w.-]){re.escape(host)}(?=$|[:/])", "127.0.0.1", text)
         return text
 
     build = service.get("build") or {}
