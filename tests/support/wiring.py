@@ -177,9 +177,9 @@ def running(services: Mapping[str, Wired], folder: Path) -> Iterator[None]:
 
     Raises AssertionError with the end of its log where one ends, or does not become healthy.
     """
-    _skip_where_ports_are_in_use(services)
     processes: dict[str, subprocess.Popen[bytes]] = {}
     with ExitStack() as ends:
+        _reserve_ports(services, ends)
         for service in _in_order(services):
             for other in service.needs_healthy:
                 _await(services[other], processes[other], folder)
@@ -195,19 +195,24 @@ def running(services: Mapping[str, Wired], folder: Path) -> Iterator[None]:
         yield
 
 
-def _skip_where_ports_are_in_use(services: Mapping[str, Wired]) -> None:
-    """The file's ports are part of what is tested; somebody's `landmarks up` has the same."""
+def _reserve_ports(services: Mapping[str, Wired], ends: ExitStack) -> None:
+    """Keep the file's ports, which are part of what is tested, from everybody else.
+
+    Some are among those that Linux gives to outgoing connections. It gives none to which a socket
+    is bound, and lets a server listen there all the same, as both allow the address to be reused.
+    Skips, or under CI fails, where somebody has one already, as `landmarks up` has.
+    """
     for service in services.values():
         for port in service.ports:
-            with socket.socket() as free:
-                free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    free.bind(("127.0.0.1", port))
-                except OSError:
-                    why = f"port {port} of {service.name} is in use: is a stack running?"
-                    if os.environ.get("CI"):
-                        pytest.fail(why)
-                    pytest.skip(why)
+            kept = ends.enter_context(socket.socket())
+            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                kept.bind(("0.0.0.0", port))
+            except OSError:
+                why = f"port {port} of {service.name} is in use: is a stack running?"
+                if os.environ.get("CI"):
+                    pytest.fail(why)
+                pytest.skip(why)
 
 
 def _in_order(services: Mapping[str, Wired]) -> Sequence[Wired]:
