@@ -125,6 +125,7 @@ def _embedded(given: Mapping[str, str], mounts: Mapping[str, Path]) -> dict[str,
         "LANDMARKS_EDGE_DATA_DIR": str(mounts["/qdrant/storage"]),
     }
     if given.get("QDRANT__SERVICE__ENABLE_TLS") == "true":
+        told["LANDMARKS_QDRANT_TLS"] = "true"
         told["LANDMARKS_TLS_CERTIFICATE"] = given["QDRANT__TLS__CERT"]
         told["LANDMARKS_TLS_KEY"] = given["QDRANT__TLS__KEY"]
     if config := mounts.get("/qdrant/config/local.yaml"):
