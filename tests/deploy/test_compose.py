@@ -3,6 +3,7 @@
 import ast
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -253,6 +254,34 @@ def test_with_the_override_everybody_has_a_certificate_and_nobody_comes_in_witho
     door = environment_of(SECURE["search"])
     assert door["LANDMARKS_TLS_CLIENT_CERTIFICATES"] == "false"
     assert door["LANDMARKS_API_KEYS_FILE"] == "/run/secrets/api_keys"
+
+
+def test_the_script_makes_what_the_override_mounts_with_the_names_of_each_service(
+    tmp_path: Path,
+) -> None:
+    script = ROOT / "deploy/compose/make-secrets"
+    subprocess.run([script, tmp_path], check=True, capture_output=True)
+    first = {path: path.read_bytes() for path in tmp_path.rglob("*.crt")}
+    subprocess.run([script, tmp_path], check=True, capture_output=True)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.crt")} == first  # all is kept
+    services = compose_config(
+        *FILES, profiles=EVERYTHING, environment={"LANDMARKS_SECRETS": str(tmp_path)}
+    )["services"]
+    for name, service in services.items():
+        for mount in service.get("volumes", ()):
+            if mount["source"].startswith(str(tmp_path)):
+                assert Path(mount["source"]).exists(), mount
+        folder = tmp_path / ("qdrant" if name.startswith("qdrant") else name.removesuffix("-gpu"))
+        if (folder / "tls.crt").exists():
+            certificate = subprocess.run(
+                ["openssl", "x509", "-noout", "-ext", "subjectAltName", "-in", folder / "tls.crt"],
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+            names = set(re.findall(r"DNS:([\w.-]+)", certificate))
+            called = {*((service["networks"]["default"] or {}).get("aliases", ()) or [name])}
+            assert name.startswith("worker-") or called <= names, name
 
 
 def test_every_model_has_a_worker() -> None:

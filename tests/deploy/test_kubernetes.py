@@ -8,7 +8,9 @@ import kubernetes_validate
 import pytest
 import yaml
 from celery import Celery
+from prometheus_client import REGISTRY
 
+import encoder_service.metrics  # noqa: F401 - registers what an encoder exports
 from encoder_service.settings import EncoderSettings
 from indexer_worker.settings import IndexerSettings
 from indexer_worker.spec import CHUNK_TASK, encode_queue
@@ -27,6 +29,7 @@ from tests.support.kustomize import (
     selects,
     workloads,
 )
+from tests.support.promtool import selectors
 from tests.support.valkey import running_valkey
 
 FOLDERS = ("base", "overlays/keda", "overlays/secure", "overlays/gpu", "overlays/production")
@@ -254,6 +257,34 @@ def test_every_encoder_has_its_own_autoscaler_and_no_workers_are_more_than_encod
         in_hand = settings.worker_concurrency * settings.chunk_size
         for workers, encoders in zip(counts[name], counts[encoder], strict=True):
             assert workers * in_hand <= encoders * queued / 2  # the rest is for searches
+
+
+def exported_metrics() -> set[str]:
+    """Return the metrics that an encoder has, by what their kinds are called when scraped."""
+    parts = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
+    return {
+        family.name + part for family in REGISTRY.collect() for part in parts.get(family.type, ())
+    }
+
+
+def test_autoscalers_read_metrics_that_encoders_export() -> None:
+    read = {
+        metric["pods"]["metric"]["name"]
+        for one in objects("base", "HorizontalPodAutoscaler")
+        for metric in one["spec"]["metrics"]
+    }
+    adapter = yaml.safe_load((KUBERNETES / "prometheus-adapter-values.yaml").read_text())
+    queries = [rule["seriesQuery"] for rule in adapter["rules"]["custom"]]
+    assert read == {one.metric for query in queries for one in selectors(query)}
+    for one in objects("overlays/keda", "ScaledObject"):
+        model = one["metadata"]["name"].partition("-")[2].replace("-", "_")
+        for trigger in one["spec"]["triggers"]:
+            if trigger["type"] == "prometheus":
+                for selector in selectors(trigger["metadata"]["query"]):
+                    read.add(selector.metric)
+                    assert ("model", model) in {(name, value) for name, _, value in selector.labels}
+    assert len(read) > 3
+    assert read <= exported_metrics()
 
 
 @pytest.mark.parametrize("folder", SECURE)
