@@ -1,14 +1,42 @@
-"""Prometheus's own checker, and which metrics a PromQL expression reads."""
+"""Prometheus's own checker; our rules and panels, and which metrics an expression reads."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from typing import Any
 
 import promql_parser
 import pytest
+import yaml
+
+from tests.support.dockerfile import ROOT
+
+PROMETHEUS = ROOT / "deploy" / "prometheus"
+DASHBOARDS = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
+RULES: list[dict[str, Any]] = [
+    rule
+    for group in yaml.safe_load((PROMETHEUS / "rules.yml").read_text())["groups"]
+    for rule in group["rules"]
+]
+
+
+def panels() -> list[tuple[str, str]]:
+    """Return what every panel asks: where, and the expression."""
+    return [
+        (f"{file.stem}: {panel['title']}", target["expr"])
+        for file in DASHBOARDS
+        for panel in json.loads(file.read_text())["panels"]
+        for target in panel["targets"]
+    ]
+
+
+def rules() -> list[tuple[str, str]]:
+    """Return what every alarm asks: its name, and the expression."""
+    return [(rule["alert"], rule["expr"]) for rule in RULES]
 
 
 @dataclass(frozen=True)
