@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint chaos bench bench-scale proto lock
+.PHONY: help setup demo up test test-slow lint chaos bench bench-scale proto lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ up: setup ## Run the whole stack on this machine until Ctrl-C
 test: setup ## Lint, strict types and all tests, on real engines
 	@PATH="$(abspath $(BIN)):$$PATH" scripts/check
 	@PATH="$(abspath $(BIN)):$$PATH" pytest
+
+test-slow: setup ## The tests that take minutes or gigabytes, as what images install
+	@PATH="$(abspath $(BIN)):$$PATH" pytest -m slow
 
 lint: setup ## Lint, formatting and strict types
 	@PATH="$(abspath $(BIN)):$$PATH" scripts/check

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter
+from collections.abc import Iterable
+
+from prometheus_client import Counter, Gauge
 
 from indexer_worker.records import Outcome
+
+_OUTCOMES = ("stored", "unchanged", "duplicate", "dead")
 
 _photos = Counter(
     "landmarks_indexer_photos", "Photos of chunks that have ended.", ["model", "outcome"]
 )
+_active = Gauge("landmarks_indexer_active_jobs", "Jobs of the whole system that have not ended.")
+_waiting = Gauge(
+    "landmarks_indexer_queue_length", "Messages that wait in a model's queue.", ["model"]
+)
+
+
+def begun(models: Iterable[str]) -> None:
+    """Count from 0, so that the first dead photo shows as an increase."""
+    for model in models:
+        for outcome in _OUTCOMES:
+            _photos.labels(model, outcome)
+        _waiting.labels(model)
 
 
 def chunk_ended(model: str, outcome: Outcome) -> None:
@@ -17,3 +33,13 @@ def chunk_ended(model: str, outcome: Outcome) -> None:
     _photos.labels(model, "unchanged").inc(outcome.unchanged)
     _photos.labels(model, "duplicate").inc(outcome.duplicate)
     _photos.labels(model, "dead").inc(len(outcome.dead))
+
+
+def jobs_are_active(count: int) -> None:
+    """Tell how many jobs have not ended."""
+    _active.set(count)
+
+
+def messages_wait(model: str, count: int) -> None:
+    """Tell how many messages wait in a model's queue."""
+    _waiting.labels(model).set(count)

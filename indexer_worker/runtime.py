@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from indexer_worker import metrics
 from indexer_worker.encoding import ModelEncoder
 from indexer_worker.gallery_maps import MapStore
 from indexer_worker.isolation import Isolation
@@ -90,9 +91,11 @@ class Runtime:
     def start_threads(self) -> None:
         """Start to renew leases, and to sweep and announce that this worker is ready."""
         lease, sweep = self.settings.lease_seconds, self.settings.sweep_seconds
+        metrics.begun(self.settings.consumed_models)
         self._repeat("leases", lease / _RENEWALS_PER_LEASE, self.leases.renew_all)
         self._repeat("sweeper", sweep, self._sweeper.sweep)
         self._repeat("announcer", sweep, self._announce)
+        self._repeat("counter", sweep, self._count)
 
     def close(self) -> None:
         """Say that the worker is gone, and stop its threads."""
@@ -112,6 +115,11 @@ class Runtime:
         description = {"models": self.settings.consumed_models, "pid": os.getpid()}
         seconds = max(15, int(self.settings.sweep_seconds * 3))
         self.jobs.announce_worker(self.name, json.dumps(description), seconds)
+
+    def _count(self) -> None:
+        metrics.jobs_are_active(len(self.jobs.active()))
+        for model in self.settings.consumed_models:
+            metrics.messages_wait(model, self.jobs.queue_length(encode_queue(model)))
 
     def _repeat(self, name: str, seconds: float, work: Callable[[], None]) -> None:
         def run() -> None:

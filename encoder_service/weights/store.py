@@ -96,9 +96,11 @@ def ensure_weights(
             raise ConfigurationError(f"the weights of {model} are missing: {recipe.path}")
         return recipe.path
     target = _cached(recipe, settings)
+    named = settings.weights_files.get(recipe.name)
+    if named is None and target.is_file() and _is_right(target, recipe):
+        return target  # without a write: in an image, the cache may be read-only
     target.parent.mkdir(parents=True, exist_ok=True)
     with _locked(target.with_name(f".{target.stem}.lock")):
-        named = settings.weights_files.get(recipe.name)
         if named is not None:
             return _converted(named, recipe, target)
         if target.is_file():

@@ -1,7 +1,6 @@
 """docker-compose.yml against the code that it starts."""
 
 import ast
-import importlib
 import importlib.util
 import json
 import re
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from encoder_service.models.registry import MODULES, ON_REQUEST
 from encoder_service.settings import EncoderSettings
@@ -20,10 +18,16 @@ from landmarks.settings import ENV_PREFIX, Settings
 from landmarks.stack.plan import Role, plan_stack
 from landmarks.stack.settings import StackSettings
 from search_service.settings import SearchSettings
+from tests.support.compose import compose_config, environment_of
+from tests.support.dockerfile import stages
+from vector_store.settings import VectorStoreSettings
 
 ROOT = Path(__file__).resolve().parents[2]
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+FILES = ("docker-compose.yml", "deploy/compose/secure.yml")
+EVERYTHING = ("cluster", "gpu", "observability")
+SERVICES: dict[str, dict[str, Any]] = compose_config()["services"]
+ALL: dict[str, dict[str, Any]] = compose_config(profiles=EVERYTHING)["services"]
+SECURE: dict[str, dict[str, Any]] = compose_config(*FILES, profiles=EVERYTHING)["services"]
 SETTINGS: dict[str, type[Settings]] = {
     "encoder_service": EncoderSettings,
     "indexer_worker": IndexerSettings,
@@ -31,6 +35,10 @@ SETTINGS: dict[str, type[Settings]] = {
 }
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 ENGINES = {"valkey", "qdrant"}
+# The processes of one machine listen on loopback.
+ONLY_IN_CONTAINERS = {"LANDMARKS_ALLOW_UNAUTHENTICATED"}
+# Variables that are read before any settings are.
+BEFORE_SETTINGS = {"LANDMARKS_SECRETS_DIR"}
 
 
 def package_of(service: dict[str, Any]) -> str:
@@ -40,10 +48,11 @@ def package_of(service: dict[str, Any]) -> str:
 
 
 def variables(service: dict[str, Any]) -> dict[str, str]:
-    """The settings that a service is given, by field; shell defaults put in."""
+    """The settings that a service is given, by field."""
     return {
-        name.removeprefix(ENV_PREFIX).lower(): re.sub(r"\$\{\w+:-(.*?)\}", r"\1", value)
-        for name, value in service["environment"].items()
+        name.removeprefix(ENV_PREFIX).lower(): value
+        for name, value in environment_of(service).items()
+        if name not in BEFORE_SETTINGS
     }
 
 
@@ -65,17 +74,19 @@ def serving_port(service: dict[str, Any]) -> int | None:
     return settings.search_port if isinstance(settings, SearchSettings) else None
 
 
-def test_the_file_is_valid_by_the_compose_specification() -> None:
+def published_ports(service: dict[str, Any]) -> list[tuple[str, int, int]]:
+    """Where a service can be reached from outside: address, port there, port inside."""
+    return [
+        (port.get("host_ip", ""), int(port["published"]), port["target"])
+        for port in service.get("ports", ())
+    ]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_is_valid_by_the_compose_specification(file: str) -> None:
     checker = Path(sys.executable).with_name("check-jsonschema")
-    arguments = ["--builtin-schema", "vendor.compose-spec", "docker-compose.yml"]
+    arguments = ["--builtin-schema", "vendor.compose-spec", file]
     result = subprocess.run([checker, *arguments], cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stdout + result.stderr
-
-
-@pytest.mark.parametrize("file", sorted((ROOT / "deploy/docker").glob("*.Dockerfile")), ids=str)
-def test_a_dockerfile_passes_its_linter(file: Path) -> None:
-    linter = Path(sys.executable).with_name("hadolint")
-    result = subprocess.run([linter, file], capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -85,26 +96,38 @@ def test_the_services_are_the_engines_and_ours() -> None:
     assert {package_of(service) for service in OURS.values()} == set(SETTINGS)
 
 
+def test_a_profile_adds_its_services_and_changes_no_others() -> None:
+    for profile, added in {
+        "cluster": {"qdrant-2", "qdrant-3"},
+        "gpu": {"encoder-vgg16-gpu", "encoder-efficientnet-lite0-landmarks-gpu"},
+        "observability": {"prometheus", "grafana", "collector"},
+    }.items():
+        services = compose_config(profiles=[profile])["services"]
+        assert set(services) == set(SERVICES) | added
+        assert all(services[name] == service for name, service in SERVICES.items())
+
+
 @pytest.mark.parametrize("name", OURS)
-def test_every_environment_name_is_a_setting_of_the_service(name: str) -> None:
-    service = OURS[name]
-    fields = SETTINGS[package_of(service)].model_fields
-    for variable in service["environment"]:
-        assert variable.startswith(ENV_PREFIX), variable
-        assert variable.removeprefix(ENV_PREFIX).lower() in fields, f"{name}: {variable}"
-    settings_of(service)  # and every value is one that the service accepts
+@pytest.mark.parametrize("services", [ALL, SECURE], ids=["plain", "secure"])
+def test_every_environment_name_is_a_setting_of_the_service(
+    services: dict[str, dict[str, Any]], name: str
+) -> None:
+    fields = SETTINGS[package_of(services[name])].model_fields
+    for variable in services[name]["environment"]:
+        if variable not in BEFORE_SETTINGS:
+            assert variable.startswith(ENV_PREFIX), variable
+            assert variable.removeprefix(ENV_PREFIX).lower() in fields, f"{name}: {variable}"
+    settings_of(services[name])  # and every value is one that the service accepts
 
 
 @pytest.mark.parametrize("name", OURS)
 def test_a_command_is_a_package_that_can_be_run_and_its_image_runs_the_same(name: str) -> None:
-    service = OURS[name]
-    package = package_of(service)
+    package = package_of(OURS[name])
     assert importlib.util.find_spec(f"{package}.__main__") is not None
-    dockerfile = (ROOT / service["build"]["dockerfile"]).read_text()
-    (command,) = re.findall(r"^CMD (.*)$", dockerfile, re.MULTILINE)
-    assert json.loads(command) == service["command"]
-    (extra,) = re.findall(r'"\.\[(\w+)\]"', dockerfile)
-    assert extra == package.split("_")[0]
+    build = OURS[name]["build"]
+    assert (ROOT / build["dockerfile"]).samefile(ROOT / "deploy/docker/Dockerfile")
+    assert build["target"] == package.split("_")[0]
+    assert json.loads(stages()[build["target"]].last("CMD")) == OURS[name]["command"]
 
 
 def test_a_health_check_asks_the_port_and_the_model_that_its_service_serves() -> None:
@@ -121,7 +144,7 @@ def test_a_health_check_asks_the_port_and_the_model_that_its_service_serves() ->
         elif isinstance(settings, SearchSettings):
             assert address == f"127.0.0.1:{settings.search_port}", name
             published = [settings.search_port, settings.page_port]
-            assert service["ports"] == [f"127.0.0.1:{port}:{port}" for port in published]
+            assert published_ports(service) == [("127.0.0.1", port, port) for port in published]
             assert settings.page_host == settings.search_host
 
 
@@ -146,8 +169,119 @@ def test_metrics_are_served_inside_the_network_on_a_port_for_each_service() -> N
     assert len({*ports, *others}) == len(ports) + len(others)
     for name, service in OURS.items():
         assert settings_of(service).metrics_host == "0.0.0.0", name
-        published = service.get("ports", [])
-        assert not any(str(port) in entry for entry in published for port in ports), name
+        inside = [port for _, _, port in published_ports(service)]
+        assert not set(inside) & set(ports), name
+
+
+@pytest.mark.parametrize("services", [ALL, SECURE], ids=["plain", "secure"])
+def test_nothing_is_published_but_front_doors_on_loopback(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    published = {name: published_ports(one) for name, one in services.items() if "ports" in one}
+    assert set(published) == {"search", "grafana"}
+    assert {address for ports in published.values() for address, _, _ in ports} == {"127.0.0.1"}
+
+
+def test_an_encoder_can_be_scaled_and_one_on_a_gpu_answers_under_the_same_name() -> None:
+    for name, service in ALL.items():
+        if name.startswith(("encoder-", "worker-")):
+            # Either would keep a second replica from starting.
+            assert "container_name" not in service
+            assert "ports" not in service
+        if name.endswith("-gpu"):
+            cpu = ALL[name.removesuffix("-gpu")]
+            assert service["networks"]["default"]["aliases"] == [name.removesuffix("-gpu")]
+            assert service["environment"] == {**cpu["environment"], "LANDMARKS_DEVICE": "cuda"}
+            assert service["build"]["args"] == {"TORCH_BACKEND": ""}  # CUDA's build
+            (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+            assert device["capabilities"] == ["gpu"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_container_can_write_its_volumes_and_nothing_else_and_gains_no_rights(name: str) -> None:
+    service = ALL[name]
+    assert service["read_only"] is True
+    assert "/tmp" in service["tmpfs"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    *_, tag = service["image"].rpartition(":")
+    assert tag[:1].isdigit() or tag[:1] == "v", f"{service['image']} is not pinned"
+
+
+def test_whoever_needs_an_engine_starts_when_it_is_healthy() -> None:
+    for name, service in ALL.items():
+        settings = settings_of(service) if "build" in service else None
+        if isinstance(settings, (IndexerSettings, SearchSettings)):
+            needed = {other: it["condition"] for other, it in service["depends_on"].items()}
+            assert needed == dict.fromkeys(ENGINES, "service_healthy"), name
+
+
+def test_in_a_cluster_collections_have_shards_and_copies_and_elsewhere_not() -> None:
+    config = compose_config(profiles=["cluster"], env_file="deploy/compose/cluster.env")
+    nodes = [config["services"][name] for name in ("qdrant", "qdrant-2", "qdrant-3")]
+    assert all(node["environment"]["QDRANT__CLUSTER__ENABLED"] == "true" for node in nodes)
+    assert SERVICES["qdrant"]["environment"]["QDRANT__CLUSTER__ENABLED"] == "false"
+    # Each says under which name the others find it, and the first is none that `qdrant` may be.
+    aliases = config["services"]["qdrant"]["networks"]["default"]["aliases"]
+    assert aliases == ["qdrant-1"]
+    assert [node["command"][-1] for node in nodes] == [
+        f"http://qdrant-{number}:6335" for number in (1, 2, 3)
+    ]
+    for name in OURS:
+        clustered, single = settings_of(config["services"][name]), settings_of(SERVICES[name])
+        if isinstance(clustered, VectorStoreSettings):
+            assert layout(clustered) == (6, 2, 2)
+            assert isinstance(single, VectorStoreSettings)
+            assert layout(single) == (None, None, None)
+
+
+def layout(settings: VectorStoreSettings) -> tuple[int | None, int | None, int | None]:
+    return (
+        settings.qdrant_shard_number,
+        settings.qdrant_replication_factor,
+        settings.qdrant_write_consistency_factor,
+    )
+
+
+def test_with_the_override_everybody_has_a_certificate_and_nobody_comes_in_without() -> None:
+    for name, service in SECURE.items():
+        if "build" in service:
+            given = environment_of(service)
+            assert given["LANDMARKS_ALLOW_UNAUTHENTICATED"] == "false", name
+            secrets = [m["source"] for m in service["volumes"] if m["target"] == "/run/secrets"]
+            assert [Path(one).name for one in secrets] == [name.removesuffix("-gpu")]
+            assert given["LANDMARKS_TLS_CERTIFICATE"] == "/run/secrets/tls.crt"
+    door = environment_of(SECURE["search"])
+    assert door["LANDMARKS_TLS_CLIENT_CERTIFICATES"] == "false"
+    assert door["LANDMARKS_API_KEYS_FILE"] == "/run/secrets/api_keys"
+
+
+def test_the_script_makes_what_the_override_mounts_with_the_names_of_each_service(
+    tmp_path: Path,
+) -> None:
+    script = ROOT / "deploy/compose/make-secrets"
+    subprocess.run([script, tmp_path], check=True, capture_output=True)
+    first = {path: path.read_bytes() for path in tmp_path.rglob("*.crt")}
+    subprocess.run([script, tmp_path], check=True, capture_output=True)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.crt")} == first  # all is kept
+    services = compose_config(
+        *FILES, profiles=EVERYTHING, environment={"LANDMARKS_SECRETS": str(tmp_path)}
+    )["services"]
+    for name, service in services.items():
+        for mount in service.get("volumes", ()):
+            if mount["source"].startswith(str(tmp_path)):
+                assert Path(mount["source"]).exists(), mount
+        folder = tmp_path / ("qdrant" if name.startswith("qdrant") else name.removesuffix("-gpu"))
+        if (folder / "tls.crt").exists():
+            certificate = subprocess.run(
+                ["openssl", "x509", "-noout", "-ext", "subjectAltName", "-in", folder / "tls.crt"],
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+            names = set(re.findall(r"DNS:([\w.-]+)", certificate))
+            called = {*((service["networks"]["default"] or {}).get("aliases", ()) or [name])}
+            assert name.startswith("worker-") or called <= names, name
 
 
 def test_every_model_has_a_worker() -> None:
@@ -217,7 +351,7 @@ def test_the_processes_of_one_machine_have_the_same_ports_and_settings() -> None
     workers = {p.model: p for p in plan.processes if p.role == Role.WORKER}
     for service in OURS.values():
         if package_of(service) == "indexer_worker":
-            names = set(service["environment"]) - {"LANDMARKS_LOG_LEVEL", "LANDMARKS_LOG_FORMAT"}
+            names = set(environment_of(service)) - ONLY_IN_CONTAINERS
             (model,) = settings_of(service).models  # type: ignore[attr-defined]
             assert names <= set(workers[model].environment)
 

@@ -261,3 +261,11 @@ def test_vgg16_is_fetched_first_from_where_torchvision_has_it():
     from encoder_service.models.vgg16 import WEIGHTS
 
     assert VGG16_Weights.IMAGENET1K_FEATURES.url in str(WEIGHTS.sources[0])
+
+
+def test_weights_that_are_right_are_found_in_a_cache_that_cannot_be_written(settings):
+    path = ensure_weights("fetched", settings, fetch_source=Fetcher(host=RIGHT))
+    lock = path.with_name(f".{path.stem}.lock")
+    lock.unlink()
+    lock.mkdir()  # whoever opens it for writing fails, root too
+    assert ensure_weights("fetched", settings, fetch_source=Fetcher()) == path

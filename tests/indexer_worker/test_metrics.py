@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from tests.support.indexing_rig import MODEL, Rig, draw_photo, running
-from tests.support.processes import free_port
+from tests.support.processes import eventually, free_port
 from tests.support.scrape import scrape
 
 pytestmark = pytest.mark.integration
@@ -31,6 +31,22 @@ def test_photos_show_by_what_became_of_them_and_failures_by_kind(own_rig: Rig) -
     assert counts == [5, 5, 2, 0]
     kinds = {dict(labels)["kind"] for name, labels in samples if name == "landmarks_failures_total"}
     assert kinds == {"NotFoundError"}
+
+
+def test_jobs_and_messages_that_wait_show(own_rig: Rig) -> None:
+    for number in range(20):
+        draw_photo(own_rig.photos / "Atomium" / f"{number}.png", number)
+    port = free_port()
+    waiting = ("landmarks_indexer_queue_length", frozenset({("model", MODEL)}))
+    active = ("landmarks_indexer_active_jobs", frozenset())
+    dead = ("landmarks_indexer_photos_total", frozenset({("model", MODEL), ("outcome", "dead")}))
+    settings = {"metrics_port": str(port), "sweep_seconds": "0.1", "worker_concurrency": "1"}
+    with own_rig.qdrant(), own_rig.encoder(seconds=0.5), own_rig.worker(**settings):
+        assert scrape(port)[dead] == 0
+        job = own_rig.create("some", own_rig.photos)
+        eventually(lambda: (found := scrape(port))[active] == 1 and found[waiting] > 0, "waits")
+        own_rig.ended(job)
+        eventually(lambda: (found := scrape(port))[active] == found[waiting] == 0, "none waits")
 
 
 def test_a_port_for_metrics_that_is_in_use_ends_the_worker_in_words(
