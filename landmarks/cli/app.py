@@ -17,6 +17,7 @@ from landmarks.cli import (
     gallery,
     index,
     jobs,
+    keys,
     models,
     report,
     search,
@@ -59,6 +60,7 @@ app.command()(evaluate.evaluate)
 app.command()(verdicts.verdicts)
 app.command()(demo.demo)
 app.add_typer(train.train, name="train")
+app.add_typer(keys.keys, name="keys")
 
 
 def main() -> None:

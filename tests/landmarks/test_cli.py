@@ -36,6 +36,7 @@ COMMANDS = [
     "report",
     "evaluate",
     "demo",
+    "keys",
 ]
 
 
