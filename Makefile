@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test lint chaos bench proto lock
+.PHONY: help setup demo up test lint chaos bench bench-scale proto lock
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make the environment in .venv (does nothing if it is there)
 
@@ -35,6 +35,10 @@ chaos: setup ## Kill every part while 2,000 photos are indexed; takes twenty min
 bench: setup ## Measure into bench.json and docs/benchmarks.md; ONLY=serve-1: a part; PHOTOS=DIR
 	@PATH="$(abspath $(BIN)):$$PATH" python -m evaluation.benchmarks --table docs/benchmarks.md \
 	  --only "$(ONLY)" $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+bench-scale: setup ## Measure up to a million vectors, for hours; ONLY=scale-1-10k: a part
+	@PATH="$(abspath $(BIN)):$$PATH" python -m evaluation.benchmarks --table docs/benchmarks.md \
+	  --only "$(or $(ONLY),scale)"
 
 proto: setup ## Generate the stubs of the contracts again
 	@PATH="$(abspath $(BIN)):$$PATH" python scripts/generate_stubs.py

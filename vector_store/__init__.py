@@ -9,6 +9,8 @@
     collections  `Collections`: `live`, `to_write`, `create_beside`, `promote`, `drop`, `states`
     store        `PointStore`: what the indexer does with points (threads)
     search       `SearchStore`: what the search service asks (event loop)
+    transfer     `Transfer`: whole collections to files and back
+    export_file  what such a file is
     failures     `qdrant_failures`: the one place where Qdrant's failures become ours
     edge         the embedded server: Qdrant's gRPC protocol over Qdrant Edge shards
 

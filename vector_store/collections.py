@@ -24,6 +24,10 @@ from vector_store.settings import VectorStoreSettings
 # Filtered or counted by; the rest of a payload is searched without an index.
 INDEXED_FIELDS = ("landmark", "source", "path", "sha256", "job_id")
 
+# Those of them whose values are as many as the photos: in memory, their indexes take as much as the
+# int8 copies of the vectors. Searches seldom filter by them.
+_OF_ONE_PHOTO = ("path", "sha256")
+
 # Words of any alphabet, whatever their case and accents.
 _WORDS = models.TextIndexParams(
     type=models.TextIndexType.TEXT,
@@ -127,19 +131,36 @@ class Collections:
         return live
 
     def create_beside(
-        self, gallery: str, model: str, digest: str, dimension: int, *, unindexed: bool = False
+        self,
+        gallery: str,
+        model: str,
+        digest: str,
+        dimension: int,
+        *,
+        unindexed: bool = False,
+        name: str = "",
+        noted: Mapping[str, object] | None = None,
     ) -> Lineage:
         """Create the collection of an encoder without making it live; if there is one, return it.
 
-        `unindexed`: its index is not built before `build_index` says so.
+        `unindexed`: its index is not built before `build_index` says so. `name`: another than the
+        usual one, for an import beside a collection of the same encoder. `noted`: what is kept in
+        the metadata of a new one, beside its lineage.
 
         Raises LineageError where one of that name has another digest or dimension.
         """
-        name = collection_name(gallery, model, digest)
+        name = name or collection_name(gallery, model, digest)
+        metadata = {
+            **(noted or {}),
+            "gallery": gallery,
+            "model": model,
+            "digest": digest,
+            "dimension": dimension,
+        }
         try:
             if not self.exists(name):
                 with qdrant_failures(self._address):
-                    self._create(name, gallery, model, digest, dimension, unindexed=unindexed)
+                    self._create(name, dimension, metadata, unindexed=unindexed)
         except AlreadyExistsError:
             pass  # by another worker, between the question and the creation
         except InvalidInputError as error:
@@ -263,19 +284,16 @@ class Collections:
             self._client.update_collection_aliases(alias_change(alias, name, replace=replace))
 
     def _create(
-        self,
-        name: str,
-        gallery: str,
-        model: str,
-        digest: str,
-        dimension: int,
-        *,
-        unindexed: bool,
+        self, name: str, dimension: int, metadata: Mapping[str, object], *, unindexed: bool
     ) -> None:
         settings = self._settings
         self._client.create_collection(
             name,
-            vectors_config=models.VectorParams(size=dimension, distance=models.Distance.COSINE),
+            vectors_config=models.VectorParams(
+                size=dimension,
+                distance=models.Distance.COSINE,
+                on_disk=settings.qdrant_on_disk or None,  # else as the engine has it
+            ),
             hnsw_config=models.HnswConfigDiff(
                 m=settings.qdrant_hnsw_m, ef_construct=settings.qdrant_hnsw_ef_construct
             ),
@@ -292,13 +310,24 @@ class Collections:
             shard_number=settings.qdrant_shard_number,
             replication_factor=settings.qdrant_replication_factor,
             write_consistency_factor=settings.qdrant_write_consistency_factor,
-            metadata={
-                "gallery": gallery,
-                "model": model,
-                "digest": digest,
-                "dimension": dimension,
-            },
+            metadata=dict(metadata),
         )
+
+    def ensure_indexes(self, name: str, kinds: Mapping[str, str]) -> None:
+        """Make the payload indexes that are not there, by the path of their field.
+
+        A kind is Qdrant's name of it. Raises InvalidInputError for one that it does not have.
+        """
+        for path, kind in kinds.items():
+            if kind not in {one.value for one in models.PayloadSchemaType}:
+                raise InvalidInputError(f"{kind!r} is not a kind of payload index", field=path)
+        with qdrant_failures(self._address):
+            present = self._client.get_collection(name).payload_schema
+            for path, kind in kinds.items():
+                if path not in present:
+                    known = models.PayloadSchemaType(kind)
+                    schema = _WORDS if known == models.PayloadSchemaType.TEXT else known
+                    self._client.create_payload_index(name, path, field_schema=schema, wait=True)
 
     def _ensure_indexes(self, name: str) -> None:
         with qdrant_failures(self._address):
@@ -306,13 +335,18 @@ class Collections:
             for field in INDEXED_FIELDS:
                 if field not in present:
                     self._client.create_payload_index(
-                        name, field, field_schema=models.PayloadSchemaType.KEYWORD, wait=True
+                        name, field, field_schema=self._keywords(field), wait=True
                     )
             for field in self._settings.qdrant_text_fields:
                 if field not in present and field not in INDEXED_FIELDS:
                     self._client.create_payload_index(
                         name, field_path(field), field_schema=_WORDS, wait=True
                     )
+
+    def _keywords(self, field: str) -> models.PayloadSchemaType | models.KeywordIndexParams:
+        if self._settings.qdrant_on_disk and field in _OF_ONE_PHOTO:
+            return models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, on_disk=True)
+        return models.PayloadSchemaType.KEYWORD
 
 
 def not_indexed(gallery: str, model: str) -> NotFoundError:

@@ -11,8 +11,11 @@ class VectorStoreSettings(QdrantSettings):
     """Where Qdrant is, and how new collections are laid out there.
 
     The counts of shards and copies are for a cluster and stay unset elsewhere; the embedded engine
-    refuses more than one. `qdrant_quantized` keeps int8 copies of the vectors in memory beside the
-    originals: four times less memory for the index, and exact scores by rescoring (`oversampling`).
+    refuses more than one. `qdrant_quantized` searches int8 copies of the vectors, which are kept in
+    memory, and makes the scores exact with the originals (`oversampling`). It saves memory together
+    with `qdrant_on_disk`, which reads originals from disk when they are needed, and the indexes of
+    what differs from photo to photo; alone, that makes searches wait for the disk. Collections that
+    are there already stay as they are.
     """
 
     qdrant_hnsw_m: int = Field(16, ge=4, le=128)
@@ -21,5 +24,6 @@ class VectorStoreSettings(QdrantSettings):
     qdrant_replication_factor: int | None = Field(None, ge=1)
     qdrant_write_consistency_factor: int | None = Field(None, ge=1)
     qdrant_quantized: bool = False
+    qdrant_on_disk: bool = False
     # Columns of manifests whose words can be searched for.
     qdrant_text_fields: NameList = ("title", "caption", "description")

@@ -5,17 +5,20 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import structlog
 import typer
 
-from evaluation.benchmarks.harness import DEFAULT_MODELS, QUICK, Bench, Effort, run, say
+from evaluation.benchmarks.harness import DEFAULT_MODELS, QUICK, Bench, Case, Effort, run, say
 from evaluation.benchmarks.index.cases import index_cases
 from evaluation.benchmarks.machine import machine, versions
 from evaluation.benchmarks.photos import drawn_photos, photos_of
 from evaluation.benchmarks.rows import merged, read_rows, write_rows
+from evaluation.benchmarks.scale.cases import PREFIX as SCALE
+from evaluation.benchmarks.scale.cases import scale_cases
 from evaluation.benchmarks.search.cases import search_cases
 from evaluation.benchmarks.serve.cases import serve_cases
 from evaluation.benchmarks.store.cases import store_cases
@@ -46,28 +49,40 @@ def bench(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     effort = QUICK if quick else Effort()
-    chosen = photos_of(photos) if photos else drawn_photos(quick=quick)
-    names = [name.strip() for name in models.split(",")]
-    cases = [
-        *serve_cases(names),
-        *index_cases(names),
-        *search_cases(names),
-        *store_cases(),
-    ]
+    large = only.startswith(SCALE)  # which takes hours, and no photos
+    chosen = [] if large else photos_of(photos) if photos else drawn_photos(quick=quick)
+    cases = list(scale_cases()) if large else _cases([one.strip() for one in models.split(",")])
     cache = Settings.load().cache_dir / "benchmarks"
     asked = Bench([photo.absolute() for photo in chosen], effort, cache, only)
     if not any(asked.wants(name) for case in cases for name in case.goals):
         raise typer.BadParameter(f"no figure's id begins with {only!r}", param_hint="--only")
     say(f"{machine()}; {versions()}; {len(chosen)} photos")
-    rows = merged(read_rows(out), run(cases, asked))
-    write_rows(out, rows)
+    rows = read_rows(out)
+    for case in cases:  # kept one by one: it may be stopped before the last
+        rows = merged(rows, run([case], asked))
+        write_rows(out, rows)
     if table is not None:
-        command = f"make bench{f' ONLY={only}' if only else ''}{' PHOTOS=…' if photos else ''}"
         source = "given with PHOTOS" if photos else "of the sample gallery, 640 × 640"
         lines = [f"Machine: {machine()}", f"Versions: {versions()}"]
-        lines += [f"Command: `{command}`", f"Photos: {len(chosen)}, {source}"]
+        lines += [f"Command: `{_command(only, photos)}`"]
+        lines += [] if large else [f"Photos: {len(chosen)}, {source}"]
         write_table(table, rows, lines)
     typer.echo(out)
+
+
+def _cases(models: Sequence[str]) -> list[Case]:
+    return [
+        *serve_cases(models),
+        *index_cases(models),
+        *search_cases(models),
+        *store_cases(),
+    ]
+
+
+def _command(only: str, photos: Path | None) -> str:
+    target = "make bench-scale" if only.startswith(SCALE) else "make bench"
+    part = f" ONLY={only}" if only not in ("", SCALE) else ""
+    return f"{target}{part}{' PHOTOS=…' if photos else ''}"
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ _GOALS = {">=": operator.ge, "<=": operator.le}
 class Row:
     """One figure. `value` is None where it could not be measured; `conditions` then say why.
 
-    `goal` is `>=` or `<=` and a number; `spread` is the least and the greatest of the repetitions.
+    `goal` is `>=` or `<=` and a number, or empty where there is none; `spread` is the least and the
+    greatest of the repetitions.
     """
 
     id: str
@@ -28,8 +29,8 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal is met; None where nothing was measured."""
-        if self.value is None:
+        """Whether the goal is met; None where there is none, or nothing was measured."""
+        if self.value is None or not self.goal:
             return None
         sign, _, number = self.goal.partition(" ")
         return bool(_GOALS[sign](self.value, float(number)))

@@ -30,7 +30,14 @@ def _table(rows: Sequence[Row]) -> list[str]:
     lines = ["| figure | value | goal | met | spread | conditions |", "|---|--:|--:|---|---|---|"]
     for row in rows:
         value = "–" if row.value is None else f"{row.value:.3f}"
-        cells = (f"`{row.id}`", value, row.goal, _MET[row.met], row.spread or "–", row.conditions)
+        cells = (
+            f"`{row.id}`",
+            value,
+            row.goal or "–",
+            _MET[row.met],
+            row.spread or "–",
+            row.conditions,
+        )
         lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
     return lines
 

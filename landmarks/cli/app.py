@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from landmarks.cli import (
+    backup,
     collections,
     demo,
     evaluate,
@@ -22,6 +23,7 @@ from landmarks.cli import (
     report,
     search,
     train,
+    transfer,
     up,
     verdicts,
 )
@@ -52,6 +54,10 @@ app.command()(models.models)
 app.command()(collections.collections)
 app.command()(collections.delete)
 app.command()(collections.reindex)
+app.command()(transfer.export)
+app.command("import")(transfer.import_)
+app.command()(backup.backup)
+app.command()(backup.restore)
 app.command()(gallery.calibrate)
 app.command("map")(gallery.map_)
 app.command()(models.weights)

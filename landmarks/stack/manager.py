@@ -85,17 +85,7 @@ class StackManager:
         return ""
 
     def _take_lock(self) -> None:
-        lock_file = self._run_dir / "lock"
-        lock = lock_file.open("a+")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.close()
-            raise ConfigurationError(
-                f"another stack runs on {self.plan.data_dir}; stop it, or choose another folder"
-                " with --data-dir"
-            ) from error
-        self._lock = lock
+        self._lock = lock_data(self.plan.data_dir)
 
     def _release_lock(self) -> None:
         if self._lock is not None:
@@ -165,6 +155,33 @@ class StackManager:
             yield f"stopwaitsecs={_STOP_SECONDS}"
             yield "stopasgroup=true"
             yield "killasgroup=true"
+
+
+def lock_data(data_dir: Path) -> IO[str]:
+    """Lock a data folder for as long as the returned file is open.
+
+    Raises ConfigurationError where a stack runs on it.
+    """
+    path = data_dir / "run" / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise ConfigurationError(
+            f"another stack runs on {data_dir}; stop it, or choose another folder with --data-dir"
+        ) from error
+    return lock
+
+
+def is_locked(data_dir: Path) -> bool:
+    """Say whether a stack runs on a data folder."""
+    try:
+        lock_data(data_dir).close()
+    except ConfigurationError:
+        return True
+    return False
 
 
 def _escaped(value: object) -> str:

@@ -11,8 +11,9 @@ from aiohttp import BodyPartReader, web
 from pydantic import Field
 
 from landmarkapi.search.v1 import search_pb2 as pb
+from landmarks.box import Box
 from landmarks.client import AsyncLandmarks, Search
-from landmarks.client.searching import Fusion
+from landmarks.client.searching import Example, Fusion
 from landmarks.errors import InvalidInputError, InvalidPhotoError, NotFoundError
 from search_service.page.answers import Asked, answer, answers, asked_of, plain
 from search_service.page.session import client_of
@@ -67,24 +68,39 @@ async def search(request: web.Request) -> web.Response:
     """Search: a form with `asked`, JSON, and unless that names a point, `photo`."""
     limits = request.app[LIMITS]
     asked, photo = await _form(request, limits.photo_bytes)
-    query: Search = {
-        "gallery": asked.gallery,
-        "photo": None if asked.positive else photo,
-        "point_id": asked.point_id,
-        "positive": [*([photo] if photo and asked.positive else []), *asked.positive],
-        "negative": asked.negative,
-        "models": asked.models,
-        "where": {field: some for field, some in asked.where.items() if some},
-        "limit": asked.limit,
-        "offset": asked.offset,
-        "box": asked.box,
-        "expansion": asked.expansion,
-        "collapse_identical": asked.collapse_identical,
-        "exact": asked.exact,
-        "fusion": cast("Fusion | None", asked.fusion),
-        "weights": asked.weights,
-    }
+    query = _looked_for(asked, photo)
+    query.update(
+        {
+            "models": asked.models,
+            "where": {field: some for field, some in asked.where.items() if some},
+            "limit": asked.limit,
+            "offset": asked.offset,
+            "expansion": asked.expansion,
+            "collapse_identical": asked.collapse_identical,
+            "exact": asked.exact,
+            "fusion": cast("Fusion | None", asked.fusion),
+            "weights": asked.weights,
+        }
+    )
     return answer(await client_of(request).search(timeout=limits.seconds, **query))
+
+
+def _looked_for(asked: AskedSearch, photo: bytes | None) -> Search:
+    """Return one query; with examples beside it, what else is asked for is one of them."""
+    if not (asked.positive or asked.negative):
+        return {
+            "gallery": asked.gallery,
+            "photo": photo,
+            "point_id": asked.point_id,
+            "box": asked.box,
+        }
+    positive: list[Example] = list(asked.positive)
+    if asked.point_id is not None:
+        positive.append(asked.point_id)
+    if photo is not None:
+        box = None if asked.box is None else Box(*asked.box).message()
+        positive.append(pb.Example(photo=photo, box=box))
+    return {"gallery": asked.gallery, "positive": positive, "negative": asked.negative}
 
 
 async def models(request: web.Request) -> web.Response:

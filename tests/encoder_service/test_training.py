@@ -98,7 +98,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_weights(kind, manifest, tmp_p
     out = tmp_path / "killed"
     process = subprocess.Popen(train_command(kind, manifest, out, *options))
     try:
-        eventually(lambda: _epochs_of(out) >= killed_after, "some epochs are done")
+        eventually(lambda: _epochs_of(out) >= killed_after, "some epochs are done", seconds=600)
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()

@@ -134,25 +134,44 @@ async def test_the_first_hits_can_improve_the_query(stack: Stack) -> None:
         assert hit.score == pytest.approx(hits[hit.point.id], abs=1e-5)
 
 
+def fill_with_copies(qdrant: Qdrant, gallery: str, copies: int) -> None:
+    """Index the photos, and the first of them again and again under other paths."""
+    fill(qdrant.settings, gallery)
+    client = connect(qdrant.settings)
+    store, [first, *_] = PointStore(client, qdrant.settings), photos()
+    for model in MODELS:
+        name = f"{gallery}__{model}"
+        [held] = store.payloads(name, [point_id(gallery, "test", first.path)]).values()
+        assert held["sha256"] == sha256(first.data).hexdigest()
+        vector = encode(model, first.data)
+        points = [
+            Point(point_id(gallery, "test", f"copy/{n}.png"), vector, {**held, "path": f"{n}"})  # type: ignore[dict-item]
+            for n in range(copies)
+        ]
+        store.upsert(name, points)
+    client.close()
+
+
+async def test_of_hits_with_the_same_score_each_is_on_one_page(
+    stack: Stack, qdrant: Qdrant
+) -> None:
+    fill_with_copies(qdrant, "equals", 15)
+    asked = {"gallery": "equals", "photo": photos()[0].data, "models": [MODEL]}
+
+    whole = await search(stack, limit=30, **asked)
+    pages = [await search(stack, limit=10, offset=offset, **asked) for offset in (0, 10, 20)]
+
+    assert ids([hit for page in pages for hit in page.fused]) == ids(whole.fused)
+    paged = [hit for page in pages for hit in page.rankings[0].hits]
+    assert paged == list(whole.rankings[0].hits)
+
+
 async def test_of_photos_with_the_same_bytes_one_is_kept_on_all_pages(
     stack: Stack, qdrant: Qdrant
 ) -> None:
     copies = 130
-    fill(qdrant.settings, "copies")
-    client = connect(qdrant.settings)
-    store, [first, *_] = PointStore(client, qdrant.settings), photos()
-    for model in MODELS:
-        [held] = store.payloads(
-            f"copies__{model}", [point_id("copies", "test", first.path)]
-        ).values()
-        assert held["sha256"] == sha256(first.data).hexdigest()
-        vector = encode(model, first.data)
-        points = [
-            Point(point_id("copies", "test", f"copy/{n}.png"), vector, {**held, "path": f"{n}"})  # type: ignore[dict-item]
-            for n in range(copies)
-        ]
-        store.upsert(f"copies__{model}", points)
-    client.close()
+    first = photos()[0]
+    fill_with_copies(qdrant, "copies", copies)
     total = len(LANDMARKS) * PHOTOS_EACH
 
     every = await search(stack, gallery="copies", photo=first.data, limit=1000)

@@ -454,6 +454,23 @@ def test_a_quantized_collection_ranks_like_a_plain_one(wire_engine: StoreUnderTe
     np.testing.assert_allclose([hit.score for hit in hits], np.sort(scores)[::-1][:5], atol=1e-5)
 
 
+def test_originals_on_disk_rank_like_those_in_memory(wire_engine: StoreUnderTest):
+    settings = wire_engine.settings.model_copy(
+        update={"qdrant_quantized": True, "qdrant_on_disk": True}
+    )
+    collections = Collections(wire_engine.client, settings)
+    name = collections.to_write(wire_engine.gallery, "vgg16", DIGEST, DIMENSION).name
+    assert wire_engine.client.get_collection(name).config.params.vectors.on_disk is True
+    rows = unit_rows(50)
+    wire_engine.points.upsert(name, [Point(photo_id(n), rows[n], {}) for n in range(50)])
+    hits = wire_engine.points.query(name, [Query(rows[0], limit=5, oversampling=3.0)])[0]
+    assert _ids(hits) == [photo_id(int(n)) for n in np.argsort(-(rows @ rows[0]))[:5]]
+    payload = photo(1).to_payload()
+    wire_engine.points.upsert(name, [Point(photo_id(1), rows[1], payload)])
+    for field in ("path", "sha256"):  # whose indexes are on disk too
+        assert wire_engine.points.count(name, Filter(must=(Equals(field, payload[field]),))) == 1
+
+
 FILTERS = {
     "equals a text": Filter(must=(Equals("landmark", "landmark-1"),)),
     "equals a number": Filter(must=(Equals("year", 1907),)),

@@ -3,6 +3,7 @@
     server       binds, locks the data directory, serves until told to stop
     collections  the Collections service: what collections there are, aliases, parameters
     points       the Points service: passes each request on to the process of its collection
+    snapshots    the Snapshots service: a copy of everything, while reads go on
     methods      which requests write and which read
     services     tables of methods as gRPC services
     catalog      what is known of collections, kept in one file that is replaced as a whole

@@ -98,7 +98,7 @@ _ALLOWED: Mapping[str, Mapping[str, _Check]] = {
         "keyword_index_params integer_index_params float_index_params bool_index_params"
         " datetime_index_params uuid_index_params text_index_params"
     ),
-    "KeywordIndexParams": _fields("is_tenant"),
+    "KeywordIndexParams": _fields("is_tenant on_disk"),
     "IntegerIndexParams": _fields("lookup range"),
     "FloatIndexParams": {},
     "BoolIndexParams": {},
@@ -118,7 +118,7 @@ _ALLOWED: Mapping[str, Mapping[str, _Check]] = {
     ),
     "UpdateCollection": _fields("collection_name timeout metadata optimizers_config"),
     "VectorsConfig": _fields("params"),
-    "VectorParams": _fields("size distance", datatype=_only(0, 1)),
+    "VectorParams": _fields("size distance on_disk", datatype=_only(0, 1)),
     "HnswConfigDiff": _fields("m ef_construct full_scan_threshold max_indexing_threads payload_m"),
     "OptimizersConfigDiff": _fields(
         "deleted_threshold vacuum_min_vector_number default_segment_number max_segment_size"
@@ -138,6 +138,7 @@ _ALLOWED: Mapping[str, Mapping[str, _Check]] = {
     "ListAliasesRequest": {},
     "ListCollectionAliasesRequest": _fields("collection_name"),
     "HealthCheckRequest": {},
+    "CreateFullSnapshotRequest": {},
 }
 
 

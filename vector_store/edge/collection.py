@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import structlog
 from qdrant_client import grpc as q
 
 from vector_store.edge import schema
-from vector_store.edge.host import ShardHost
+from vector_store.edge.host import ShardHost, died
 from vector_store.edge.methods import WRITES
 from vector_store.edge.zygote import Zygote
 
@@ -33,6 +35,11 @@ class Collection:
         self._changing = asyncio.Lock()
         self._open = asyncio.Event()
         self._open.set()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._writes = 0
+        self._written = asyncio.Event()
+        self._written.set()
 
     async def open(self, method: str) -> None:
         """Have the shard created or loaded ("create", "load") in a new process."""
@@ -50,12 +57,26 @@ class Collection:
 
     async def call(self, method: str, payload: bytes = b"") -> bytes:
         """Have the shard's process carry out a request; raises what that raises."""
-        await self._open.wait()
-        host = await self.host()
         if method in WRITES:
+            return await self._write(method, payload)
+        await self._open.wait()
+        return await (await self.host()).call(method, payload)
+
+    async def _write(self, method: str, payload: bytes) -> bytes:
+        while not (self._open.is_set() and self._writable.is_set()):
+            await self._open.wait()
+            await self._writable.wait()
+        self._writes += 1
+        self._written.clear()
+        try:
+            host = await self.host()
             self.settled = False
             self.written_at = time.monotonic()
-        return await host.call(method, payload)
+            return await host.call(method, payload)
+        finally:
+            self._writes -= 1
+            if not self._writes:
+                self._written.set()
 
     async def info(self) -> q.CollectionInfo:
         """Return what Qdrant reports of a collection.
@@ -87,6 +108,24 @@ class Collection:
     def resume(self) -> None:
         """Let requests through again."""
         self._open.set()
+
+    @asynccontextmanager
+    async def files_at_rest(self) -> AsyncIterator[Path]:
+        """Give the shard's folder with all that was written in it, and nobody writing; reads go on.
+
+        New writes wait until the block ends. Raises UnavailableError where the shard's process died
+        meanwhile: its successor writes what it finds in the log.
+        """
+        self._writable.clear()
+        try:
+            await self._written.wait()
+            host = await self.host()
+            await host.call("flush")
+            yield self.path
+            if host.gone:
+                raise died()
+        finally:
+            self._writable.set()
 
     async def replace_host(self, host: ShardHost, path: Path) -> None:
         """Serve from another process and folder from now on, and end the one before."""

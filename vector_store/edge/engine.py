@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -36,6 +37,11 @@ class Engine:
         self._zygote = zygote
         self._collections: dict[str, Collection] = {}
         self._changing = asyncio.Lock()
+        self.files = asyncio.Lock()
+        """Held by who copies shards' folders, or puts another in a folder's place.
+
+        Where the catalog is changed too, its own lock comes second.
+        """
         self.catalog = Catalog()
 
     async def open(self) -> None:
@@ -131,6 +137,17 @@ class Engine:
         """Replace all aliases by what `change` makes of the catalog, in one step."""
         async with self._changing:
             self._save(self.catalog.with_aliases(change(self.catalog)))
+
+    @asynccontextmanager
+    async def at_rest(self) -> AsyncIterator[Catalog]:
+        """Give the catalog, with no collection, alias or folder changing until the block ends."""
+        async with self.files, self._changing:
+            yield self.catalog
+
+    @property
+    def snapshots(self) -> Path:
+        """The folder that snapshots are put into."""
+        return self._directory / "snapshots"
 
     @property
     def collections(self) -> tuple[Collection, ...]:

@@ -62,20 +62,23 @@ async def optimize(engine: Engine, collection: Collection) -> None:
     copy: ShardHost | None = None
     collection.optimizing = True
     try:
-        await serving.call("copy", str(folder).encode())
+        async with engine.files:
+            await serving.call("copy", str(folder).encode())
         await _build(collection, folder)
         copy = await collection.start("load", folder)
         while len(serving.journal or ()) > _FEW_WRITES:
             await _catch_up(serving, copy)
-        collection.pause()
-        await serving.drained()
-        await _catch_up(serving, copy)
-        if serving.gone:  # and what has been written since is with its successor alone
-            raise died()
-        await engine.move(collection, folder)
-        leftover = before
-        await collection.replace_host(copy, folder)
-        copy = None
+        async with engine.files:  # no snapshot is being taken of the folder
+            collection.pause()
+            await serving.drained()
+            await _catch_up(serving, copy)
+            if serving.gone:  # and what has been written since is with its successor alone
+                raise died()
+            await engine.move(collection, folder)
+            leftover = before
+            await collection.replace_host(copy, folder)
+            copy = None
+            collection.resume()
         _log.info("built an index", seconds=round(time.monotonic() - started, 1))
     finally:
         serving.journal = None

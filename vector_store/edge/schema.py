@@ -68,7 +68,11 @@ def edge_config(config: q.CreateCollection) -> edge.EdgeConfig:
         )
     params = config.vectors_config.params
     return edge.EdgeConfig(
-        vectors=edge.EdgeVectorParams(size=params.size, distance=_DISTANCES[params.distance]),
+        vectors=edge.EdgeVectorParams(
+            size=params.size,
+            distance=_DISTANCES[params.distance],
+            on_disk=params.on_disk if params.HasField("on_disk") else None,
+        ),
         hnsw_config=edge.HnswIndexConfig(
             m=hnsw.m,
             ef_construct=hnsw.ef_construct,
@@ -164,7 +168,8 @@ def index(
     if given.HasField("keyword_index_params"):
         keyword = given.keyword_index_params
         return edge.KeywordIndexParams(
-            is_tenant=keyword.is_tenant if keyword.HasField("is_tenant") else None
+            is_tenant=keyword.is_tenant if keyword.HasField("is_tenant") else None,
+            on_disk=keyword.on_disk if keyword.HasField("on_disk") else None,
         )
     if given.HasField("integer_index_params"):
         integer = given.integer_index_params

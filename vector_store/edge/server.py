@@ -9,7 +9,12 @@ import grpc
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from qdrant_client import grpc as q
-from qdrant_client.grpc import collections_service_pb2, points_service_pb2, qdrant_pb2
+from qdrant_client.grpc import (
+    collections_service_pb2,
+    points_service_pb2,
+    qdrant_pb2,
+    snapshots_service_pb2,
+)
 
 from landmarks.grpc_admission import AdmissionInterceptor
 from landmarks.grpc_server import (
@@ -31,6 +36,7 @@ from vector_store.edge.optimizing import optimize_when_due
 from vector_store.edge.points import PointsService
 from vector_store.edge.services import Handler, service
 from vector_store.edge.settings import EdgeSettings
+from vector_store.edge.snapshots import SnapshotsService
 from vector_store.edge.zygote import Zygote
 
 _log = structlog.get_logger(__name__)
@@ -96,6 +102,9 @@ def _add_services(server: grpc.aio.Server, engine: Engine) -> list[str]:
         qdrant_pb2.DESCRIPTOR.services_by_name["Qdrant"]: {
             "HealthCheck": typed(q.HealthCheckRequest, health_check)
         },
+        snapshots_service_pb2.DESCRIPTOR.services_by_name["Snapshots"]: SnapshotsService(
+            engine
+        ).handlers(),
     }
     server.add_generic_rpc_handlers(
         tuple(service(descriptor, handlers) for descriptor, handlers in services.items())

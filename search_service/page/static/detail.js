@@ -1,6 +1,7 @@
 // A hit's details: all that is stored of it, its places, more like it, its original.
 
 import { byId, h, photoUrl, thumbnail } from "./dom.js";
+import { lessLikeThis, query } from "./query.js";
 import { moreLikeThis } from "./search.js";
 import { named, number } from "./words.js";
 
@@ -24,6 +25,7 @@ export function openDetail(gallery, point, standings = []) {
       reason,
       h("div", { class: "actions" },
         h("button", { type: "button", class: "button primary small", onclick: () => { close(); moreLikeThis(gallery, point.id); } }, "More like this"),
+        (query.photo || query.point) && query.point !== point.id ? h("button", { type: "button", class: "button small", onclick: () => { close(); lessLikeThis(gallery, point.id); } }, "Less like this") : null,
         h("a", { class: "button small", href: photoUrl(gallery, point.id, "original"), target: "_blank", rel: "noopener" }, "Original")),
       standings.length ? h("dl", { class: "facts", "aria-label": "Places" },
         ...standings.flatMap((one) => [h("dt", {}, one.model), h("dd", {}, `rank ${one.rank}, similarity ${one.score.toFixed(4)}`)])) : null,

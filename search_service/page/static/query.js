@@ -1,15 +1,17 @@
 // The photo that is looked for: dropped, pasted, chosen or a sample, and the part of it that counts.
 
-import { byId } from "./dom.js";
+import { byId, h, thumbnail } from "./dom.js";
 
 const SIDES = ["left", "top", "right", "bottom"];
 const LONGEST = 1600;
 // A drag shorter than this, as a share of the photo, is a click.
 const LEAST = 0.02;
+const MOST_UNLIKE = 12;
 
 let changed = () => {};
-/** What is looked for: { photo } or { gallery, point }, and `box`, fractions of the photo, or null. */
-export const query = { photo: null, point: null, gallery: "", box: null };
+/** What is looked for: { photo } or { gallery, point }; `box`, fractions of the photo, or null; `unlike`,
+ *  the ids of points of `gallery` that hits should be unlike. */
+export const query = { photo: null, point: null, gallery: "", box: null, unlike: [] };
 
 /** Begin; `listener` is called when there is another query. */
 export function start(listener) {
@@ -36,6 +38,7 @@ export function start(listener) {
   byId("clear-query").addEventListener("click", clear);
   byId("search-again").addEventListener("click", () => changed());
   byId("box-clear").addEventListener("click", () => setBox(null));
+  byId("unlike-clear").addEventListener("click", () => setUnlike(query.gallery, []));
   for (const side of SIDES) byId(`box-${side}`).addEventListener("change", boxFromFields);
   startDrawing(byId("picture"));
 }
@@ -43,6 +46,7 @@ export function start(listener) {
 export async function usePhoto(file) {
   location.hash = "#search";
   Object.assign(query, { photo: file, point: null, box: null });
+  showUnlike(query.gallery, []);
   await preview(() => createImageBitmap(file));
   changed();
 }
@@ -50,6 +54,7 @@ export async function usePhoto(file) {
 export async function usePoint(gallery, id, url) {
   location.hash = "#search";
   Object.assign(query, { photo: null, point: id, gallery, box: null });
+  showUnlike(gallery, []);
   await preview(async () => {
     const image = new Image();
     image.src = url;
@@ -59,8 +64,28 @@ export async function usePoint(gallery, id, url) {
   changed();
 }
 
+/** Search for what is less like a point of a gallery, too. */
+export function lessLikeThis(gallery, id) {
+  setUnlike(gallery, [...query.unlike.filter((one) => one !== id), id].slice(-MOST_UNLIKE));
+}
+
+function setUnlike(gallery, ids) {
+  showUnlike(gallery, ids);
+  changed();
+}
+
+function showUnlike(gallery, ids) {
+  Object.assign(query, { gallery, unlike: ids });
+  byId("unlike").hidden = ids.length === 0;
+  byId("unlike-list").replaceChildren(...ids.map((id) => h("li", {}, h("button", {
+    type: "button", title: "Remove", "aria-label": "No longer less like this photo",
+    onclick: () => setUnlike(gallery, query.unlike.filter((one) => one !== id)),
+  }, ...thumbnail(gallery, id, 160).childNodes))));
+}
+
 function clear() {
   Object.assign(query, { photo: null, point: null, box: null });
+  showUnlike(query.gallery, []);
   for (const id of ["picture", "stage-tools", "box-fields"]) byId(id).hidden = true;
   byId("query").classList.remove("asked");
   byId("drop").hidden = false;

@@ -39,7 +39,7 @@ function galleryChanged() {
   byId("models").hidden = live().length < 2;
   showSamples();
   showValues();
-  if (query.point && query.gallery !== state.gallery) byId("clear-query").click();
+  if ((query.point || query.unlike.length) && query.gallery !== state.gallery) byId("clear-query").click();
   else search();
 }
 
@@ -121,6 +121,7 @@ async function search() {
       collapse_identical: byId("collapse").checked,
       where: { landmark: checked("filter-list") },
       box: query.box,
+      negative: query.unlike,
     };
     let photo = query.photo;
     if (query.point && query.box) { // a box marks a part of a photo's bytes

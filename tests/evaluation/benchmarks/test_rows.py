@@ -32,7 +32,13 @@ def test_a_figure_that_could_not_be_measured_stays_as_a_row_with_the_reason():
 
 @pytest.mark.parametrize(
     ("value", "goal", "met"),
-    [(0.95, ">= 0.95", True), (0.94, ">= 0.95", False), (0, "<= 0", True), (1.3, "<= 1.2", False)],
+    [
+        (0.95, ">= 0.95", True),
+        (0.94, ">= 0.95", False),
+        (0, "<= 0", True),
+        (1.3, "<= 1.2", False),
+        (1.3, "", None),
+    ],
 )
 def test_a_goal_is_met_or_not(value, goal, met):
     assert row("serve", value, goal).met is met

@@ -78,6 +78,30 @@ def test_the_embedded_server_is_measured_beside_local_mode_at_full_recall(tmp_pa
     assert "recall@10" in rows[2].conditions
 
 
+def test_a_large_collection_is_measured_with_and_without_quantization(tmp_path):
+    rows = {row.id: row for row in measured(tmp_path, "scale-1-10k") if row != OTHER}
+    for storage in ("float32", "int8"):
+        assert rows[f"scale-1-10k-{storage}-recall"].value >= 0.98
+        for what in ("build-s", "memory-mib", "disk-mib", "p95-1-ms", "p95-16-ms"):
+            assert rows[f"scale-1-10k-{storage}-{what}"].value > 0
+    assert "rescored" in rows["scale-1-10k-int8-recall"].conditions
+    assert rows["scale-1-10k-memory-share"].value > 0
+
+
+def test_a_larger_collection_is_measured_beside_the_smallest(tmp_path):
+    rows = {row.id: row for row in measured(tmp_path, "scale-1-1m-int8")}
+    assert rows["scale-1-1m-int8-growth-1"].goal == "<= 3"
+    assert rows["scale-1-1m-int8-growth-16"].value > 0
+    assert "scale-1-1m-float32-recall" not in rows
+
+
+def test_listing_and_enqueueing_many_photos_is_measured(tmp_path):
+    rows = {row.id: row for row in measured(tmp_path, "scale-2")}
+    assert rows["scale-2-photos-per-s"].value > 0
+    assert rows["scale-2-worker-mib"].value > 0
+    assert "bytes a photo" in rows["scale-2-redis-mib"].conditions
+
+
 def test_figures_that_do_not_exist_are_a_mistake_in_the_command(tmp_path):
     command = [sys.executable, "-m", "evaluation.benchmarks", "--quick", "--only", "nothing"]
     done = subprocess.run(

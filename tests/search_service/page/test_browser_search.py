@@ -96,6 +96,24 @@ def test_more_like_a_hit_searches_by_it_and_leaves_it_out(
     assert len(hits(page)) == 10
 
 
+def test_less_like_a_hit_moves_it_down_until_that_is_taken_back(
+    stack: BrowserStack, opened: Opened
+) -> None:
+    page = opened()
+    search_by(page, stack.query("Stonehenge"))
+    before = hits(page)
+    page.locator(f'.row[data-model="{SCRATCH}"] .hit').first.click()
+    page.get_by_role("button", name="Less like this").click()
+    expect(page.locator(f'#answer [data-point="{before[0]}"]')).to_have_count(0)
+    answered(page)
+    expect(page.locator("#unlike-list button")).to_have_count(1)
+    page.locator("#unlike-list button").click()
+    expect(page.locator("#unlike")).to_be_hidden()
+    expect(page.locator(f'#answer [data-point="{before[0]}"]').first).to_be_visible()
+    answered(page)
+    assert hits(page) == before
+
+
 def test_a_sample_is_searched_by(opened: Opened) -> None:
     page = opened()
     sample = page.locator("#sample-list button").first

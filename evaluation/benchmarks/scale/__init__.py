@@ -1,0 +1,1 @@
+"""The figures of large collections, and of listing very many photos."""

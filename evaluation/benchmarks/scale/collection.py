@@ -1,0 +1,179 @@
+"""A large collection: how it is laid out, filled through the program's own store, and indexed."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from uuid import UUID, uuid5
+
+from qdrant_client import QdrantClient, models
+
+from evaluation.benchmarks.harness import CannotMeasureError
+from evaluation.benchmarks.processes import Server, running, serves, wait_until
+from evaluation.benchmarks.scale.drawing import Drawing
+from evaluation.benchmarks.scale.memory import peak_of_group
+from landmarks.errors import LandmarksError
+from landmarks.stack.ports import free_ports
+from vector_store.client import connect
+from vector_store.collections import Collections
+from vector_store.points import FloatVector, PhotoPayload, Point
+from vector_store.requests import Query
+from vector_store.settings import VectorStoreSettings
+from vector_store.store import PointStore
+
+FLOAT32, INT8 = "float32", "int8"
+# What a collection's settings are, by how it keeps its vectors.
+STORAGES: Mapping[str, Mapping[str, object]] = {
+    FLOAT32: {},
+    INT8: {"qdrant_quantized": True, "qdrant_on_disk": True},
+}
+SOURCES = 10
+_NAMESPACE = UUID(int=0)
+_GALLERY, _MODEL, _DIGEST = "bench", "drawn", "ab" * 32
+_SERVICE = "qdrant.Points"
+# Nobody gives up: how long an answer takes is what is measured.
+_PATIENCE_SECONDS = 3600
+# In kilobytes of vectors: every size here has an index, the smallest too.
+_INDEX_FROM_KB = 1_000
+_LOOK_SECONDS = 0.5
+_SECONDS_PER_POINT = 0.03
+_LEAST_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Built:
+    """What filling and indexing a collection took. `longest_wait` is a query's meanwhile."""
+
+    name: str
+    upload_seconds: float
+    index_seconds: float
+    peak_bytes: int
+    longest_wait: float
+
+
+@contextlib.contextmanager
+def server_on(
+    folder: Path, *, hurried: bool = False
+) -> Iterator[tuple[Server, VectorStoreSettings]]:
+    """Run the embedded server on a folder until the block ends. `hurried`: it indexes at once."""
+    [port] = free_ports(1)
+    settings = {
+        "LANDMARKS_QDRANT_PORT": str(port),
+        "LANDMARKS_EDGE_DATA_DIR": str(folder),
+        "LANDMARKS_LOG_LEVEL": "WARNING",
+    }
+    if hurried:
+        settings["LANDMARKS_EDGE_OPTIMIZE_AFTER_SECONDS"] = "0.2"
+    with running([sys.executable, "-m", "vector_store.edge"], settings) as process:
+        wait_until(process, partial(serves, port, _SERVICE), "the embedded Qdrant")
+        yield (
+            Server(process, port),
+            VectorStoreSettings(qdrant_port=port, qdrant_timeout_seconds=_PATIENCE_SECONDS),
+        )
+
+
+def point_id(number: int) -> UUID:
+    """Return the id of the point of a drawn vector."""
+    return uuid5(_NAMESPACE, str(number))
+
+
+def source_of(landmark: int) -> int:
+    """Return which source a landmark's photos are from."""
+    return landmark % SOURCES
+
+
+def build(server: Server, settings: VectorStoreSettings, storage: str, drawing: Drawing) -> Built:
+    """Fill a collection and have its index built, as re-embedding a gallery does.
+
+    Raises CannotMeasureError where no index is built.
+    """
+    laid_out = settings.model_copy(update=dict(STORAGES[storage]))
+    with (
+        contextlib.closing(connect(settings)) as client,
+        peak_of_group(server.process.pid) as peak,
+    ):
+        collections, store = Collections(client, laid_out), PointStore(client, settings)
+        name = collections.create_beside(
+            _GALLERY, _MODEL, _DIGEST, drawing.dimension, unindexed=True
+        ).name
+        begun = time.monotonic()
+        for first, rows in drawing.batches():
+            store.upsert(name, _points(drawing, first, rows))
+        upload_seconds = time.monotonic() - begun
+        with _Watching(settings, name, drawing.queries(1)[0]) as watching:
+            begun = time.monotonic()
+            client.update_collection(
+                name,
+                optimizers_config=models.OptimizersConfigDiff(indexing_threshold=_INDEX_FROM_KB),
+            )
+            _wait_for_index(client, name, drawing.count)
+            index_seconds = time.monotonic() - begun
+    return Built(name, upload_seconds, index_seconds, peak.bytes, watching.longest)
+
+
+def _wait_for_index(client: QdrantClient, name: str, count: int) -> None:
+    patience = max(_LEAST_SECONDS, count * _SECONDS_PER_POINT)
+    deadline = time.monotonic() + patience
+    while True:
+        info = client.get_collection(name)
+        settled = info.status == models.CollectionStatus.GREEN
+        if settled and (info.indexed_vectors_count or 0) >= count:
+            return
+        if time.monotonic() > deadline:
+            raise CannotMeasureError(f"no index of {count} vectors was built in {patience:.0f} s")
+        time.sleep(_LOOK_SECONDS)
+
+
+class _Watching:
+    """Asks a collection now and then while the block runs, and keeps the longest wait."""
+
+    def __init__(self, settings: VectorStoreSettings, name: str, vector: FloatVector) -> None:
+        self.longest = 0.0
+        self._settings, self._name, self._query = settings, name, Query(vector)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> _Watching:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        with contextlib.closing(connect(self._settings)) as client:
+            store = PointStore(client, self._settings)
+            while not self._stop.wait(_LOOK_SECONDS):
+                begun = time.monotonic()
+                with contextlib.suppress(LandmarksError):  # it has waited all the same
+                    store.query(self._name, [self._query])
+                self.longest = max(self.longest, time.monotonic() - begun)
+
+
+def _points(drawing: Drawing, first: int, rows: FloatVector) -> list[Point]:
+    return [
+        Point(point_id(number), row, _payload(number, drawing.landmark_of(number)))
+        for number, row in enumerate(rows, first)
+    ]
+
+
+def _payload(number: int, landmark: int) -> Mapping[str, str | int | float | bool | None]:
+    return PhotoPayload(
+        uri=f"file:///photos/{landmark}/{number}.jpg",
+        source=str(source_of(landmark)),
+        path=f"{landmark}/{number}.jpg",
+        sha256=f"{number:064x}",
+        width=640,
+        height=480,
+        indexed_at=datetime(2026, 1, 1, tzinfo=UTC),
+        job_id="bench",
+        landmark=str(landmark),
+    ).to_payload()
