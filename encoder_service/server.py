@@ -24,6 +24,7 @@ from landmarks.grpc_server import (
     add_health_and_reflection,
     bind,
     create_server,
+    require_authentication,
     serve_until_signal,
 )
 from landmarks.service import run_service
@@ -55,23 +56,36 @@ class EncoderServer:
 async def start(settings: EncoderSettings, load: Load = load_encoder) -> EncoderServer:
     """Listen, and begin to load the models.
 
-    Raises ConfigurationError where a model is unknown or the port is in use.
+    Raises ConfigurationError where a model is unknown, the port is in use, or anybody could call.
     """
     known = names_of(settings.trained_models)
     if unknown := sorted(set(settings.models) - set(known)):
         raise ConfigurationError(
             f"LANDMARKS_MODELS names {', '.join(unknown)}; there are: {', '.join(sorted(known))}"
         )
+    require_authentication(
+        settings,
+        "an encoder",
+        settings.encoder_host,
+        None if settings.tls.mutual else "set LANDMARKS_TLS_CERTIFICATE, _KEY and _CA",
+    )
     server = create_server(settings.max_request_bytes)
     health = add_health_and_reflection(server, [SERVICE_NAME])
     for name in ("", SERVICE_NAME, *settings.models):
         await health.set(name, NOT_SERVING)
-    port = bind(server, f"{settings.encoder_host}:{settings.encoder_port}")
+    port = bind(server, f"{settings.encoder_host}:{settings.encoder_port}", settings.tls)
     hosts = [ModelHost(name, settings, load) for name in settings.models]
     servicer = EncoderServicer(hosts, settings)
     add_EncoderServiceServicer_to_server(servicer, server)
     await server.start()
-    _log.info("listening", host=settings.encoder_host, port=port, models=list(settings.models))
+    _log.info(
+        "listening",
+        host=settings.encoder_host,
+        port=port,
+        models=list(settings.models),
+        tls=settings.tls.serves,
+        mutual_tls=settings.tls.mutual,
+    )
     loading = asyncio.get_running_loop().create_task(_load_all(hosts, health))
     return EncoderServer(server, health, hosts, servicer, port, loading)
 

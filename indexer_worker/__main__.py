@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from indexer_worker.app import app, runtime, settings
+import sys
+
 from indexer_worker.spec import INDEX_QUEUE, encode_queue
+from landmarks.errors import ConfigurationError
+from landmarks.service import EXIT_CONFIGURATION
 
 
-def main() -> None:
+def main() -> int:
     """Start a worker and run until it is told to stop; SIGTERM lets running chunks end."""
+    try:
+        from indexer_worker.app import app, runtime, settings  # which reads the settings
+
+        name = runtime().name
+    except ConfigurationError as error:
+        sys.stderr.write(f"indexer_worker: {error}\n")
+        return EXIT_CONFIGURATION
     queues = [INDEX_QUEUE, *(encode_queue(model) for model in settings.consumed_models)]
     app.worker_main(
         [
@@ -16,13 +26,14 @@ def main() -> None:
             "--pool=threads",
             f"--concurrency={settings.worker_concurrency}",
             f"--queues={','.join(queues)}",
-            f"--hostname={runtime().name}",
+            f"--hostname={name}",
             "--without-gossip",
             "--without-mingle",
             "--without-heartbeat",
         ]
     )
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

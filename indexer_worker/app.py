@@ -17,7 +17,7 @@ from landmarks.request_id import headers as request_headers
 
 settings = IndexerSettings.load()
 
-app = Celery("indexer_worker", broker=settings.redis_url, include=["indexer_worker.tasks"])
+app = Celery("indexer_worker", broker=settings.broker_url, include=["indexer_worker.tasks"])
 app.conf.update(
     task_serializer="json",
     accept_content=["json"],

@@ -99,6 +99,11 @@ def redis_failures(address: str) -> Iterator[None]:
         ):
             raise
         raise UnavailableError(f"Redis at {address} cannot store anything now: {error}") from error
+    except redis.exceptions.AuthenticationError as error:
+        raise UnavailableError(
+            f"Redis at {address} does not accept the password: {error}; set"
+            " LANDMARKS_REDIS_PASSWORD to the one it was given"
+        ) from error
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
         raise UnavailableError(
             f"Redis at {address} cannot be reached: {error}; start it, or set LANDMARKS_REDIS_URL"

@@ -16,7 +16,7 @@ from landmarks.errors import LandmarksError
 def main() -> int:
     """Return the exit status."""
     settings = IndexerSettings.load()
-    jobs = JobStore(connect_redis(settings.redis_url), settings.redis_url)
+    jobs = JobStore(connect_redis(settings.broker_url), settings.redis_url)
     try:
         return 0 if jobs.worker_is_announced(settings.name) else 1
     except LandmarksError as error:

@@ -43,17 +43,21 @@ _RENEWALS_PER_LEASE = 4
 
 
 class Runtime:
-    """Made once per process, and shared by its threads; connects when first used."""
+    """Made once per process, and shared by its threads; connects when first used.
+
+    Raises ConfigurationError where a file of TLS cannot be used.
+    """
 
     def __init__(self, settings: IndexerSettings, send: Send) -> None:
+        settings.tls.check()
         self.settings = settings
         self.stopping = threading.Event()
         self.patience = Patience(settings.outage_patience_seconds, self.stopping)
-        self.jobs = JobStore(connect_redis(settings.redis_url), settings.redis_url)
-        self.maps = MapStore(connect_redis(settings.redis_url), settings.redis_url)
+        self.jobs = JobStore(connect_redis(settings.broker_url), settings.redis_url)
+        self.maps = MapStore(connect_redis(settings.broker_url), settings.redis_url)
         self.isolation = Isolation()
         self.leases = LeaseKeeper(self.jobs, settings.lease_seconds)
-        self.encoders = EncoderDirectory(settings.encoders)
+        self.encoders = EncoderDirectory(settings.encoders, settings.tls)
         self.sources = Sources(SourceRoots(settings.source_roots))
         self.reader = PhotoReader(self.sources, self.patience, settings.read_threads)
         client = connect(settings)

@@ -6,7 +6,6 @@ side by side.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,9 +13,10 @@ import grpc
 
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
+from landmarks.channels import Channels
 from landmarks.errors import LandmarksError, LineageError, NotFoundError, UnavailableError
-from landmarks.grpc_channel import open_channel
 from landmarks.grpc_status import error_from_rpc
+from landmarks.tls import NO_TLS, Tls
 
 _DESCRIBE_TIMEOUT_SECONDS = 5.0
 
@@ -69,10 +69,9 @@ def chosen(
 class EncoderDirectory:
     """The encoders for threads: one shared channel per target. Safe to use from many threads."""
 
-    def __init__(self, targets: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, targets: Mapping[str, Sequence[str]], tls: Tls = NO_TLS) -> None:
         self._targets = {model: tuple(addresses) for model, addresses in targets.items()}
-        self._lock = threading.Lock()
-        self._channels: dict[str, grpc.Channel] = {}
+        self._channels = Channels(tls)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -81,10 +80,7 @@ class EncoderDirectory:
 
     def stub(self, target: str) -> EncoderServiceStub:
         """Return the stub for `target`."""
-        with self._lock:
-            if target not in self._channels:
-                self._channels[target] = open_channel(target)
-            return EncoderServiceStub(self._channels[target])
+        return EncoderServiceStub(self._channels.get(target))
 
     def find(self, model: str, digest: str | None = None) -> ServedModel:
         """Return the target that serves `model`, with `digest` if one is given.
@@ -110,10 +106,7 @@ class EncoderDirectory:
 
     def close(self) -> None:
         """Close every channel."""
-        with self._lock:
-            for channel in self._channels.values():
-                channel.close()
-            self._channels.clear()
+        self._channels.close()
 
     def _served(self, model: str) -> tuple[list[ServedModel], list[str]]:
         """Return the targets that serve `model`, and the reasons of those that did not answer."""

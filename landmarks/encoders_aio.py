@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
 from landmarks.box import Box
+from landmarks.channels import AsyncChannels
 from landmarks.encode_limits import batch_limits
 from landmarks.encoders import ServedModel, chosen, described
 from landmarks.errors import (
@@ -24,8 +25,8 @@ from landmarks.errors import (
     NotFoundError,
     UnavailableError,
 )
-from landmarks.grpc_channel import open_aio_channel
 from landmarks.grpc_status import error_from_rpc, error_from_status
+from landmarks.tls import NO_TLS, Tls
 
 Answer = TypeVar("Answer")
 
@@ -48,9 +49,9 @@ class AsyncEncoderDirectory:
     that target turns out to be gone or replaced.
     """
 
-    def __init__(self, targets: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, targets: Mapping[str, Sequence[str]], tls: Tls = NO_TLS) -> None:
         self._targets = {model: tuple(addresses) for model, addresses in targets.items()}
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._channels = AsyncChannels(tls)
         self._remembered: dict[tuple[str, str | None], tuple[float, ServedModel]] = {}
 
     @property
@@ -65,9 +66,7 @@ class AsyncEncoderDirectory:
 
     def channel(self, target: str) -> grpc.aio.Channel:
         """Return the shared channel to `target`."""
-        if target not in self._channels:
-            self._channels[target] = open_aio_channel(target)
-        return self._channels[target]
+        return self._channels.get(target)
 
     async def describe(
         self,
@@ -149,10 +148,7 @@ class AsyncEncoderDirectory:
 
     async def close(self) -> None:
         """Close every channel."""
-        channels = list(self._channels.values())
-        self._channels.clear()
-        for channel in channels:
-            await channel.close()
+        await self._channels.close()
 
     async def _again(
         self, model: str, digest: str | None, work: Callable[[], Awaitable[Answer]]

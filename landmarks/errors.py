@@ -3,11 +3,13 @@
     LandmarksError
     ├── InvalidInputError          a field or value that cannot be used
     │   └── InvalidPhotoError      bytes that are not a photo, or one over a limit
-    ├── ForbiddenError             a source outside the allowed roots
+    ├── UnauthenticatedError       no key, or one that is not known
+    ├── ForbiddenError             a source outside the allowed roots, or more than a key may
     ├── NotFoundError              no such model, gallery, point or job
     ├── AlreadyExistsError         the name or id stands for something else already
     ├── LineageError               vectors of two encoders would have been mixed
     ├── OverloadedError            the queue is full; try again later
+    │   └── RateLimitedError       one client asks more often than it may
     ├── DeadlineError              the caller's time was up
     ├── UnavailableError           another part cannot be reached; a retry can help
     ├── UnsupportedError           this engine cannot do that
@@ -42,8 +44,12 @@ class InvalidPhotoError(InvalidInputError):
         super().__init__(message, field=field)
 
 
+class UnauthenticatedError(LandmarksError):
+    """The caller gave no key, or one that is not known."""
+
+
 class ForbiddenError(LandmarksError):
-    """A source lies outside the allowed roots."""
+    """A source lies outside the allowed roots, or the caller's key may not do this."""
 
 
 class NotFoundError(LandmarksError):
@@ -64,6 +70,10 @@ class OverloadedError(LandmarksError):
     def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class RateLimitedError(OverloadedError):
+    """This client asks more often than it may; others are served."""
 
 
 class DeadlineError(LandmarksError):

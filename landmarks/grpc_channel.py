@@ -3,19 +3,21 @@
 A target is anything gRPC resolves: `127.0.0.1:50051`, `dns:///encoder-vgg16:50051` (one address
 per replica behind a headless service) or `ipv4:127.0.0.1:50051,127.0.0.1:50052`. Calls go round
 robin over its addresses. Share one channel per target: a channel is a connection pool. Calls pass
-the current request id on.
+the current request id on, and the API key if there is one.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
 
 from landmarks import request_id
+from landmarks.errors import ConfigurationError
+from landmarks.tls import NO_TLS, Tls
 
 _Request = TypeVar("_Request")
 _Call = TypeVar("_Call")
@@ -47,6 +49,8 @@ _SERVICE_CONFIG = json.dumps(
 )
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+# Where a caller's API key is: `authorization: Bearer KEY`.
+KEY_HEADER = "authorization"
 
 
 def channel_options() -> list[tuple[str, int | str]]:
@@ -66,20 +70,56 @@ def channel_options() -> list[tuple[str, int | str]]:
     ]
 
 
-def open_channel(target: str) -> grpc.Channel:
-    """Open a channel for threads."""
-    channel = grpc.insecure_channel(target, options=channel_options())
-    return grpc.intercept_channel(channel, _RequestId())
+def open_channel(target: str, tls: Tls = NO_TLS, api_key: str = "") -> grpc.Channel:
+    """Open a channel for threads; with TLS where `tls` has a CA.
+
+    Raises ConfigurationError where a file of `tls` cannot be used.
+    """
+    options = _options_of(target, tls)
+    if tls.calls:
+        channel = grpc.secure_channel(target, tls.channel_credentials(), options=options)
+    else:
+        channel = grpc.insecure_channel(target, options=options)
+    return grpc.intercept_channel(channel, _Headers(key_headers(api_key)))
 
 
-def open_aio_channel(target: str) -> grpc.aio.Channel:
-    """Open a channel for the running event loop."""
-    return grpc.aio.insecure_channel(
-        target,
-        options=channel_options(),
-        # Two, as gRPC takes an interceptor for one kind of call only.
-        interceptors=[_UnaryRequestId(), _StreamRequestId()],
-    )
+def open_aio_channel(target: str, tls: Tls = NO_TLS, api_key: str = "") -> grpc.aio.Channel:
+    """Open a channel for the running event loop, otherwise as `open_channel`."""
+    options = _options_of(target, tls)
+    own = key_headers(api_key)
+    # Two, as gRPC takes an interceptor for one kind of call only.
+    interceptors = [_UnaryHeaders(own), _StreamHeaders(own)]
+    if tls.calls:
+        credentials = tls.channel_credentials()
+        return grpc.aio.secure_channel(
+            target, credentials, options=options, interceptors=interceptors
+        )
+    return grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
+
+
+def key_headers(api_key: str) -> dict[str, str]:
+    """Return the metadata that tells who calls; nothing without a key.
+
+    Raises ConfigurationError where the key cannot be sent.
+    """
+    if not api_key:
+        return {}
+    if not (api_key.isascii() and api_key.isprintable()):
+        raise ConfigurationError("the API key has characters that no key has; copy it once more")
+    return {KEY_HEADER: f"Bearer {api_key}"}
+
+
+def _options_of(target: str, tls: Tls) -> list[tuple[str, int | str]]:
+    if not tls.calls:
+        return channel_options()
+    if tls.server_name:
+        return [*channel_options(), ("grpc.ssl_target_name_override", tls.server_name)]
+    if target.startswith(("ipv4:", "ipv6:")) and "," in target:
+        raise ConfigurationError(
+            f"{target} is several addresses, which no certificate names together; set"
+            " LANDMARKS_TLS_SERVER_NAME to a name that the certificates of all have"
+        )
+    return channel_options()
 
 
 @dataclass(frozen=True)
@@ -94,14 +134,17 @@ class _Details(grpc.ClientCallDetails):
     compression: grpc.Compression | None
 
 
-class _RequestId(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
+class _Headers(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
+    def __init__(self, own: Mapping[str, str]) -> None:
+        self._own = own
+
     def intercept_unary_unary(
         self,
         continuation: Callable[[grpc.ClientCallDetails, _Request], _Call],
         client_call_details: grpc.ClientCallDetails,
         request: _Request,
     ) -> _Call:
-        return continuation(_with_request_id(client_call_details), request)
+        return continuation(_with_headers(client_call_details, self._own), request)
 
     def intercept_unary_stream(
         self,
@@ -109,31 +152,39 @@ class _RequestId(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterce
         client_call_details: grpc.ClientCallDetails,
         request: _Request,
     ) -> _Call:
-        return continuation(_with_request_id(client_call_details), request)
+        return continuation(_with_headers(client_call_details, self._own), request)
 
 
-class _UnaryRequestId(grpc.aio.UnaryUnaryClientInterceptor):
+class _UnaryHeaders(grpc.aio.UnaryUnaryClientInterceptor):
+    def __init__(self, own: Mapping[str, str]) -> None:
+        self._own = own
+
     async def intercept_unary_unary(
         self,
         continuation: Callable[[grpc.aio.ClientCallDetails, _Request], Awaitable[_Call]],
         client_call_details: grpc.aio.ClientCallDetails,
         request: _Request,
     ) -> _Call:
-        return await continuation(_with_request_id_aio(client_call_details), request)
+        return await continuation(_with_headers_aio(client_call_details, self._own), request)
 
 
-class _StreamRequestId(grpc.aio.UnaryStreamClientInterceptor):
+class _StreamHeaders(grpc.aio.UnaryStreamClientInterceptor):
+    def __init__(self, own: Mapping[str, str]) -> None:
+        self._own = own
+
     async def intercept_unary_stream(
         self,
         continuation: Callable[[grpc.aio.ClientCallDetails, _Request], Awaitable[_Call]],
         client_call_details: grpc.aio.ClientCallDetails,
         request: _Request,
     ) -> _Call:
-        return await continuation(_with_request_id_aio(client_call_details), request)
+        return await continuation(_with_headers_aio(client_call_details, self._own), request)
 
 
-def _with_request_id(details: grpc.ClientCallDetails) -> grpc.ClientCallDetails:
-    metadata = {**request_id.headers(), **dict(details.metadata or ())}
+def _with_headers(
+    details: grpc.ClientCallDetails, own: Mapping[str, str]
+) -> grpc.ClientCallDetails:
+    metadata = {**request_id.headers(), **own, **dict(details.metadata or ())}
     return _Details(
         details.method,
         details.timeout,
@@ -144,8 +195,10 @@ def _with_request_id(details: grpc.ClientCallDetails) -> grpc.ClientCallDetails:
     )
 
 
-def _with_request_id_aio(details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
-    metadata = {**request_id.headers(), **dict(details.metadata or ())}
+def _with_headers_aio(
+    details: grpc.aio.ClientCallDetails, own: Mapping[str, str]
+) -> grpc.aio.ClientCallDetails:
+    metadata = {**request_id.headers(), **own, **dict(details.metadata or ())}
     return grpc.aio.ClientCallDetails(
         details.method,
         details.timeout,

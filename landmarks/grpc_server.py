@@ -1,4 +1,4 @@
-"""How every server of the system is set up: limits, health, reflection and draining.
+"""How every server of the system is set up: TLS, limits, health, reflection and draining.
 
 What each call gets is in `landmarks.grpc_calls`.
 """
@@ -6,8 +6,9 @@ What each call gets is in `landmarks.grpc_calls`.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import signal
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import grpc
 import structlog
@@ -18,6 +19,8 @@ from grpc_reflection.v1alpha import reflection
 from landmarks.errors import ConfigurationError
 from landmarks.grpc_calls import CallInterceptor
 from landmarks.grpc_channel import MAX_MESSAGE_BYTES
+from landmarks.settings import Settings
+from landmarks.tls import NO_TLS, Tls
 
 _log = structlog.get_logger(__name__)
 
@@ -26,8 +29,11 @@ SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-def create_server(max_message_bytes: int = MAX_MESSAGE_BYTES) -> grpc.aio.Server:
-    """Create a server with the options and interceptors that all of ours have."""
+def create_server(
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+    interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+) -> grpc.aio.Server:
+    """Create a server with the options and interceptors that all of ours have, and more."""
     options: list[tuple[str, int]] = [
         ("grpc.so_reuseport", 0),  # otherwise a port in use is taken silently
         ("grpc.max_send_message_length", max_message_bytes),
@@ -38,7 +44,7 @@ def create_server(max_message_bytes: int = MAX_MESSAGE_BYTES) -> grpc.aio.Server
         ("grpc.max_connection_age_ms", 300_000),
         ("grpc.max_connection_age_grace_ms", 60_000),
     ]
-    return grpc.aio.server(interceptors=[CallInterceptor()], options=options)
+    return grpc.aio.server(interceptors=[CallInterceptor(), *interceptors], options=options)
 
 
 def add_health_and_reflection(server: grpc.aio.Server, services: Iterable[str]) -> HealthServicer:
@@ -50,17 +56,45 @@ def add_health_and_reflection(server: grpc.aio.Server, services: Iterable[str]) 
     return health
 
 
-def bind(server: grpc.aio.Server, address: str) -> int:
+def bind(server: grpc.aio.Server, address: str, tls: Tls = NO_TLS) -> int:
     """Bind `server` to `address` (host:port; port 0 is any free one) and return the port.
 
-    Raises ConfigurationError where the port is in use.
+    It speaks TLS there where `tls` has a certificate. Raises ConfigurationError where the port is
+    in use, or a file of `tls` cannot be used.
     """
     try:
+        if tls.serves:
+            return server.add_secure_port(address, tls.server_credentials())
         return server.add_insecure_port(address)
     except RuntimeError as error:
         raise ConfigurationError(
             f"cannot listen on {address}: the port is in use, or the address is not this machine's"
         ) from error
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach what listens on `host`."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def require_authentication(settings: Settings, what: str, host: str, how: str | None) -> None:
+    """Refuse to let everybody on the network in without being told so.
+
+    `how` says what to set up so that `what`, which listens on `host`, asks who calls; None where it
+    does. Raises ConfigurationError.
+    """
+    if how is None or is_loopback(host):
+        return
+    if not settings.allow_unauthenticated:
+        raise ConfigurationError(
+            f"{what} would listen on {host} and let in everybody who can reach it; {how}, or listen"
+            " on 127.0.0.1, or where the network itself keeps others out, set"
+            " LANDMARKS_ALLOW_UNAUTHENTICATED=true; see docs/security.md"
+        )
+    _log.warning("anybody who can reach this may call it", what=what, host=host)
 
 
 async def serve_until_signal(

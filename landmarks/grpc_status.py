@@ -18,6 +18,7 @@ from landmarks import errors
 _CODES: dict[type[errors.LandmarksError], grpc.StatusCode] = {
     errors.InvalidPhotoError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.InvalidInputError: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
     errors.ForbiddenError: grpc.StatusCode.PERMISSION_DENIED,
     errors.NotFoundError: grpc.StatusCode.NOT_FOUND,
     errors.AlreadyExistsError: grpc.StatusCode.ALREADY_EXISTS,
@@ -103,7 +104,9 @@ def error_from_status(status: Status) -> errors.LandmarksError:
             return errors.InvalidPhotoError(message)
         case Code.INVALID_ARGUMENT | Code.OUT_OF_RANGE:
             return errors.InvalidInputError(message, field=field)
-        case Code.PERMISSION_DENIED | Code.UNAUTHENTICATED:
+        case Code.UNAUTHENTICATED:
+            return errors.UnauthenticatedError(message)
+        case Code.PERMISSION_DENIED:
             return errors.ForbiddenError(message)
         case Code.NOT_FOUND:
             return errors.NotFoundError(message)

@@ -1,7 +1,8 @@
 """Asks a service whether it is ready: `python -m landmarks.probe HOST:PORT [SERVICE]`.
 
 Exit status 0 if it is serving, 1 if not. It speaks the standard health protocol, so that a
-container needs no other probe.
+container needs no other probe. TLS is as the service's own settings say, which are this process's
+too.
 """
 
 from __future__ import annotations
@@ -11,13 +12,18 @@ import sys
 import grpc
 from grpc_health.v1 import health_pb2
 
+from landmarks.errors import ConfigurationError
 from landmarks.grpc_channel import open_channel
+from landmarks.settings import Settings
+from landmarks.tls import NO_TLS, Tls
 
 
-def is_serving(address: str, service: str = "", timeout_seconds: float = 2.0) -> bool:
+def is_serving(
+    address: str, service: str = "", timeout_seconds: float = 2.0, tls: Tls = NO_TLS
+) -> bool:
     """Return whether the server at `address` says that `service` is serving."""
     request = health_pb2.HealthCheckRequest(service=service)
-    with open_channel(address) as channel:
+    with open_channel(address, tls) as channel:
         check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
@@ -32,4 +38,8 @@ def is_serving(address: str, service: str = "", timeout_seconds: float = 2.0) ->
 
 if __name__ == "__main__":
     address, service = [*sys.argv[1:3], ""][:2]
-    sys.exit(not is_serving(address, service))
+    try:
+        serving = is_serving(address, service, tls=Settings.load().tls.of_itself())
+    except ConfigurationError as error:
+        sys.exit(str(error))
+    sys.exit(not serving)

@@ -7,17 +7,23 @@ Compose and for Kubernetes. Each service adds its own fields to `Settings` in it
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import platformdirs
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from landmarks.errors import ConfigurationError
+from landmarks.tls import Tls
 
 ENV_PREFIX = "LANDMARKS_"
+# A folder whose files are settings, named as the variables in lower case: secrets, as Docker and
+# Kubernetes mount them. The environment comes before it.
+SECRETS_DIR = f"{ENV_PREFIX}SECRETS_DIR"
 # The most bytes of one photo, unless LANDMARKS_MAX_PHOTO_BYTES says otherwise.
 DEFAULT_MAX_PHOTO_BYTES = 20_000_000
 
@@ -47,6 +53,17 @@ OptionalPort = Annotated[
 ]
 
 
+def _none_if_empty(value: object) -> object:
+    return None if value == "" else value
+
+
+# Empty is the same as unset, so that Compose can pass on what may not be there.
+OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty)]
+OptionalBool = Annotated[bool | None, BeforeValidator(_none_if_empty)]
+Switch = Annotated[bool, BeforeValidator(lambda value: False if value == "" else value)]
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_none_if_empty)]
+
+
 def default_cache_dir() -> Path:
     """Return the user's cache folder for weights and the sample gallery."""
     return Path(platformdirs.user_cache_dir("landmarks"))
@@ -67,18 +84,59 @@ class Settings(BaseSettings):
     # Where spans go, as in http://127.0.0.1:4317 (OTLP over gRPC); empty: there are none.
     otlp_endpoint: str = Field("", pattern=r"^(https?://\S+)?$")
 
+    # PEM files. On a server, certificate and key turn TLS on; where a part calls another, they are
+    # its own. The CA (one file, of one or several) is whom our parts trust: clients of ours use
+    # TLS where it is set, and servers demand certificates of it unless told otherwise.
+    tls_certificate: OptionalPath = None
+    tls_key: OptionalPath = None
+    tls_ca: OptionalPath = None
+    tls_client_certificates: OptionalBool = None
+    # The name in the certificates of what is called, where that is not the host of its address.
+    tls_server_name: str = ""
+    # Whether this process may listen on other than loopback though anybody may call it.
+    allow_unauthenticated: Switch = False
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("LANDMARKS_TLS_CERTIFICATE and LANDMARKS_TLS_KEY need each other")
+        if self.tls_client_certificates and None in (self.tls_ca, self.tls_certificate):
+            raise ValueError(
+                "LANDMARKS_TLS_CLIENT_CERTIFICATES needs LANDMARKS_TLS_CA, whose certificates are"
+                " demanded, and LANDMARKS_TLS_CERTIFICATE"
+            )
+        return self
+
+    @property
+    def tls(self) -> Tls:
+        """The files of TLS; see `Tls.serves` and `Tls.calls` for whether it is on."""
+        demanded = self.tls_client_certificates
+        return Tls(
+            self.tls_certificate,
+            self.tls_key,
+            self.tls_ca,
+            demands_client_certificates=self.tls_ca is not None if demanded is None else demanded,
+            server_name=self.tls_server_name,
+        )
+
     @classmethod
     def load(cls, environment: Mapping[str, object] | None = None) -> Self:
-        """Read the settings from the environment; `environment` (field: value) takes precedence.
+        """Read the settings from the environment, then from the folder of secrets.
 
-        Raises ConfigurationError that names each variable that cannot be used, and why.
+        `environment` (field: value) takes precedence. Raises ConfigurationError that names each
+        variable that cannot be used, and why.
         """
+        secrets = os.environ.get(SECRETS_DIR) or None
+        if secrets is not None and not Path(secrets).is_dir():
+            raise ConfigurationError(f"{SECRETS_DIR} is {secrets!r}, which is not a folder")
         try:
-            return cls(**(environment or {}))  # type: ignore[arg-type]
+            return cls(_secrets_dir=secrets, **(environment or {}))  # type: ignore[arg-type]
         except ValidationError as error:
             wrong = "; ".join(
                 f"{ENV_PREFIX}{'_'.join(str(part) for part in problem['loc']).upper()}:"
                 f" {problem['msg']}"
+                if problem["loc"]
+                else problem["msg"].removeprefix("Value error, ")  # of several settings together
                 for problem in error.errors()
             )
             raise ConfigurationError(f"settings that cannot be used: {wrong}") from error
@@ -87,17 +145,60 @@ class Settings(BaseSettings):
 
 
 class QdrantSettings(Settings):
-    """Where Qdrant is; over gRPC, in production and embedded alike."""
+    """Where Qdrant is; over gRPC, in production and embedded alike.
+
+    With `qdrant_tls`, its certificate must be of `tls_ca`, or where that is not set, of a public
+    authority.
+    """
 
     qdrant_host: str = "127.0.0.1"
     qdrant_port: int = Field(6334, ge=1, le=65535)
     qdrant_timeout_seconds: float = Field(30, gt=0)
+    qdrant_api_key: OptionalSecret = None
+    qdrant_tls: Switch = False
 
 
 class BrokerSettings(Settings):
-    """Where Redis or Valkey is: the broker of Celery and the state of jobs."""
+    """Where Redis or Valkey is: the broker of Celery and the state of jobs.
+
+    `rediss://` is Redis over TLS, with the files of `tls`. The password is kept apart from the
+    address, which is logged and told in errors.
+    """
 
     redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_password: OptionalSecret = None
+
+    @model_validator(mode="after")
+    def _one_password(self) -> Self:
+        if self.redis_password is not None and urlsplit(self.redis_url).password:
+            raise ValueError(
+                "LANDMARKS_REDIS_URL has a password, and there is LANDMARKS_REDIS_PASSWORD; leave"
+                " out one of them"
+            )
+        return self
+
+    @property
+    def broker_url(self) -> str:
+        """The address with password and TLS in it, for whoever connects; never to be shown.
+
+        In this form both redis-py and Celery take them.
+        """
+        parts = urlsplit(self.redis_url)
+        if self.redis_password is not None:
+            password = quote(self.redis_password.get_secret_value(), safe="")
+            host = parts.netloc.rpartition("@")[2]
+            user = quote(parts.username or "", safe="")
+            parts = parts._replace(netloc=f"{user}:{password}@{host}")
+        if parts.scheme == "rediss":
+            files = {
+                "ssl_cert_reqs": "required",
+                "ssl_ca_certs": self.tls_ca,
+                "ssl_certfile": self.tls_certificate,
+                "ssl_keyfile": self.tls_key,
+            }
+            given = {name: str(value) for name, value in files.items() if value}
+            parts = parts._replace(query=urlencode({**given, **dict(parse_qsl(parts.query))}))
+        return parts.geturl()
 
 
 class EncoderEndpoints(Settings):
@@ -109,3 +210,14 @@ class EncoderEndpoints(Settings):
     """
 
     encoders: dict[str, list[str]] = Field(default_factory=dict)
+
+
+class ClientSettings(Settings):
+    """What a client of the search service is told, the command among them."""
+
+    api_key: OptionalSecret = None
+
+    @property
+    def key(self) -> str:
+        """The API key in the clear; empty where there is none."""
+        return self.api_key.get_secret_value() if self.api_key else ""

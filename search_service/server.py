@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import grpc
@@ -16,16 +17,20 @@ from landmarkapi.search.v1 import search_pb2
 from landmarkapi.search.v1.search_pb2_grpc import add_SearchServiceServicer_to_server
 from landmarks.encoders_aio import AsyncEncoderDirectory
 from landmarks.errors import ConfigurationError, InvalidInputError
+from landmarks.grpc_admission import AdmissionInterceptor
 from landmarks.grpc_server import (
     HealthServicer,
     add_health_and_reflection,
     bind,
     create_server,
+    is_loopback,
+    require_authentication,
     serve_until_signal,
 )
 from landmarks.source_roots import ROOTS_SETTING, SourceRoots
 from landmarks.sources import Sources
 from landmarks.telemetry import untraced
+from search_service.access import FrontDoor
 from search_service.health import HealthWatch
 from search_service.indexing import create_indexing_servicer
 from search_service.recall import RecallGauge
@@ -56,17 +61,21 @@ class RunningService:
 async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
     """Serve until the block ends.
 
-    Raises ConfigurationError where the port is in use, or a source root cannot be one.
+    Raises ConfigurationError where the port is in use, a source root cannot be one, or anybody
+    could call.
     """
+    _check_exposure(settings)
+    settings.tls.check()
     roots = _roots(settings)
     sources = Sources(roots)
-    server = create_server()
+    door = FrontDoor(settings.api_keys_file, settings.rate_limit, settings.rate_burst)
+    server = create_server(interceptors=[AdmissionInterceptor(door)])
     qdrant = connect_async(settings)
     store = SearchStore(qdrant, settings)
-    encoders = AsyncEncoderDirectory(settings.encoders)
+    encoders = AsyncEncoderDirectory(settings.encoders, settings.tls)
     recall = RecallGauge(store, settings.search_recall_share)
     indexing = create_indexing_servicer(
-        redis_url=settings.redis_url,
+        redis_url=settings.broker_url,
         models=encoders.models,
         sources=sources,
         collections=store,
@@ -89,26 +98,37 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
         health, ("", *services), ping_qdrant, encoders, settings.search_health_seconds
     )
     watching: asyncio.Task[None] | None = None
+    sockets = ExitStack()
     try:
-        port = bind(server, f"{settings.search_host}:{settings.search_port}")
+        port = bind(server, f"{settings.search_host}:{settings.search_port}", settings.tls)
+        own_target = sockets.enter_context(_own_socket(server))
         with untraced(settings):
             await watch.check()  # so that the first answer is a true one
         await server.start()
         with untraced(settings):  # nobody asked for what it asks, and it asks all the time
             watching = asyncio.create_task(watch.run())
-        _log.info("listening", address=f"{settings.search_host}:{port}", services=services)
+        _log.info(
+            "listening",
+            address=f"{settings.search_host}:{port}",
+            services=services,
+            tls=settings.tls.serves,
+            api_keys=door.wants_keys,
+        )
         async with AsyncExitStack() as stack:
             page_port: int | None = None
             if settings.page_port is not None:
                 from search_service.page.server import serving_page  # Pillow and aiohttp, if needed
 
-                page_port = await stack.enter_async_context(serving_page(settings, port, roots))
+                page_port = await stack.enter_async_context(
+                    serving_page(settings, own_target, door, roots)
+                )
             yield RunningService(server, health, port, page_port, stack.aclose)
     finally:
         if watching is not None:
             watching.cancel()
             await asyncio.wait([watching])
         await server.stop(None)
+        sockets.close()
         await recall.close()
         await indexing.close()
         await encoders.close()
@@ -120,6 +140,36 @@ async def serve(settings: SearchSettings) -> None:
     async with running(settings) as service:
         await serve_until_signal(
             service.server, service.health, settings.search_drain_seconds, service.close_page
+        )
+
+
+@contextmanager
+def _own_socket(server: grpc.aio.Server) -> Iterator[str]:
+    """Bind `server` to a socket that only this user reaches, and give the target to call it at.
+
+    The page calls over it: it needs no certificate of its own, and calls are known to be its.
+    """
+    with tempfile.TemporaryDirectory(prefix="landmarks-") as folder:
+        target = f"unix:{folder}/grpc"
+        bind(server, target)
+        yield target
+
+
+def _check_exposure(settings: SearchSettings) -> None:
+    keys = (
+        None
+        if settings.api_keys_file
+        else ("make a key with `landmarks keys create NAME` and set LANDMARKS_API_KEYS_FILE")
+    )
+    grpc_how = None if settings.tls.mutual else keys
+    require_authentication(settings, "the search service", settings.search_host, grpc_how)
+    if settings.page_port is not None:
+        require_authentication(settings, "the page", settings.page_host, keys)
+    exposed = not (is_loopback(settings.search_host) and is_loopback(settings.page_host))
+    if exposed and settings.api_keys_file and not settings.tls.serves:
+        _log.warning(
+            "API keys travel unencrypted: set LANDMARKS_TLS_CERTIFICATE and _KEY, or let a proxy"
+            " that speaks TLS be the only one to reach this"
         )
 
 

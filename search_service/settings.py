@@ -9,6 +9,8 @@ from landmarks.settings import (
     BrokerSettings,
     EncoderEndpoints,
     NameList,
+    OptionalBool,
+    OptionalPath,
     OptionalPort,
 )
 from vector_store.settings import VectorStoreSettings
@@ -33,7 +35,16 @@ class SearchSettings(VectorStoreSettings, BrokerSettings, EncoderEndpoints):
     max_photo_bytes: int = Field(DEFAULT_MAX_PHOTO_BYTES, gt=0)
     source_roots: list[str] = Field(default_factory=list)
 
-    # The web page. Bound to more than loopback, it is as open as gRPC is.
+    # The front door is for people and programs, who have keys; certificates are for our own parts.
+    tls_client_certificates: OptionalBool = False
+    # Hashed API keys, made with `landmarks keys`; none: whoever reaches the service may call it.
+    api_keys_file: OptionalPath = None
+    # Calls a second that each client may make in the long run, and at once; 0: any number. A client
+    # is a key, or where there are none, an address.
+    rate_limit: float = Field(0, ge=0)
+    rate_burst: float = Field(60, ge=1)
+
+    # The web page; with TLS and keys as gRPC has them.
     page_host: str = "127.0.0.1"
     page_port: OptionalPort = 8080
     # Names other than localhost under which the page may be asked; addresses always may.

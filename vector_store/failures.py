@@ -44,4 +44,9 @@ def _from_rpc(error: grpc.RpcError, address: str) -> LandmarksError:
     if status.code == Code.FAILED_PRECONDITION:
         # Qdrant's word for a shard or replica that is not ready; it knows nothing of lineage.
         return UnavailableError(status.message)
+    if status.code in (Code.UNAUTHENTICATED, Code.PERMISSION_DENIED):
+        # Whoever asked us has nothing to do with it. It is so until someone sets the key right.
+        return UnavailableError(
+            f"{status.message}; set LANDMARKS_QDRANT_API_KEY to the key that it was given"
+        )
     return error_from_status(status)

@@ -18,6 +18,7 @@ from landmarks.cli import (
     gallery,
     index,
     jobs,
+    keys,
     models,
     report,
     search,
@@ -65,6 +66,7 @@ app.command()(evaluate.evaluate)
 app.command()(verdicts.verdicts)
 app.command()(demo.demo)
 app.add_typer(train.train, name="train")
+app.add_typer(keys.keys, name="keys")
 
 
 def main() -> None:

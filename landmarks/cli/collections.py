@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
+from landmarks.cli.connection import connect
 from landmarks.cli.index import absolute, finish, follow, print_totals
 from landmarks.cli.output import (
     DEFAULT_GALLERY,
@@ -20,7 +21,7 @@ from landmarks.cli.output import (
     table,
 )
 from landmarks.cli.search import parse_where
-from landmarks.client import DEFAULT_TARGET, Landmarks
+from landmarks.client import DEFAULT_TARGET
 from landmarks.errors import InvalidInputError
 from vector_store.naming import parse_alias_name, parse_collection_name
 
@@ -46,7 +47,7 @@ def collections(
     """List the collections, one per gallery, model and digest, or change which is live."""
     if sum(map(bool, (promote, rollback, drop))) > 1:
         raise typer.BadParameter("give one of --promote, --rollback and --drop")
-    with Landmarks(server) as client:
+    with connect(server) as client:
         if promote:
             _tell(client.promote(promote).live)
         elif rollback:
@@ -87,7 +88,7 @@ def reindex(
     Searches go on meanwhile. When the new collection is complete, it takes the old one's place;
     `landmarks collections --rollback` is the way back.
     """
-    with Landmarks(server) as client:
+    with connect(server) as client:
         job = client.reindex(
             gallery,
             model,
@@ -132,7 +133,7 @@ def delete(
         raise typer.BadParameter("--path needs --source")
     if not yes:
         typer.confirm(f"Delete these points of gallery {gallery!r}?", abort=True)
-    with Landmarks(server) as client:
+    with connect(server) as client:
         deleted = client.delete(
             gallery,
             models=comma_separated(models),

@@ -22,6 +22,7 @@ from landmarks.cli.setup import models_with_weights, registered_models
 from landmarks.cli.up import await_ready
 from landmarks.client import Landmarks
 from landmarks.errors import LandmarksError
+from landmarks.settings import ClientSettings
 from landmarks.stack.broker import broker_binary
 from landmarks.stack.manager import StackManager
 from landmarks.stack.plan import StackPlan, plan_stack
@@ -68,7 +69,8 @@ def demo(
     console.print("\n2. The stack")
     with StackManager(plan) as manager:
         await_ready(manager)
-        with Landmarks(plan.server) as client:
+        # The stack is on loopback, without TLS; its keys are those of this shell.
+        with Landmarks(plan.server, api_key=ClientSettings.load().key) as client:
             console.print("\n3. Indexing the sample gallery, some views of each landmark left out")
             _index(client, gallery, names)
             _calibrate(client)

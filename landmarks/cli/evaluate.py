@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from landmarks.cli.connection import connect
 from landmarks.cli.output import (
     JsonOption,
     ModelsOption,
@@ -116,10 +117,9 @@ def _through(
 ) -> dict[str, RetrievalResult]:
     """Evaluate the running system."""
     from evaluation.through import evaluate_through
-    from landmarks.client import Landmarks
 
     results = {}
-    with Landmarks(target) as client, progress(aside=True) as show:
+    with connect(target) as client, progress(aside=True) as show:
         names = asked or sorted({model.name for model in client.models() if model.ready})
         if not names:
             raise UnavailableError(

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
+from landmarks.cli.connection import connect
 from landmarks.cli.index import absolute, finish, follow
 from landmarks.cli.output import (
     DEFAULT_GALLERY,
@@ -18,7 +19,7 @@ from landmarks.cli.output import (
     console,
     print_json,
 )
-from landmarks.client import DEFAULT_TARGET, Landmarks
+from landmarks.client import DEFAULT_TARGET
 from landmarks.errors import NotFoundError
 
 
@@ -46,7 +47,7 @@ def calibrate(
     when the gallery has changed much. Where an encoder was trained on this gallery's landmarks,
     give --unknowns: to it, others look more alike than these ever do.
     """
-    with Landmarks(server) as client:
+    with connect(server) as client:
         job = client.calibrate(
             gallery,
             models=comma_separated(models),
@@ -70,7 +71,7 @@ def map_(
 
     The web page shows it; --json gives the places of all its points.
     """
-    with Landmarks(server) as client:
+    with connect(server) as client:
         try:
             drawn = None if again else client.map(gallery, model)
         except NotFoundError:

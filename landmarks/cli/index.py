@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
+from landmarks.cli.connection import connect
 from landmarks.cli.output import (
     DEFAULT_GALLERY,
     ExitCode,
@@ -78,7 +79,7 @@ def index(
     Indexing again encodes only what has changed. With --wait, exit status 5 tells that some photos
     could not be indexed; `landmarks jobs ID --dead-letters` lists them.
     """
-    with Landmarks(server) as client:
+    with connect(server) as client:
         job = client.index(
             source=absolute(source),
             gallery=gallery,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
+from landmarks.cli.connection import connect
 from landmarks.cli.index import done, finish, follow, print_totals
 from landmarks.cli.output import (
     JsonOption,
@@ -15,7 +16,7 @@ from landmarks.cli.output import (
     print_json,
     table,
 )
-from landmarks.client import DEFAULT_TARGET, Landmarks
+from landmarks.client import DEFAULT_TARGET
 
 _WITHOUT_PHOTOS = (pb.JOB_KIND_CALIBRATE, pb.JOB_KIND_MAP)
 
@@ -47,7 +48,7 @@ def jobs(
         raise typer.BadParameter(
             "--watch, --dead-letters, --cancel, --resume and --retry need a job's ID"
         )
-    with Landmarks(server) as client:
+    with connect(server) as client:
         if not job_id:
             _print_jobs(list(client.jobs()), as_json=as_json)
             return

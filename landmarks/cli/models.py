@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from landmarks.cli.connection import connect
 from landmarks.cli.output import (
     JsonOption,
     ServerOption,
@@ -15,12 +16,12 @@ from landmarks.cli.output import (
     table,
 )
 from landmarks.cli.setup import fetch_weights, registered_models
-from landmarks.client import DEFAULT_TARGET, Landmarks
+from landmarks.client import DEFAULT_TARGET
 
 
 def models(server: ServerOption = DEFAULT_TARGET, as_json: JsonOption = False) -> None:
     """List the models that the running system can index and search with."""
-    with Landmarks(server) as client:
+    with connect(server) as client:
         served = list(client.models())
     if as_json:
         print_json(served)

@@ -11,6 +11,7 @@ from uuid import UUID
 import typer
 
 from landmarkapi.search.v1 import search_pb2 as pb
+from landmarks.cli.connection import connect
 from landmarks.cli.output import (
     DEFAULT_GALLERY,
     GalleryOption,
@@ -22,7 +23,7 @@ from landmarks.cli.output import (
     print_json,
     table,
 )
-from landmarks.client import DEFAULT_TARGET, Box, Landmarks, Search
+from landmarks.client import DEFAULT_TARGET, Box, Search
 from landmarks.errors import InvalidInputError
 
 _CLAUSE = re.compile(r"([^=!<>~]+)(!=|<=|>=|=|<|>|~)(.*)", re.DOTALL)
@@ -142,7 +143,7 @@ def search(
     else:
         asked["photo"] = data
         asked["box"] = _box(box)
-    with Landmarks(server) as client:
+    with connect(server) as client:
         answer = client.search(**asked)
     if as_json:
         print_json(answer)

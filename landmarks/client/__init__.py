@@ -7,7 +7,7 @@ async with AsyncLandmarks("127.0.0.1:50050") as landmarks:
     answer = await landmarks.search(photo=photo, gallery="sample")
 
 Both have the same methods; `docs/clients.md` shows them. What they ask for is built in `calls`,
-once for both.
+once for both. `api_key` and `tls` are told where the service wants them (`docs/security.md`).
 """
 
 from landmarks.box import Box
@@ -15,5 +15,6 @@ from landmarks.client.aio import AsyncLandmarks
 from landmarks.client.asking import DEFAULT_TARGET
 from landmarks.client.searching import Search
 from landmarks.client.sync import Landmarks
+from landmarks.tls import Tls
 
-__all__ = ["DEFAULT_TARGET", "AsyncLandmarks", "Box", "Landmarks", "Search"]
+__all__ = ["DEFAULT_TARGET", "AsyncLandmarks", "Box", "Landmarks", "Search", "Tls"]

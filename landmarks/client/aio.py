@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Self, Unpack
@@ -23,7 +24,8 @@ from landmarks.client.asking import (
 )
 from landmarks.client.searching import Search
 from landmarks.errors import LandmarksError
-from landmarks.grpc_channel import open_aio_channel
+from landmarks.grpc_channel import key_headers, open_aio_channel
+from landmarks.tls import NO_TLS, Tls
 
 
 class AsyncLandmarks:
@@ -31,11 +33,16 @@ class AsyncLandmarks:
 
     Every call has a deadline, waits for a busy service as long as that says within it, and raises
     `landmarks.errors`.
+
+    `tls` with a CA, and where the service demands it, a certificate: see `landmarks.tls`.
     """
 
-    def __init__(self, target: str = DEFAULT_TARGET) -> None:
+    def __init__(
+        self, target: str = DEFAULT_TARGET, *, api_key: str = "", tls: Tls = NO_TLS
+    ) -> None:
         self.target = target
-        self._channel = open_aio_channel(target)
+        self._channel = open_aio_channel(target, tls)
+        self._sent = tuple(key_headers(api_key).items())
 
     async def __aenter__(self) -> Self:
         return self
@@ -47,6 +54,12 @@ class AsyncLandmarks:
         traceback: TracebackType | None,
     ) -> None:
         await self.close()
+
+    def on_behalf_of(self, api_key: str) -> AsyncLandmarks:
+        """Return a client that calls over the same connection with another key."""
+        other = copy.copy(self)
+        other._sent = tuple(key_headers(api_key).items())
+        return other
 
     async def close(self) -> None:
         """Close the connection."""
@@ -120,7 +133,7 @@ class AsyncLandmarks:
             response_deserializer=call.answer.FromString,
         )
         while True:
-            stream = method(call.request, timeout=call.seconds)
+            stream = method(call.request, timeout=call.seconds, metadata=self._sent)
             try:
                 async for answer in stream:
                     patience.works()
@@ -213,7 +226,7 @@ class AsyncLandmarks:
         attempts = Attempts(self.target, call.seconds)
         while True:
             try:
-                return await method(call.request, timeout=attempts.left)
+                return await method(call.request, timeout=attempts.left, metadata=self._sent)
             except grpc.RpcError as error:
                 pause = attempts.pause(error)
             await asyncio.sleep(pause)

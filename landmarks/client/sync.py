@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
@@ -23,7 +24,8 @@ from landmarks.client.asking import (
 )
 from landmarks.client.searching import Search
 from landmarks.errors import LandmarksError
-from landmarks.grpc_channel import open_channel
+from landmarks.grpc_channel import key_headers, open_channel
+from landmarks.tls import NO_TLS, Tls
 
 
 class Landmarks:
@@ -33,9 +35,12 @@ class Landmarks:
     `landmarks.errors`.
     """
 
-    def __init__(self, target: str = DEFAULT_TARGET) -> None:
+    def __init__(
+        self, target: str = DEFAULT_TARGET, *, api_key: str = "", tls: Tls = NO_TLS
+    ) -> None:
         self.target = target
-        self._channel = open_channel(target)
+        self._channel = open_channel(target, tls)
+        self._sent = tuple(key_headers(api_key).items())
 
     def __enter__(self) -> Self:
         return self
@@ -47,6 +52,12 @@ class Landmarks:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def on_behalf_of(self, api_key: str) -> Landmarks:
+        """Return a client that calls over the same connection with another key."""
+        other = copy.copy(self)
+        other._sent = tuple(key_headers(api_key).items())
+        return other
 
     def close(self) -> None:
         """Close the connection."""
@@ -113,7 +124,7 @@ class Landmarks:
             response_deserializer=call.answer.FromString,
         )
         while True:
-            stream = method(call.request, timeout=call.seconds)
+            stream = method(call.request, timeout=call.seconds, metadata=self._sent)
             try:
                 for answer in stream:
                     patience.works()
@@ -201,7 +212,7 @@ class Landmarks:
         attempts = Attempts(self.target, call.seconds)
         while True:
             try:
-                return method(call.request, timeout=attempts.left)
+                return method(call.request, timeout=attempts.left, metadata=self._sent)
             except grpc.RpcError as error:
                 pause = attempts.pause(error)
             time.sleep(pause)

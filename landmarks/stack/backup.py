@@ -157,6 +157,7 @@ def _copy_running(data_dir: Path, target: Path) -> None:
             "qdrant_host": environment[f"{ENV_PREFIX}QDRANT_HOST"],
             "qdrant_port": environment[f"{ENV_PREFIX}QDRANT_PORT"],
             "qdrant_timeout_seconds": _SNAPSHOT_SECONDS,
+            "qdrant_tls": False,  # whatever the shell says: `landmarks up` has none
         }
     )
     with closing(connect(settings)) as client, qdrant_failures(address_of(settings)):

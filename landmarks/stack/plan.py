@@ -100,6 +100,13 @@ def plan_stack(
     }
     redis_url = f"redis://{HOST}:{settings.redis_port}/0"
     shared = {
+        # On loopback these would guard nothing; what the shell says of them is for other stacks.
+        "TLS_CERTIFICATE": "",
+        "TLS_KEY": "",
+        "TLS_CA": "",
+        "TLS_CLIENT_CERTIFICATES": "",
+        "REDIS_PASSWORD": "",
+        "QDRANT_TLS": "false",
         "CACHE_DIR": str(settings.cache_dir),
         "LOG_LEVEL": settings.log_level,
         "LOG_FORMAT": settings.log_format,

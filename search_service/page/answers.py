@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -17,6 +18,7 @@ CLIENT = web.AppKey("client", AsyncLandmarks)
 
 _STATUSES: dict[type[errors.LandmarksError], int] = {
     errors.InvalidInputError: 400,
+    errors.UnauthenticatedError: 401,
     errors.ForbiddenError: 403,
     errors.NotFoundError: 404,
     errors.AlreadyExistsError: 409,
@@ -64,7 +66,7 @@ def failure(error: errors.LandmarksError, status: int | None = None) -> web.Resp
     if isinstance(error, errors.InvalidInputError):
         told["field"] = error.field
     if isinstance(error, errors.OverloadedError):
-        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     return web.json_response({"error": told}, status=status, headers=headers)
 
 

@@ -11,7 +11,8 @@ from aiohttp import web
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.client import AsyncLandmarks
 from landmarks.errors import InvalidInputError, LandmarksError
-from search_service.page.answers import CLIENT, Asked, answer, answers, body_of, plain
+from search_service.page.answers import Asked, answer, answers, body_of, plain
+from search_service.page.session import client_of
 
 _JOBS = 50
 _LETTERS = 200
@@ -81,7 +82,7 @@ def routes() -> list[web.RouteDef]:
 async def jobs(request: web.Request) -> web.Response:
     """List the newest jobs."""
     found: list[pb.IndexJob] = []
-    async for job in request.app[CLIENT].jobs(request.query.get("gallery", "")):
+    async for job in client_of(request).jobs(request.query.get("gallery", "")):
         found.append(job)
         if len(found) == _JOBS:
             break
@@ -91,7 +92,7 @@ async def jobs(request: web.Request) -> web.Response:
 async def start(request: web.Request) -> web.Response:
     """Start a job that indexes a source."""
     asked = await body_of(request, NewJob)
-    job = await request.app[CLIENT].index(
+    job = await client_of(request).index(
         asked.source,
         gallery=asked.gallery,
         models=asked.models,
@@ -107,7 +108,7 @@ async def start(request: web.Request) -> web.Response:
 async def change(request: web.Request) -> web.Response:
     """Cancel, resume or retry a job."""
     await body_of(request, Nothing)
-    client, id_ = request.app[CLIENT], request.match_info["id"]
+    client, id_ = client_of(request), request.match_info["id"]
     match request.match_info["change"]:
         case "cancel":
             return answer(await client.cancel(id_))
@@ -120,7 +121,7 @@ async def change(request: web.Request) -> web.Response:
 async def dead_letters(request: web.Request) -> web.Response:
     """List the first dead letters of a job."""
     found: list[pb.DeadLetter] = []
-    async for letter in request.app[CLIENT].dead_letters(request.match_info["id"]):
+    async for letter in client_of(request).dead_letters(request.match_info["id"]):
         found.append(letter)
         if len(found) == _LETTERS:
             break
@@ -139,7 +140,7 @@ async def watch(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     events: asyncio.Queue[bytes | None] = asyncio.Queue()
     request.app[STREAMS].add(events)
-    followers = [asyncio.create_task(_follow(request.app[CLIENT], id_, events)) for id_ in ids]
+    followers = [asyncio.create_task(_follow(client_of(request), id_, events)) for id_ in ids]
     try:
         while not (events.empty() and all(task.done() for task in followers)):
             try:
@@ -176,27 +177,27 @@ def _event(kind: str, value: dict[str, object]) -> bytes:
 
 async def collections(request: web.Request) -> web.Response:
     """List the collections."""
-    found = await request.app[CLIENT].collections(request.query.get("gallery", ""))
+    found = await client_of(request).collections(request.query.get("gallery", ""))
     return answers("collections", found)
 
 
 async def promote(request: web.Request) -> web.Response:
     """Make a collection the live one."""
     await body_of(request, Nothing)
-    return answer(await request.app[CLIENT].promote(request.match_info["name"]))
+    return answer(await client_of(request).promote(request.match_info["name"]))
 
 
 async def roll_back(request: web.Request) -> web.Response:
     """Make the collection live that was so before."""
     await body_of(request, Nothing)
     gallery, model = request.match_info["gallery"], request.match_info["model"]
-    return answer(await request.app[CLIENT].roll_back(gallery, model))
+    return answer(await client_of(request).roll_back(gallery, model))
 
 
 async def drop(request: web.Request) -> web.Response:
     """Delete a collection."""
     asked = await body_of(request, Drop)
-    await request.app[CLIENT].drop(request.match_info["name"], live_too=asked.live_too)
+    await client_of(request).drop(request.match_info["name"], live_too=asked.live_too)
     return web.json_response({})
 
 
@@ -204,7 +205,7 @@ async def calibrate(request: web.Request) -> web.Response:
     """Start a job that calibrates verdicts."""
     asked = await body_of(request, Calibration)
     gallery = request.match_info["gallery"]
-    job = await request.app[CLIENT].calibrate(gallery, models=asked.models, unknowns=asked.unknowns)
+    job = await client_of(request).calibrate(gallery, models=asked.models, unknowns=asked.unknowns)
     return answer(job)
 
 
@@ -212,10 +213,10 @@ async def draw_map(request: web.Request) -> web.Response:
     """Start a job that draws a map."""
     await body_of(request, Nothing)
     gallery, model = request.match_info["gallery"], request.match_info["model"]
-    return answer(await request.app[CLIENT].draw_map(gallery, model))
+    return answer(await client_of(request).draw_map(gallery, model))
 
 
 async def read_map(request: web.Request) -> web.Response:
     """Read a map."""
     gallery, model = request.match_info["gallery"], request.match_info["model"]
-    return answer(await request.app[CLIENT].map(gallery, model))
+    return answer(await client_of(request).map(gallery, model))

@@ -7,7 +7,8 @@ from urllib.parse import quote
 from aiohttp import web
 
 from landmarks.errors import InvalidInputError, InvalidPhotoError, NotFoundError
-from search_service.page.answers import CLIENT, failure
+from search_service.page.answers import failure
+from search_service.page.session import client_of
 from search_service.page.thumbnails import SIZES, PointPhoto, Thumbnails
 
 THUMBNAILS = web.AppKey("thumbnails", Thumbnails)
@@ -64,7 +65,7 @@ async def original(request: web.Request) -> web.Response:
 
 async def _photo(request: web.Request) -> PointPhoto:
     gallery, id_ = request.match_info["gallery"], request.match_info["point"]
-    found = (await request.app[CLIENT].point(gallery, id_)).point
+    found = (await client_of(request).point(gallery, id_)).point
     payload = found.payload.fields
     if not found.uri:
         raise NotFoundError(f"the point {id_} does not say where its photo is")

@@ -15,7 +15,8 @@ from landmarks.box import Box
 from landmarks.client import AsyncLandmarks, Search
 from landmarks.client.searching import Example, Fusion
 from landmarks.errors import InvalidInputError, InvalidPhotoError, NotFoundError
-from search_service.page.answers import CLIENT, Asked, answer, answers, asked_of, plain
+from search_service.page.answers import Asked, answer, answers, asked_of, plain
+from search_service.page.session import client_of
 
 _SAMPLES = 12
 _MOST_SAMPLES = 48
@@ -81,7 +82,7 @@ async def search(request: web.Request) -> web.Response:
             "weights": asked.weights,
         }
     )
-    return answer(await request.app[CLIENT].search(timeout=limits.seconds, **query))
+    return answer(await client_of(request).search(timeout=limits.seconds, **query))
 
 
 def _looked_for(asked: AskedSearch, photo: bytes | None) -> Search:
@@ -104,12 +105,12 @@ def _looked_for(asked: AskedSearch, photo: bytes | None) -> Search:
 
 async def models(request: web.Request) -> web.Response:
     """List the models."""
-    return answers("models", await request.app[CLIENT].models())
+    return answers("models", await client_of(request).models())
 
 
 async def values(request: web.Request) -> web.Response:
     """Count the points of a gallery by the values of `field`."""
-    counts = await request.app[CLIENT].count_values(
+    counts = await client_of(request).count_values(
         request.match_info["gallery"],
         request.query.get("field", "landmark"),
         model=request.query.get("model", ""),
@@ -121,12 +122,12 @@ async def values(request: web.Request) -> web.Response:
 async def point(request: web.Request) -> web.Response:
     """Read one point."""
     gallery, id_ = request.match_info["gallery"], request.match_info["point"]
-    return answer(await request.app[CLIENT].point(gallery, id_))
+    return answer(await client_of(request).point(gallery, id_))
 
 
 async def samples(request: web.Request) -> web.Response:
     """Choose some points, of as many landmarks as can be; another `seed` chooses others."""
-    gallery, client = request.match_info["gallery"], request.app[CLIENT]
+    gallery, client = request.match_info["gallery"], client_of(request)
     chance = random.Random(f"{gallery} {request.query.get('seed', '')}")  # noqa: S311 - no secret
     count = _count(request.query.get("count", str(_SAMPLES)))
     found = await _some_points(client, gallery, count, chance)

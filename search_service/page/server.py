@@ -13,7 +13,8 @@ from landmarks.client import AsyncLandmarks
 from landmarks.errors import ConfigurationError
 from landmarks.images import PhotoLimits
 from landmarks.source_roots import SourceRoots
-from search_service.page import files, guard, jobs, pictures, searches
+from search_service.access import FrontDoor
+from search_service.page import files, guard, jobs, pictures, searches, session
 from search_service.page.answers import CLIENT
 from search_service.page.thumbnails import Thumbnails
 from search_service.settings import SearchSettings
@@ -26,30 +27,32 @@ _FORM_BYTES = 1_000_000
 
 @asynccontextmanager
 async def serving_page(
-    settings: SearchSettings, grpc_port: int, roots: SourceRoots
+    settings: SearchSettings, own_target: str, door: FrontDoor, roots: SourceRoots
 ) -> AsyncIterator[int]:
     """Serve the page until the block ends, and give its port.
 
-    It asks the gRPC server on `grpc_port` of this machine, which must serve already, and reads the
-    photos of points below `roots`.
+    It asks this process's own gRPC server at `own_target`, which must serve already, with the keys
+    of those who look at it, and reads the photos of points below `roots`.
 
-    Raises ConfigurationError where the port is in use.
+    Raises ConfigurationError where the port is in use, or a file of TLS cannot be used.
     """
-    client = AsyncLandmarks(f"{_own_host(settings.search_host)}:{grpc_port}")
+    context = settings.tls.ssl_context() if settings.tls.serves else None
+    client = AsyncLandmarks(own_target)
     limits = PhotoLimits(settings.max_photo_bytes, settings.page_max_pixels)
     thumbnails = Thumbnails(roots, limits, settings.page_cache_bytes)
     app = web.Application(
-        middlewares=[guard.guard(settings.page_hosts)],
+        middlewares=[guard.guard(settings.page_hosts), session.admitting(door)],
         client_max_size=settings.max_photo_bytes + _FORM_BYTES,
     )
     app[CLIENT] = client
+    app[session.DOOR] = door
     app[jobs.STREAMS] = set()
     app.on_shutdown.append(jobs.end_streams)
     app[pictures.THUMBNAILS] = thumbnails
     app[searches.LIMITS] = searches.Limits(settings.max_photo_bytes, settings.search_max_seconds)
     app.on_response_prepare.append(guard.add_headers)
-    for routes in (files.routes(), searches.routes(), jobs.routes(), pictures.routes()):
-        app.add_routes(routes)
+    for part in (files, session, searches, jobs, pictures):
+        app.add_routes(part.routes())
     # Neither addresses nor what was searched for are logged. Who has gone is not worked for.
     runner = web.AppRunner(
         app,
@@ -64,6 +67,7 @@ async def serving_page(
             settings.page_host,
             settings.page_port,
             reuse_address=True,
+            ssl_context=context,
         )
         try:
             await site.start()
@@ -74,14 +78,12 @@ async def serving_page(
                 f" {why}; set LANDMARKS_PAGE_PORT to another, or to nothing for no page"
             ) from error
         port = int(runner.addresses[0][1])
-        _log.info("the page is served", address=f"http://{settings.page_host}:{port}")
+        _log.info(
+            "the page is served",
+            address=f"{'https' if context else 'http'}://{settings.page_host}:{port}",
+        )
         yield port
     finally:
         await runner.cleanup()
         thumbnails.close()
         await client.close()
-
-
-def _own_host(host: str) -> str:
-    """Return an address of this machine at which a server bound to `host` answers."""
-    return {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "::": "[::1]"}.get(host, host)  # noqa: S104

@@ -40,6 +40,7 @@ COMMANDS = [
     "report",
     "evaluate",
     "demo",
+    "keys",
 ]
 
 

@@ -9,6 +9,7 @@ from landmarks.grpc_status import error_from_status, status_of
 KINDS = [
     errors.InvalidInputError("limit is 0; it must be 1 to 1000", field="limit"),
     errors.InvalidPhotoError("not an image: 12 bytes of text"),
+    errors.UnauthenticatedError("no key"),
     errors.ForbiddenError("/etc is not below an allowed root"),
     errors.NotFoundError("no gallery 'x'"),
     errors.AlreadyExistsError("request_id is taken"),

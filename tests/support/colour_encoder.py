@@ -4,6 +4,7 @@
 a batch takes at least, for tests that need to come in between. To the file LOG it appends the
 sha256 of each photo that it begins to encode, and when. It does not survive a photo that is POISON
 pixels wide. REVISION 2 sees photos darker, 3 makes nothing of them but noise: of other digests.
+LANDMARKS_ENCODER_HOST and TLS are as for the real one.
 """
 
 import asyncio
@@ -122,11 +123,22 @@ class ColourEncoder(rpc.EncoderServiceServicer):
             raise NotFoundError(f"no model {model!r} here")
 
 
-async def serve(port: int, model: str, seconds: float, log: Path | None, revision: int) -> None:
+class ColourSettings(Settings):
+    encoder_host: str = "127.0.0.1"
+
+
+async def serve(
+    settings: ColourSettings,
+    port: int,
+    model: str,
+    seconds: float,
+    log: Path | None,
+    revision: int,
+) -> None:
     server = create_server()
     rpc.add_EncoderServiceServicer_to_server(ColourEncoder(model, seconds, log, revision), server)
     health = add_health_and_reflection(server, ["landmarkapi.encoder.v1.EncoderService"])
-    bind(server, f"127.0.0.1:{port}")
+    bind(server, f"{settings.encoder_host}:{port}", settings.tls)
     await health.set("", SERVING)
     await server.start()
     await server.wait_for_termination()
@@ -134,7 +146,7 @@ async def serve(port: int, model: str, seconds: float, log: Path | None, revisio
 
 def main(port: str, model: str, seconds: str = "0", log: str = "", revision: str = "1") -> int:
     serving = (int(port), model, float(seconds), Path(log) if log else None, int(revision))
-    return run_service("encoder", Settings, lambda _: asyncio.run(serve(*serving)))
+    return run_service("encoder", ColourSettings, lambda it: asyncio.run(serve(it, *serving)))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import grpc
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarkapi.encoder.v1 import encoder_pb2_grpc as rpc
 from landmarks.grpc_server import bind, create_server
+from landmarks.tls import NO_TLS, Tls
 
 Answer = Callable[[], Awaitable[str]]
 
@@ -25,11 +26,11 @@ class Echo(rpc.EncoderServiceServicer):
 
 
 @asynccontextmanager
-async def echoing(answer: Answer) -> AsyncIterator[str]:
+async def echoing(answer: Answer, tls: Tls = NO_TLS) -> AsyncIterator[str]:
     """Run a server and give its address."""
     server = create_server()
     rpc.add_EncoderServiceServicer_to_server(Echo(answer), server)
-    port = bind(server, "127.0.0.1:0")
+    port = bind(server, "127.0.0.1:0", tls)
     await server.start()
     try:
         yield f"127.0.0.1:{port}"

@@ -61,7 +61,10 @@ async def page_running(
     try:
         async with running(settings) as service:
             assert service.page_port is not None
-            async with aiohttp.ClientSession(f"http://127.0.0.1:{service.page_port}") as http:
+            # The jar of a browser keeps cookies of addresses too.
+            async with aiohttp.ClientSession(
+                f"http://127.0.0.1:{service.page_port}", cookie_jar=aiohttp.CookieJar(unsafe=True)
+            ) as http:
                 yield Page(service.page_port, http, encoders)
     finally:
         for encoder in encoders.values():

@@ -20,13 +20,14 @@ class Valkey:
     directory: Path
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    password: str = ""
 
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def client(self) -> "redis.Redis[bytes]":
-        return redis.Redis.from_url(self.url)
+        return redis.Redis.from_url(self.url, password=self.password or None)
 
     def start(self) -> None:
         """Start the server; what was written before a stop is there again."""
@@ -38,6 +39,7 @@ class Valkey:
             "appendfsync": "everysec",
             "maxmemory-policy": "noeviction",
             "save": "",
+            **({"requirepass": self.password} if self.password else {}),
         }
         command = [str(broker_binary())]
         for name, value in options.items():
@@ -68,9 +70,9 @@ class Valkey:
 
 
 @contextmanager
-def running_valkey(directory: Path) -> Iterator[Valkey]:
+def running_valkey(directory: Path, password: str = "") -> Iterator[Valkey]:
     """Run a server, append-only file on, that keeps its data in `directory`."""
-    valkey = Valkey(directory)
+    valkey = Valkey(directory, password=password)
     valkey.start()
     try:
         yield valkey

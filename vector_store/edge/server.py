@@ -16,15 +16,19 @@ from qdrant_client.grpc import (
     snapshots_service_pb2,
 )
 
+from landmarks.grpc_admission import AdmissionInterceptor
 from landmarks.grpc_server import (
     SERVING,
     add_health_and_reflection,
     bind,
     create_server,
+    require_authentication,
     serve_until_signal,
 )
 from landmarks.service import run_service
 from landmarks.telemetry import telemetry
+from landmarks.tls import NO_TLS
+from vector_store.edge.access import OneKey
 from vector_store.edge.collections import CollectionsService, health_check, typed
 from vector_store.edge.engine import Engine
 from vector_store.edge.locks import lock
@@ -61,8 +65,16 @@ async def serve(settings: EdgeSettings, zygote: Zygote) -> None:
     """
     directory = settings.edge_data_dir
     with lock(directory / "server.lock"):
-        server = create_server()
-        port = bind(server, f"{settings.edge_host}:{settings.qdrant_port}")
+        key = settings.qdrant_api_key
+        require_authentication(
+            settings,
+            "the embedded Qdrant",
+            settings.edge_host,
+            None if key else "set LANDMARKS_QDRANT_API_KEY, here and for its clients",
+        )
+        server = create_server(interceptors=[AdmissionInterceptor(OneKey(key))] if key else [])
+        tls = settings.tls if settings.qdrant_tls else NO_TLS
+        port = bind(server, f"{settings.edge_host}:{settings.qdrant_port}", tls)
         asyncio.get_running_loop().add_reader(zygote.fileno(), _give_up)
         engine = Engine(directory, zygote)
         await engine.open()

@@ -7,7 +7,7 @@ from pathlib import Path
 import platformdirs
 from pydantic import Field
 
-from landmarks.settings import Settings
+from landmarks.settings import OptionalSecret, Settings, Switch
 
 
 def default_data_dir() -> Path:
@@ -18,11 +18,14 @@ def default_data_dir() -> Path:
 class EdgeSettings(Settings):
     """Where the embedded database listens and keeps its data.
 
-    It has no passwords, so it listens on loopback. `edge_optimize_after_seconds` is how long a
+    With `qdrant_api_key` it lets in only who sends that, and with `qdrant_tls` it serves with
+    `tls_certificate`: both as its clients are told. `edge_optimize_after_seconds` is how long a
     collection must have had no writes before an index that is due is built.
     """
 
     edge_host: str = "127.0.0.1"
     qdrant_port: int = Field(6334, ge=0, le=65535)
+    qdrant_api_key: OptionalSecret = None
+    qdrant_tls: Switch = False
     edge_data_dir: Path = Field(default_factory=default_data_dir)
     edge_optimize_after_seconds: float = Field(5, gt=0)

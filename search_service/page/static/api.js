@@ -20,6 +20,7 @@ async function ask(path, options = {}) {
   const body = await response.json().catch(() => ({}));
   if (!response.ok) {
     const told = body.error ?? { kind: "", message: `${response.status} ${response.statusText}` };
+    if (response.status === 401 && !options.loggingIn) window.dispatchEvent(new Event("key-wanted"));
     throw new ApiError(told.kind, told.message, response.status, told.field);
   }
   return body;
@@ -30,6 +31,9 @@ const post = (path, asked = {}) =>
 const part = encodeURIComponent;
 
 export const api = {
+  session: () => ask("/api/session"),
+  logIn: (key) => ask("/api/session", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ key }), loggingIn: true }),
+  logOut: () => ask("/api/session", { method: "DELETE" }),
   collections: async () => (await ask("/api/collections")).collections,
   models: async () => (await ask("/api/models")).models,
   values: async (gallery, field = "landmark") => (await ask(`/api/galleries/${part(gallery)}/values?field=${part(field)}`)).values,

@@ -52,10 +52,12 @@ function title(error) {
   return {
     InvalidPhotoError: "This photo cannot be searched with",
     InvalidInputError: "That cannot be done as it was asked",
+    UnauthenticatedError: "This service wants an API key",
     ForbiddenError: "That is not allowed",
     NotFoundError: "There is no such thing",
     LineageError: "The encoder is not the one that made this collection",
     OverloadedError: "The encoders are busy; try again in a moment",
+    RateLimitedError: "That was too often; wait a moment",
     DeadlineError: "It took too long",
     UnavailableError: "A part of the stack does not answer",
     UnsupportedError: "This system cannot do that",

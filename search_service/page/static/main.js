@@ -4,6 +4,7 @@ import { byId, failure, h } from "./dom.js";
 import { choose, keep, kept, readCollections, state } from "./state.js";
 import * as collections from "./collections.js";
 import * as jobs from "./jobs.js";
+import * as login from "./login.js";
 import * as map from "./map.js";
 import * as search from "./search.js";
 
@@ -46,6 +47,7 @@ byId("theme").addEventListener("click", () => {
 byId("gallery").addEventListener("change", (event) => choose(event.target.value));
 window.addEventListener("hashchange", show);
 
+login.start();
 for (const view of Object.values(VIEWS)) view.start();
 const remembered = kept("theme");
 theme(THEMES[remembered] ? remembered : "auto");

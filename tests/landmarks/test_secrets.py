@@ -1,0 +1,95 @@
+"""Secrets come from the environment or from files, and go nowhere else."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from indexer_worker.settings import IndexerSettings
+from landmarks.errors import ConfigurationError
+from landmarks.settings import BrokerSettings, ClientSettings, QdrantSettings, Settings
+from landmarks.tls import NO_TLS
+
+SECRET = "p@ss/w:rd%é"
+
+
+def test_a_folder_of_secrets_is_read_and_the_environment_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "landmarks_qdrant_api_key").write_text("from-the-file\n")
+    (tmp_path / "landmarks_redis_password").write_text(SECRET)
+    monkeypatch.setenv("LANDMARKS_SECRETS_DIR", str(tmp_path))
+    settings = IndexerSettings.load()
+    assert settings.qdrant_api_key is not None
+    assert settings.qdrant_api_key.get_secret_value() == "from-the-file"
+    monkeypatch.setenv("LANDMARKS_QDRANT_API_KEY", "from-the-environment")
+    key = QdrantSettings.load().qdrant_api_key
+    assert key is not None
+    assert key.get_secret_value() == "from-the-environment"
+    monkeypatch.setenv("LANDMARKS_QDRANT_API_KEY", "")
+    assert QdrantSettings.load().qdrant_api_key is None
+
+
+def test_a_folder_of_secrets_that_is_not_there_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LANDMARKS_SECRETS_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(ConfigurationError, match=r"LANDMARKS_SECRETS_DIR.*nowhere"):
+        Settings.load()
+
+
+@pytest.mark.parametrize(
+    ("url", "whole"),
+    [
+        ("redis://valkey:6379/0", "redis://:p%40ss%2Fw%3Ard%25%C3%A9@valkey:6379/0"),
+        ("redis://app@[::1]:6379/1", "redis://app:p%40ss%2Fw%3Ard%25%C3%A9@[::1]:6379/1"),
+    ],
+)
+def test_a_password_becomes_part_of_the_address_whatever_it_holds(url: str, whole: str) -> None:
+    settings = BrokerSettings.load({"redis_url": url, "redis_password": SECRET})
+    assert settings.broker_url == whole
+    assert settings.redis_url == url
+
+
+def test_an_address_and_a_setting_cannot_both_have_a_password() -> None:
+    with pytest.raises(ConfigurationError, match="LANDMARKS_REDIS_URL has a password"):
+        BrokerSettings.load({"redis_url": "redis://:a@valkey/0", "redis_password": "b"})
+
+
+def test_no_secret_is_logged_or_told() -> None:
+    code = (
+        "import sys; sys.argv = ['']\n"
+        "from landmarks.logs import configure_logging\n"
+        "from search_service.settings import SearchSettings\n"
+        "configure_logging(SearchSettings.load(), 'search')\n"
+    )
+    secrets = {"LANDMARKS_QDRANT_API_KEY": "secret-1", "LANDMARKS_REDIS_PASSWORD": "secret-2"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **secrets, "LANDMARKS_REDIS_URL": "redis://u@h/0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "setting_redis_password" in done.stderr
+    assert "secret-" not in done.stderr
+    assert "secret-1" not in repr(QdrantSettings.load({"qdrant_api_key": "secret-1"}))
+
+
+def test_a_certificate_without_its_key_is_told() -> None:
+    with pytest.raises(ConfigurationError, match="_TLS_CERTIFICATE and LANDMARKS_TLS_KEY need"):
+        Settings.load({"tls_certificate": "server.pem"})
+    with pytest.raises(ConfigurationError, match="needs LANDMARKS_TLS_CA"):
+        Settings.load({"tls_client_certificates": True})
+
+
+def test_unset_and_empty_are_the_same_so_that_nothing_is_on_by_accident() -> None:
+    told = {"tls_certificate": "", "tls_key": "", "tls_ca": "", "tls_client_certificates": ""}
+    assert Settings.load(told).tls == NO_TLS
+    assert ClientSettings.load({"api_key": ""}).key == ""
+    assert Settings.load({"allow_unauthenticated": ""}).allow_unauthenticated is False
+    assert QdrantSettings.load({"qdrant_tls": ""}).qdrant_tls is False
