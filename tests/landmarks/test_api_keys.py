@@ -81,7 +81,7 @@ def test_a_file_that_is_spoilt_later_leaves_the_keys_before_it_valid(file: Path)
         ring.find(key)
 
 
-@pytest.mark.parametrize("presented", ["", "lmk_", "app", "read", "\x00", "ключ"])
+@pytest.mark.parametrize("presented", ["", "lmk_", "app", "read", "\x00", "ключ", "\udcff"])
 def test_what_is_no_key_opens_nothing(file: Path, presented: str) -> None:
     api_keys.create(file, "app", READ)
     with pytest.raises(UnauthenticatedError):
