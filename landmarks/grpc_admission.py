@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
 
 import grpc
 import structlog
 
 from landmarks.errors import LandmarksError
 from landmarks.grpc_channel import KEY_HEADER
+from landmarks.grpc_handlers import Context, Handler, within
 
-_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-_Count: TypeAlias = "Callable[[object, _Context], None]"
 _CLIENT = "client"
 
 
@@ -38,9 +37,9 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> _Handler | None:
+    ) -> Handler | None:
         """Return the method's handler where the caller may call it, else one that refuses."""
         method = handler_call_details.method
         sent = dict(handler_call_details.invocation_metadata or ())
@@ -52,30 +51,16 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
 
-        def count(request: object, context: _Context) -> None:
+        @asynccontextmanager
+        async def counted(request: object, context: Context) -> AsyncIterator[None]:
             if client:
                 structlog.contextvars.bind_contextvars(**{_CLIENT: client})
             self._gate.count(method, request, client, context.peer())
+            yield
 
-        if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(
-                _unary(handler.unary_unary, count),
-                request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
-            )
-        if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(
-                _stream(handler.unary_stream, count),
-                request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
-            )
-        if handler.stream_stream is not None:
-            return grpc.stream_stream_rpc_method_handler(
-                _stream(handler.stream_stream, count),
-                request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
-            )
-        return _refusing(LandmarksError(f"{method} has a form that this server does not serve"))
+        return within(counted, handler) or _refusing(
+            LandmarksError(f"{method} has a form that this server does not serve")
+        )
 
 
 def bearer_of(sent: Mapping[str, str | bytes]) -> str:
@@ -87,31 +72,10 @@ def bearer_of(sent: Mapping[str, str | bytes]) -> str:
     return key.strip() if scheme.lower() == "bearer" else ""
 
 
-def _refusing(error: LandmarksError) -> _Handler:
-    async def refuse(_requests: Any, _context: _Context) -> AsyncIterator[bytes]:  # noqa: ANN401
+def _refusing(error: LandmarksError) -> Handler:
+    async def refuse(_requests: Any, _context: Context) -> AsyncIterator[bytes]:  # noqa: ANN401
         raise error
         yield b""  # which makes it a stream
 
     # Of a stream nothing is read until it is asked for; of one message all is read before.
     return grpc.stream_stream_rpc_method_handler(refuse)
-
-
-def _unary(behavior: Any, count: _Count) -> Any:  # noqa: ANN401 - gRPC's own
-    async def call(request: Any, context: _Context) -> Any:  # noqa: ANN401
-        count(request, context)
-        return await behavior(request, context)
-
-    return call
-
-
-def _stream(behavior: Any, count: _Count) -> Any:  # noqa: ANN401
-    async def call(request: Any, context: _Context) -> AsyncIterator[Any]:  # noqa: ANN401
-        count(request, context)
-        answers = behavior(request, context)
-        if not hasattr(answers, "__aiter__"):  # reflection and health write to the context
-            await answers
-            return
-        async for answer in answers:
-            yield answer
-
-    return call

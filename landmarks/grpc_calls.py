@@ -6,18 +6,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 import grpc
 import structlog
 
 from landmarks import metrics, request_id
 from landmarks.errors import OverloadedError
+from landmarks.grpc_handlers import Context, Handler, within
 from landmarks.grpc_status import abort_status, code_from_number, status_of
 
 _log = structlog.get_logger(__name__)
-_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -28,58 +27,19 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> _Handler | None:
+    ) -> Handler | None:
         """Wrap the method's handler."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None:
             return None
-        if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(
-                _unary(handler.unary_unary, method),
-                request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
-            )
-        if handler.unary_stream is not None:
-            return grpc.unary_stream_rpc_method_handler(
-                _stream(handler.unary_stream, method),
-                request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
-            )
-        if handler.stream_stream is not None:
-            return grpc.stream_stream_rpc_method_handler(
-                _stream(handler.stream_stream, method),
-                request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
-            )
-        return handler
-
-
-def _unary(behavior: Any, method: str) -> Any:  # noqa: ANN401 - gRPC's own handler types
-    async def call(request: Any, context: _Context) -> Any:  # noqa: ANN401
-        async with _observed(context, method):
-            return await behavior(request, context)
-
-    return call
-
-
-def _stream(behavior: Any, method: str) -> Any:  # noqa: ANN401
-    async def call(request: Any, context: _Context) -> AsyncIterator[Any]:  # noqa: ANN401
-        async with _observed(context, method):
-            answers = behavior(request, context)
-            if not hasattr(answers, "__aiter__"):  # reflection and health write to the context
-                await answers
-                return
-            async for answer in answers:
-                yield answer
-
-    return call
+        return within(lambda _, context: _observed(context, method), handler) or handler
 
 
 @asynccontextmanager
-async def _observed(context: _Context, method: str) -> AsyncIterator[None]:
+async def _observed(context: Context, method: str) -> AsyncIterator[None]:
     started = time.monotonic()
     sent = dict(context.invocation_metadata() or ())
     # Never unbound: each call runs in a task of its own.
@@ -114,12 +74,12 @@ async def _observed(context: _Context, method: str) -> AsyncIterator[None]:
         metrics.call_ended(method, code, time.monotonic() - started)
 
 
-def _code_set(context: _Context) -> grpc.StatusCode:
+def _code_set(context: Context) -> grpc.StatusCode:
     code: Any = context.code()  # whatever its stub says: None, or the number on the wire
     return code if isinstance(code, grpc.StatusCode) else code_from_number(code or 0)
 
 
-def _code_of_leaving(context: _Context) -> grpc.StatusCode:
+def _code_of_leaving(context: Context) -> grpc.StatusCode:
     """Return what the caller saw of a call that was cancelled while it ran."""
     left = context.time_remaining()
     timed_out = left is not None and left <= 0
