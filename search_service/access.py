@@ -84,6 +84,11 @@ class FrontDoor:
         """Whether callers need a key."""
         return self._keys is not None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether anybody may call anything as often as they like: there is nothing to ask."""
+        return self._keys is None and self._limiter is None
+
     def who(self, presented: str) -> tuple[str, Permission]:
         """Return the name of a key and what it may; raises UnauthenticatedError.
 

@@ -69,7 +69,7 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
     roots = _roots(settings)
     sources = Sources(roots)
     door = FrontDoor(settings.api_keys_file, settings.rate_limit, settings.rate_burst)
-    server = create_server(interceptors=[AdmissionInterceptor(door)])
+    server = create_server(interceptors=[] if door.is_open else [AdmissionInterceptor(door)])
     qdrant = connect_async(settings)
     store = SearchStore(qdrant, settings)
     encoders = AsyncEncoderDirectory(settings.encoders, settings.tls)
@@ -101,7 +101,8 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
     sockets = ExitStack()
     try:
         port = bind(server, f"{settings.search_host}:{settings.search_port}", settings.tls)
-        own_target = sockets.enter_context(_own_socket(server))
+        has_page = settings.page_port is not None
+        own_target = sockets.enter_context(_own_socket(server)) if has_page else ""
         with untraced(settings):
             await watch.check()  # so that the first answer is a true one
         await server.start()
@@ -116,7 +117,7 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
         )
         async with AsyncExitStack() as stack:
             page_port: int | None = None
-            if settings.page_port is not None:
+            if has_page:
                 from search_service.page.server import serving_page  # Pillow and aiohttp, if needed
 
                 page_port = await stack.enter_async_context(
