@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Self
 
-from ranking.fusion import Fused, Ranking, Scored, fuse
+from ranking.fusion import DEPTHS, Fused, Ranking, Scored, fuse
 from ranking.verdict import Neighbour, Outcome, Verdict, Vote, vote
 
 _FORMAT = 1
@@ -55,8 +55,15 @@ class Group:
     def verdict(
         self, found: Mapping[str, Sequence[Scored]], landmarks: Mapping[str, str]
     ) -> Verdict:
-        """Return the verdict of the models' hits; `landmarks` says what each hit shows."""
-        told = vote([Neighbour(hit.id, landmarks[hit.id], hit.score) for hit in self.fused(found)])
+        """Return the verdict of the models' hits; `landmarks` says what each hit shows.
+
+        Hits beyond the first depth have no part in it, as they had none in the calibration: how
+        large a page is asked for does not change what is told.
+        """
+        near = {
+            model: [hit for hit in hits if hit.place <= DEPTHS[0]] for model, hits in found.items()
+        }
+        told = vote([Neighbour(hit.id, landmarks[hit.id], hit.score) for hit in self.fused(near)])
         if told is None:
             return Verdict(Outcome.NO_HITS)
         confidence = self.confidence(told)

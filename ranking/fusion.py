@@ -70,21 +70,12 @@ class Fused:
 
 
 def depth_for(end: int) -> int:
-    """Return how many hits each of several models must give for the places up to `end`.
+    """Return how many hits each model must give for the places up to `end`.
 
-    An engine cuts points of equal score where it likes, so pages that were read to different
-    depths would repeat some and leave others out.
+    One model too is read to a fixed depth: an engine cuts points of equal score where it likes, so
+    pages that were read to different depths would repeat some and leave others out.
     """
     return next((depth for depth in DEPTHS if depth >= end), end)
-
-
-def depth_alone(end: int) -> int:
-    """Return how many hits a model must give for the places up to `end` where none is beside it.
-
-    A short ranking is read one place further: where that has the score of the last one, the engine
-    has chosen between equals, and the ranking is to be read to the next of `DEPTHS`.
-    """
-    return end + 1 if end < DEPTHS[0] else depth_for(end)
 
 
 def fuse(rankings: Mapping[str, Ranking]) -> list[Fused]:

@@ -93,22 +93,18 @@ class Asker:
         self._vectors = QueryVectors(store, encoders)
 
     async def ask(
-        self,
-        queries: Sequence[SearchQuery],
-        depths: Sequence[int],
-        live: LiveCollection,
-        deadline: float,
+        self, queries: Sequence[SearchQuery], live: LiveCollection, least: int, deadline: float
     ) -> list[Answer | Failure]:
         """Return, for each query, its first hits in a collection, or why there are none.
 
-        `depths`: how many places of each ranking are read at first; more, where the query's page
-        needs them. `deadline` is on the clock of `time.monotonic`.
+        At least `least` places of a ranking are read, and as many as the query's page needs.
+        `deadline` is on the clock of `time.monotonic`.
         """
         model = live.lineage.model
         outcomes: Sequence[Answer | Exception]
         try:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                outcomes = await self._ask_again(queries, depths, live, deadline)
+                outcomes = await self._ask_again(queries, live, least, deadline)
         except TimeoutError:
             outcomes = [DeadlineError(f"model {model!r} did not answer in time")] * len(queries)
         except LandmarksError as error:
@@ -119,34 +115,26 @@ class Asker:
         return [one if isinstance(one, Answer) else Failure(model, one) for one in outcomes]
 
     async def _ask_again(
-        self,
-        queries: Sequence[SearchQuery],
-        depths: Sequence[int],
-        live: LiveCollection,
-        deadline: float,
+        self, queries: Sequence[SearchQuery], live: LiveCollection, least: int, deadline: float
     ) -> Sequence[Answer | Exception]:
         """Ask, and once more where another collection has become live meanwhile."""
         failed: LandmarksError | None = None
         outcomes: Sequence[Answer | Exception] = []
         try:
-            outcomes = await self._ask(queries, depths, live, deadline)
+            outcomes = await self._ask(queries, live, least, deadline)
         except (LineageError, NotFoundError) as error:
             failed = error
         if failed or any(isinstance(one, (LineageError, NotFoundError)) for one in outcomes):
             lineage = live.lineage
             current = await self._live.one(lineage.gallery, lineage.model, fresh=True)
             if current.lineage != lineage:
-                return await self._ask(queries, depths, current, deadline)
+                return await self._ask(queries, current, least, deadline)
         if failed:
             raise failed
         return outcomes
 
     async def _ask(
-        self,
-        queries: Sequence[SearchQuery],
-        depths: Sequence[int],
-        live: LiveCollection,
-        deadline: float,
+        self, queries: Sequence[SearchQuery], live: LiveCollection, least: int, deadline: float
     ) -> Sequence[Answer | Exception]:
         found = await self._vectors.of(queries, live.lineage, deadline)
         outcomes: list[Answer | Exception | None] = [None] * len(queries)
@@ -160,8 +148,7 @@ class Asker:
                 ready[place] = vector
         started = time.monotonic()
         await self._expand(queries, ready, live, deadline)
-        at_first = {place: depths[place] for place in ready}
-        rankings = await self._rankings(queries, ready, at_first, live, deadline)
+        rankings = await self._rankings(queries, ready, live, least, deadline)
         seconds = time.monotonic() - started
         for place, (ranked, depth) in rankings.items():
             outcomes[place] = Answer(
@@ -169,7 +156,7 @@ class Asker:
                 ranked,
                 found.encode_seconds if queries[place].photos else None,
                 seconds,
-                depth <= DEPTHS[0],
+                depth == DEPTHS[0],
                 ready[place],
             )
         return [one for one in outcomes if one is not None]
@@ -199,11 +186,12 @@ class Asker:
         self,
         queries: Sequence[SearchQuery],
         vectors: dict[int, FloatVector],
-        depths: dict[int, int],
         live: LiveCollection,
+        least: int,
         deadline: float,
     ) -> dict[int, tuple[list[Ranked], int]]:
         """Return the rankings, each read as deep as its page needs, and how deep that is."""
+        depths = {place: depth_for(max(queries[place].end, least)) for place in vectors}
         rankings: dict[int, tuple[list[Ranked], int]] = {}
         while depths:
             asked = [
@@ -219,8 +207,7 @@ class Asker:
                 ranked = _ranked(hits, collapse=query.collapse_identical)
                 rankings[place] = ranked, depth
                 # What was left out must be made up for, where there is more.
-                too_few = len(ranked) < query.end
-                if (too_few or _cut_within_a_tie(hits, depth)) and len(hits) == depth < DEPTHS[-1]:
+                if len(ranked) < query.end and len(hits) == depth < DEPTHS[-1]:
                     deeper[place] = depth_for(depth + 1)
             depths = deeper
         return rankings
@@ -240,14 +227,6 @@ def _query(query: SearchQuery, vector: FloatVector, limit: int, *, vectors: bool
         with_payload=not vectors,
         fields=None if limit <= DEPTHS[0] else _FIELDS,
     )
-
-
-def _cut_within_a_tie(hits: Sequence[Hit], depth: int) -> bool:
-    """Say whether the last place and the one after it, of a short ranking, have equal scores."""
-    if depth >= DEPTHS[0] or len(hits) < depth:
-        return False
-    after, last = sorted(hit.score for hit in hits)[:2]
-    return last == after
 
 
 def _ranked(hits: Sequence[Hit], *, collapse: bool) -> list[Ranked]:

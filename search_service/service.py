@@ -17,7 +17,6 @@ from landmarks.encoders_aio import AsyncEncoderDirectory
 from landmarks.errors import DeadlineError, InvalidInputError, LandmarksError, NotFoundError
 from landmarks.grpc_status import duration, status_of
 from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES
-from ranking.fusion import depth_alone, depth_for
 from ranking.verdict import NEIGHBOURS
 from search_service.answers import (
     Composed,
@@ -219,20 +218,9 @@ class SearchServicer(SearchServiceServicer):
         for place, collections in enumerate(asked):
             for live in () if isinstance(collections, LandmarksError) else collections:
                 by_model.setdefault(live, []).append(place)
-        depths = [
-            (depth_for if isinstance(models, Sequence) and len(models) > 1 else depth_alone)(
-                max(query.end, NEIGHBOURS)
-            )
-            for query, models in zip(queries, asked, strict=True)
-        ]
         outcomes = await asyncio.gather(
             *(
-                self._asker.ask(
-                    [queries[place] for place in places],
-                    [depths[place] for place in places],
-                    live,
-                    deadline,
-                )
+                self._asker.ask([queries[place] for place in places], live, NEIGHBOURS, deadline)
                 for live, places in by_model.items()
             )
         )
