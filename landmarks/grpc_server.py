@@ -32,8 +32,13 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 def create_server(
     max_message_bytes: int = MAX_MESSAGE_BYTES,
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
+    longest_call_seconds: int = 60,
 ) -> grpc.aio.Server:
-    """Create a server with the options and interceptors that all of ours have, and more."""
+    """Create a server with the options and interceptors that all of ours have, and more.
+
+    A connection is closed when it is old, and what is called over it has `longest_call_seconds`
+    to end.
+    """
     options: list[tuple[str, int]] = [
         ("grpc.so_reuseport", 0),  # otherwise a port in use is taken silently
         ("grpc.max_send_message_length", max_message_bytes),
@@ -42,7 +47,7 @@ def create_server(
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
         # Clients look names up again now and then, and so find replicas that have come since.
         ("grpc.max_connection_age_ms", 300_000),
-        ("grpc.max_connection_age_grace_ms", 60_000),
+        ("grpc.max_connection_age_grace_ms", longest_call_seconds * 1000),
     ]
     return grpc.aio.server(interceptors=[CallInterceptor(), *interceptors], options=options)
 

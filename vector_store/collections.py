@@ -8,7 +8,13 @@ from typing import Literal
 
 from qdrant_client import QdrantClient, models
 
-from landmarks.errors import AlreadyExistsError, InvalidInputError, LineageError, NotFoundError
+from landmarks.errors import (
+    AlreadyExistsError,
+    InvalidInputError,
+    LineageError,
+    NotFoundError,
+    UnavailableError,
+)
 from vector_store.client import address_of
 from vector_store.failures import qdrant_failures
 from vector_store.filters import field_path
@@ -41,6 +47,10 @@ _PREVIOUS = "previous"
 
 # There too: how far verdicts can be trusted, as `ranking.calibration` writes it.
 CALIBRATION = "calibration"
+
+# And in an imported collection's: how far the import is, and the id of the export.
+IMPORT = "import"
+IMPORT_BEGUN, IMPORT_COMPLETE = "writing", "complete"
 
 # As of a collection that says nothing: an index is built for more kilobytes of vectors than this.
 _INDEX_FROM_KB = 20_000
@@ -150,6 +160,8 @@ class Collections:
         Raises LineageError where one of that name has another digest or dimension.
         """
         name = name or collection_name(gallery, model, digest)
+        if noted is None:
+            self._refuse_half_imported(name)
         metadata = {
             **(noted or {}),
             "gallery": gallery,
@@ -170,6 +182,18 @@ class Collections:
         check_lineage(lineage, digest, dimension)
         self._ensure_indexes(name)
         return lineage
+
+    def _refuse_half_imported(self, name: str) -> None:
+        try:
+            with qdrant_failures(self._address):
+                metadata = self._client.get_collection(name).config.metadata or {}
+        except NotFoundError:
+            return
+        if str(metadata.get(IMPORT, "")).startswith(IMPORT_BEGUN):
+            raise UnavailableError(
+                f"{name} is being imported, or an import of it broke off; `landmarks import` the"
+                " same file again, or drop the collection"
+            )
 
     def build_index(self, name: str) -> None:
         """Let the index of a collection be built from now on, in the background."""
@@ -201,6 +225,7 @@ class Collections:
         Raises NotFoundError, or InvalidInputError for a collection that is not one of ours.
         """
         lineage = self._own(name)
+        self._refuse_half_imported(name)
         alias = alias_name(lineage.gallery, lineage.model)
         before = self._aliases().get(alias)
         if before not in (None, name):

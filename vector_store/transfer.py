@@ -26,7 +26,14 @@ from landmarks.errors import (
     NotFoundError,
 )
 from vector_store.client import address_of
-from vector_store.collections import Collections, Lineage, check_lineage
+from vector_store.collections import (
+    IMPORT,
+    IMPORT_BEGUN,
+    IMPORT_COMPLETE,
+    Collections,
+    Lineage,
+    check_lineage,
+)
 from vector_store.export_file import (
     ExportedPoint,
     Header,
@@ -44,10 +51,8 @@ Report = Callable[[str, int, "int | None"], None]
 """Told what is being done, how much is, and of how much."""
 
 _LINEAGE = ("gallery", "model", "digest", "dimension")
-# In an imported collection's metadata: "writing" or "complete", and the id of the export.
-_IMPORT = "import"
 # Of no use elsewhere: which collection was live before, and where this one came from.
-_LEFT_OUT = (*_LINEAGE, "previous", _IMPORT)
+_LEFT_OUT = (*_LINEAGE, "previous", IMPORT)
 _PAGE_BYTES = 2 * 1024 * 1024
 _LOOK_SECONDS = 0.5
 
@@ -56,8 +61,8 @@ _LOOK_SECONDS = 0.5
 class Exported:
     """What was written.
 
-    `changed`: the collection was written to meanwhile, so the file may be neither its state before
-    nor after.
+    `changed`: the number of points changed meanwhile, so the file may be neither the state before
+    nor after. Points that were replaced are not noticed.
     """
 
     collection: str
@@ -100,7 +105,7 @@ class Transfer:
     def import_(self, path: Path, *, beside: bool = False) -> Imported:
         """Store the collection of a file, and make it live when it is complete.
 
-        Done again after a break, it goes on; done again after it was complete, it writes nothing.
+        Done again after a break, it goes on; done again after it was complete, it changes nothing.
         `beside`: whatever is live stays so.
 
         Raises InvalidInputError where the file is not whole, before anything is written;
@@ -113,17 +118,19 @@ class Transfer:
         if not beside:
             self._check_live(header)
         name, complete = self._target(header)
+        replaced = None
         if not complete:
             self._write(name, path, header, count)
-            self._collections.note(name, _IMPORT, f"complete {header.export_id}")
-        self._collections.build_index(name)
-        self._await_index(name)
-        replaced = None if beside else self._collections.promote(name)
+            self._collections.build_index(name)
+            self._await_index(name)
+            self._collections.note(name, IMPORT, f"{IMPORT_COMPLETE} {header.export_id}")
+            if not beside:
+                replaced = self._collections.promote(name)
         return Imported(
             name,
             points=count,
             written=0 if complete else count,
-            live=not beside or self._live_name(header) == name,
+            live=self._live_name(header) == name,
             replaced=replaced if replaced not in (None, name) else "",
         )
 
@@ -205,10 +212,8 @@ class Transfer:
         own = collection_name(header.gallery, header.model, of_export)
         for name in (own, usual):
             match self._imported(name):
-                case ["complete", header.export_id]:
-                    return name, True
-                case ["writing", header.export_id]:
-                    return name, False
+                case [state, header.export_id]:
+                    return name, state == IMPORT_COMPLETE
         free = next((name for name in (usual, own) if not self._collections.exists(name)), None)
         if free is None:
             raise AlreadyExistsError(f"{usual} and {own} exist already; drop one that is not live")
@@ -219,7 +224,7 @@ class Transfer:
             header.dimension,
             unindexed=True,
             name=free,
-            noted={**header.metadata, _IMPORT: f"writing {header.export_id}"},
+            noted={**header.metadata, IMPORT: f"{IMPORT_BEGUN} {header.export_id}"},
         )
         return created.name, False
 
@@ -229,7 +234,7 @@ class Transfer:
                 metadata = self._client.get_collection(name).config.metadata or {}
         except NotFoundError:
             return []
-        return str(metadata.get(_IMPORT, "")).split()
+        return str(metadata.get(IMPORT, "")).split()
 
     def _write(self, name: str, path: Path, header: Header, count: int) -> None:
         check_lineage(self._collections.lineage(name), header.digest, header.dimension)

@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 import redis
 
@@ -32,6 +33,7 @@ from landmarks.settings import ENV_PREFIX, QdrantSettings
 from landmarks.stack.manager import is_locked, lock_data
 from vector_store.client import address_of, connect
 from vector_store.edge.catalog import Catalog
+from vector_store.edge.locks import lock
 from vector_store.failures import qdrant_failures
 
 _FORMAT = "landmarks-backup"
@@ -40,9 +42,13 @@ _MANIFEST = "backup.json"
 _VECTORS, _JOBS = "qdrant", "valkey"
 _AOF = "appendonlydir"
 _REWRITES = "auto-aof-rewrite-percentage"
+# Valkey's default, which `landmarks up` leaves as it is. What is found there may be the 0 of a
+# backup that was killed.
+_REWRITE_PERCENTAGE = 100
 _SNAPSHOT_SECONDS = 3600.0
 _REWRITE_SECONDS = 600.0
 _REDIS_SECONDS = 30.0
+_ENDS_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,11 @@ def back_up(data_dir: Path, folder: Path) -> Backup:
         raise AlreadyExistsError(f"{folder} exists; name a new folder, as with today's date")
     if not (data_dir / _VECTORS).is_dir():
         raise NotFoundError(f"{data_dir} has no data of `landmarks up`; see --data-dir")
+    with _at_work(data_dir):
+        return _back_up(data_dir, folder)
+
+
+def _back_up(data_dir: Path, folder: Path) -> Backup:
     partial = folder.with_name(f"{folder.name}.part")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -96,7 +107,8 @@ def back_up(data_dir: Path, folder: Path) -> Backup:
         if running:
             _copy_running(data_dir, partial)
         else:
-            with lock_data(data_dir):
+            # The engine may outlive, by seconds, a `landmarks up` that was killed.
+            with lock_data(data_dir), lock(data_dir / _VECTORS / "server.lock", _ENDS_SECONDS):
                 _copy_stopped(data_dir, partial)
         made = Backup(
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -120,7 +132,7 @@ def restore(folder: Path, data_dir: Path) -> Backup:
     """
     made = _read_manifest(folder)
     _check(folder, made)
-    with lock_data(data_dir):
+    with _at_work(data_dir), lock_data(data_dir):
         taken = [data_dir / name for name in (_VECTORS, _JOBS) if _has_data(data_dir / name)]
         if taken:
             raise AlreadyExistsError(
@@ -136,6 +148,10 @@ def restore(folder: Path, data_dir: Path) -> Backup:
             (arriving / name).rename(data_dir / name)
         arriving.rmdir()
     return made
+
+
+def _at_work(data_dir: Path) -> IO[str]:
+    return lock_data(data_dir, "backup.lock", "another backup or restore is at work")
 
 
 def _copy_stopped(data_dir: Path, target: Path) -> None:
@@ -164,7 +180,11 @@ def _copy_running(data_dir: Path, target: Path) -> None:
         snapshot = client.create_full_snapshot()
     if snapshot is None:
         raise LandmarksError("the vector database made no snapshot, and did not say why")
-    shutil.move(data_dir / _VECTORS / "snapshots" / snapshot.name, target / _VECTORS)
+    made = data_dir / _VECTORS / "snapshots" / snapshot.name
+    try:
+        shutil.move(made, target / _VECTORS)
+    finally:  # a second copy of everything must not stay where that was the last room
+        shutil.rmtree(made, ignore_errors=True)
 
 
 @contextmanager
@@ -180,13 +200,12 @@ def _append_only_file_kept(url: str, folder: Path) -> Iterator[None]:
             where = Path(str(client.config_get("dir")["dir"]))
             if where.resolve() != folder.resolve():
                 raise ConfigurationError(f"the Valkey at this port keeps its data in {where}")
-            before = client.config_get(_REWRITES)[_REWRITES]
             client.config_set(_REWRITES, 0)
             try:
                 _await_rewrite(client)
                 yield
             finally:
-                client.config_set(_REWRITES, before)
+                client.config_set(_REWRITES, _REWRITE_PERCENTAGE)
     except redis.RedisError as error:
         raise UnavailableError(f"Valkey does not answer: {error}") from error
 

@@ -157,12 +157,13 @@ class StackManager:
             yield "killasgroup=true"
 
 
-def lock_data(data_dir: Path) -> IO[str]:
+def lock_data(data_dir: Path, name: str = "lock", holder: str = "another stack runs") -> IO[str]:
     """Lock a data folder for as long as the returned file is open.
 
-    Raises ConfigurationError where a stack runs on it.
+    Raises ConfigurationError where somebody else has: a stack, unless `name` and `holder` tell of
+    another lock.
     """
-    path = data_dir / "run" / "lock"
+    path = data_dir / "run" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.open("a+")
     try:
@@ -170,7 +171,7 @@ def lock_data(data_dir: Path) -> IO[str]:
     except OSError as error:
         lock.close()
         raise ConfigurationError(
-            f"another stack runs on {data_dir}; stop it, or choose another folder with --data-dir"
+            f"{holder} on {data_dir}; stop it, or choose another folder with --data-dir"
         ) from error
     return lock
 

@@ -9,10 +9,11 @@ import pytest
 from qdrant_client import grpc as q
 from qdrant_client.grpc import collections_service_pb2, points_service_pb2
 
-from landmarks.errors import UnsupportedError
+from landmarks.errors import ConfigurationError, UnsupportedError
 from tests.support.stores import StoreUnderTest, unit_rows
 from vector_store.edge.allowed import _ALLOWED, refuse_unsupported
 from vector_store.edge.methods import READS, WRITES
+from vector_store.edge.settings import EdgeSettings
 
 NEAREST = q.Query(nearest=q.VectorInput(dense=q.DenseVector(data=[1.0])))
 
@@ -204,3 +205,8 @@ def test_older_clients_send_vectors_without_a_kind(embedded: StoreUnderTest, cha
 def test_qdrants_own_health_check_is_answered(channel: grpc.Channel):
     answer = q.HealthCheckReply.FromString(channel.unary_unary("/qdrant.Qdrant/HealthCheck")(b""))
     assert answer.version.startswith("1.")
+
+
+def test_tls_without_a_certificate_to_serve_with_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="no LANDMARKS_TLS_CERTIFICATE to serve with"):
+        EdgeSettings.load({"qdrant_tls": True})

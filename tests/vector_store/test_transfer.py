@@ -198,6 +198,27 @@ def test_what_else_is_written_to_a_half_imported_collection_keeps_it_from_becomi
     with pytest.raises(LandmarksError, match="21 points, and the file 20"):
         Transfer(target.client, target.settings, meddle).import_(tmp_path / "it.gz")
     assert target.collections.find_live(target.gallery, "vgg16") is None
+    # Nor do indexing or a promotion take it for a whole one.
+    with pytest.raises(UnavailableError, match="the same file again, or drop"):
+        target.collections.to_write(target.gallery, "vgg16", DIGEST, DIMENSION)
+    with pytest.raises(UnavailableError, match="the same file again, or drop"):
+        target.collections.promote(name)
+    assert target.collections.find_live(target.gallery, "vgg16") is None
+
+
+@pytest.mark.integration
+def test_an_import_done_again_after_a_rollback_changes_nothing(
+    wire_engine: StoreUnderTest, stored: Store, tmp_path: Path
+) -> None:
+    name, _ = stored(wire_engine, 20)
+    transfer(wire_engine).export(name, tmp_path / "it.gz")
+    came = transfer(wire_engine).import_(tmp_path / "it.gz")
+    assert wire_engine.collections.roll_back(wire_engine.gallery, "vgg16") == came.collection
+
+    again = transfer(wire_engine).import_(tmp_path / "it.gz")
+
+    assert (again.collection, again.written, again.live) == (came.collection, 0, False)
+    assert wire_engine.collections.live(wire_engine.gallery, "vgg16").name == name
 
 
 @pytest.mark.integration

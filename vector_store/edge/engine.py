@@ -27,6 +27,7 @@ _log = structlog.get_logger(__name__)
 
 _FORBIDDEN = frozenset('<>:"/\\|?*\0\x1f')
 _MAX_NAME_LENGTH = 255
+PARTIAL_SNAPSHOT = ".partial"
 
 
 class Engine:
@@ -55,6 +56,7 @@ class Engine:
         for path in self._shards.iterdir():
             if path.stem not in kept:
                 await remove(path)
+        await remove(self.snapshots / PARTIAL_SNAPSHOT)
         for name, entry in self.catalog.collections.items():
             self._collections[name] = self._collection(entry)
         names = list(self._collections)

@@ -70,9 +70,9 @@ async def optimize(engine: Engine, collection: Collection) -> None:
             await in_thread(lambda: shutil.copytree(files, folder))
         await _build(collection, folder)
         copy = await collection.start("load", folder)
-        while len(serving.journal or ()) > _FEW_WRITES:
-            await _catch_up(serving, copy)
         async with engine.files:  # no snapshot is being taken of the folder
+            while len(serving.journal or ()) > _FEW_WRITES:
+                await _catch_up(serving, copy)
             collection.pause()
             await serving.drained()
             await _catch_up(serving, copy)

@@ -40,6 +40,8 @@ from vector_store.edge.snapshots import SnapshotsService
 from vector_store.edge.zygote import Zygote
 
 _log = structlog.get_logger(__name__)
+# A snapshot of all that there is is one call.
+_SNAPSHOT_SECONDS = 3600
 _NAME = "qdrant-edge"
 
 
@@ -72,7 +74,10 @@ async def serve(settings: EdgeSettings, zygote: Zygote) -> None:
             settings.edge_host,
             None if key else "set LANDMARKS_QDRANT_API_KEY, here and for its clients",
         )
-        server = create_server(interceptors=[AdmissionInterceptor(OneKey(key))] if key else [])
+        server = create_server(
+            interceptors=[AdmissionInterceptor(OneKey(key))] if key else [],
+            longest_call_seconds=_SNAPSHOT_SECONDS,
+        )
         tls = settings.tls if settings.qdrant_tls else NO_TLS
         port = bind(server, f"{settings.edge_host}:{settings.qdrant_port}", tls)
         asyncio.get_running_loop().add_reader(zygote.fileno(), _give_up)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 import platformdirs
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from landmarks.settings import OptionalSecret, Settings, Switch
 
@@ -29,3 +30,12 @@ class EdgeSettings(Settings):
     qdrant_tls: Switch = False
     edge_data_dir: Path = Field(default_factory=default_data_dir)
     edge_optimize_after_seconds: float = Field(5, gt=0)
+
+    @model_validator(mode="after")
+    def _has_what_tls_needs(self) -> Self:
+        if self.qdrant_tls and self.tls_certificate is None:
+            raise ValueError(
+                "LANDMARKS_QDRANT_TLS is on, and there is no LANDMARKS_TLS_CERTIFICATE to serve"
+                " with; set it and LANDMARKS_TLS_KEY"
+            )
+        return self

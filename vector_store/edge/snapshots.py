@@ -17,7 +17,7 @@ from qdrant_client import grpc as q
 
 from landmarks.errors import LandmarksError
 from vector_store.edge.collections import typed
-from vector_store.edge.engine import Engine, in_thread
+from vector_store.edge.engine import PARTIAL_SNAPSHOT, Engine, in_thread
 from vector_store.edge.services import Handler
 
 
@@ -48,7 +48,7 @@ async def take_snapshot(engine: Engine) -> Path:
     """
     async with engine.at_rest() as catalog:
         name = f"full-{datetime.now(UTC):%Y-%m-%d-%H-%M-%S-%f}"
-        partial, done = engine.snapshots / ".partial", engine.snapshots / name
+        partial, done = engine.snapshots / PARTIAL_SNAPSHOT, engine.snapshots / name
         try:
             await in_thread(lambda: shutil.rmtree(engine.snapshots, ignore_errors=True))
             (partial / "shards").mkdir(parents=True)
@@ -61,8 +61,11 @@ async def take_snapshot(engine: Engine) -> Path:
                     )
             catalog.save(partial)
             partial.rename(done)
-        except (OSError, shutil.Error) as error:
-            raise LandmarksError(f"the snapshot could not be written: {error}") from error
+        except OSError as error:
+            raise LandmarksError(
+                f"the snapshot could not be written; is there room for a copy of everything?"
+                f" {error}"
+            ) from error
         finally:
             await in_thread(lambda: shutil.rmtree(partial, ignore_errors=True))
     return done

@@ -14,7 +14,9 @@ import pytest
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.cli.output import ExitCode
 from landmarks.client import Landmarks
-from landmarks.errors import LandmarksError
+from landmarks.errors import ConfigurationError, LandmarksError
+from landmarks.stack.backup import back_up
+from landmarks.stack.manager import lock_data
 from tests.support.local_stack import COLOURS, Stack, photo
 from tests.support.processes import eventually
 
@@ -168,3 +170,13 @@ def test_a_damaged_or_incomplete_backup_is_refused_and_nothing_is_written(tmp_pa
     result = stack.run("restore", kept, "--data-dir", tmp_path / "third")
     assert result.returncode == ExitCode.NOT_FOUND
     assert "no backup" in result.stderr
+
+
+def test_a_backup_waits_for_nobody_who_is_at_the_data_already(tmp_path: Path) -> None:
+    (tmp_path / "data" / "qdrant").mkdir(parents=True)
+    with (
+        lock_data(tmp_path / "data", "backup.lock"),
+        pytest.raises(ConfigurationError, match="another backup or restore is at work"),
+    ):
+        back_up(tmp_path / "data", tmp_path / "monday")
+    assert not (tmp_path / "monday").exists()
