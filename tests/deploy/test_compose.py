@@ -271,6 +271,9 @@ def test_the_script_makes_what_the_override_mounts_with_the_names_of_each_servic
         for mount in service.get("volumes", ()):
             if mount["source"].startswith(str(tmp_path)):
                 assert Path(mount["source"]).exists(), mount
+                # Read by the users of the containers, who are nobody's here.
+                for file in Path(mount["source"]).rglob("*"):
+                    assert file.stat().st_mode & 0o004, file
         folder = tmp_path / ("qdrant" if name.startswith("qdrant") else name.removesuffix("-gpu"))
         if (folder / "tls.crt").exists():
             certificate = subprocess.run(

@@ -115,7 +115,7 @@ def test_an_encoder_with_its_weights_in_the_image_serves_from_a_cache_that_it_do
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*")} == kept
 
 
-def test_a_cpu_build_of_pytorch_brings_nothing_of_cudas(tmp_path: Path) -> None:
+def test_the_pins_admit_a_cpu_build_of_pytorch(tmp_path: Path) -> None:
     """PyTorch's index may be out of reach: wheels that only have its names stand for its builds."""
     build = stages()["build-encoder"]
     building = Building(tmp_path / "image", {})

@@ -363,11 +363,22 @@ def test_the_lists_that_keda_measures_are_those_in_which_chunks_wait(
             assert trigger["address"].endswith(":6379")
 
 
+@every_folder
+def test_a_gateway_is_told_whether_the_front_door_speaks_tls(folder: str) -> None:
+    for service in objects(folder, "Service"):
+        if service["metadata"]["name"] == "search":
+            told = [port for port in service["spec"]["ports"] if "appProtocol" in port]
+            assert bool(told) == (folder not in SECURE)
+
+
 def test_qdrants_chart_is_told_the_name_and_the_nodes_that_collections_need() -> None:
     values = yaml.safe_load((KUBERNETES / "qdrant-values.yaml").read_text())
     settings = settings_of(deployments("base")["search"], "base")
     assert values["fullnameOverride"] == settings.qdrant_host
     assert values["replicaCount"] >= 3 > settings.qdrant_replication_factor
     assert settings.qdrant_shard_number % values["replicaCount"] == 0
+    assert values["containerSecurityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert values["podSecurityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert values["updateVolumeFsOwnership"] is False
     image = compose.compose_config()["services"]["qdrant"]["image"]
     assert image == f"qdrant/qdrant:{values['image']['tag']}-unprivileged"
