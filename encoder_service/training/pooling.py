@@ -1,7 +1,8 @@
 """What a model's pooling learns without labels: `python -m encoder_service.training.pooling`.
 
 The offset is the mean of photos' vectors, most of which is then taken from each vector. The
-projection, where one is asked for, weakens the strongest directions. No landmark's name is read.
+projection, where one is asked for, weakens the strongest directions, and those in which photos
+differ that show the same. No landmark's name is read.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from encoder_service.models.contract import FloatMatrix, ModelDefinition
 from encoder_service.models.pooling import CentredPool
 from encoder_service.models.preprocessing import Resized
 from encoder_service.models.registry import definition_of
+from encoder_service.runtime import unit_rows
 from encoder_service.settings import WeightsSettings
 from encoder_service.tensors import Tensors, read_tensors, write_tensors
 from encoder_service.training.data import normalised, read_pixels
@@ -28,6 +30,9 @@ from landmarks.errors import InvalidInputError
 # All of it would be right for photos like these; photos of other places have other means.
 _SHARE = 0.75
 _BATCH = 32
+_ROWS_AT_ONCE = 1_024
+# How much of the mean variance is added in every direction before neighbours whiten.
+_SHRINKAGE = 1.5
 
 
 def pool_of(network: nn.Module) -> CentredPool:
@@ -47,6 +52,14 @@ def uncentred(network: nn.Module, inputs: Iterable[torch.Tensor], device: Device
         pool.offset.copy_(offset)
     pool.projection = projection
     return found
+
+
+def projected(pool: CentredPool, found: FloatMatrix) -> FloatMatrix:
+    """Return what `pool` makes of uncentred unit vectors (N, dimension), at unit length."""
+    with torch.no_grad():
+        centred = torch.from_numpy(found).to(pool.offset.device) - pool.offset
+        rows: torch.Tensor = pool.projection(centred)
+    return unit_rows(rows.cpu().numpy())
 
 
 def centre(pool: CentredPool, found: FloatMatrix) -> None:
@@ -73,12 +86,56 @@ def whiten_within(
     pool: CentredPool, found: FloatMatrix, labels: torch.Tensor, shrinkage: float
 ) -> None:
     """Put `within_map` behind `pool`; `found` (N, dimension) are the vectors as it gives them."""
-    whitening = within_map(torch.from_numpy(found).double(), labels, shrinkage)
+    _put_behind(pool, within_map(torch.from_numpy(found).double(), labels, shrinkage))
+
+
+def whiten_neighbours(
+    pool: CentredPool, found: FloatMatrix, neighbours: int, shrinkage: float
+) -> None:
+    """Whiten as `whiten_within` does, but by pairs of photos instead of labels.
+
+    `found` (N, dimension), float32, are unit vectors as `pool` gives them. Two photos that are
+    among each other's nearest `neighbours` mostly show the same, so what tells them apart should
+    count less: whitening learnt from pairs (Mikolajczyk and Matas, "Improving descriptors for fast
+    tree matching by optimal linear projection", 2007), the pairs found by mutual neighbourhood
+    (Jégou et al., "A contextual dissimilarity measure", 2007). Raises `InvalidInputError` where no
+    two photos are near each other.
+    """
+    rows = torch.from_numpy(found)
+    one, other = mutual_neighbours(rows, neighbours)
+    if not len(one):
+        raise InvalidInputError(
+            f"no two of {len(rows)} photos are among each other's {neighbours} nearest, so there "
+            "is nothing to learn from; give more photos"
+        )
+    apart = (rows[one] - rows[other]).double()
+    _put_behind(pool, _whitening(apart.T @ apart / (2 * len(apart)), shrinkage))
+
+
+def mutual_neighbours(rows: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the pairs of rows that are among each other's nearest `count`, each pair once.
+
+    `rows` (N, C) are unit vectors; the two tensors (M,), int64, are places in them, the first the
+    smaller.
+    """
+    total = len(rows)
+    nearest = []
+    for start in range(0, total, _ROWS_AT_ONCE):
+        likeness = rows[start : start + _ROWS_AT_ONCE] @ rows.T
+        likeness.diagonal(start).fill_(-torch.inf)  # not itself
+        nearest.append(likeness.topk(min(count, total - 1)).indices)
+    near = torch.cat(nearest)
+    one, other = torch.arange(total).repeat_interleave(near.shape[1]), near.flatten()
+    mutual = torch.isin(one * total + other, other * total + one) & (one < other)
+    return one[mutual], other[mutual]
+
+
+def _put_behind(pool: CentredPool, linear: torch.Tensor) -> None:
     with torch.no_grad():
         before = pool.projection
         if isinstance(before, nn.Linear):
-            whitening = whitening @ before.weight.double().cpu()
-        pool.add_projection().weight.copy_(whitening)
+            linear = linear @ before.weight.double().cpu()
+        pool.add_projection().weight.copy_(linear)
 
 
 def within_map(rows: torch.Tensor, labels: torch.Tensor, shrinkage: float) -> torch.Tensor:
@@ -93,9 +150,14 @@ def within_map(rows: torch.Tensor, labels: torch.Tensor, shrinkage: float) -> to
     classes = [rows[labels == label] for label in set(labels.tolist())]
     # Landmarks count alike, however many photos they have.
     within = torch.stack([part.T.cov(correction=0) for part in classes if len(part) > 1]).mean(0)
-    identity = torch.eye(len(within), dtype=torch.float64)
-    added = shrinkage * within.diagonal().mean() * identity
-    variances, directions = torch.linalg.eigh(within + added)
+    return _whitening(within, shrinkage)
+
+
+def _whitening(covariance: torch.Tensor, shrinkage: float) -> torch.Tensor:
+    """Return the map (C, C), float64, that evens out a covariance (C, C)."""
+    identity = torch.eye(len(covariance), dtype=torch.float64)
+    added = shrinkage * covariance.diagonal().mean() * identity
+    variances, directions = torch.linalg.eigh(covariance + added)
     whitening = directions * variances.rsqrt() @ directions.T
     # Lengths do not count, and half precision has bounds.
     scaled: torch.Tensor = whitening / whitening.diagonal().mean()
@@ -108,10 +170,12 @@ def fitted(
     photos: Sequence[LabelledPhoto],
     device: Device,
     strongest: int = 0,
+    neighbours: int = 0,
 ) -> Tensors:
     """Return what the pooling of a model learns of `photos`, by its names in the built network.
 
-    `tensors` are the weights without it. Without `strongest`, there is no projection.
+    `tensors` are the weights without it. Without `strongest` (how many directions to weaken) and
+    `neighbours` (how many to whiten by) there is no projection.
     """
     preprocessing = definition.preprocessing
     if not isinstance(preprocessing, Resized):
@@ -127,6 +191,8 @@ def fitted(
     centre(pool, found)
     if strongest:
         clip_directions(pool, found, strongest)
+    if neighbours:
+        whiten_neighbours(pool, projected(pool, found), neighbours, _SHRINKAGE)
     # A projection in half precision is half as large and as good.
     return {
         f"pool.{name}": tensor.half() if tensor.ndim > 1 else tensor
@@ -142,13 +208,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--split", default="train")
     parser.add_argument("--clip", type=int, default=0, help="how many directions to weaken")
+    parser.add_argument("--neighbours", type=int, default=0, help="how many to whiten by")
     options = parser.parse_args(arguments)
     path = ensure_weights(options.model, WeightsSettings.load())
     if path is None:
         raise InvalidInputError(f"{options.model} has no weights of its own to pool after")
     photos = read_photos(options.manifest, [options.split])
     definition, device = definition_of(options.model), Device.named("cpu")
-    found = fitted(definition, read_tensors(path), photos, device, options.clip)
+    found = fitted(definition, read_tensors(path), photos, device, options.clip, options.neighbours)
     write_tensors(found, options.out)
 
 

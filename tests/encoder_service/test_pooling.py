@@ -4,7 +4,14 @@ import torch
 from torch.nn.functional import normalize
 
 from encoder_service.models.pooling import CentredPool
-from encoder_service.training.pooling import clip_directions, whiten_within
+from encoder_service.runtime import unit_rows
+from encoder_service.training.pooling import (
+    clip_directions,
+    mutual_neighbours,
+    whiten_neighbours,
+    whiten_within,
+)
+from landmarks.errors import InvalidInputError
 
 
 def test_what_lies_in_the_middle_counts_most():
@@ -76,3 +83,32 @@ def test_directions_in_which_photos_of_a_landmark_differ_count_less():
     whiten_within(behind, found.astype(np.float32), labels, 0.1)
     expected = pool.projection.weight * torch.tensor([1.0, 2.0, 1.0, 1.0])
     assert torch.allclose(behind.projection.weight, expected, atol=1e-5)
+
+
+def test_mutual_neighbours_are_those_who_name_each_other():
+    # On a circle: 0 and 1 are close, 2 is nearest to 1 but not the other way round, 3 and 4 close.
+    angles = torch.deg2rad(torch.tensor([0.0, 10.0, 25.0, 90.0, 95.0]))
+    rows = torch.stack([angles.cos(), angles.sin()], dim=1)
+    one, other = mutual_neighbours(rows, 1)
+    assert list(zip(one.tolist(), other.tolist(), strict=True)) == [(0, 1), (3, 4)]
+    one, _ = mutual_neighbours(rows, 50)
+    assert len(one) == 10  # all pairs, none with itself
+
+
+def test_what_differs_between_neighbours_counts_less_without_any_label():
+    generator = np.random.default_rng(0)
+    middles = np.eye(8)[generator.integers(8, size=600)]
+    spreads = np.full(8, 0.02)
+    spreads[1] = 0.25  # photos of one thing differ in the second direction
+    found = unit_rows((middles + generator.normal(size=(600, 8)) * spreads).astype(np.float32))
+    pool = CentredPool(8)
+    whiten_neighbours(pool, found, 5, 0.1)
+    scales = pool.projection.weight.detach().norm(dim=0)
+    others = np.delete(scales.numpy(), 1)
+    assert scales[1] < 0.75 * others.min()
+    assert others.std() < 0.1 * others.mean()
+
+
+def test_a_photo_alone_has_no_neighbours_to_learn_from():
+    with pytest.raises(InvalidInputError, match="give more photos"):
+        whiten_neighbours(CentredPool(4), np.eye(4, dtype=np.float32)[:1], 5, 1.0)
