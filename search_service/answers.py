@@ -87,9 +87,9 @@ def compose(query: SearchQuery, answers: Sequence[Answer], failures: Sequence[Fa
         for answer in answers
     }
     landmarks: dict[str, str] = {}
-    for answer in answers:
-        for one in answer.ranked:
-            landmarks.setdefault(str(one.hit.id), _text(one.hit.payload, "landmark"))
+    for answer, scored in zip(answers, found.values(), strict=True):
+        for one, named in zip(answer.ranked, scored, strict=True):
+            landmarks.setdefault(named.id, _text(one.hit.payload, "landmark"))
     group = _group(answers)
     method, rankings = _rankings(query.fusion, found, group)
     return Composed(query, answers, failures, found, landmarks, method, fuse(rankings), group)

@@ -70,8 +70,8 @@ def query_request(query: Query) -> models.QueryRequest:
     target = str(query.target) if isinstance(query.target, UUID) else query.target.tolist()
     return models.QueryRequest(
         query=target,
-        filter=_filter(query),
-        params=_search_params(query),
+        filter=search_filter(query),
+        params=search_params(query),
         score_threshold=query.score_threshold,
         limit=query.limit,
         offset=query.offset or None,
@@ -82,7 +82,8 @@ def query_request(query: Query) -> models.QueryRequest:
     )
 
 
-def _filter(query: Query) -> models.Filter | None:
+def search_filter(query: Query) -> models.Filter | None:
+    """Return what hits must pass, for Qdrant."""
     chosen = to_qdrant(query.filter)
     if not query.without:
         return chosen
@@ -90,7 +91,8 @@ def _filter(query: Query) -> models.Filter | None:
     return models.Filter(must=chosen, must_not=others) if chosen else models.Filter(must_not=others)
 
 
-def _search_params(query: Query) -> models.SearchParams | None:
+def search_params(query: Query) -> models.SearchParams | None:
+    """Return how to search, for Qdrant; None for its defaults."""
     if not query.exact and query.hnsw_ef is None and query.oversampling is None:
         return None
     quantization = None

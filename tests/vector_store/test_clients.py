@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import httpx
+import numpy as np
 import pytest
 
 from landmarks.errors import InvalidInputError, NotFoundError, UnavailableError
@@ -122,3 +123,38 @@ async def test_what_is_not_there_is_not_found(embedded: StoreUnderTest, search: 
         await search.point(name, uuid4())
     with pytest.raises(InvalidInputError, match="expected dim"):
         await search.query(name, [Query(unit_rows(1, dimension=3)[0])])
+
+
+@pytest.mark.integration
+async def test_searches_find_the_same_through_qdrants_messages_and_through_its_client(
+    embedded: StoreUnderTest, search: SearchStore
+):
+    lineage = await asyncio.to_thread(embedded.collection)
+    rows = unit_rows(40)
+    odd = {"none": None, "list": [1, "two", 3.5, [True]], "nested": {"a": {"b": -1}}, "π": "π"}
+    points = [Point(photo_id(n), rows[n], {**photo(n).to_payload(), **odd}) for n in range(40)]
+    await asyncio.to_thread(embedded.points.upsert, lineage.name, points)
+    some = Filter(must=(Equals("source", "photos"),))
+    queries = [
+        Query(rows[0]),
+        Query(photo_id(1), limit=5, offset=2),
+        Query(rows[2], filter=some, without=(photo_id(3), photo_id(5))),
+        Query(rows[4], score_threshold=0.2, exact=True),
+        Query(rows[6], hnsw_ef=64, oversampling=2.0, with_payload=False),
+        Query(rows[7], fields=("landmark", "nested", "nowhere"), with_vectors=True),
+        Query(photo_id(8), filter=some, limit=40),
+    ]
+    found = await search.query(lineage.name, queries)
+    expected = await asyncio.to_thread(embedded.points.query, lineage.name, queries)
+    assert found == expected
+    assert [len(hits) for hits in found][:2] == [10, 5]
+    for ours, theirs in zip(found[5], expected[5], strict=True):
+        assert np.array_equal(ours.vector, theirs.vector)
+    payload = found[0][0].payload
+    assert dict(payload) == {**photo(0).to_payload(), **odd}
+    # What is not there is not made by looking for it.
+    assert payload.get("nowhere") is None
+    assert "nowhere" not in payload
+    assert len(payload) == len(dict(payload))
+    with pytest.raises(KeyError):
+        payload["nowhere"]
