@@ -91,12 +91,13 @@ def _print_jobs(found: list[pb.IndexJob], *, as_json: bool) -> None:
             state_of(job),
             job.spec.gallery,
             f"{sum(map(done, job.progress))}/{sum(item.listed for item in job.progress)}",
+            str(sum(item.dead for item in job.progress)),
             job.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M"),
             _what(job),
         )
         for job in found
     ]
-    print_table(("id", "state", "gallery", ">done", "created (UTC)", "source"), rows)
+    print_table(("id", "state", "gallery", ">done", ">dead", "created (UTC)", "source"), rows)
 
 
 def _print_job(job: pb.IndexJob) -> None:
