@@ -234,12 +234,14 @@ def _mean_average_precision(runtime: Runtime, wanted: Reindex, collection: Linea
     """Return the mAP@100 of labelled photos in a collection, by exact search.
 
     A photo does not find itself: hits of the same bytes do not count. Raises InvalidInputError
-    where no query shows a landmark that the collection has.
+    where no query can be read, or none shows a landmark that the collection has.
     """
     found: list[float] = []
+    readable = False
     for landmark, sha256, vector in encoded_photos(
         runtime, collection, photos_of(runtime, wanted.queries, wanted.splits, labelled=True)
     ):
+        readable = True
         total = runtime.points.count(
             collection.name,
             Filter(must=(Equals("landmark", landmark),), must_not=(Equals("sha256", sha256),)),
@@ -255,6 +257,12 @@ def _mean_average_precision(runtime: Runtime, wanted: Reindex, collection: Linea
             [hits] = runtime.points.query(collection.name, [query])
             relevant = np.array([hit.payload.get("landmark") == landmark for hit in hits])
             found.append(average_precision(relevant, DEPTH, total))
+    if not readable:
+        raise InvalidInputError(
+            f"no labelled photo of {wanted.queries} can be read; paths in a manifest are relative"
+            " to its folder",
+            field="queries",
+        )
     if not found:
         raise InvalidInputError(
             f"no photo of {wanted.queries} shows a landmark of {collection.name}", field="queries"

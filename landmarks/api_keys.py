@@ -155,9 +155,13 @@ def revoke(path: Path, name: str) -> None:
 
 
 def _write(path: Path, keys: Iterable[ApiKey]) -> None:
-    """Replace the file as a whole, so that nobody reads half of it; its mode stays."""
+    """Replace the file as a whole, so that nobody reads half of it; its mode stays.
+
+    Its folder is made if there is none.
+    """
     lines = [f"{key.name} {key.permission} {key.digest} {key.created}".strip() for key in keys]
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
+    path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

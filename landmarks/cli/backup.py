@@ -57,7 +57,7 @@ def restore(
         return
     console.print(
         f"{len(done.collections)} collections and the jobs of {done.made_at} are in {target};"
-        " start it with `landmarks up`"
+        f" start it with `landmarks up{f' --data-dir {data_dir}' if data_dir else ''}`"
     )
 
 

@@ -18,7 +18,7 @@ from landmarks.cli.output import (
     comma_separated,
     console,
     print_json,
-    table,
+    print_table,
 )
 from landmarks.cli.search import parse_where
 from landmarks.client import DEFAULT_TARGET
@@ -146,7 +146,7 @@ def delete(
         print_json(list(deleted))
         return
     rows = [(one.collection, str(one.points)) for one in deleted]
-    console.print(table(("collection", ">deleted"), rows))
+    print_table(("collection", ">deleted"), rows)
 
 
 def _print_collections(found: list[pb.Collection], *, as_json: bool) -> None:
@@ -179,7 +179,7 @@ def _print_collections(found: list[pb.Collection], *, as_json: bool) -> None:
         "status",
         "live",
     )
-    console.print(table(columns, rows))
+    print_table(columns, rows)
 
 
 def _tell(live: pb.Collection) -> None:

@@ -16,7 +16,7 @@ import typer
 from landmarkapi.indexing.v1 import indexing_pb2
 from landmarkapi.search.v1 import search_pb2 as pb
 from landmarks.cli.index import follow, print_totals
-from landmarks.cli.output import ModelsOption, comma_separated, console, progress, table
+from landmarks.cli.output import ModelsOption, comma_separated, console, print_table, progress
 from landmarks.cli.search import print_answer
 from landmarks.cli.setup import models_with_weights, registered_models
 from landmarks.cli.up import await_ready
@@ -176,7 +176,7 @@ def _print_first_hits(client: Landmarks, queries: Sequence[Query], models: Seque
         (name, f"{count} of {len(queries)}", f"{count / len(queries):.0%}")
         for name, count in right.items()
     ]
-    console.print(table(("model", ">right first hits", ">share"), rows))
+    print_table(("model", ">right first hits", ">share"), rows)
     if named:
         console.print(
             f"{len(named)} of {len(queries)} are told which landmark they show, {sum(named)} of"

@@ -16,8 +16,8 @@ from landmarks.cli.output import (
     comma_separated,
     console,
     print_json,
+    print_table,
     progress,
-    table,
 )
 from landmarks.cli.setup import default_models
 from landmarks.errors import UnavailableError
@@ -148,7 +148,7 @@ def _print(results: dict[str, RetrievalResult], most_landmarks: int) -> None:
     rows = [
         (model, *map(_with_interval, result.figures.values())) for model, result in results.items()
     ]
-    console.print(table(("model", ">mAP", ">mAP@100", ">R@1", ">R@5"), rows))
+    print_table(("model", ">mAP", ">mAP@100", ">R@1", ">R@5"), rows)
     result = next(iter(results.values()))  # the photos are the same for every model
     console.print(
         f"{result.queries} queries, {result.gallery} photos in the gallery, {result.left_out}"
@@ -186,7 +186,7 @@ def _print_landmarks(model: str, result: RetrievalResult, most: int) -> None:
         (f"{each.mean_average_precision:.3f}", f"{each.recall_at_1:.3f}", str(each.queries), name)
         for name, each in worst
     ]
-    console.print(table((">mAP", ">R@1", ">queries", "landmark"), rows))
+    print_table((">mAP", ">R@1", ">queries", "landmark"), rows)
 
 
 def _print_confusions(model: str, result: RetrievalResult) -> None:
@@ -196,7 +196,7 @@ def _print_confusions(model: str, result: RetrievalResult) -> None:
         return
     console.print(f"\n{model}: most frequent confusions")
     rows = [(str(count), truth, found) for (truth, found), count in frequent]
-    console.print(table((">queries", "landmark", "first hit"), rows))
+    print_table((">queries", "landmark", "first hit"), rows)
 
 
 def _draw(

@@ -20,8 +20,8 @@ from landmarks.cli.output import (
     comma_separated,
     console,
     print_json,
+    print_table,
     progress,
-    table,
 )
 from landmarks.client import DEFAULT_TARGET, Landmarks
 from landmarks.errors import LandmarksError
@@ -138,7 +138,7 @@ def print_totals(job: pb.IndexJob) -> None:
         )
         for item in job.progress
     ]
-    console.print(table(columns, rows))
+    print_table(columns, rows)
     left = [item.time_left.ToTimedelta() for item in job.progress if item.HasField("time_left")]
     if left:
         console.print(f"about {timedelta(seconds=round(max(left).total_seconds()))} left")

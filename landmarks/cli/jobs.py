@@ -14,7 +14,7 @@ from landmarks.cli.output import (
     ServerOption,
     console,
     print_json,
-    table,
+    print_table,
 )
 from landmarks.client import DEFAULT_TARGET
 
@@ -91,12 +91,13 @@ def _print_jobs(found: list[pb.IndexJob], *, as_json: bool) -> None:
             state_of(job),
             job.spec.gallery,
             f"{sum(map(done, job.progress))}/{sum(item.listed for item in job.progress)}",
+            str(sum(item.dead for item in job.progress)),
             job.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M"),
             _what(job),
         )
         for job in found
     ]
-    console.print(table(("id", "state", "gallery", ">done", "created (UTC)", "source"), rows))
+    print_table(("id", "state", "gallery", ">done", ">dead", "created (UTC)", "source"), rows)
 
 
 def _print_job(job: pb.IndexJob) -> None:
@@ -132,4 +133,4 @@ def _print_dead_letters(letters: list[pb.DeadLetter], *, as_json: bool) -> None:
         console.print("none: every photo was indexed")
     else:
         rows = [(letter.model, letter.path, letter.reason) for letter in letters]
-        console.print(table(("model", "photo", "reason"), rows))
+        print_table(("model", "photo", "reason"), rows)

@@ -9,7 +9,7 @@ import typer
 
 from landmarks import api_keys
 from landmarks.api_keys import Permission
-from landmarks.cli.output import JsonOption, console, print_json, table
+from landmarks.cli.output import JsonOption, console, print_json, print_table
 
 keys = typer.Typer(
     no_args_is_help=True,
@@ -58,7 +58,7 @@ def list_(file: FileOption, as_json: JsonOption = False) -> None:
         )
         return
     rows = [(key.name, key.permission.value, key.created) for key in found]
-    console.print(table(("name", "may", "created (UTC)"), rows))
+    print_table(("name", "may", "created (UTC)"), rows)
 
 
 @keys.command()

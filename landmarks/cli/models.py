@@ -11,9 +11,8 @@ from landmarks.cli.connection import connect
 from landmarks.cli.output import (
     JsonOption,
     ServerOption,
-    console,
     print_json,
-    table,
+    print_table,
 )
 from landmarks.cli.setup import fetch_weights, registered_models
 from landmarks.client import DEFAULT_TARGET
@@ -38,7 +37,7 @@ def models(server: ServerOption = DEFAULT_TARGET, as_json: JsonOption = False) -
         for model in served
     ]
     columns = ("model", "state", ">dimension", "digest", "vector read from", "served at")
-    console.print(table(columns, rows))
+    print_table(columns, rows)
 
 
 def weights(
@@ -68,4 +67,4 @@ def weights(
         )
         for item in found
     ]
-    console.print(table(("model", "weights", "verified", ">MB", "where"), rows))
+    print_table(("model", "weights", "verified", ">MB", "where"), rows)

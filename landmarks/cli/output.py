@@ -12,6 +12,7 @@ from typing import Annotated, Protocol
 import typer
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -28,7 +29,7 @@ from rich.text import Text
 
 from landmarks import errors
 
-# A pipe has no width of its own; without one, rich would fold tables at 80 columns.
+# A pipe has no width of its own; without one, rich would fold lines at 80 columns.
 # Nothing is markup: names and paths of photos may hold [brackets].
 console = Console(width=None if sys.stdout.isatty() else 120, highlight=False, markup=False)
 
@@ -47,6 +48,8 @@ ModelsOption = Annotated[
     str, typer.Option("--models", "-m", help="Models, comma-separated; else all that are served.")
 ]
 DEFAULT_GALLERY = "landmarks"
+_GAP = 2  # between the columns of a table
+_FOLDED = 20  # narrower than this, a last column is hard to read
 
 
 class ExitCode(IntEnum):
@@ -93,19 +96,30 @@ def _plain(value: object) -> object:
     return value
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """Return a table for the terminal; columns that begin with > are aligned right."""
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; columns that begin with > are aligned right.
+
+    Nothing is ever cut off, as ids and names are there to be copied. On a terminal the last column
+    folds where that is enough; else, and in a pipe, lines are as long as they have to be.
+    """
+    names = [column.removeprefix(">") for column in columns]
+    cells = [names, *rows]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    whole = sum(widths) + _GAP * (len(widths) - 1)
+    folded = whole - widths[-1] + min(widths[-1], _FOLDED)
     drawn = Table(box=None, pad_edge=False)
-    for column in columns:
+    if not console.is_terminal or folded > console.width:
+        drawn.width = whole
+    for column, name in zip(columns, names, strict=True):
         drawn.add_column(
-            column.removeprefix(">"),
+            name,
             justify="right" if column.startswith(">") else "left",
             overflow="fold",
-            no_wrap=column != columns[-1],  # the last is the one that may be long
+            no_wrap=column != columns[-1],
         )
-    for row in rows:
+    for row in cells[1:]:
         drawn.add_row(*map(Text, row))
-    return drawn
+    console.print(drawn, crop=False)
 
 
 class Show(Protocol):

@@ -21,7 +21,7 @@ from landmarks.cli.output import (
     comma_separated,
     console,
     print_json,
-    table,
+    print_table,
 )
 from landmarks.client import DEFAULT_TARGET, Box, Search
 from landmarks.errors import InvalidInputError
@@ -199,7 +199,7 @@ def print_answer(answer: pb.SearchResponse) -> None:
             ranking.timings.query.ToNanoseconds() / 1e6,
         )
         console.print(f"\n{ranking.model}  (encode {seconds[0]:.0f} ms, query {seconds[1]:.1f} ms)")
-        console.print(table((">rank", ">score", "landmark", "photo"), rows))
+        print_table((">rank", ">score", "landmark", "photo"), rows)
     if len(answer.rankings) > 1:
         models = [ranking.model for ranking in answer.rankings]
         fused = [
@@ -214,7 +214,7 @@ def print_answer(answer: pb.SearchResponse) -> None:
         ]
         columns = (">rank", ">score", "landmark", *(f">in {model}" for model in models), "photo")
         console.print("\nfused")
-        console.print(table(columns, fused))
+        print_table(columns, fused)
     for failure in answer.failures:
         console.print(f"\n{failure.model} did not answer: {failure.status.message}")
 

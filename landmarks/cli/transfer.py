@@ -19,6 +19,8 @@ from landmarks.cli.output import JsonOption, console, print_json, progress
 if TYPE_CHECKING:
     from vector_store.transfer import Transfer
 
+_PROMOTE = "landmarks collections --promote"
+
 
 def export(
     collection: Annotated[
@@ -69,7 +71,7 @@ def import_(
             if as_json:
                 continue
             written = f"{one.written} written" if one.written else "all there already"
-            live = "live" if one.live else "not live"
+            live = "live" if one.live else f"not live; {_PROMOTE} {one.collection} makes it so"
             was = f" in place of {one.replaced}" if one.replaced else ""
             console.print(f"{one.collection}: {one.points} points, {written}; {live}{was}")
     if as_json:

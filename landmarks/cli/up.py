@@ -27,6 +27,14 @@ def up(
         list[str] | None,
         typer.Option(metavar="MODEL=N", help="Encoder processes of a model. Repeatable."),
     ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL=HOST:PORT",
+            help="An encoder of a model that is started elsewhere, as a newer version to re-index"
+            " with. Repeatable.",
+        ),
+    ] = None,
     data_dir: Annotated[
         Path | None,
         typer.Option(help="Where vectors, jobs and logs are kept.", show_default=False),
@@ -44,8 +52,9 @@ def up(
     folder = (data_dir or settings.data_dir).expanduser().resolve()
     settings = settings.model_copy(update={"data_dir": folder})
     counts = parse_scale(scale or [])
+    others = parse_beside(beside or [])
     names = models_with_weights(comma_separated(models), settings)
-    plan = plan_stack(names, counts, settings, broker_binary())
+    plan = plan_stack(names, counts, settings, broker_binary(), beside=others)
     # Ctrl-C too: a shell starts what is put in the background with it ignored.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
@@ -71,6 +80,19 @@ def parse_scale(items: list[str]) -> dict[str, int]:
             raise InvalidInputError(f"--scale {item!r} is not MODEL=N, as in vgg16=2")
         counts[model] = int(count)
     return counts
+
+
+def parse_beside(items: list[str]) -> dict[str, list[str]]:
+    """Return the addresses that `model=host:port` items mean, by model."""
+    addresses: dict[str, list[str]] = {}
+    for item in items:
+        model, _, address = item.partition("=")
+        if not model or ":" not in address:
+            raise InvalidInputError(
+                f"--beside {item!r} is not MODEL=HOST:PORT, as in vgg16=127.0.0.1:50071"
+            )
+        addresses.setdefault(model, []).append(address)
+    return addresses
 
 
 def await_ready(manager: StackManager) -> None:

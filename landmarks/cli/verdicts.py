@@ -15,8 +15,8 @@ from landmarks.cli.output import (
     comma_separated,
     console,
     print_json,
+    print_table,
     progress,
-    table,
 )
 from landmarks.cli.setup import default_models
 
@@ -129,5 +129,5 @@ def _print(figures: list[VerdictFigures], counts: dict[str, int]) -> None:
         for each in figures
     ]
     columns = ("models", ">answered", ">right of these", ">right of all")
-    console.print(table((*columns, ">unknown answered", ">mAP"), lines))
+    print_table((*columns, ">unknown answered", ">mAP"), lines)
     console.print(", ".join(f"{count} {part}" for part, count in counts.items()))

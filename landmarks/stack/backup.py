@@ -33,6 +33,7 @@ from landmarks.settings import ENV_PREFIX, QdrantSettings
 from landmarks.stack.manager import is_locked, lock_data
 from vector_store.client import address_of, connect
 from vector_store.edge.catalog import Catalog
+from vector_store.edge.files import copy_file, copy_tree
 from vector_store.edge.locks import lock
 from vector_store.failures import qdrant_failures
 
@@ -141,7 +142,7 @@ def restore(folder: Path, data_dir: Path) -> Backup:
         arriving = data_dir / "restoring"
         shutil.rmtree(arriving, ignore_errors=True)
         for name in (_VECTORS, _JOBS):
-            shutil.copytree(folder / name, arriving / name)
+            copy_tree(folder / name, arriving / name)
         os.sync()
         for name in (_VECTORS, _JOBS):
             shutil.rmtree(data_dir / name, ignore_errors=True)  # empty, as _has_data has said
@@ -155,9 +156,8 @@ def _at_work(data_dir: Path) -> IO[str]:
 
 
 def _copy_stopped(data_dir: Path, target: Path) -> None:
-    unneeded = shutil.ignore_patterns("*.lock", "snapshots")
     for name in (_JOBS, _VECTORS):
-        shutil.copytree(data_dir / name, target / name, ignore=unneeded)
+        copy_tree(data_dir / name, target / name, leave_out=("*.lock", "snapshots"))
 
 
 def _copy_running(data_dir: Path, target: Path) -> None:
@@ -167,7 +167,7 @@ def _copy_running(data_dir: Path, target: Path) -> None:
     (target / _JOBS).mkdir()
     with _append_only_file_kept(environment[f"{ENV_PREFIX}REDIS_URL"], data_dir / _JOBS):
         # Its end may be half a command, which Valkey leaves out when it starts.
-        shutil.copytree(data_dir / _JOBS / _AOF, target / _JOBS / _AOF)
+        copy_tree(data_dir / _JOBS / _AOF, target / _JOBS / _AOF)
     settings = QdrantSettings.load(
         {
             "qdrant_host": environment[f"{ENV_PREFIX}QDRANT_HOST"],
@@ -182,7 +182,7 @@ def _copy_running(data_dir: Path, target: Path) -> None:
         raise LandmarksError("the vector database made no snapshot, and did not say why")
     made = data_dir / _VECTORS / "snapshots" / snapshot.name
     try:
-        shutil.move(made, target / _VECTORS)
+        shutil.move(made, target / _VECTORS, copy_function=copy_file)
     finally:  # a second copy of everything must not stay where that was the last room
         shutil.rmtree(made, ignore_errors=True)
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 
 from landmarks.errors import InvalidInputError
 from landmarks.settings import ENV_PREFIX
@@ -76,9 +77,16 @@ class StackPlan:
 
 
 def plan_stack(
-    models: Sequence[str], scale: Mapping[str, int], settings: StackSettings, broker_binary: Path
+    models: Sequence[str],
+    scale: Mapping[str, int],
+    settings: StackSettings,
+    broker_binary: Path,
+    *,
+    beside: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> StackPlan:
     """Plan the stack for `models`, each with `scale[model]` encoder processes (1 if absent).
+
+    `beside` names encoders of a model that somebody else runs, as of a newer version.
 
     Raises InvalidInputError for a scale of an unknown model or below 1, and where two processes
     would share a port.
@@ -91,6 +99,10 @@ def plan_stack(
         if count < 1:
             raise InvalidInputError(f"--scale {model}={count}: at least 1 process is needed")
 
+    for model in beside:
+        if model not in models:
+            raise InvalidInputError(f"--beside names {model!r}, which is not among --models")
+
     # The first process of each model keeps the port it has unscaled, as in Compose.
     ordered = [*models, *(model for model in models for _ in range(scale.get(model, 1) - 1))]
     encoders = [(model, settings.encoder_port + index) for index, model in enumerate(ordered)]
@@ -98,6 +110,13 @@ def plan_stack(
         model: "ipv4:" + ",".join(f"{HOST}:{port}" for name, port in encoders if name == model)
         for model in models
     }
+    own = {f"{HOST}:{port}" for _, port in encoders}
+    for address in (one for several in beside.values() for one in several):
+        if address in own:
+            raise InvalidInputError(
+                f"--beside names {address}, where the stack starts itself an encoder; give the"
+                " other one a port of its own, as with LANDMARKS_ENCODER_PORT=50071"
+            )
     redis_url = f"redis://{HOST}:{settings.redis_port}/0"
     shared = {
         # On loopback these would guard nothing; what the shell says of them is for other stacks.
@@ -114,7 +133,9 @@ def plan_stack(
         "QDRANT_HOST": HOST,
         "QDRANT_PORT": str(settings.qdrant_port),
         "REDIS_URL": redis_url,
-        "ENCODERS": json.dumps({model: [target] for model, target in targets.items()}),
+        "ENCODERS": json.dumps(
+            {model: [target, *beside.get(model, ())] for model, target in targets.items()}
+        ),
         "SOURCE_ROOTS": json.dumps(settings.source_roots),
     }
 

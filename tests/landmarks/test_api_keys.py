@@ -37,6 +37,12 @@ def test_the_file_never_holds_a_key(file: Path) -> None:
     assert "app read" in text
 
 
+def test_the_folder_of_a_new_file_is_made_too(tmp_path: Path) -> None:
+    file = tmp_path / "etc" / "landmarks" / "keys"
+    told = api_keys.create(file, "app", READ)
+    assert api_keys.find(api_keys.read(file), told).name == "app"
+
+
 def test_no_two_keys_are_alike_and_each_is_of_256_bits(file: Path) -> None:
     keys = {api_keys.create(file, f"app-{n}", READ) for n in range(20)}
     assert len(keys) == 20

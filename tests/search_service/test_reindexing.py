@@ -217,6 +217,10 @@ async def test_a_comparison_that_cannot_be_made_ends_the_job(rig):
             job = ended(client, client.reindex("g", MODEL, queries=str(queries)))
             assert job.state == pb.JOB_STATE_FAILED
             assert "shows a landmark of" in job.error
+            queries.write_text(f"path,landmark\n{rig.photos}/a/0.png,a\n")
+            job = ended(client, client.reindex("g", MODEL, queries=str(queries)))
+            assert job.state == pb.JOB_STATE_FAILED
+            assert "relative to its folder" in job.error
             assert live_of(client).digest == digest_of(1)
 
     async with client_of(rig) as client:

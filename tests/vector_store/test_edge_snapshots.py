@@ -11,6 +11,7 @@ import pytest
 from qdrant_client import models
 
 from tests.support.edge import EdgeProcess, edge_process
+from tests.support.files import on_disk
 from tests.support.processes import eventually
 from tests.support.stores import StoreUnderTest, photo, photo_id, unit_rows
 from vector_store.client import connect
@@ -139,3 +140,14 @@ def test_snapshots_and_the_building_of_an_index_do_not_get_in_each_other_s_way(
             info = copy.client.get_collection(name)
             assert (info.points_count, info.indexed_vectors_count) == (3_000, 3_000)
             copy.client.close()
+
+
+def test_a_snapshot_takes_no_more_of_the_disk_than_what_it_is_of(tmp_path: Path) -> None:
+    with edge_process(tmp_path / "data") as server:
+        store = opened(server)
+        store.points.upsert(store.collection(DIMENSION).name, round_of(0, 0))
+        snapshot = store.client.create_full_snapshot()
+        assert snapshot is not None
+        store.client.close()
+        taken = on_disk(tmp_path / "data" / "snapshots" / snapshot.name)
+        assert taken <= on_disk(tmp_path / "data" / "shards") + 10_000_000

@@ -18,6 +18,7 @@
     schema       a collection's parameters and payload indexes
     frames       what the server and a shard process say to each other
     locks        one owner for a folder
+    files        copies of folders, without their holes
     convert      Qdrant's messages to Edge's values and back
 
 Every call into Edge holds Python's global lock, so each collection has a process of its own; all

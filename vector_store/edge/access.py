@@ -27,9 +27,7 @@ class OneKey:
         presented = sent.get(_HEADER) or bearer_of(sent)
         given = presented if isinstance(presented, bytes) else presented.encode()
         if not method.startswith(_OPEN) and not hmac.compare_digest(given, self._key):
-            raise UnauthenticatedError(
-                "Qdrant wants its API key; set LANDMARKS_QDRANT_API_KEY to the same as here"
-            )
+            raise UnauthenticatedError("Qdrant wants its API key")
         return ""
 
     def count(self, method: str, request: object, client: str, peer: str) -> None:

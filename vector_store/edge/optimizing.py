@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import shutil
 import time
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from landmarks.errors import (
 from vector_store.edge import schema
 from vector_store.edge.collection import Collection
 from vector_store.edge.engine import Engine, in_thread, remove
+from vector_store.edge.files import copy_tree
 from vector_store.edge.host import ShardHost, died
 
 _log = structlog.get_logger(__name__)
@@ -67,7 +67,7 @@ async def optimize(engine: Engine, collection: Collection) -> None:
         async with engine.files, collection.files_at_rest() as files:
             serving = await collection.host()
             serving.begin_journal()
-            await in_thread(lambda: shutil.copytree(files, folder))
+            await in_thread(lambda: copy_tree(files, folder))
         await _build(collection, folder)
         copy = await collection.start("load", folder)
         async with engine.files:  # no snapshot is being taken of the folder

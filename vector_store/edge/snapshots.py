@@ -18,6 +18,7 @@ from qdrant_client import grpc as q
 from landmarks.errors import LandmarksError
 from vector_store.edge.collections import typed
 from vector_store.edge.engine import PARTIAL_SNAPSHOT, Engine, in_thread
+from vector_store.edge.files import copy_tree
 from vector_store.edge.services import Handler
 
 
@@ -55,7 +56,7 @@ async def take_snapshot(engine: Engine) -> Path:
             for collection in engine.collections:
                 async with collection.files_at_rest() as path:
                     await in_thread(
-                        lambda path=path: shutil.copytree(  # type: ignore[misc]
+                        lambda path=path: copy_tree(  # type: ignore[misc]
                             path, partial / "shards" / path.name
                         )
                     )

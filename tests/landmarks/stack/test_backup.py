@@ -15,10 +15,15 @@ from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.cli.output import ExitCode
 from landmarks.client import Landmarks
 from landmarks.errors import ConfigurationError, LandmarksError
-from landmarks.stack.backup import back_up
+from landmarks.stack.backup import back_up, restore
 from landmarks.stack.manager import lock_data
+from tests.support.edge import edge_process
+from tests.support.files import on_disk
 from tests.support.local_stack import COLOURS, Stack, photo
 from tests.support.processes import eventually
+from tests.support.stores import StoreUnderTest
+from vector_store.client import connect
+from vector_store.settings import VectorStoreSettings
 
 pytestmark = pytest.mark.integration
 
@@ -180,3 +185,20 @@ def test_a_backup_waits_for_nobody_who_is_at_the_data_already(tmp_path: Path) ->
     ):
         back_up(tmp_path / "data", tmp_path / "monday")
     assert not (tmp_path / "monday").exists()
+
+
+def test_a_backup_and_what_it_restores_take_no_more_of_the_disk_than_the_data(
+    tmp_path: Path,
+) -> None:
+    data, kept, back = tmp_path / "data", tmp_path / "kept", tmp_path / "back"
+    with edge_process(data / "qdrant") as server:
+        settings = VectorStoreSettings.load({"qdrant_port": server.port})
+        store = StoreUnderTest("embedded", connect(settings), settings, "kept")
+        store.collection(64)
+        store.client.close()
+    (data / "valkey" / "appendonlydir").mkdir(parents=True)
+    back_up(data, kept)
+    restore(kept, back)
+    some = 10_000_000  # the manifest, and pages that are copied as larger blocks
+    assert on_disk(kept) <= on_disk(data) + some
+    assert on_disk(back) <= on_disk(data) + some

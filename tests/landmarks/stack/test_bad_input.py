@@ -50,6 +50,8 @@ def test_bad_photos_become_dead_letters_with_their_reasons_and_the_rest_is_index
     assert counts == {
         "listed": len(BAD) + len(ODD), "stored": len(ODD), "dead": len(BAD), "unchanged": 0
     }  # fmt: skip
+    heads, row = (line.split() for line in stack.run("jobs").stdout.splitlines())
+    assert dict(zip(heads, row, strict=False))["dead"] == str(len(BAD))
     letters = stack.json("jobs", job["id"], "--dead-letters")
     reasons = {letter["path"]: letter["reason"] for letter in letters}
     for number, (_, said) in enumerate(BAD.values()):

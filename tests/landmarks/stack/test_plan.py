@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from landmarks.cli.up import parse_beside
 from landmarks.errors import InvalidInputError
 from landmarks.stack.plan import Role, StackPlan, plan_stack
 from landmarks.stack.settings import StackSettings
@@ -15,10 +16,13 @@ SETTINGS = StackSettings(
 
 
 def plan(
-    models: list[str], scale: dict[str, int] | None = None, metrics_port: int | None = None
+    models: list[str],
+    scale: dict[str, int] | None = None,
+    metrics_port: int | None = None,
+    beside: dict[str, list[str]] | None = None,
 ) -> StackPlan:
     settings = SETTINGS.model_copy(update={"metrics_port": metrics_port})
-    return plan_stack(models, scale or {}, settings, Path("/bin/valkey"))
+    return plan_stack(models, scale or {}, settings, Path("/bin/valkey"), beside=beside or {})
 
 
 def test_every_part_has_a_process_and_a_port_of_its_own() -> None:
@@ -69,6 +73,24 @@ def test_scaling_adds_processes_to_the_same_target_and_moves_no_port() -> None:
         "a": ["ipv4:127.0.0.1:2000,127.0.0.1:2002,127.0.0.1:2003"],
         "b": ["ipv4:127.0.0.1:2001"],
     }
+
+
+def test_an_encoder_of_another_version_is_named_beside_the_own_to_all_that_ask() -> None:
+    made = plan(["a", "b"], beside={"a": ["127.0.0.1:2100"]})
+    assert [p.name for p in made.processes] == [p.name for p in plan(["a", "b"]).processes]
+    expected = {"a": ["ipv4:127.0.0.1:2000", "127.0.0.1:2100"], "b": ["ipv4:127.0.0.1:2001"]}
+    for process in made.processes:
+        if process.role in (Role.SEARCH, Role.WORKER):
+            assert json.loads(process.environment["LANDMARKS_ENCODERS"]) == expected
+
+
+def test_an_encoder_beside_is_of_a_model_that_is_served_and_not_one_of_the_own() -> None:
+    with pytest.raises(InvalidInputError, match="'c', which is not among"):
+        plan(["a"], beside={"c": ["127.0.0.1:2100"]})
+    with pytest.raises(InvalidInputError, match="starts itself"):
+        plan(["a"], beside={"a": ["127.0.0.1:2000"]})
+    with pytest.raises(InvalidInputError, match="MODEL=HOST:PORT"):
+        parse_beside(["a"])
 
 
 def test_metrics_are_served_only_where_asked_for() -> None:
