@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 
 from evaluation.metrics import RetrievalResult, evaluate_rankings
@@ -50,9 +52,12 @@ def evaluate_through(
     name = gallery_name(gallery, model, _served_digest(client, model))
     _index(client, name, model, photos, report)
     places = {photo.name: place for place, photo in enumerate(gallery)}
+    by_landmark: dict[str, set[int]] = {}
+    for place, photo in enumerate(gallery):
+        by_landmark.setdefault(photo.landmark, set()).add(place)
 
     def rank(query: LabelledPhoto) -> list[int]:
-        return _ranking(client, name, model, query, places)
+        return _ranking(client, name, model, query, places, by_landmark.get(query.landmark, set()))
 
     def rankings(pool: ThreadPoolExecutor) -> Iterator[list[int]]:
         # Some at a time: a map over all would hold every ranking of a large gallery until the end.
@@ -131,8 +136,13 @@ def _ranking(
     model: str,
     query: LabelledPhoto,
     places: Mapping[str, int],
+    relevant: AbstractSet[int],
 ) -> list[int]:
-    """Return the places of all gallery photos, most similar first, ties in the gallery's order."""
+    """Return places of gallery photos, most similar first, ties in the gallery's order.
+
+    It ends where all `relevant` ones have been found: what comes after them changes no figure, and
+    deep pages take long.
+    """
     data = query.path.read_bytes()
     scores: dict[int, float] = {}
     for offset in range(0, max(1, len(places) - _OVERLAP), _PAGE - _OVERLAP):
@@ -149,11 +159,17 @@ def _ranking(
             raise InvalidInputError(f"{query.path}: {error}") from error
         for hit in answer.rankings[0].hits:
             scores[places[hit.point.payload.fields["path"].string_value]] = hit.score
-    if len(scores) != len(places):
-        raise LandmarksError(
-            f"searching for {query.path} found {len(scores)} of the {len(places)} photos of the"
-            " gallery; do many have the same vector?"
-        )
+        # Below the last of them, so that none of equal score can still come.
+        if relevant <= scores.keys() and min(scores.values(), default=-math.inf) < min(
+            (scores[place] for place in relevant), default=math.inf
+        ):
+            break
+    else:
+        if len(scores) != len(places):
+            raise LandmarksError(
+                f"searching for {query.path} found {len(scores)} of the {len(places)} photos of"
+                " the gallery; do many have the same vector?"
+            )
     return sorted(scores, key=lambda place: (-scores[place], place))
 
 

@@ -55,7 +55,7 @@ def test_evaluating_again_encodes_nothing_and_another_gallery_is_kept_apart(
     assert sorted(evaluations(stack).values()) == sorted([*before.values(), "36"])
 
 
-def test_a_gallery_of_many_pages_is_ranked_whole(
+def test_a_gallery_of_many_pages_is_ranked_as_far_as_figures_need(
     stack: Stack, manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(through, "_PAGE", 10)
