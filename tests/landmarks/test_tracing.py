@@ -125,8 +125,8 @@ def test_one_trace_leads_from_the_command_through_a_search_to_the_encoder_and_qd
             ("search", SEARCH),
             ("search", ENCODE),
             ("encoder", ENCODE),
-            ("search", "/qdrant.Points/Query"),
-            ("qdrant-edge", "/qdrant.Points/Query"),
+            ("search", "/qdrant.Points/QueryBatch"),
+            ("qdrant-edge", "/qdrant.Points/QueryBatch"),
         },
     )
     data = photo.read_bytes()
