@@ -159,10 +159,7 @@ def _ranking(
             raise InvalidInputError(f"{query.path}: {error}") from error
         for hit in answer.rankings[0].hits:
             scores[places[hit.point.payload.fields["path"].string_value]] = hit.score
-        # Below the last of them, so that none of equal score can still come.
-        if relevant <= scores.keys() and min(scores.values(), default=-math.inf) < min(
-            (scores[place] for place in relevant), default=math.inf
-        ):
+        if len(scores) == min(offset + _PAGE, len(places)) and _all_found(relevant, scores):
             break
     else:
         if len(scores) != len(places):
@@ -171,6 +168,14 @@ def _ranking(
                 " the gallery; do many have the same vector?"
             )
     return sorted(scores, key=lambda place: (-scores[place], place))
+
+
+def _all_found(relevant: AbstractSet[int], scores: Mapping[int, float]) -> bool:
+    """Say whether all are there, and something below them, so that no equal can still come."""
+    if not relevant <= scores.keys():
+        return False
+    least = min((scores[place] for place in relevant), default=math.inf)
+    return min(scores.values(), default=-math.inf) < least
 
 
 def _silent(what: str, done: int, total: int | None) -> None:

@@ -98,8 +98,8 @@ def whiten_neighbours(
     among each other's nearest `neighbours` mostly show the same, so what tells them apart should
     count less: whitening learnt from pairs (Mikolajczyk and Matas, "Improving descriptors for fast
     tree matching by optimal linear projection", 2007), the pairs found by mutual neighbourhood
-    (Jégou et al., "A contextual dissimilarity measure", 2007). Raises `InvalidInputError` where no
-    two photos are near each other.
+    (Jégou, Harzallah and Schmid, "A contextual dissimilarity measure for accurate and efficient
+    image search", 2007). Raises `InvalidInputError` where no two photos are near each other.
     """
     rows = torch.from_numpy(found)
     one, other = mutual_neighbours(rows, neighbours)

@@ -212,6 +212,22 @@ def test_untrained_weights_are_averaged_in_and_the_vectors_centred_anew(transfer
             assert torch.allclose(found, expected, atol=2e-3)
 
 
+def test_a_pooling_learns_its_map_from_neighbours_and_reads_no_labels(transferred):
+    _, _, photos = transferred
+    weights = load_weights("efficientnet_lite0", EncoderSettings.load())
+    own = {name: tensor for name, tensor in weights.items() if not name.startswith("ours.")}
+    unnamed = [replace(photo, landmark=str(n)) for n, photo in enumerate(photos.train)]
+    plain = pooling.fitted(EFFICIENTNET, own, photos.train, CPU)
+    found = pooling.fitted(EFFICIENTNET, own, unnamed, CPU, neighbours=3)
+    assert torch.equal(found["pool.offset"], plain["pool.offset"])
+    linear = found["pool.projection.weight"].float()
+    assert torch.allclose(linear, linear.T, atol=1e-2)
+    # Of twelve photos, only some directions are known; in those, and no others, it is weaker.
+    strengths = torch.linalg.eigvalsh(linear)
+    assert strengths[0] < 0.9 * strengths[-1]
+    assert int((strengths < 0.99 * strengths[-1]).sum()) < len(photos.train) * 3
+
+
 def test_the_card_says_what_was_trained_on_what_and_how(transferred):
     card, out, _ = transferred
     assert ModelCard.read(out / "model.json") == card

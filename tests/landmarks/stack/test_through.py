@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from evaluation import through
+from landmarks.client import Landmarks
 from tests.support.local_stack import Stack
 from tests.support.places import FIGURES, asked, draw_places, evaluate
 
@@ -61,7 +63,16 @@ def test_a_gallery_of_many_pages_is_ranked_as_far_as_figures_need(
     monkeypatch.setattr(through, "_PAGE", 10)
     monkeypatch.setattr(through, "_OVERLAP", 3)
     monkeypatch.setattr(through, "_MOST_SKIPPED", 20)
+    searched, search = [], Landmarks.search
+
+    def counted(client: Landmarks, **asked: Any) -> object:
+        searched.append(asked["offset"])
+        return search(client, **asked)
+
+    monkeypatch.setattr(Landmarks, "search", counted)
     agree(stack, asked(manifest))
+    queries = searched.count(0)
+    assert queries < len(searched) < 4 * queries  # some need all four pages, and some do not
     larger = evaluate(*asked(manifest, "gallery,more"), "--through", stack.server)
     assert (larger.status, larger.stdout) == (2, "")
     assert "36 photos, and searches reach 30 deep" in larger.stderr
