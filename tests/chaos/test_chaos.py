@@ -9,7 +9,7 @@ from indexer_worker.spec import CHUNK_TASK, encode_queue
 from tests.chaos.stack import MODELS, Stack, one_of
 from tests.support.processes import eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.chaos]
+pytestmark = [pytest.mark.integration, pytest.mark.chaos, pytest.mark.timeout(3600)]
 
 
 def test_workers_are_killed_again_and_again(stack: Stack):

@@ -11,7 +11,7 @@ from tests.support.dockerfile import stages
 from tests.support.image import Building
 from tests.support.processes import free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.integration]
+pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(3600)]
 # The default index, whose build of PyTorch is CUDA's: PyTorch's own index may be out of reach.
 ARGUMENTS = {"TORCH_BACKEND": "", "BAKED_MODELS": "scratch"}
 PACKAGES = {"search": "search_service", "indexer": "indexer_worker", "encoder": "encoder_service"}

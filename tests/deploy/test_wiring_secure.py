@@ -14,7 +14,7 @@ from tests.support.photos import drawn_photo
 from tests.support.wiring import running, wired
 
 # It listens on the same ports as the plain stack, which other tests keep running.
-pytestmark = [pytest.mark.slow, pytest.mark.integration]
+pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(3600)]
 FILES = ("docker-compose.yml", "deploy/compose/secure.yml")
 
 

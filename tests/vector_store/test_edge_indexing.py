@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -90,7 +89,11 @@ def test_searches_and_writes_go_on_while_an_index_is_built(tmp_path: Path):
             f"l{n}" for n in range(7)
         }
         client.close()
-    assert len([one for one in (tmp_path / "shards").iterdir() if one.is_dir()]) == 1
+    assert len(_shard_folders(tmp_path)) == 1
+
+
+def _shard_folders(data: Path) -> set[Path]:
+    return {one for one in (data / "shards").iterdir() if one.is_dir()}
 
 
 def _check(store: PointStore, expected: dict[int, FloatVector]) -> None:
@@ -104,34 +107,36 @@ def _check(store: PointStore, expected: dict[int, FloatVector]) -> None:
         assert len({hit.id.int for hit in found} & {int(n) for n in best}) >= 8
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[QdrantClient, PointStore]]:
-    with edge_process(tmp_path_factory.mktemp("indexing"), settings=SOON) as server:
+def test_a_small_collection_is_scanned_and_stays_green(tmp_path: Path):
+    with edge_process(tmp_path, settings=SOON) as server:
         settings = VectorStoreSettings.load({"qdrant_port": server.port})
         client = connect(settings)
-        yield client, PointStore(client, settings)
+        _create(client, "small", threshold_kilobytes=20_000)
+        PointStore(client, settings).upsert("small", [_point(n, ROWS[n]) for n in range(500)])
+        time.sleep(1)
+        info = client.get_collection("small")
+        assert (info.status, info.indexed_vectors_count) == (models.CollectionStatus.GREEN, 0)
         client.close()
 
 
-def test_a_small_collection_is_scanned_and_stays_green(store):
-    client, points = store
-    _create(client, "small", threshold_kilobytes=20_000)
-    points.upsert("small", [_point(n, ROWS[n]) for n in range(500)])
-    time.sleep(1)
-    info = client.get_collection("small")
-    assert (info.status, info.indexed_vectors_count) == (models.CollectionStatus.GREEN, 0)
-    client.delete_collection("small")
+def test_a_collection_can_be_dropped_while_its_index_is_built(tmp_path: Path):
+    with edge_process(tmp_path, settings=SOON) as server:
+        settings = VectorStoreSettings.load({"qdrant_port": server.port})
+        client = connect(settings)
+        store = PointStore(client, settings)
+        _create(client, "dropped", threshold_kilobytes=100)
+        itself = _shard_folders(tmp_path)
+        store.upsert("dropped", [_point(n, ROWS[n]) for n in range(COUNT)])
+        deadline = time.monotonic() + 30
+        while _shard_folders(tmp_path) == itself:  # no copy that an index is built on
+            assert time.monotonic() < deadline, client.get_collection("dropped")
+            time.sleep(0.01)
+        assert not client.get_collection("dropped").indexed_vectors_count
+        client.delete_collection("dropped")
 
-
-def test_a_collection_can_be_dropped_while_its_index_is_built(store):
-    client, points = store
-    for name in ("dropped", "kept"):
-        _create(client, name, threshold_kilobytes=100)
-        points.upsert(name, [_point(n, ROWS[n]) for n in range(COUNT)])
-    while client.get_collection("dropped").status != models.CollectionStatus.YELLOW:
-        time.sleep(0.01)
-    time.sleep(0.3)
-    client.delete_collection("dropped")
-    _wait_until_indexed(client, "kept")
-    assert [one.name for one in client.get_collections().collections] == ["kept"]
-    assert points.count("kept") == COUNT
+        _create(client, "kept", threshold_kilobytes=100)
+        store.upsert("kept", [_point(n, ROWS[n]) for n in range(COUNT)])
+        _wait_until_indexed(client, "kept")
+        assert [one.name for one in client.get_collections().collections] == ["kept"]
+        assert store.count("kept") == COUNT
+        client.close()
