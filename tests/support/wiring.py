@@ -29,6 +29,8 @@ from tests.support.compose import environment_of
 from tests.support.dockerfile import image_environment
 
 _PATIENCE_SECONDS = 300
+# For how long Linux remembers a connection that has ended, and then some.
+_FREED_SECONDS = 90
 
 
 @dataclass(frozen=True)
@@ -201,19 +203,31 @@ def _reserve_ports(services: Mapping[str, Wired], ends: ExitStack) -> None:
 
     Some are among those that Linux gives to outgoing connections. It gives none to which a socket
     is bound, and lets a server listen there all the same, as both allow the address to be reused.
-    Skips, or under CI fails, where somebody has one already, as `landmarks up` has.
+    One that has it already has a minute to end, and a while to be forgotten. Skips, or under CI
+    fails, where somebody keeps one, as `landmarks up` does.
     """
+    deadline = time.monotonic() + _FREED_SECONDS
     for service in services.values():
         for port in service.ports:
-            kept = ends.enter_context(socket.socket())
-            kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                kept.bind(("0.0.0.0", port))
-            except OSError:
-                why = f"port {port} of {service.name} is in use: is a stack running?"
-                if os.environ.get("CI"):
-                    pytest.fail(why)
-                pytest.skip(why)
+            while (kept := _bound(port)) is None:
+                if time.monotonic() > deadline:
+                    why = f"port {port} of {service.name} is in use: is a stack running?"
+                    if os.environ.get("CI"):
+                        pytest.fail(why)
+                    pytest.skip(why)
+                time.sleep(0.5)
+            ends.enter_context(kept)
+
+
+def _bound(port: int) -> socket.socket | None:
+    kept = socket.socket()
+    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        kept.bind(("0.0.0.0", port))
+    except OSError:
+        kept.close()
+        return None
+    return kept
 
 
 def _in_order(services: Mapping[str, Wired]) -> Sequence[Wired]:

@@ -34,5 +34,10 @@ def batches(bench: Bench, target: str, model: str) -> Traffic:
     return traffic_of(Load(target, model, _names(bench), phases, batch=_PHOTOS))
 
 
+def batch_alone(bench: Bench, target: str, model: str, photos: int) -> Load:
+    """Return one client that sends so many photos a call, and nobody else."""
+    return Load(target, model, _names(bench), [phase(bench, clients=1)], batch=photos)
+
+
 def _names(bench: Bench) -> Sequence[str]:
     return [str(photo) for photo in bench.photos]

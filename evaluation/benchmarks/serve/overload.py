@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from functools import partial
 from math import ceil
 
+from evaluation.benchmarks.bare import bare_loop
 from evaluation.benchmarks.harness import Bench, Case, Figure, typical
 from evaluation.benchmarks.load import Phase, traffic_of
 from evaluation.benchmarks.machine import cores, resident_bytes
 from evaluation.benchmarks.processes import Server, encoder
-from evaluation.benchmarks.serve.loads import CLIENTS, phase, single
+from evaluation.benchmarks.serve.loads import CLIENTS, batch_alone, phase, single
 from evaluation.benchmarks.traffic import Traffic, Window
 
 _OFFERED = 5
@@ -58,8 +59,10 @@ def case(model: str) -> Case:
 
 def _measure(model: str, bench: Bench) -> Mapping[str, Figure]:
     its, ours = _halves(cores())
+    with bare_loop(model, bench.photos) as loop:
+        batch = loop.plan().batch
     with encoder(model, its) as server:
-        unloaded = traffic_of(single(bench, server.target, model, phase(bench, clients=1)), ours)
+        unloaded = traffic_of(batch_alone(bench, server.target, model, batch), ours)
         before = traffic_of(single(bench, server.target, model, phase(bench)), ours)
     alone, capacity = unloaded.p95(), before.rate()
     photos = max(CLIENTS, ceil(_QUEUE_SECONDS * capacity))
@@ -160,7 +163,7 @@ def _figures(model: str, runs: list[_Overload], photos: int) -> Mapping[str, Fig
         ),
         f"{name}-p95": Figure(
             [run.p95 / (3 * run.unloaded_seconds + run.queue_seconds) for run in runs],
-            f"p95 of accepted photos: {typical([run.p95 for run in runs], 's')}; unloaded:"
+            f"p95 of accepted photos: {typical([run.p95 for run in runs], 's')}; a batch unloaded:"
             f" {1000 * runs[0].unloaded_seconds:.0f} ms; a full queue:"
             f" {typical([run.queue_seconds for run in runs], 's')}; {setting}",
         ),
