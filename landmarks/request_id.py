@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from uuid import uuid4
+from secrets import token_hex
 
 import structlog
 
@@ -24,7 +24,7 @@ _USABLE = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 def bind(value: object = None) -> str:
     """Make `value` the request id of this task or thread, or a fresh id where it cannot be one."""
     usable = isinstance(value, str) and _USABLE.fullmatch(value)
-    id_ = str(value) if usable else uuid4().hex
+    id_ = str(value) if usable else token_hex(16)
     structlog.contextvars.bind_contextvars(**{_FIELD: id_})
     return id_
 
