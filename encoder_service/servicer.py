@@ -57,10 +57,10 @@ class EncoderServicer(EncoderServiceServicer):
         self._limits = PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels)
         # Headers have a thread of their own, so that a full queue is told of at once.
         self._headers = ThreadPoolExecutor(1, thread_name_prefix="headers")
-        self._decoding = settings.decoders  # looked up once: it asks the system for its cores
+        self._decoder_count = settings.decoders  # looked up once: it asks the system for its cores
         # A single photo is not decoded behind the photos of large requests.
         self._decoders, self._bulk_decoders = (
-            ThreadPoolExecutor(self._decoding, thread_name_prefix=name)
+            ThreadPoolExecutor(self._decoder_count, thread_name_prefix=name)
             for name in ("decode", "decode-bulk")
         )
 
@@ -190,7 +190,7 @@ class EncoderServicer(EncoderServiceServicer):
         loop = asyncio.get_running_loop()
         # Of one request, no more photos than there are decoders wait in their queue, so that a
         # single photo is not stuck behind a large request here either.
-        turn = asyncio.Semaphore(self._decoding)
+        turn = asyncio.Semaphore(self._decoder_count)
         size_bytes = sum(map(len, photos))
         with host.batcher.admit(len(photos), size_bytes, timeout_seconds) as admission:
             declared = await loop.run_in_executor(self._headers, self._declared, photos)

@@ -31,7 +31,7 @@ _failures = Counter(
 
 
 def call_ended(method: str, code: grpc.StatusCode, seconds: float) -> None:
-    """Count a call of `method`, as in /package.Service/Method; one that a server has."""
+    """Count a call of `method`, as in /package.Service/Method."""
     _count_of(method, code).inc()
     _seconds_of(method).observe(seconds)
 
@@ -41,7 +41,8 @@ def failed(error: BaseException) -> None:
     _failures.labels(type(error).__name__).inc()
 
 
-# To look a child up by its labels takes as long as all else that counting does.
+# To look a child up by its labels takes as long as all else that counting does. Only methods that a
+# server has are counted, so these are few.
 @cache
 def _count_of(method: str, code: grpc.StatusCode) -> Counter:
     return _calls.labels(*_names(method), code.name)

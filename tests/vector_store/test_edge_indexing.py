@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import UUID
 
@@ -10,7 +12,7 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from tests.support.edge import edge_process
+from tests.support.edge import EdgeProcess, edge_process
 from tests.support.stores import unit_rows
 from vector_store.client import connect
 from vector_store.points import FloatVector, Point
@@ -24,6 +26,14 @@ SOON = {"LANDMARKS_EDGE_OPTIMIZE_AFTER_SECONDS": "0.2"}
 DIMENSION = 64
 COUNT = 2000
 ROWS = unit_rows(4000, DIMENSION)
+
+
+@contextmanager
+def _serving(data: Path) -> Iterator[tuple[EdgeProcess, QdrantClient, PointStore]]:
+    with edge_process(data, settings=SOON) as server:
+        settings = VectorStoreSettings.load({"qdrant_port": server.port})
+        with closing(connect(settings)) as client:
+            yield server, client, PointStore(client, settings)
 
 
 def _point(number: int, row: FloatVector) -> Point:
@@ -50,10 +60,7 @@ def _wait_until_indexed(client: QdrantClient, name: str) -> None:
 
 
 def test_searches_and_writes_go_on_while_an_index_is_built(tmp_path: Path):
-    with edge_process(tmp_path, settings=SOON) as server:
-        settings = VectorStoreSettings.load({"qdrant_port": server.port})
-        client = connect(settings)
-        store = PointStore(client, settings)
+    with _serving(tmp_path) as (server, client, store):
         _create(client, "busy", threshold_kilobytes=100)
         for start in range(0, COUNT, 500):
             store.upsert("busy", [_point(n, ROWS[n]) for n in range(start, start + 500)])
@@ -78,17 +85,11 @@ def test_searches_and_writes_go_on_while_an_index_is_built(tmp_path: Path):
         _check(store, expected)
 
         server.kill()
-        client.close()
 
-    with edge_process(tmp_path, settings=SOON) as server:
-        settings = VectorStoreSettings.load({"qdrant_port": server.port})
-        client = connect(settings)
+    with _serving(tmp_path) as (_, client, store):
         assert client.get_collection("busy").indexed_vectors_count
-        _check(PointStore(client, settings), expected)
-        assert {one.value for one in PointStore(client, settings).facet("busy", "landmark")} == {
-            f"l{n}" for n in range(7)
-        }
-        client.close()
+        _check(store, expected)
+        assert {one.value for one in store.facet("busy", "landmark")} == {f"l{n}" for n in range(7)}
     assert len(_shard_folders(tmp_path)) == 1
 
 
@@ -108,35 +109,30 @@ def _check(store: PointStore, expected: dict[int, FloatVector]) -> None:
 
 
 def test_a_small_collection_is_scanned_and_stays_green(tmp_path: Path):
-    with edge_process(tmp_path, settings=SOON) as server:
-        settings = VectorStoreSettings.load({"qdrant_port": server.port})
-        client = connect(settings)
+    with _serving(tmp_path) as (_, client, store):
         _create(client, "small", threshold_kilobytes=20_000)
-        PointStore(client, settings).upsert("small", [_point(n, ROWS[n]) for n in range(500)])
+        store.upsert("small", [_point(n, ROWS[n]) for n in range(500)])
         time.sleep(1)
         info = client.get_collection("small")
         assert (info.status, info.indexed_vectors_count) == (models.CollectionStatus.GREEN, 0)
-        client.close()
 
 
 def test_a_collection_can_be_dropped_while_its_index_is_built(tmp_path: Path):
-    with edge_process(tmp_path, settings=SOON) as server:
-        settings = VectorStoreSettings.load({"qdrant_port": server.port})
-        client = connect(settings)
-        store = PointStore(client, settings)
-        _create(client, "dropped", threshold_kilobytes=100)
+    with _serving(tmp_path) as (_, client, store):
+        # The other's index is not due before the first is being built.
+        for name, kilobytes in (("kept", 100_000), ("dropped", 100)):
+            _create(client, name, kilobytes)
         itself = _shard_folders(tmp_path)
-        store.upsert("dropped", [_point(n, ROWS[n]) for n in range(COUNT)])
+        for name in ("kept", "dropped"):
+            store.upsert(name, [_point(n, ROWS[n]) for n in range(COUNT)])
         deadline = time.monotonic() + 30
         while _shard_folders(tmp_path) == itself:  # no copy that an index is built on
             assert time.monotonic() < deadline, client.get_collection("dropped")
             time.sleep(0.01)
+        due = models.OptimizersConfigDiff(indexing_threshold=100)
+        client.update_collection("kept", optimizers_config=due)
         assert not client.get_collection("dropped").indexed_vectors_count
         client.delete_collection("dropped")
-
-        _create(client, "kept", threshold_kilobytes=100)
-        store.upsert("kept", [_point(n, ROWS[n]) for n in range(COUNT)])
         _wait_until_indexed(client, "kept")
         assert [one.name for one in client.get_collections().collections] == ["kept"]
         assert store.count("kept") == COUNT
-        client.close()

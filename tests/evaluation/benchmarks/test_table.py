@@ -35,3 +35,14 @@ def test_what_people_wrote_around_the_table_stays(tmp_path):
     assert text.count("| figure |") == 1
     write_table(path, ROWS[:1], ["second"])
     assert path.read_text() == text
+
+
+def test_figures_that_were_not_measured_again_stay_in_the_table(tmp_path):
+    path = tmp_path / "benchmarks.md"
+    write_table(path, ROWS, ["first"])
+    whole = path.read_text()
+    again = Row("serve-2-toy", 0.95, ">= 0.90", "0.9 to 1.0 of 3", "")
+    write_table(path, [again], ["first"])
+    before = "| `serve-2-toy` | 0.800 | >= 0.90 | **no** | 0.8 to 0.8 of 3 |  |"
+    after = "| `serve-2-toy` | 0.950 | >= 0.90 | yes | 0.9 to 1.0 of 3 |  |"
+    assert path.read_text() == whole.replace(before, after)
