@@ -70,11 +70,10 @@ class BatchLimits:
 
 @dataclass(frozen=True)
 class Outcome(Generic[Result]):
-    """A result, how long it waited and ran, and the number of the batch that it was made in."""
+    """A result, how long it waited, and the number of the batch that it was made in."""
 
     result: Result
     queue_seconds: float
-    inference_seconds: float
     batch: int
 
 
@@ -295,7 +294,7 @@ class Batcher(Generic[Item, Result]):
             for entry, result in zip(batch, results, strict=True):
                 if not entry.outcome.done():
                     waited = started - entry.since
-                    entry.outcome.set_result(Outcome(result, waited, seconds, number))
+                    entry.outcome.set_result(Outcome(result, waited, number))
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
             if len(batch) == 1:
                 _fail(batch[0], error)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,18 +20,42 @@ from encoder_service.models.contract import Encoder, FloatArray
 from encoder_service.plan import Plan
 from encoder_service.settings import EncoderSettings
 from encoder_service.weights import Progress
+from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarks.errors import ConfigurationError, LandmarksError, UnavailableError
 
 _log = structlog.get_logger(__name__)
 
 Vector = npt.NDArray[np.float32]
-PhotoBatcher = Batcher[FloatArray, Vector]
 Load = Callable[[str, EncoderSettings, Progress], Encoder]
 
 # A download that failed may succeed when the network is back.
 _RETRY_LOADING_SECONDS = 30.0
 # How long a photo on its way to a GPU waits for others.
 _GPU_DELAY_SECONDS = 0.004
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A photo as the network takes it, (3, H, W) float32, what it was, and the time that took."""
+
+    pixels: FloatArray
+    info: pb.PhotoInfo
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A photo's vector, (dimension,) float32, and how long the network ran, for the whole batch."""
+
+    decoded: Decoded
+    vector: Vector
+    inference_seconds: float
+
+
+# What a worker asks for its photo: one that was decoded beforehand, or that it decodes itself.
+# Raises LandmarksError for a photo that cannot be decoded.
+PhotoSource: TypeAlias = Callable[[], Decoded]
+PhotoBatcher: TypeAlias = Batcher[PhotoSource, Embedded | LandmarksError]
 
 
 class ModelHost:
@@ -150,14 +177,34 @@ class ModelHost:
             raise
         return encoder, workers
 
-    async def _embed(self, photos: Sequence[FloatArray]) -> Sequence[Vector]:
-        encoder = self.encoder()
+    async def _embed(self, photos: Sequence[PhotoSource]) -> Sequence[Embedded | LandmarksError]:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._workers, self._embedded, self.encoder(), photos
+        )
 
-        def run() -> list[Vector]:
-            return list(encoder.embed(np.stack(photos)))
+    def _embedded(
+        self, encoder: Encoder, photos: Sequence[PhotoSource]
+    ) -> list[Embedded | LandmarksError]:
+        """Run one batch; in a worker. What is wrong with one photo does not stop the others."""
+        sources = [_decoded(photo) for photo in photos]
+        pixels = [one.pixels for one in sources if isinstance(one, Decoded)]
+        if not pixels:
+            return [one for one in sources if isinstance(one, LandmarksError)]
+        started = time.monotonic()
+        with self.metrics.batch(len(pixels)):
+            vectors = iter(encoder.embed(np.stack(pixels)))
+        seconds = time.monotonic() - started
+        return [
+            Embedded(one, next(vectors), seconds) if isinstance(one, Decoded) else one
+            for one in sources
+        ]
 
-        with self.metrics.batch(len(photos)):
-            return await asyncio.get_running_loop().run_in_executor(self._workers, run)
+
+def _decoded(photo: PhotoSource) -> Decoded | LandmarksError:
+    try:
+        return photo()
+    except LandmarksError as error:
+        return error
 
 
 def _warm_up(encoder: Encoder, workers: ThreadPoolExecutor) -> None:

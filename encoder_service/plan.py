@@ -33,6 +33,15 @@ class Plan:
     threads: int
     batch: int
 
+    @property
+    def workers_decode(self) -> bool:
+        """True where each worker best decodes its own photos: when it has one core and no more.
+
+        Threads for that would take the cores from the workers, and a photo would change threads
+        twice.
+        """
+        return self.device == "cpu" and self.threads == 1
+
     def __str__(self) -> str:
         """Return the plan in words."""
         words = f"{self.runtime} on {self.device} in {self.precision}, "
@@ -63,9 +72,15 @@ def choose_plan(
     runtime, precision = _how(device, bears_bfloat16, has_bfloat16, wishes)
     if device != "cpu":
         return Plan(runtime, device, precision, 1, wishes.threads or 1, wishes.batch or _GPU_BATCH)
-    # Torch's kernels share one batch well; ONNX Runtime is faster with a batch for each core.
-    side_by_side = 1 if runtime == "torch" else cores
-    workers = wishes.workers or min(side_by_side, max(1, cores // max(1, wishes.threads)))
+    # Torch's kernels share one batch well; ONNX Runtime is faster with a batch for each core, and
+    # one more, which computes while another's worker waits for its next.
+    if runtime == "torch":
+        side_by_side = 1
+    elif wishes.threads > 1:
+        side_by_side = max(1, cores // wishes.threads)
+    else:
+        side_by_side = cores + 1
+    workers = wishes.workers or side_by_side
     threads = wishes.threads or max(1, cores // workers)
     batch = wishes.batch or (_TORCH_BATCH if runtime == "torch" else _ONNX_BATCH)
     return Plan(runtime, device, precision, workers, threads, batch)

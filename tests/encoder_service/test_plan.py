@@ -10,8 +10,21 @@ def plan_of(device="cpu", cores=4, bears=False, has=True, **wishes):
     )
 
 
-def test_on_a_cpu_each_core_has_a_batch_of_its_own():
-    assert plan_of() == Plan("onnxruntime", "cpu", "float32", 4, 1, 2)
+def test_on_a_cpu_each_core_has_a_batch_of_its_own_and_one_more_is_ready():
+    assert plan_of() == Plan("onnxruntime", "cpu", "float32", 5, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "they_do"),
+    [
+        ({}, True),
+        ({"threads": 2}, False),
+        ({"runtime": "torch"}, False),
+        ({"device": "cuda"}, False),
+    ],
+)
+def test_workers_decode_where_each_has_one_core(wishes, they_do):
+    assert plan_of(**wishes).workers_decode == they_do
 
 
 def test_where_processor_and_model_allow_it_torch_computes_in_bfloat16_on_all_cores():
@@ -61,5 +74,5 @@ def test_wishes_that_cannot_be_met_are_refused(wishes, named):
 
 
 def test_a_plan_says_itself_in_words():
-    assert str(plan_of()) == "onnxruntime on cpu in float32, 4 × 1 threads, batches of 2"
+    assert str(plan_of()) == "onnxruntime on cpu in float32, 5 × 1 threads, batches of 2"
     assert str(plan_of("cuda")) == "torch on cuda in float32, batches of 32"

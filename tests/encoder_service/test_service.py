@@ -93,6 +93,21 @@ async def test_boxes_that_cannot_be_used_are_refused_by_field():
         assert error.field == field
 
 
+@pytest.mark.parametrize("decode_threads", [0, 2])
+async def test_a_damaged_photo_has_its_error_and_the_others_their_vectors_whoever_decodes(
+    decode_threads,
+):
+    damaged = PHOTOS[1][: len(PHOTOS[1]) // 2]
+    # They share a batch, as it waits for more.
+    settings = toy_settings(decode_threads=decode_threads, batch_size=8, batch_delay_seconds=0.5)
+    async with running_encoder(settings) as (_, stub):
+        batch = await stub.BatchEncode(pb.BatchEncodeRequest(photos=[damaged, *PHOTOS[2:5]]))
+        alone = await stub.BatchEncode(pb.BatchEncodeRequest(photos=PHOTOS[2:5]))
+    failed, *good = batch.results
+    assert failed.error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
+    assert [one.embedding for one in good] == [one.embedding for one in alone.results]
+
+
 async def test_calls_at_once_share_batches_and_each_has_its_own_answer():
     async with running_encoder(toy_settings()) as (_, stub):
         alone = [await stub.Encode(pb.EncodeRequest(photo=photo)) for photo in PHOTOS]
