@@ -28,7 +28,13 @@ from landmarks.errors import (
     NotFoundError,
 )
 from landmarks.grpc_status import duration, status_of
-from landmarks.images import Photo, PhotoLimits, declared_pixels, decode
+from landmarks.images import (
+    Photo,
+    PhotoLimits,
+    declared_pixels,
+    decode,
+    pixels_declared_early,
+)
 from landmarks.metrics import failed
 
 _log = structlog.get_logger(__name__)
@@ -49,7 +55,8 @@ class EncoderServicer(EncoderServiceServicer):
         self._hosts = {host.name: host for host in hosts}
         self._settings = settings
         self._limits = PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels)
-        # Headers have a thread of their own, so that a full queue is told of at once.
+        # Headers that take longer have a thread of their own, so that a full queue is told of at
+        # once.
         self._headers = ThreadPoolExecutor(1, thread_name_prefix="headers")
         self._decoder_count = settings.decoders  # looked up once: it asks the system for its cores
         # A single photo is not decoded behind the photos of large requests.
@@ -187,7 +194,12 @@ class EncoderServicer(EncoderServiceServicer):
         turn = asyncio.Semaphore(self._decoder_count)
         size_bytes = sum(map(len, photos))
         with host.batcher.admit(len(photos), size_bytes, timeout_seconds) as admission:
-            declared = await loop.run_in_executor(self._headers, self._declared, photos)
+            early = pixels_declared_early(photos[0], self._limits) if admission.alone else None
+            declared: Sequence[int | InvalidPhotoError] = (
+                await loop.run_in_executor(self._headers, self._declared, photos)
+                if early is None
+                else [early]
+            )
             admission.declare(sum(size for size in declared if isinstance(size, int)))
             async with asyncio.TaskGroup() as group:
                 tasks = [

@@ -8,7 +8,13 @@ from PIL import Image
 
 from landmarks.box import Box
 from landmarks.errors import InvalidInputError, InvalidPhotoError
-from landmarks.images import PhotoLimits, _webp_size, declared_pixels, decode
+from landmarks.images import (
+    PhotoLimits,
+    _webp_size,
+    declared_pixels,
+    decode,
+    pixels_declared_early,
+)
 from tests.support.photos import drawn_photo, exif, png_declaring, saved
 
 LIMITS = PhotoLimits(max_bytes=1_000_000, max_pixels=1_000_000)
@@ -82,6 +88,23 @@ def test_a_decompression_bomb_is_refused_from_its_header():
 
 def test_the_header_alone_tells_the_pixels():
     assert declared_pixels(saved(PHOTO, "JPEG")[:2000], LIMITS) == 320 * 240
+
+
+def test_a_jpegs_first_bytes_tell_its_pixels_and_what_they_do_not_tell_is_left_to_the_whole():
+    jpeg = saved(PHOTO, "JPEG")
+    assert pixels_declared_early(jpeg, LIMITS) == declared_pixels(jpeg, LIMITS)
+    assert pixels_declared_early(saved(PHOTO, "PNG"), LIMITS) is None
+    assert pixels_declared_early(jpeg[:100], LIMITS) is None
+    comments = jpeg[:2] + 2 * (b"\xff\xfe\x20\x00" + bytes(0x2000 - 2)) + jpeg[2:]
+    assert pixels_declared_early(comments, LIMITS) is None
+    assert declared_pixels(comments, LIMITS) == 320 * 240
+
+
+def test_what_is_over_a_limit_is_not_told_early():
+    jpeg = saved(PHOTO, "JPEG")
+    assert pixels_declared_early(jpeg, PhotoLimits(len(jpeg) - 1, 1_000_000)) is None
+    assert pixels_declared_early(jpeg, PhotoLimits(len(jpeg), 320 * 240 - 1)) is None
+    assert pixels_declared_early(jpeg, PhotoLimits(len(jpeg), 320 * 240)) == 320 * 240
 
 
 def turned(orientation):
