@@ -34,7 +34,7 @@ _queued = Gauge(
 )
 _queue_wait = Histogram(
     "landmarks_encoder_queue_wait_seconds",
-    "How long decoded photos waited for their batch, or until they were given up. Scale by this.",
+    "How long photos waited for their batch, or until they were given up. Scale by this.",
     ["model"],
     buckets=CALL_SECONDS,
 )
