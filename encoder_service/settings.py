@@ -58,8 +58,8 @@ class EncoderSettings(WeightsSettings):
     # How long a photo may wait for others to fill its batch. Unset: not at all on a CPU, where a
     # batch gains nothing.
     batch_delay_seconds: float | None = Field(None, ge=0)
-    # Threads that decode for the workers. 0: none where each worker has one core and decodes its own
-    # photos, else as many as there are physical cores.
+    # Threads that decode for the workers. 0: none where each worker has one core and decodes its
+    # own photos, else as many as there are physical cores.
     decode_threads: int = Field(0, ge=0)
     drain_seconds: float = Field(20, ge=0)
 
