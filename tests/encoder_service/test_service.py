@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 import grpc
 import numpy as np
@@ -106,6 +107,52 @@ async def test_a_damaged_photo_has_its_error_and_the_others_their_vectors_whoeve
     failed, *good = batch.results
     assert failed.error.code == grpc.StatusCode.INVALID_ARGUMENT.value[0]
     assert [one.embedding for one in good] == [one.embedding for one in alone.results]
+
+
+@pytest.mark.parametrize(("decode_threads", "thread"), [(0, "inference-toy"), (2, "decode")])
+async def test_workers_decode_their_own_photos_unless_threads_are_asked_for(decode_threads, thread):
+    threads = []
+
+    class Noting:
+        def __init__(self, encoder):
+            self.spec, self.plan, self.embed = encoder.spec, encoder.plan, encoder.embed
+            self._preprocess = encoder.preprocess
+
+        def preprocess(self, image):
+            threads.append(threading.current_thread().name)
+            return self._preprocess(image)
+
+    def noting(*arguments):
+        return Noting(load_encoder(*arguments))
+
+    settings = toy_settings(decode_threads=decode_threads, threads=1)
+    async with running_encoder(settings, noting) as (_, stub):
+        await stub.Encode(pb.EncodeRequest(photo=PHOTOS[0]))
+    assert len(threads) == 1
+    assert threads[0].startswith(thread)
+
+
+async def test_what_a_batch_takes_is_told_without_its_decoding():
+    class Slow:
+        def __init__(self, encoder):
+            self.spec, self.plan, self.embed = encoder.spec, encoder.plan, encoder.embed
+            self._preprocess = encoder.preprocess
+
+        def preprocess(self, image):
+            time.sleep(1)
+            return self._preprocess(image)
+
+    def slow(*arguments):
+        return Slow(load_encoder(*arguments))
+
+    async with running_encoder(toy_settings(threads=1), slow) as (_, stub):
+        answer = await stub.Encode(pb.EncodeRequest(photo=PHOTOS[0]))
+    decode, inference = (
+        one.ToTimedelta().total_seconds()
+        for one in (answer.timings.decode, answer.timings.inference)
+    )
+    assert decode >= 1
+    assert 0 < inference < decode
 
 
 async def test_calls_at_once_share_batches_and_each_has_its_own_answer():
