@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeAlias, cast
 from uuid import UUID
 
@@ -37,7 +38,11 @@ Payloads: TypeAlias = Mapping[str, Mapping[UUID, Mapping[str, object]]]
 
 @dataclass(frozen=True)
 class Composed:
-    """One answer of all models' answers, but for the payloads of the points on its page."""
+    """One answer of all models' answers, but for the payloads of the points on its page.
+
+    `found` has the hits of `answers` by model, in the same order, and their ids as texts: a UUID is
+    made for what has to be read, and for nothing else.
+    """
 
     query: SearchQuery
     answers: Sequence[Answer]
@@ -53,24 +58,30 @@ class Composed:
         """Which places of each ranking were asked for."""
         return slice(self.query.offset, self.query.end)
 
-    def known(self) -> dict[UUID, Mapping[str, object]]:
-        """Return the payloads that came with the hits."""
+    @cached_property
+    def known(self) -> Mapping[str, Mapping[str, object]]:
+        """The payloads that came with the hits."""
         return {
-            one.hit.id: one.hit.payload
+            named.id: one.hit.payload
             for answer in self.answers
             if answer.whole
-            for one in answer.ranked
+            for one, named in zip(answer.ranked, self.hits(answer), strict=True)
         }
+
+    def hits(self, answer: Answer) -> Sequence[Scored]:
+        """Return the hits of one of the answers."""
+        return self.found[answer.live.lineage.model]
 
     def missing(self) -> dict[str, set[UUID]]:
         """Return the points on the page without a payload, by the collections to read them from."""
         missing: dict[str, set[UUID]] = {}
-        seen = set(self.known())
-        on_page = {UUID(hit.id) for hit in self.fused[self.page]}
+        seen = set(self.known)
+        on_page = {hit.id for hit in self.fused[self.page]}
         for answer in self.answers:
-            ids = {one.hit.id for one in answer.ranked[self.page]}
-            ids |= on_page.intersection(one.hit.id for one in answer.ranked)
-            missing[answer.live.lineage.name] = ids - seen
+            hits = self.hits(answer)
+            ids = {hit.id for hit in hits[self.page]}
+            ids |= on_page.intersection(hit.id for hit in hits)
+            missing[answer.live.lineage.name] = {UUID(one) for one in ids - seen}
             seen |= ids
         return missing
 
@@ -103,16 +114,16 @@ def search_response(composed: Composed, payloads: Payloads) -> pb.SearchResponse
     was found keeps its place and has none.
     """
     found, shown, page = composed.found, composed.landmarks, composed.page
-    known = composed.known()
+    known = dict(composed.known)
     for some in payloads.values():
-        known.update(some)
-    points: dict[UUID, pb.Point] = {}
+        known.update((str(id_), payload) for id_, payload in some.items())
+    points: dict[str, pb.Point] = {}
 
-    def point(id_: UUID) -> pb.Point:
+    def point(id_: str) -> pb.Point:
         if id_ not in points:
             payload = known.get(id_)
             points[id_] = (
-                pb.Point(id=str(id_), landmark=shown[str(id_)])
+                pb.Point(id=id_, landmark=shown[id_])
                 if payload is None
                 else point_message(id_, payload)
             )
@@ -122,7 +133,7 @@ def search_response(composed: Composed, payloads: Payloads) -> pb.SearchResponse
     return pb.SearchResponse(
         rankings=[_ranking(answer, page, found, shown, point) for answer in composed.answers],
         fused=[
-            _fused_hit(hit, rank, point(UUID(hit.id)))
+            _fused_hit(hit, rank, point(hit.id))
             for rank, hit in enumerate(composed.fused[page], start=page.start + 1)
         ],
         verdict=_verdict(
@@ -195,7 +206,7 @@ def _ranking(
     page: slice,
     found: Mapping[str, Sequence[Scored]],
     shown: Mapping[str, str],
-    point: Callable[[UUID], pb.Point],
+    point: Callable[[str], pb.Point],
 ) -> pb.ModelRanking:
     lineage = answer.live.lineage
     hits = found[lineage.model]
@@ -206,8 +217,8 @@ def _ranking(
         collection=lineage.name,
         digest=lineage.digest,
         hits=[
-            pb.Hit(point=point(one.hit.id), score=one.hit.score, rank=rank)
-            for rank, one in enumerate(answer.ranked[page], start=page.start + 1)
+            pb.Hit(point=point(hit.id), score=hit.score, rank=rank)
+            for rank, hit in enumerate(hits[page], start=page.start + 1)
         ],
         verdict=_verdict(verdict),
         timings=pb.ModelTimings(

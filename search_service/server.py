@@ -36,8 +36,6 @@ from search_service.indexing import create_indexing_servicer
 from search_service.recall import RecallGauge
 from search_service.service import SearchServicer
 from search_service.settings import SearchSettings
-from vector_store.client import address_of, connect_async
-from vector_store.failures import qdrant_failures
 from vector_store.search import SearchStore
 
 _log = structlog.get_logger(__name__)
@@ -70,8 +68,7 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
     sources = Sources(roots)
     door = FrontDoor(settings.api_keys_file, settings.rate_limit, settings.rate_burst)
     server = create_server(interceptors=[] if door.is_open else [AdmissionInterceptor(door)])
-    qdrant = connect_async(settings)
-    store = SearchStore(qdrant, settings)
+    store = SearchStore(settings)
     encoders = AsyncEncoderDirectory(settings.encoders, settings.tls)
     recall = RecallGauge(store, settings.search_recall_share)
     indexing = create_indexing_servicer(
@@ -90,12 +87,8 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
     add_IndexingServiceServicer_to_server(indexing, server)
     health = add_health_and_reflection(server, services)
 
-    async def ping_qdrant() -> None:
-        with qdrant_failures(address_of(settings)):
-            await qdrant.get_aliases()
-
     watch = HealthWatch(
-        health, ("", *services), ping_qdrant, encoders, settings.search_health_seconds
+        health, ("", *services), store.ping, encoders, settings.search_health_seconds
     )
     watching: asyncio.Task[None] | None = None
     sockets = ExitStack()
@@ -133,7 +126,7 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
         await recall.close()
         await indexing.close()
         await encoders.close()
-        await qdrant.close()
+        await store.close()
 
 
 async def serve(settings: SearchSettings) -> None:

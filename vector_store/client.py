@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import grpc
 from qdrant_client import AsyncQdrantClient, QdrantClient
 
 from landmarks.grpc_channel import channel_options
@@ -35,6 +36,26 @@ def connect_async(settings: QdrantSettings) -> AsyncQdrantClient:
     """Return a client for the running event loop, otherwise as `connect`."""
     with _unencrypted_key_is_known():
         return AsyncQdrantClient(**_arguments(settings))
+
+
+def open_aio_channel(settings: QdrantSettings) -> grpc.aio.Channel:
+    """Open a channel for calls by Qdrant's own messages, with `key_metadata` in each.
+
+    The client's channel adds the key, and what else it might be told to, by an interceptor, which
+    costs a call more than to send it does.
+
+    Raises ConfigurationError where a file of TLS cannot be used.
+    """
+    target, options = address_of(settings), channel_options()
+    if not settings.qdrant_tls:
+        return grpc.aio.insecure_channel(target, options=options)
+    return grpc.aio.secure_channel(target, settings.tls.channel_credentials(), options=options)
+
+
+def key_metadata(settings: QdrantSettings) -> tuple[tuple[str, str], ...]:
+    """Return what tells Qdrant in a call who calls, as its own client does."""
+    key = settings.qdrant_api_key
+    return (("api-key", key.get_secret_value()),) if key else ()
 
 
 @contextmanager

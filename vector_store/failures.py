@@ -41,6 +41,8 @@ def qdrant_failures(address: str) -> Iterator[None]:
 
 def _from_rpc(error: grpc.RpcError, address: str) -> LandmarksError:
     status = rpc_status(error, f"Qdrant at {address}")
+    if status.code == Code.RESOURCE_EXHAUSTED and (seconds := _retry_after(error)):
+        return OverloadedError(status.message, retry_after=seconds)
     if status.code == Code.FAILED_PRECONDITION:
         # Qdrant's word for a shard or replica that is not ready; it knows nothing of lineage.
         return UnavailableError(status.message)
@@ -50,3 +52,12 @@ def _from_rpc(error: grpc.RpcError, address: str) -> LandmarksError:
             f"{status.message}; set LANDMARKS_QDRANT_API_KEY to the key that it was given"
         )
     return error_from_status(status)
+
+
+def _retry_after(error: grpc.RpcError) -> float:
+    """Return in how many seconds Qdrant wants to be asked again; 0 where it does not say."""
+    if isinstance(error, grpc.aio.AioRpcError):
+        for key, value in error.trailing_metadata():
+            if key == "retry-after" and isinstance(value, str) and value.isdecimal():
+                return float(value)
+    return 0.0

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from qdrant_client import AsyncQdrantClient
 from qdrant_client import grpc as q
 
 from landmarks.errors import NotFoundError
 from landmarks.settings import QdrantSettings
-from vector_store.client import address_of
+from vector_store.client import address_of, connect_async, key_metadata, open_aio_channel
 from vector_store.collections import (
     CollectionState,
     LiveCollection,
@@ -43,10 +43,27 @@ class SearchStore:
     Rare operations that change collections are those of `Collections`, run in a thread.
     """
 
-    def __init__(self, client: AsyncQdrantClient, settings: QdrantSettings) -> None:
-        self._client = client
+    def __init__(self, settings: QdrantSettings) -> None:
+        """Connect when first asked.
+
+        Raises ConfigurationError where a file of TLS cannot be used.
+        """
+        self._client = connect_async(settings)
+        self._channel = open_aio_channel(settings)
+        self._points = q.PointsStub(self._channel)  # type: ignore[no-untyped-call]
+        self._metadata = key_metadata(settings)
         self._address = address_of(settings)
-        self._timeout_seconds = settings.qdrant_timeout_seconds
+        self._timeout_seconds = math.ceil(settings.qdrant_timeout_seconds)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._channel.close()
+        await self._client.close()
+
+    async def ping(self) -> None:
+        """Ask something small. Raises UnavailableError where Qdrant does not answer."""
+        with qdrant_failures(self._address):
+            await self._client.get_aliases()
 
     async def live_of(self, gallery: str) -> list[LiveCollection]:
         """Return the live collections of a gallery, by model; no other collection is looked at."""
@@ -95,8 +112,8 @@ class SearchStore:
         )
         # Through the client's values of its own, a search would take half as long again.
         with qdrant_failures(self._address):
-            answer = await self._client.grpc_points.QueryBatch(
-                batch, timeout=whole or self._timeout_seconds
+            answer = await self._points.QueryBatch(
+                batch, timeout=whole or self._timeout_seconds, metadata=self._metadata
             )
         return [hits_of(one.result) for one in answer.result]
 

@@ -31,7 +31,6 @@ from search_service.indexing import create_indexing_servicer
 from search_service.recall import RecallGauge
 from tests.support.indexing_rig import MODEL, Rig, draw_photo
 from tests.support.valkey import running_valkey
-from vector_store.client import connect_async
 from vector_store.search import SearchStore
 from vector_store.settings import VectorStoreSettings
 
@@ -49,8 +48,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 @asynccontextmanager
 async def serving(rig: Rig) -> AsyncIterator[IndexingServiceStub]:
     settings = VectorStoreSettings(qdrant_port=rig.qdrant_port)
-    qdrant = connect_async(settings)
-    store = SearchStore(qdrant, settings)
+    store = SearchStore(settings)
     servicer = create_indexing_servicer(
         redis_url=rig.valkey.url,
         models=[MODEL],
@@ -67,7 +65,7 @@ async def serving(rig: Rig) -> AsyncIterator[IndexingServiceStub]:
         yield IndexingServiceStub(channel)
     await server.stop(None)
     await servicer.close()
-    await qdrant.close()
+    await store.close()
 
 
 @pytest.fixture

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
+import grpc
 import httpx
 import numpy as np
 import pytest
+from qdrant_client import grpc as q
 
-from landmarks.errors import InvalidInputError, NotFoundError, UnavailableError
+from landmarks.errors import InvalidInputError, NotFoundError, OverloadedError, UnavailableError
 from tests.support.edge import free_port
 from tests.support.stores import DIGEST, StoreUnderTest, photo, photo_id, unit_rows
-from vector_store.client import connect, connect_async
+from vector_store.client import connect
 from vector_store.collections import INDEXED_FIELDS, Collections
 from vector_store.filters import Equals, Filter
 from vector_store.points import PhotoPayload, Point
@@ -41,13 +44,46 @@ def test_a_qdrant_that_is_not_there_is_unavailable_and_named(nowhere: VectorStor
 
 
 async def test_the_same_on_the_event_loop(nowhere: VectorStoreSettings):
-    client = connect_async(nowhere)
-    store = SearchStore(client, nowhere)
+    store = SearchStore(nowhere)
     with pytest.raises(UnavailableError, match=f"127.0.0.1:{nowhere.qdrant_port}"):
         await store.live_of("sample")
     with pytest.raises(UnavailableError):
         await store.query("sample__vgg16", [Query(photo_id(1))])
-    await client.close()
+    with pytest.raises(UnavailableError):
+        await store.ping()
+    await store.close()
+
+
+class Overloaded(q.PointsServicer):
+    """Refuses as a Qdrant under strict mode does, and notes who asked."""
+
+    def __init__(self) -> None:
+        self.keys: list[object] = []
+
+    def QueryBatch(self, request: q.QueryBatchPoints, context: grpc.ServicerContext):  # noqa: N802
+        self.keys += [value for key, value in context.invocation_metadata() if key == "api-key"]
+        context.set_trailing_metadata((("retry-after", "7"),))
+        context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many requests")
+
+
+async def test_an_overloaded_qdrant_says_when_to_ask_again_and_learns_who_asks():
+    servicer = Overloaded()
+    server = grpc.server(ThreadPoolExecutor(1))
+    q.points_service_pb2_grpc.add_PointsServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    settings = VectorStoreSettings.load({"qdrant_port": port, "qdrant_api_key": "a-key"})
+    store, client = SearchStore(settings), connect(settings)
+    queries = [Query(photo_id(1))]
+    with pytest.raises(OverloadedError, match="too many requests") as on_the_loop:
+        await store.query("sample__vgg16", queries)
+    with pytest.raises(OverloadedError, match="too many requests") as in_a_thread:
+        await asyncio.to_thread(PointStore(client, settings).query, "sample__vgg16", queries)
+    await store.close()
+    client.close()
+    server.stop(None)
+    assert (on_the_loop.value.retry_after, in_a_thread.value.retry_after) == (7.0, 7.0)
+    assert servicer.keys == ["a-key", "a-key"]
 
 
 def test_no_call_falls_back_to_rest(
@@ -77,9 +113,9 @@ def test_no_call_falls_back_to_rest(
 
 @pytest.fixture
 async def search(embedded: StoreUnderTest) -> AsyncIterator[SearchStore]:
-    client = connect_async(embedded.settings)
-    yield SearchStore(client, embedded.settings)
-    await client.close()
+    store = SearchStore(embedded.settings)
+    yield store
+    await store.close()
 
 
 @pytest.mark.integration

@@ -83,7 +83,10 @@ def _json(value: q.Value) -> Json:
 def fill_payload(target: MutableMapping[str, q.Value], values: Mapping[str, Json] | None) -> None:
     """Write a payload into a message's map."""
     for name, value in (values or {}).items():
-        _fill(target[name], value)
+        if isinstance(value, str):  # as most are
+            target[name].string_value = value
+        else:
+            _fill(target[name], value)
 
 
 def _fill(target: q.Value, value: Json) -> None:

@@ -10,7 +10,6 @@ from uuid import UUID
 
 import numpy as np
 
-from vector_store.client import connect_async
 from vector_store.requests import Query
 from vector_store.search import SearchStore
 from vector_store.settings import VectorStoreSettings
@@ -69,8 +68,8 @@ def percentile_ms(seconds: Sequence[float], percent: float) -> float:
 
 @contextlib.asynccontextmanager
 async def _store(settings: VectorStoreSettings) -> AsyncIterator[SearchStore]:
-    client = connect_async(settings)
+    store = SearchStore(settings)
     try:
-        yield SearchStore(client, settings)
+        yield store
     finally:
-        await client.close()
+        await store.close()
