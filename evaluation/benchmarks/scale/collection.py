@@ -9,21 +9,20 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from uuid import UUID, uuid5
 
 from qdrant_client import QdrantClient, models
 
 from evaluation.benchmarks.harness import CannotMeasureError
+from evaluation.benchmarks.points import point
 from evaluation.benchmarks.processes import Server, running, serves, wait_until
 from evaluation.benchmarks.scale.drawing import Drawing
 from evaluation.benchmarks.scale.memory import peak_of_group
 from landmarks.stack.ports import free_ports
 from vector_store.client import connect
 from vector_store.collections import Collections
-from vector_store.points import FloatVector, PhotoPayload, Point
+from vector_store.points import FloatVector, Point
 from vector_store.requests import Query
 from vector_store.settings import VectorStoreSettings
 from vector_store.store import PointStore
@@ -35,7 +34,6 @@ STORAGES: Mapping[str, Mapping[str, object]] = {
     INT8: {"qdrant_quantized": True, "qdrant_on_disk": True},
 }
 SOURCES = 10
-_NAMESPACE = UUID(int=0)
 _GALLERY, _MODEL, _DIGEST = "bench", "drawn", "ab" * 32
 _SERVICE = "qdrant.Points"
 # Nobody gives up: how long an answer takes is what is measured.
@@ -77,11 +75,6 @@ def server_on(
             Server(process, port),
             VectorStoreSettings(qdrant_port=port, qdrant_timeout_seconds=_PATIENCE_SECONDS),
         )
-
-
-def point_id(number: int) -> UUID:
-    """Return the id of the point of a drawn vector."""
-    return uuid5(_NAMESPACE, str(number))
 
 
 def source_of(landmark: int) -> int:
@@ -162,21 +155,8 @@ class _Watching:
 
 
 def _points(drawing: Drawing, first: int, rows: FloatVector) -> list[Point]:
+    landmarks = map(drawing.landmark_of, range(first, first + len(rows)))
     return [
-        Point(point_id(number), row, _payload(number, drawing.landmark_of(number)))
-        for number, row in enumerate(rows, first)
+        point(number, row, landmark, str(source_of(landmark)))
+        for number, (row, landmark) in enumerate(zip(rows, landmarks, strict=True), first)
     ]
-
-
-def _payload(number: int, landmark: int) -> Mapping[str, str | int | float | bool | None]:
-    return PhotoPayload(
-        uri=f"file:///photos/{landmark}/{number}.jpg",
-        source=str(source_of(landmark)),
-        path=f"{landmark}/{number}.jpg",
-        sha256=f"{number:064x}",
-        width=640,
-        height=480,
-        indexed_at=datetime(2026, 1, 1, tzinfo=UTC),
-        job_id="bench",
-        landmark=str(landmark),
-    ).to_payload()

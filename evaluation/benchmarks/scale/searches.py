@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from evaluation.benchmarks.points import point_id
 from evaluation.benchmarks.scale.asking import found_by, waits
-from evaluation.benchmarks.scale.collection import SOURCES, point_id, source_of
+from evaluation.benchmarks.scale.collection import SOURCES, source_of
 from evaluation.benchmarks.scale.drawing import Drawing
 from evaluation.benchmarks.scale.exact import Numbers, nearest, recall
 from vector_store.filters import Equals, Filter
