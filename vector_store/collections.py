@@ -48,9 +48,10 @@ _PREVIOUS = "previous"
 # There too: how far verdicts can be trusted, as `ranking.calibration` writes it.
 CALIBRATION = "calibration"
 
-# And in an imported collection's: how far the import is, and the id of the export.
+# And in an imported collection's: how far the import is, and the id of the export. Stored, it has
+# all points and its index; complete, it has been made live as well, if that was asked for.
 IMPORT = "import"
-IMPORT_BEGUN, IMPORT_COMPLETE = "writing", "complete"
+IMPORT_BEGUN, IMPORT_STORED, IMPORT_COMPLETE = "writing", "stored", "complete"
 
 # As of a collection that says nothing: an index is built for more kilobytes of vectors than this.
 _INDEX_FROM_KB = 20_000
@@ -279,8 +280,13 @@ class Collections:
 
         Raises NotFoundError; InvalidInputError where it has none.
         """
-        with qdrant_failures(self._address):
-            info = self._client.get_collection(name)
+        try:
+            with qdrant_failures(self._address):
+                info = self._client.get_collection(name)
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"there is no collection {name}; `landmarks collections` lists those that there are"
+            ) from error
         return lineage_of(name, info)
 
     def states(self, gallery: str | None = None) -> list[CollectionState]:

@@ -30,6 +30,7 @@ from vector_store.collections import (
     IMPORT,
     IMPORT_BEGUN,
     IMPORT_COMPLETE,
+    IMPORT_STORED,
     Collections,
     Lineage,
     check_lineage,
@@ -117,19 +118,21 @@ class Transfer:
             raise InvalidInputError(f"{path} has {header.distance} distances instead of Cosine")
         if not beside:
             self._check_live(header)
-        name, complete = self._target(header)
+        name, state = self._target(header)
         replaced = None
-        if not complete:
+        if state == IMPORT_BEGUN:
             self._write(name, path, header, count)
             self._collections.build_index(name)
             self._await_index(name)
-            self._collections.note(name, IMPORT, f"{IMPORT_COMPLETE} {header.export_id}")
+            self._collections.note(name, IMPORT, f"{IMPORT_STORED} {header.export_id}")
+        if state != IMPORT_COMPLETE:
             if not beside:
                 replaced = self._collections.promote(name)
+            self._collections.note(name, IMPORT, f"{IMPORT_COMPLETE} {header.export_id}")
         return Imported(
             name,
             points=count,
-            written=0 if complete else count,
+            written=count if state == IMPORT_BEGUN else 0,
             live=self._live_name(header) == name,
             replaced=replaced if replaced not in (None, name) else "",
         )
@@ -201,8 +204,8 @@ class Transfer:
         live = self._collections.find_live(header.gallery, header.model)
         return "" if live is None else live.name
 
-    def _target(self, header: Header) -> tuple[str, bool]:
-        """Return the collection to write to, made if need be, and whether it is complete.
+    def _target(self, header: Header) -> tuple[str, str]:
+        """Return the collection to write to, made if need be, and how far its import is.
 
         It is one that an earlier import of this export began, or else a new one: of the usual name,
         or where that is taken, of one that this export alone has.
@@ -213,7 +216,7 @@ class Transfer:
         for name in (own, usual):
             match self._imported(name):
                 case [state, header.export_id]:
-                    return name, state == IMPORT_COMPLETE
+                    return name, state
         free = next((name for name in (usual, own) if not self._collections.exists(name)), None)
         if free is None:
             raise AlreadyExistsError(f"{usual} and {own} exist already; drop one that is not live")
@@ -226,7 +229,7 @@ class Transfer:
             name=free,
             noted={**header.metadata, IMPORT: f"{IMPORT_BEGUN} {header.export_id}"},
         )
-        return created.name, False
+        return created.name, IMPORT_BEGUN
 
     def _imported(self, name: str) -> list[str]:
         try:

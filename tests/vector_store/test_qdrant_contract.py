@@ -153,6 +153,8 @@ def test_a_live_collection_is_not_dropped_by_accident(engine: StoreUnderTest):
     assert engine.collections.states(engine.gallery) == []
     with pytest.raises(NotFoundError):  # its alias went with it
         engine.collections.live(engine.gallery, "vgg16")
+    with pytest.raises(NotFoundError, match=f"no collection {live.name}"):
+        engine.collections.drop(live.name)
 
 
 def test_many_workers_create_one_collection(wire_engine: StoreUnderTest):

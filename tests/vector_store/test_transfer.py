@@ -25,6 +25,7 @@ from landmarks.errors import (
 from tests.support.edge import edge_process
 from tests.support.stores import DIGEST, DIMENSION, StoreUnderTest, photo, photo_id, unit_rows
 from vector_store.client import connect
+from vector_store.collections import Collections
 from vector_store.export_file import ExportedPoint, Header, check_export, read_points, write_export
 from vector_store.points import FloatVector, Point
 from vector_store.settings import VectorStoreSettings
@@ -136,6 +137,31 @@ def test_an_import_that_broke_goes_on_and_one_that_is_complete_writes_nothing(
     again = transfer(target).import_(tmp_path / "it.gz")
     assert (again.collection, again.written, again.live) == (name, 0, True)
     assert target.points.count(name) == 1499
+
+
+@pytest.mark.integration
+def test_an_import_that_broke_when_all_was_stored_becomes_live_when_it_is_done_again(
+    wire_engine: StoreUnderTest,
+    target: StoreUnderTest,
+    stored: Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name, _ = stored(wire_engine, 20)
+    transfer(wire_engine).export(name, tmp_path / "it.gz")
+
+    def break_off(*_: object) -> None:
+        raise UnavailableError("Qdrant went away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Collections, "promote", break_off)
+        with pytest.raises(UnavailableError):
+            transfer(target).import_(tmp_path / "it.gz")
+    assert target.points.count(name) == 20
+    assert target.collections.find_live(target.gallery, "vgg16") is None
+
+    again = transfer(target).import_(tmp_path / "it.gz")
+    assert (again.collection, again.written, again.live) == (name, 0, True)
 
 
 @pytest.mark.integration
