@@ -113,7 +113,7 @@ function showMap() {
 
 function facts() {
   const sample = Number(map.collection_points) > map.points.length ? `a sample of ${number(map.points.length)} of ${number(map.collection_points)} photos` : `${number(map.points.length)} photos`;
-  return `${sample}; drawn ${when(map.draw_time)}. t-SNE, perplexity ${map.perplexity}; ${percent(map.trustworthiness)} of neighbourhoods kept.`;
+  return `${sample}; drawn ${when(map.draw_time)}. t-SNE, perplexity ${Math.round(map.perplexity)}; ${percent(map.trustworthiness)} of neighbourhoods kept.`;
 }
 
 /** Where the photo of the last search falls: the mean of its nearest mapped hits, by similarity. */
