@@ -191,8 +191,13 @@ class ModelHost:
         if not pixels:
             return [one for one in sources if isinstance(one, LandmarksError)]
         started = time.monotonic()
-        with self.metrics.batch(len(pixels)):
-            vectors = iter(encoder.embed(np.stack(pixels)))
+        try:
+            with self.metrics.batch(len(pixels)):
+                vectors = iter(encoder.embed(np.stack(pixels)))
+        except Exception as error:
+            if len(pixels) == 1:  # larger batches are run again photo by photo
+                _raise_if_broken(encoder, error)
+            raise
         seconds = time.monotonic() - started
         return [
             Embedded(one, next(vectors), seconds) if isinstance(one, Decoded) else one
@@ -205,6 +210,19 @@ def _decoded(photo: PhotoSource) -> Decoded | LandmarksError:
         return photo()
     except LandmarksError as error:
         return error
+
+
+def _raise_if_broken(encoder: Encoder, error: Exception) -> None:
+    """Raise UnavailableError where the encoder fails at a blank photo too: no photo is to blame."""
+    size = encoder.spec.input_size
+    try:
+        encoder.embed(np.zeros((1, 3, size, size), np.float32))
+    except Exception:  # noqa: BLE001 - whatever it is, no photo is to blame
+        _log.exception("the model fails, whatever the photo", model=encoder.spec.name)
+        raise UnavailableError(
+            f"model {encoder.spec.name!r} fails at every photo here ({type(error).__name__});"
+            " another replica may do better"
+        ) from error
 
 
 def _warm_up(encoder: Encoder, workers: ThreadPoolExecutor) -> None:

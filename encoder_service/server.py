@@ -30,6 +30,8 @@ from landmarks.grpc_server import (
 from landmarks.service import run_service
 
 _log = structlog.get_logger(__name__)
+# Workers wait 120 s for a batch (LANDMARKS_ENCODE_TIMEOUT_SECONDS), when many others are before it.
+_LONGEST_CALL_SECONDS = 180
 SERVICE_NAME = DESCRIPTOR.services_by_name["EncoderService"].full_name
 
 
@@ -69,7 +71,7 @@ async def start(settings: EncoderSettings, load: Load = load_encoder) -> Encoder
         settings.encoder_host,
         None if settings.tls.mutual else "set LANDMARKS_TLS_CERTIFICATE, _KEY and _CA",
     )
-    server = create_server(settings.max_request_bytes)
+    server = create_server(settings.max_request_bytes, longest_call_seconds=_LONGEST_CALL_SECONDS)
     health = add_health_and_reflection(server, [SERVICE_NAME])
     for name in ("", SERVICE_NAME, *settings.models):
         await health.set(name, NOT_SERVING)

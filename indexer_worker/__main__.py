@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from indexer_worker.spec import INDEX_QUEUE, encode_queue
-from landmarks.errors import ConfigurationError
+from landmarks.errors import LandmarksError
 from landmarks.service import EXIT_CONFIGURATION
 
 
@@ -15,7 +15,7 @@ def main() -> int:
         from indexer_worker.app import app, runtime, settings  # which reads the settings
 
         name = runtime().name
-    except ConfigurationError as error:
+    except LandmarksError as error:
         sys.stderr.write(f"indexer_worker: {error}\n")
         return EXIT_CONFIGURATION
     queues = [INDEX_QUEUE, *(encode_queue(model) for model in settings.consumed_models)]

@@ -25,6 +25,9 @@ from vector_store.points import RESERVED_COLUMNS, check_column
 
 _log = structlog.get_logger(__name__)
 
+# More than a chunk's: a listing is long, and goes on where it was when a worker is stopped.
+_MOST_BEGINNINGS = 10
+
 
 def run_listing(runtime: Runtime, job_id: str) -> None:
     """List a job's source, unless somebody else does or has done."""
@@ -32,7 +35,7 @@ def run_listing(runtime: Runtime, job_id: str) -> None:
         if held is None:
             return
         try:
-            runtime.jobs.attempt(held.lease)
+            _begin(runtime, held)
             job = runtime.jobs.get(job_id)
             _WORK[job.spec.kind](runtime, job, held)
         except LeaseLostError:
@@ -55,6 +58,16 @@ def run_listing(runtime: Runtime, job_id: str) -> None:
             else:
                 kind = type(error).__name__
                 runtime.jobs.fail(job_id, f"listing the source failed: {kind}: {error}")
+
+
+def _begin(runtime: Runtime, held: HeldLease) -> None:
+    begun_before = held.lease.attempts - 1
+    if begun_before >= _MOST_BEGINNINGS:
+        raise InvalidInputError(
+            f"given up: it was begun {begun_before} times and never ended, as if it took its"
+            " workers down"
+        )
+    runtime.jobs.attempt(held.lease)
 
 
 def _list(runtime: Runtime, job: Job, held: HeldLease) -> None:

@@ -15,9 +15,9 @@ from landmarks.errors import LandmarksError
 
 def main() -> int:
     """Return the exit status."""
-    settings = IndexerSettings.load()
-    jobs = JobStore(connect_redis(settings.broker_url), settings.redis_url)
     try:
+        settings = IndexerSettings.load()
+        jobs = JobStore(connect_redis(settings.broker_url), settings.redis_url)
         return 0 if jobs.worker_is_announced(settings.name) else 1
     except LandmarksError as error:
         sys.stderr.write(f"{error}\n")

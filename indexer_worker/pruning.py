@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import PurePosixPath
 from uuid import UUID
 
@@ -51,8 +52,23 @@ def _gone(runtime: Runtime, job: Job, collection: str) -> Iterator[UUID]:
     chosen: list[Equals | AnyOf] = [Equals("source", source)]
     if job.spec.splits:
         chosen.append(AnyOf("split", job.spec.splits))
-    found = runtime.points.scan(collection, Filter(must=tuple(chosen)), fields=["path"])
+    fields = ["path", "job_id", "indexed_at"]
+    found = runtime.points.scan(collection, Filter(must=tuple(chosen)), fields=fields)
     for point in found:
         path = PurePosixPath(str(point.payload.get("path", "")))
-        if point.id.bytes not in listed and unknown.isdisjoint(map(str, path.parents)):
+        if (
+            point.id.bytes not in listed
+            and unknown.isdisjoint(map(str, path.parents))
+            and not _is_newer(point.payload, job)
+        ):
             yield point.id
+
+
+def _is_newer(payload: Mapping[str, object], job: Job) -> bool:
+    """Say whether a later job stored a point: it knows of photos that this one may not."""
+    if payload.get("job_id") == job.id:
+        return False
+    try:
+        return datetime.fromisoformat(str(payload.get("indexed_at"))) >= job.created
+    except ValueError:
+        return False

@@ -31,7 +31,7 @@ class IndexerSettings(VectorStoreSettings, BrokerSettings, EncoderEndpoints):
     outage_patience_seconds: float = Field(600, ge=0)
     # How often a chunk is begun without ending before it is split; a photo alone in its chunk is a
     # dead letter then.
-    chunk_max_attempts: int = Field(3, ge=1)
+    chunk_max_attempts: int = Field(3, ge=2)  # parts of a chunk begin with one
     # Together they bound how long a dead worker's chunk waits: a lease, a sweep, the queue.
     lease_seconds: float = Field(15, gt=0)
     sweep_seconds: float = Field(5, gt=0)

@@ -8,12 +8,14 @@ its milliseconds, and strangers could make the service pay them.
 
 from __future__ import annotations
 
+import fcntl
 import hmac
 import os
 import re
 import secrets
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -134,34 +136,50 @@ def create(path: Path, name: str, permission: Permission) -> str:
 
     Raises AlreadyExistsError, InvalidInputError, ConfigurationError.
     """
-    keys = read(path) if path.exists() else ()
     key, told = new_key(name, permission)
-    if name in {one.name for one in keys}:
-        raise AlreadyExistsError(
-            f"{path} has a key called {name!r}; to rotate it, make one of another name, give that"
-            " to whoever uses it, and revoke this one"
-        )
-    _write(path, (*keys, key))
+    with _changing(path):
+        keys = read(path) if path.exists() else ()
+        if name in {one.name for one in keys}:
+            raise AlreadyExistsError(
+                f"{path} has a key called {name!r}; to rotate it, make one of another name, give"
+                " that to whoever uses it, and revoke this one"
+            )
+        _write(path, (*keys, key))
     return told
 
 
 def revoke(path: Path, name: str) -> None:
     """Take a key out of a file; raises NotFoundError, ConfigurationError."""
-    keys = read(path)
-    kept = [key for key in keys if key.name != name]
-    if len(kept) == len(keys):
-        raise NotFoundError(f"{path} has no key called {name!r}")
-    _write(path, kept)
+    if not path.exists():
+        read(path)  # which says so, and makes no folder
+    with _changing(path):
+        keys = read(path)
+        kept = [key for key in keys if key.name != name]
+        if len(kept) == len(keys):
+            raise NotFoundError(f"{path} has no key called {name!r}")
+        _write(path, kept)
+
+
+@contextmanager
+def _changing(path: Path) -> Iterator[None]:
+    """Keep other changes of a file away, in its folder, which is made if there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def _write(path: Path, keys: Iterable[ApiKey]) -> None:
-    """Replace the file as a whole, so that nobody reads half of it; its mode stays.
+    """Replace the file as a whole, so that nobody reads half of it; its mode and owner stay.
 
-    Its folder is made if there is none.
+    Raises ConfigurationError where the owner cannot stay: the service could not read it any more.
     """
     lines = [f"{key.name} {key.permission} {key.digest} {key.created}".strip() for key in keys]
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
-    path.parent.mkdir(parents=True, exist_ok=True)
+    before = path.stat() if path.exists() else None
+    mode = before.st_mode & 0o777 if before else 0o600
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -169,7 +187,15 @@ def _write(path: Path, keys: Iterable[ApiKey]) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(mode)
+        if before:
+            os.chown(temporary, before.st_uid, before.st_gid)
         Path(temporary).replace(path)
+    except PermissionError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise ConfigurationError(
+            f"{path} belongs to another user, who could not read it any more; change it as that"
+            " user, or as root"
+        ) from error
     except OSError:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -43,13 +43,13 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         """Return the method's handler where the caller may call it, else one that refuses."""
         method = handler_call_details.method
         sent = dict(handler_call_details.invocation_metadata or ())
+        handler = await continuation(handler_call_details)
+        if handler is None:  # first: a refusal of a method would be counted under its name
+            return None
         try:
             client = self._gate.admit(method, sent)
         except LandmarksError as error:
             return _refusing(error)
-        handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
 
         @asynccontextmanager
         async def counted(request: object, context: Context) -> AsyncIterator[None]:

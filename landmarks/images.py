@@ -7,12 +7,14 @@ file's header, before anything is decoded. Colour profiles are not applied.
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from landmarks.box import Box
 from landmarks.errors import InvalidPhotoError
@@ -30,6 +32,14 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _JPEG_START = b"\xff\xd8\xff"
+# Markers of segments: not those without a length, nor what data have between them.
+_JPEG_MARKER = re.compile(rb"\xff+([\x02-\xcf\xd9-\xfe])")
+_SCAN, _JPEG_END = b"\xff\xda", b"\xd9"
+# A progressive photo has about ten. Each takes as long as all pixels do, in as few as 36 bytes.
+_MOST_SCANS = 100
+# A TIFF's tags, and how many pixels its tiles may hold for each that is accepted.
+_TILE_SIDES = (322, 323)
+_TILES_SHARE = 2
 # Enough for a JPEG's own header; what cameras and editors add may be longer.
 _EARLY_BYTES = 4096
 # Of a box, in pixels: fewer show nothing.
@@ -169,10 +179,46 @@ def _opened(data: bytes, limits: PhotoLimits) -> Image.Image:
         ) from error
     try:
         _check_pixels(*image.size, limits)
+        _check_work(image, data, limits)
     except InvalidPhotoError:
         image.close()
         raise
     return image
+
+
+def _check_work(image: Image.Image, data: bytes, limits: PhotoLimits) -> None:
+    """Refuse what takes far longer, or more memory, than its pixels would."""
+    if _kind(image) == "JPEG" and data.count(_SCAN) > _MOST_SCANS:  # maybe by chance
+        scans = _jpeg_scans(data)
+        if scans > _MOST_SCANS:
+            raise InvalidPhotoError(
+                f"the JPEG has {scans:,} scans, and at most {_MOST_SCANS} are accepted; save it"
+                " again from an image editor"
+            )
+    if isinstance(image, TiffImageFile):
+        width, height = (image.tag_v2.get(tag, 0) for tag in _TILE_SIDES)
+        if not (isinstance(width, int) and isinstance(height, int) and width and height):
+            return
+        # What is decoded is whole tiles.
+        tiles = math.ceil(image.width / width) * math.ceil(image.height / height)
+        if tiles * width * height > _TILES_SHARE * limits.max_pixels:
+            raise InvalidPhotoError(
+                f"the TIFF's {tiles:,} tiles of {width:,} × {height:,} pixels hold far more than"
+                " the photo; save it again from an image editor"
+            )
+
+
+def _jpeg_scans(data: bytes) -> int:
+    """Return how many scans the first image of a JPEG file has.
+
+    Source: ITU-T T.81, annex B. What looks like a marker inside a segment is none.
+    """
+    scans, place = 0, len(_JPEG_START) - 1
+    while (found := _JPEG_MARKER.search(data, place)) and found[1] != _JPEG_END:
+        place = found.end()
+        scans += found[1] == _SCAN[1:]
+        place += int.from_bytes(data[place : place + 2], "big")
+    return scans
 
 
 def _check_pixels(width: int, height: int, limits: PhotoLimits) -> None:

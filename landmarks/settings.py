@@ -14,7 +14,14 @@ from typing import Annotated, Self
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import platformdirs
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from landmarks.errors import ConfigurationError
@@ -74,7 +81,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore")
 
-    log_level: str = "INFO"
+    log_level: str = Field("INFO", pattern="^(?i:debug|info|warning|error|critical)$")
     log_format: str = Field("json", pattern="^(json|console)$")
     cache_dir: Path = Field(default_factory=default_cache_dir)
 
@@ -167,6 +174,12 @@ class BrokerSettings(Settings):
 
     redis_url: str = "redis://127.0.0.1:6379/0"
     redis_password: OptionalSecret = None
+
+    @field_validator("redis_url")
+    @classmethod
+    def _has_a_port(cls, value: str) -> str:
+        urlsplit(value).port  # noqa: B018 - raises ValueError where it is no number
+        return value
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:

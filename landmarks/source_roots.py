@@ -34,8 +34,8 @@ _WEB = ("http", "https")
 _REMOTE_PACKAGES = ("aiohttp", "botocore")
 # As which fsspec's file systems tell that an object store asks for patience, or has failed itself.
 _BUSY = frozenset({errno.EBUSY, errno.EIO, errno.EREMOTEIO, errno.EAGAIN, errno.ETIMEDOUT})
-# A server on the list must not send us on to an address that is not: a first redirect is an error.
-_HTTP_OPTIONS: dict[str, object] = {"max_redirects": 1}
+# Of a web server: to take the connection, to send something, to send a file.
+_CONNECT_SECONDS, _SILENT_SECONDS, _FILE_SECONDS = 10, 20, 300
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,9 @@ def _local(path: str, text: str) -> Location:
 
 
 def _checked_uri(text: str, protocol: str) -> str:
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        # Whoever asks for it may leave them out, and make `..` of what was none.
+        raise ForbiddenError(f"the source {text!r} has control characters in it")
     parts = urlsplit(text)
     # What follows a ? or # too: not every server knows them.
     rest = text.partition("://")[2][len(parts.netloc) :]
@@ -310,9 +313,20 @@ def _is_below(path: str, root: str) -> bool:
 
 
 def _file_system(location: Location) -> Any:  # noqa: ANN401 - fsspec has no types
-    options = _HTTP_OPTIONS if location.protocol in _WEB else {}
+    options = _web_options() if location.protocol in _WEB else {}
     # A kept listing would go on to say what a changed file was like.
     return fsspec.filesystem(location.protocol, use_listings_cache=False, **options)
+
+
+def _web_options() -> dict[str, object]:
+    from aiohttp import ClientTimeout  # here: most places are not on the web
+
+    patience = ClientTimeout(
+        total=_FILE_SECONDS, sock_connect=_CONNECT_SECONDS, sock_read=_SILENT_SECONDS
+    )
+    # A server on the list must not send us on to an address that is not: a first redirect is an
+    # error.
+    return {"max_redirects": 1, "client_kwargs": {"timeout": patience}}
 
 
 def _version_of(info: Mapping[str, object]) -> str:

@@ -26,6 +26,7 @@ _MANIFEST_COLUMNS = ("path", "landmark")
 _SPLIT = "split"
 _LIST_SUFFIX = ".txt"
 _WEB_DEPTH = 16
+_MAX_LINE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Source:
             io.TextIOWrapper(file, encoding="utf-8-sig") as lines,
         ):
             try:
-                for number, line in enumerate(lines, 1):
+                for number, line in enumerate(self._short(lines), 1):
                     address = line.strip()
                     if address and not address.startswith("#"):
                         yield self._addressed(address, number)
@@ -125,12 +126,23 @@ class Source:
             problem = f"line {number} of the list: {error}"
         return Entry(path, uri, problem=problem)
 
+    def _short(self, lines: io.TextIOWrapper) -> Iterator[str]:
+        """Yield lines; raises InvalidInputError for one that would take much memory."""
+        while line := lines.readline(_MAX_LINE + 1):
+            if len(line) > _MAX_LINE:
+                raise InvalidInputError(
+                    f"{self._location.uri} has a line of more than {_MAX_LINE:,} characters",
+                    field="source",
+                )
+            yield line
+
     # Manifests
 
     def _manifest(self) -> Iterator[Entry]:
         uri = self._location.uri
         with self._roots.open(self._location) as file:
-            rows = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""))
+            lines = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+            rows = csv.DictReader(self._short(lines))
             try:
                 self._check_header(rows.fieldnames or ())
                 yield from self._rows(rows)
@@ -214,7 +226,12 @@ class Source:
                 path = posixpath.relpath(name, root) if root else name
                 if self._web:
                     path = unquote(path)
-                if not _path_problem(path) and _is_photo(path):
+                plain = posixpath.normpath(path)
+                if plain != path and _is_photo(plain):  # as `tar -a` makes zip files
+                    yield Entry(
+                        plain, "", problem=f"it is called {path!r}; pack it without . or //"
+                    )
+                elif not _path_problem(path) and _is_photo(path):
                     yield self._checked(path, _first_folder(path), {})
 
     def _walk(self, relative: str, above: tuple[str, ...]) -> Iterator[Entry]:
@@ -223,8 +240,16 @@ class Source:
         resolved = os.path.realpath(folder)
         if resolved in above:
             return  # a link to a folder that this one is in
-        with reading_failures(self._location), os.scandir(folder) as found:
-            items = sorted(found, key=lambda item: item.name)
+        try:
+            with os.scandir(folder) as found:
+                items = sorted(found, key=lambda item: item.name)
+        except OSError as error:
+            if relative:  # what is in it is not known; the rest is
+                problem = f"it cannot be read: {error.strerror}"
+                yield Entry(_printable(relative), "", problem=problem)
+                return
+            with reading_failures(self._location):
+                raise
         for item in items:
             path = posixpath.join(relative, item.name)
             if item.name.startswith("."):

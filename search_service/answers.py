@@ -16,8 +16,9 @@ from landmarks.grpc_status import duration, status_of
 from ranking.calibration import Group
 from ranking.fusion import Fused, Ranking, Scored, fuse
 from ranking.verdict import Neighbour, Outcome, Verdict, vote
-from search_service.asking import Answer, Failure
+from search_service.asking import Answer, Failure, Ranked
 from search_service.query import FusionChoice, FusionMethod, SearchQuery
+from vector_store.requests import Hit
 
 JsonValue: TypeAlias = str | float | bool | Mapping[str, "JsonValue"] | Sequence["JsonValue"] | None
 
@@ -91,6 +92,8 @@ def compose(query: SearchQuery, answers: Sequence[Answer], failures: Sequence[Fa
 
     Raises InvalidInputError where fusing by calibrated score is asked for, and cannot be done.
     """
+    if query.collapse_identical:
+        answers = _of_one_copy(answers)
     found = {
         answer.live.lineage.model: [
             Scored(str(one.hit.id), one.hit.score, one.place) for one in answer.ranked
@@ -104,6 +107,23 @@ def compose(query: SearchQuery, answers: Sequence[Answer], failures: Sequence[Fa
     group = _group(answers)
     method, rankings = _rankings(query.fusion, found, group)
     return Composed(query, answers, failures, found, landmarks, method, fuse(rankings), group)
+
+
+def _of_one_copy(answers: Sequence[Answer]) -> list[Answer]:
+    """Let every ranking show the same one of several identical photos, which fusing joins by id.
+
+    Copies are not equally like a query to the last bit, so models choose different ones.
+    """
+    shown: dict[object, Hit] = {}
+    for answer in sorted(answers, key=lambda one: not one.whole):  # whole ones have all to show
+        for one in answer.ranked:
+            shown.setdefault(one.hit.payload.get("sha256") or one.hit.id, one.hit)
+
+    def same(one: Ranked) -> Ranked:
+        kept = shown[one.hit.payload.get("sha256") or one.hit.id]
+        return replace(one, hit=replace(one.hit, id=kept.id, payload=kept.payload))
+
+    return [replace(answer, ranked=[same(one) for one in answer.ranked]) for answer in answers]
 
 
 def search_response(composed: Composed, payloads: Payloads) -> pb.SearchResponse:

@@ -15,6 +15,7 @@ from search_service.conditions import filter_of
 from search_service.jobs_view import collection_message
 from search_service.request import point_uuid
 from vector_store.collections import Collections, Lineage
+from vector_store.filters import words_in
 from vector_store.naming import check_gallery, check_model
 from vector_store.settings import VectorStoreSettings
 from vector_store.store import PointStore
@@ -55,6 +56,11 @@ class GalleryChanges:
     def delete_points(self, request: pb.DeletePointsRequest) -> pb.DeletePointsResponse:
         """Delete points in all collections of a gallery, or in those of some models."""
         names = self._names(request.gallery, request.models)
+        if request.WhichOneof("points") == "filter":
+            chosen = filter_of(request.filter)
+            for name in names:  # all of them before the first deletes
+                if error := words_in(chosen, self._collections.text_fields(name), name):
+                    raise error
         answer = pb.DeletePointsResponse()
         for name in names:
             answer.deleted.add(collection=name, points=self._delete(name, request))

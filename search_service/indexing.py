@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+import contextvars
+from collections.abc import AsyncIterator, Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import grpc
 import structlog
@@ -13,7 +16,7 @@ from indexer_worker.jobs import JobStore, connect_redis
 from indexer_worker.records import Job
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarkapi.indexing.v1.indexing_pb2_grpc import IndexingServiceServicer
-from landmarks.errors import InvalidInputError, NotFoundError, UnavailableError
+from landmarks.errors import DeadlineError, InvalidInputError, NotFoundError, UnavailableError
 from landmarks.sources import Sources
 from search_service.gallery_changes import GalleryChanges
 from search_service.job_changes import JobChanges
@@ -33,6 +36,8 @@ from vector_store.settings import VectorStoreSettings
 
 _log = structlog.get_logger(__name__)
 
+# To start a job is to look at its source, which may be a server that hangs.
+_STARTING_THREADS = 4
 _MAX_PAGE = 1000
 _JOBS_PAGE = 50
 _LETTERS_PAGE = 100
@@ -85,9 +90,11 @@ class IndexingServicer(IndexingServiceServicer):
         self._gallery_changes = gallery_changes
         self._maps = maps
         self._recall = recall
+        self._starting = ThreadPoolExecutor(_STARTING_THREADS, thread_name_prefix="start-job")
 
     async def close(self) -> None:
         """Close the connections."""
+        self._starting.shutdown(wait=False, cancel_futures=True)
         await self._changes.close()
         await asyncio.to_thread(self._gallery_changes.close)
         await asyncio.to_thread(self._requests.close)
@@ -100,16 +107,28 @@ class IndexingServicer(IndexingServiceServicer):
         context: grpc.aio.ServicerContext[pb.CreateIndexJobRequest, pb.CreateIndexJobResponse],
     ) -> pb.CreateIndexJobResponse:
         """Check what can be checked at once, record the job and enqueue it."""
-        del context
         try:
-            job = await asyncio.to_thread(
-                self._requests.index, spec_of(request.spec), request.request_id
+            spec = spec_of(request.spec)
+            job = await self._started(
+                context.time_remaining(), lambda: self._requests.index(spec, request.request_id)
             )
         except InvalidInputError as error:
             if error.field not in pb.IndexSpec.DESCRIPTOR.fields_by_name:
                 raise
             raise InvalidInputError(str(error), field=f"spec.{error.field}") from error
         return pb.CreateIndexJobResponse(job=job_message(job))
+
+    async def _started(self, seconds: float | None, start: Callable[[], Job]) -> Job:
+        """Start a job; raises DeadlineError where its caller does not wait any more."""
+        # With the call's variables, as its request id is one.
+        run = partial(contextvars.copy_context().run, start)
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.get_running_loop().run_in_executor(self._starting, run)
+        except TimeoutError:
+            raise DeadlineError(
+                "the source could not be looked at in time; is its server, or its mount, there?"
+            ) from None
 
     async def GetIndexJob(  # noqa: N802
         self,
@@ -246,8 +265,7 @@ class IndexingServicer(IndexingServiceServicer):
         ],
     ) -> pb.ReindexCollectionResponse:
         """Check what can be checked at once, record the job and enqueue it."""
-        del context
-        job = await asyncio.to_thread(self._requests.reindex, request)
+        job = await self._started(context.time_remaining(), lambda: self._requests.reindex(request))
         return pb.ReindexCollectionResponse(job=job_message(job))
 
     async def CalibrateGallery(  # noqa: N802
@@ -256,8 +274,9 @@ class IndexingServicer(IndexingServiceServicer):
         context: grpc.aio.ServicerContext[pb.CalibrateGalleryRequest, pb.CalibrateGalleryResponse],
     ) -> pb.CalibrateGalleryResponse:
         """Check what can be checked at once, record the job and enqueue it."""
-        del context
-        job = await asyncio.to_thread(self._requests.calibrate, request)
+        job = await self._started(
+            context.time_remaining(), lambda: self._requests.calibrate(request)
+        )
         return pb.CalibrateGalleryResponse(job=job_message(job))
 
     async def DrawMap(  # noqa: N802
@@ -266,8 +285,9 @@ class IndexingServicer(IndexingServiceServicer):
         context: grpc.aio.ServicerContext[pb.DrawMapRequest, pb.DrawMapResponse],
     ) -> pb.DrawMapResponse:
         """Check what can be checked at once, record the job and enqueue it."""
-        del context
-        job = await asyncio.to_thread(self._requests.draw_map, request)
+        job = await self._started(
+            context.time_remaining(), lambda: self._requests.draw_map(request)
+        )
         return pb.DrawMapResponse(job=job_message(job))
 
     async def GetMap(  # noqa: N802

@@ -16,7 +16,7 @@ from landmarkapi.indexing.v1.indexing_pb2_grpc import add_IndexingServiceService
 from landmarkapi.search.v1 import search_pb2
 from landmarkapi.search.v1.search_pb2_grpc import add_SearchServiceServicer_to_server
 from landmarks.encoders_aio import AsyncEncoderDirectory
-from landmarks.errors import ConfigurationError, InvalidInputError
+from landmarks.errors import ConfigurationError, LandmarksError
 from landmarks.grpc_admission import AdmissionInterceptor
 from landmarks.grpc_server import (
     HealthServicer,
@@ -170,7 +170,7 @@ def _check_exposure(settings: SearchSettings) -> None:
 def _roots(settings: SearchSettings) -> SourceRoots:
     try:
         return SourceRoots(settings.source_roots)
-    except InvalidInputError as error:
+    except LandmarksError as error:
         raise ConfigurationError(
             f"settings that cannot be used: {ROOTS_SETTING}: {error}"
         ) from error

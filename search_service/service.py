@@ -17,6 +17,7 @@ from landmarks.encoders_aio import AsyncEncoderDirectory
 from landmarks.errors import DeadlineError, InvalidInputError, LandmarksError, NotFoundError
 from landmarks.grpc_status import duration, status_of
 from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES
+from ranking.fusion import depth_for
 from ranking.verdict import NEIGHBOURS
 from search_service.answers import (
     Composed,
@@ -46,6 +47,8 @@ _RESERVED_SECONDS = 0.5
 _SHOWN_SECONDS = 0.1
 
 MAX_SEARCHES = 64
+# Of all rankings of a batch, for each model: as many as make an answer of a few megabytes.
+MAX_BATCH_PLACES = 20_000
 MAX_VALUES = 10_000
 DEFAULT_VALUES = 100
 
@@ -113,6 +116,13 @@ class SearchServicer(SearchServiceServicer):
                 queries[place] = search_query(one, self._max_photo_bytes)
             except InvalidInputError as error:
                 outcomes[place] = error
+        places = sum(depth_for(query.end) for query in queries.values())
+        if len(queries) > 1 and places > MAX_BATCH_PLACES:
+            raise InvalidInputError(
+                f"{places:,} places of rankings have to be read for these searches, and at most"
+                f" {MAX_BATCH_PLACES:,} are in one batch; ask for fewer, or for earlier pages",
+                field="searches",
+            )
         answered = await self._answered(list(queries.values()), deadline) if queries else []
         outcomes.update(zip(queries, answered, strict=True))
         return pb.BatchSearchResponse(
@@ -229,12 +239,14 @@ class SearchServicer(SearchServiceServicer):
             for (live, places), some in zip(by_model.items(), outcomes, strict=True)
             for place, outcome in zip(places, some, strict=True)
         }
-        composed = [
-            collections
-            if isinstance(collections, LandmarksError)
-            else _composed(queries[place], [found[place, live] for live in collections])
-            for place, collections in enumerate(asked)
-        ]
+        composed: list[Composed | Exception] = []
+        for place, collections in enumerate(asked):
+            composed.append(
+                collections
+                if isinstance(collections, LandmarksError)
+                else _composed(queries[place], [found[place, live] for live in collections])
+            )
+            await asyncio.sleep(0)  # deep rankings take a while, and others have their turn
         try:
             async with asyncio.timeout(max(_SHOWN_SECONDS, deadline - time.monotonic())):
                 payloads = await self._payloads([c for c in composed if isinstance(c, Composed)])

@@ -75,7 +75,7 @@ class LiveCollection:
     """A live collection, what is noted of it, and its fields that are indexed.
 
     `metadata` is as JSON has it. Words can be searched for in `text_fields`, values counted in
-    `value_fields`.
+    `value_fields`; both are Qdrant's paths (`vector_store.filters.field_path`).
     """
 
     lineage: Lineage
@@ -289,6 +289,12 @@ class Collections:
             ) from error
         return lineage_of(name, info)
 
+    def text_fields(self, name: str) -> frozenset[str]:
+        """Return the paths of a collection's fields that words can be searched for in."""
+        with qdrant_failures(self._address):
+            info = self._client.get_collection(name)
+        return live_collection_of(name, info).text_fields
+
     def states(self, gallery: str | None = None) -> list[CollectionState]:
         """Return all collections of ours, or those of one gallery, by name."""
         live = set(self._aliases().values())
@@ -368,11 +374,9 @@ class Collections:
                     self._client.create_payload_index(
                         name, field, field_schema=self._keywords(field), wait=True
                     )
-            for field in self._settings.qdrant_text_fields:
-                if field not in present and field not in INDEXED_FIELDS:
-                    self._client.create_payload_index(
-                        name, field_path(field), field_schema=_WORDS, wait=True
-                    )
+            for path in map(field_path, self._settings.qdrant_text_fields):
+                if path not in present and path not in INDEXED_FIELDS:
+                    self._client.create_payload_index(name, path, field_schema=_WORDS, wait=True)
 
     def _keywords(self, field: str) -> models.PayloadSchemaType | models.KeywordIndexParams:
         if self._settings.qdrant_on_disk and field in _OF_ONE_PHOTO:

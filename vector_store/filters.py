@@ -73,9 +73,12 @@ EVERYTHING = Filter()
 def words_in(
     conditions: Filter, text_fields: Collection[str], collection: str
 ) -> InvalidInputError | None:
-    """Return what is wrong with a filter that looks for words where no index has them."""
+    """Return what is wrong with a filter that looks for words where no index has them.
+
+    `text_fields` are paths.
+    """
     for condition in (*conditions.must, *conditions.must_not):
-        if isinstance(condition, Words) and condition.key not in text_fields:
+        if isinstance(condition, Words) and field_path(condition.key) not in text_fields:
             have = ", ".join(sorted(text_fields)) or "none"
             return InvalidInputError(
                 f"words of {condition.key!r} cannot be searched for in {collection}: they are not"

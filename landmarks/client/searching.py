@@ -69,8 +69,16 @@ class Search(TypedDict, total=False):
 def search_request(search: Search) -> pb.SearchRequest:
     """Return the request of a search.
 
-    Raises InvalidInputError where there is not exactly one query, or a box is none.
+    Raises InvalidInputError where there is not exactly one query, a box is none, or a value does
+    not fit.
     """
+    try:
+        return _request(search)
+    except ValueError as error:  # protobuf's word for it
+        raise InvalidInputError(f"the search cannot be sent: {error}") from error
+
+
+def _request(search: Search) -> pb.SearchRequest:
     request = pb.SearchRequest(
         gallery=search["gallery"],
         models=search.get("models", ()),

@@ -106,6 +106,11 @@ def plan_stack(
     # The first process of each model keeps the port it has unscaled, as in Compose.
     ordered = [*models, *(model for model in models for _ in range(scale.get(model, 1) - 1))]
     encoders = [(model, settings.encoder_port + index) for index, model in enumerate(ordered)]
+    if encoders[-1][1] > _LAST_PORT:
+        raise InvalidInputError(
+            f"{len(encoders)} encoders from port {settings.encoder_port} on are more than there are"
+            f" ports, which end with {_LAST_PORT}; start fewer"
+        )
     targets = {
         model: "ipv4:" + ",".join(f"{HOST}:{port}" for name, port in encoders if name == model)
         for model in models

@@ -58,6 +58,8 @@ STREAMS = web.AppKey("streams", set[asyncio.Queue[bytes | None]])
 async def end_streams(app: web.Application) -> None:
     """End every stream: they would last as long as their jobs do."""
     for events in app[STREAMS]:
+        if events.full():
+            events.get_nowait()
         events.put_nowait(None)
 
 
@@ -138,7 +140,8 @@ async def watch(request: web.Request) -> web.StreamResponse:
         raise InvalidInputError(f"1 to {_MOST_WATCHED} jobs can be watched at once", field="id")
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
-    events: asyncio.Queue[bytes | None] = asyncio.Queue()
+    # Bounded: where nobody reads, the followers wait, and gRPC leaves out states in between.
+    events: asyncio.Queue[bytes | None] = asyncio.Queue(_MOST_WATCHED)
     request.app[STREAMS].add(events)
     followers = [asyncio.create_task(_follow(client_of(request), id_, events)) for id_ in ids]
     try:

@@ -34,6 +34,10 @@ class Limits:
 LIMITS = web.AppKey("limits", Limits)
 
 
+# What fits into the message; the service says what is too much.
+_MOST = 2**31 - 1
+
+
 class AskedSearch(Asked):
     """A search, but for its photo."""
 
@@ -43,10 +47,10 @@ class AskedSearch(Asked):
     negative: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     where: dict[str, list[str]] = Field(default_factory=dict)
-    limit: int = 10
-    offset: int = 0
+    limit: int = Field(10, ge=0, le=_MOST)
+    offset: int = Field(0, ge=0, le=_MOST)
     box: tuple[float, float, float, float] | None = None
-    expansion: int | None = None
+    expansion: int | None = Field(None, ge=0, le=_MOST)
     collapse_identical: bool = False
     exact: bool = False
     fusion: str | None = None

@@ -32,7 +32,7 @@ class Collection:
         self.written_at = time.monotonic()
         self._zygote = zygote
         self._host: ShardHost | None = None
-        self._changing = asyncio.Lock()
+        self._reloading: asyncio.Task[None] | None = None
         self._open = asyncio.Event()
         self._open.set()
         self._writable = asyncio.Event()
@@ -92,14 +92,21 @@ class Collection:
 
     async def host(self) -> ShardHost:
         """Return the process of the shard; one that has died is replaced."""
-        if self._host is None or self._host.gone:
-            async with self._changing:
-                if self._host is None:
-                    raise RuntimeError("the collection is closed")
-                if self._host.gone:
-                    _log.warning("a shard's process is started again", path=str(self.path))
-                    await self.open("load")
+        while self._host is not None and self._host.gone:
+            # Loading goes on when whoever came first has no more time: all wait for the same.
+            if self._reloading is None:
+                self._reloading = asyncio.create_task(self._reload())
+            await asyncio.shield(self._reloading)
+        if self._host is None:
+            raise RuntimeError("the collection is closed")
         return self._host
+
+    async def _reload(self) -> None:
+        _log.warning("a shard's process is started again", path=str(self.path))
+        try:
+            await self.open("load")
+        finally:
+            self._reloading = None
 
     def pause(self) -> None:
         """Have new requests wait until `resume`."""
@@ -135,12 +142,19 @@ class Collection:
 
     async def close(self) -> None:
         """Flush, and end the process."""
+        await self._loaded()
         host, self._host = self._host, None
         if host is not None:
             await host.stop()
 
     async def discard(self) -> None:
         """End the process without writing what is in memory: the collection is deleted."""
+        await self._loaded()
         host, self._host = self._host, None
         if host is not None:
             await host.discard()
+
+    async def _loaded(self) -> None:
+        """Wait until no process is being started, which would stay."""
+        if self._reloading is not None:
+            await asyncio.wait([self._reloading])

@@ -46,6 +46,7 @@ class ShardHost:
         self._process = 0
         self.gone = False
         """Whether the process has died or was ended."""
+        self._ending = False
         self._receiving = asyncio.create_task(self._receive())
 
     @classmethod
@@ -75,7 +76,7 @@ class ShardHost:
 
     async def _call(self, method: str, payload: bytes) -> bytes:
         await self._slots.acquire()
-        if self.gone:
+        if self.gone or self._ending:
             self._slots.release()
             raise died()
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -124,8 +125,9 @@ class ShardHost:
 
     async def discard(self) -> None:
         """End the process as it is, after what it is at, and wait until it has ended."""
-        if not self.gone:
+        if not (self.gone or self._ending):
             self._writer.write_eof()
+        self._ending = True  # what still waits for its turn is not sent any more
         await self._receiving
         self._writer.close()
 

@@ -134,7 +134,7 @@ function hitButton(hit, i, context, elsewhere, fused) {
   const places = elsewhere.map((one) => `${one.rank} in ${one.model}`);
   const agrees = context.landmark && point.landmark === context.landmark;
   return h("button", {
-    type: "button", class: `hit${agrees ? " agrees" : ""}`, tabindex: i === 0 ? 0 : -1, "data-point": point.id, title: point.payload.path ?? point.uri,
+    type: "button", class: `hit${agrees ? " agrees" : ""}`, tabindex: i === 0 ? 0 : -1, "data-point": point.id, title: point.payload?.path ?? point.uri,
     "aria-label": `${hit.rank}: ${name}, ${fused ? "score" : "similarity"} ${hit.score.toFixed(3)}${places.length ? `, place ${places.join(", ")}` : ""}. Details`,
     onclick: () => openDetail(context.gallery, point, context.ranks.get(point.id) ?? []),
   },

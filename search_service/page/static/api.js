@@ -9,7 +9,7 @@ export class ApiError extends Error {
   }
 }
 
-async function ask(path, options = {}) {
+async function ask(path, options = {}, read = (response) => response.json().catch(() => ({}))) {
   let response;
   try {
     response = await fetch(path, options);
@@ -17,13 +17,13 @@ async function ask(path, options = {}) {
     if (error.name === "AbortError") throw error;
     throw new ApiError("UnavailableError", "The search service does not answer. Start the stack with `landmarks up`, then try again.", 0);
   }
-  const body = await response.json().catch(() => ({}));
   if (!response.ok) {
+    const body = await response.json().catch(() => ({}));
     const told = body.error ?? { kind: "", message: `${response.status} ${response.statusText}` };
     if (response.status === 401 && !options.loggingIn) window.dispatchEvent(new Event("key-wanted"));
     throw new ApiError(told.kind, told.message, response.status, told.field);
   }
-  return body;
+  return read(response);
 }
 
 const post = (path, asked = {}) =>
@@ -45,6 +45,7 @@ export const api = {
     if (photo) form.append("photo", photo, "photo");
     return ask("/api/search", { method: "POST", body: form, signal });
   },
+  original: (url, signal) => ask(url, { signal }, (response) => response.blob()),
   map: (gallery, model) => ask(`/api/galleries/${part(gallery)}/models/${part(model)}/map`),
   drawMap: (gallery, model) => post(`/api/galleries/${part(gallery)}/models/${part(model)}/map`),
   calibrate: (gallery, unknowns = "") => post(`/api/galleries/${part(gallery)}/calibrate`, { unknowns }),

@@ -89,7 +89,7 @@ export function confirm({ title: name, text, action, tick, field, kind = "danger
       field && h("label", { class: "field" }, field, written),
       tick && h("label", { class: "inline check" }, ticked, tick),
       h("div", { class: "actions" },
-        h("button", { class: "button", value: "", formnovalidate: true }, "Cancel"),
+        h("button", { type: "button", class: "button", onclick: () => dialog.close("") }, "Cancel"), // so that Enter is not this
         h("button", { class: `button ${kind}`, value: "yes" }, action)));
     dialog.replaceChildren(form);
     dialog.returnValue = "";

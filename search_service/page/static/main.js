@@ -13,7 +13,9 @@ const THEMES = { auto: ["◐", "as the system"], light: ["☀", "light"], dark: 
 let shown = null;
 
 function show() {
-  const name = VIEWS[location.hash.slice(1)] ? location.hash.slice(1) : "search";
+  const asked = location.hash.slice(1);
+  if (asked && shown && !Object.hasOwn(VIEWS, asked)) return; // a place in the view
+  const name = Object.hasOwn(VIEWS, asked) ? asked : "search";
   if (name === shown) return;
   if (shown) VIEWS[shown].hide?.();
   for (const view of Object.keys(VIEWS)) byId(`view-${view}`).hidden = view !== name;

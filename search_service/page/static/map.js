@@ -26,7 +26,10 @@ export function start() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 }
 
-export function hide() { visible = false; }
+export function hide() {
+  visible = false;
+  map = null; // another may have been drawn meanwhile
+}
 
 export function show() {
   visible = true;

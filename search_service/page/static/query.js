@@ -47,21 +47,20 @@ export async function usePhoto(file) {
   location.hash = "#search";
   Object.assign(query, { photo: file, point: null, box: null });
   showUnlike(query.gallery, []);
-  await preview(() => createImageBitmap(file));
-  changed();
+  if (await preview(() => createImageBitmap(file))) changed();
 }
 
 export async function usePoint(gallery, id, url) {
   location.hash = "#search";
   Object.assign(query, { photo: null, point: id, gallery, box: null });
   showUnlike(gallery, []);
-  await preview(async () => {
+  const still = await preview(async () => {
     const image = new Image();
     image.src = url;
     await image.decode();
     return image;
   });
-  changed();
+  if (still) changed();
 }
 
 /** Search for what is less like a point of a gallery, too. */
@@ -84,6 +83,7 @@ function showUnlike(gallery, ids) {
 }
 
 function clear() {
+  previews += 1;
   Object.assign(query, { photo: null, point: null, box: null });
   showUnlike(query.gallery, []);
   for (const id of ["picture", "stage-tools", "box-fields"]) byId(id).hidden = true;
@@ -92,16 +92,20 @@ function clear() {
   changed();
 }
 
-/** Show the photo, on a canvas: nothing of it needs an address. */
+let previews = 0;
+/** Show the photo, on a canvas: nothing of it needs an address. Resolves to whether it is still wanted. */
 async function preview(load) {
+  previews += 1;
+  const mine = previews;
+  const image = await load().catch(() => null);
+  if (mine !== previews) return false;
   const canvas = byId("canvas");
-  try {
-    const image = await load();
+  if (image) {
     const scale = Math.min(1, LONGEST / Math.max(image.width, image.height));
     canvas.width = Math.round(image.width * scale);
     canvas.height = Math.round(image.height * scale);
     canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-  } catch { // the service may still be able to read it, and says so where it cannot
+  } else { // the service may still be able to read it, and says so where it cannot
     canvas.width = 640;
     canvas.height = 300;
     const pen = canvas.getContext("2d");
@@ -114,6 +118,7 @@ async function preview(load) {
   for (const id of ["picture", "stage-tools", "box-fields"]) byId(id).hidden = false;
   byId("query").classList.add("asked");
   showBox();
+  return true;
 }
 
 function startDrawing(picture) {

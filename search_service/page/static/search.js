@@ -24,17 +24,19 @@ export function start() {
   });
   byId("filter-text").addEventListener("input", narrowFilter);
   onGallery((another) => {
-    if (another || !byId("model-list").childElementCount) galleryChanged();
+    const boxes = [...byId("model-list").querySelectorAll("input")];
+    const same = boxes.map((box) => box.value).join() === live().map((one) => one.model).join();
+    if (another || !boxes.length || !same) galleryChanged(another ? [] : boxes.filter((box) => !box.checked).map((box) => box.value));
   });
 }
 
-function galleryChanged() {
+function galleryChanged(unasked) {
   if (!state.gallery) {
     showWelcome();
     return;
   }
   byId("model-list").replaceChildren(...live().map((one) =>
-    h("label", {}, h("input", { type: "checkbox", value: one.model, checked: true, onchange: search }), one.model,
+    h("label", {}, h("input", { type: "checkbox", value: one.model, checked: !unasked.includes(one.model), onchange: search }), one.model,
       h("span", { class: "count" }, number(one.points)))));
   byId("models").hidden = live().length < 2;
   showSamples();
@@ -125,7 +127,7 @@ async function search() {
     };
     let photo = query.photo;
     if (query.point && query.box) { // a box marks a part of a photo's bytes
-      photo = await (await fetch(photoUrl(gallery, query.point, "original"))).blob();
+      photo = await api.original(photoUrl(gallery, query.point, "original"), mine.signal);
     } else if (query.point) asked.point_id = query.point;
     const response = await api.search(asked, photo, mine.signal);
     if (running !== mine) return;
