@@ -267,6 +267,29 @@ async def test_an_encoder_that_breaks_tells_each_caller_without_its_secrets():
             assert "RuntimeError" in result.error.message
 
 
+async def test_an_encoder_that_fails_at_every_photo_blames_no_photo():
+    class Broken:
+        def __init__(self, encoder):
+            self.spec, self.plan, self.preprocess = encoder.spec, encoder.plan, encoder.preprocess
+            self.working = encoder.embed
+
+        def embed(self, batch):
+            if batch.any():  # not the warm-up
+                self.working = None
+            if self.working is None:
+                raise RuntimeError("out of memory")
+            return self.working(batch)
+
+    async with running_encoder(toy_settings(), lambda *them: Broken(load_encoder(*them))) as (
+        _,
+        stub,
+    ):
+        answer = await stub.BatchEncode(pb.BatchEncodeRequest(photos=PHOTOS[:2]))
+        for result in answer.results:
+            assert result.error.code == grpc.StatusCode.UNAVAILABLE.value[0]
+            assert "fails at every photo" in result.error.message
+
+
 async def test_a_photo_that_breaks_the_encoder_is_the_only_one_of_its_batch_that_fails():
     class BreaksOnWhite:
         def __init__(self, encoder):

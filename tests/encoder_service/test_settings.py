@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 
@@ -74,3 +75,10 @@ def test_the_allocator_keeps_what_the_next_batch_needs_unless_a_launcher_chose_o
     left_alone, as_ever = faulted_in_again(MALLOC_ARENA_MAX="4")
     assert (tuned, left_alone) == (True, False)
     assert faults < as_ever / 10
+
+
+@pytest.mark.parametrize(("level", "known"), [("debug", True), ("WARNING", True), ("LOUD", False)])
+def test_a_level_of_the_log_that_does_not_exist_is_refused(monkeypatch, level, known):
+    monkeypatch.setenv("LANDMARKS_LOG_LEVEL", level)
+    with nullcontext() if known else pytest.raises(ConfigurationError, match="LOG_LEVEL"):
+        EncoderSettings.load()

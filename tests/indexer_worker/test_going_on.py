@@ -72,3 +72,46 @@ def test_dead_letters_that_were_mended_are_indexed_and_the_others_die_again(rig,
     [letter], _ = rig.jobs.dead_letters(job.id, 10, "")
     assert letter.entry.path == "soreq/broken.png"
     assert rig.payloads(gallery)["soreq/mended.png"]["landmark"] == "soreq"
+
+
+def test_a_prune_that_comes_late_leaves_what_a_later_job_stored(own_rig):
+    rig = own_rig
+    for seed in range(24):
+        draw_photo(rig.photos / "atomium" / f"{seed}.png", seed)
+    with (
+        rig.qdrant(),
+        rig.encoder(seconds=0.3),
+        rig.worker(lease_seconds="1", worker_concurrency="2"),
+    ):
+        rig.index("g", rig.photos)
+        for seed in range(24):
+            draw_photo(rig.photos / "atomium" / f"{seed}.png", 100 + seed)
+        job_id = rig.create("g", rig.photos, prune=True)
+        eventually(lambda: rig.jobs.get(job_id).progress[0].done >= 4, "some chunks are done")
+        rig.jobs.cancel(job_id)
+        (rig.photos / "atomium" / "0.png").unlink()
+        draw_photo(rig.photos / "atomium" / "new.png", 99)
+        rig.index("g", rig.photos)
+
+        rig.jobs.resume(job_id)
+        go_on(rig, job_id)
+        rig.ended(job_id)
+        assert "atomium/new.png" in rig.payloads("g")
+
+        assert rig.index("g", rig.photos, prune=True).progress[0].pruned == 1
+        assert set(rig.payloads("g")) == {
+            "atomium/new.png",
+            *(f"atomium/{seed}.png" for seed in range(1, 24)),
+        }
+
+
+def test_a_listing_that_never_ends_is_given_up(own_rig):
+    rig = own_rig
+    draw_photo(rig.photos / "atomium" / "0.png", 0)
+    job_id = rig.create("g", rig.photos)
+    with rig.valkey.client() as client:  # as workers leave it that died of it
+        client.hset(f"landmarks:job:{job_id}:attempts", "listing", 10)
+    with rig.qdrant(), rig.encoder(), rig.worker():
+        job = rig.ended(job_id)
+    assert job.state is State.FAILED
+    assert "begun 10 times and never ended" in job.error

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -153,3 +155,38 @@ def test_the_command_makes_lists_and_revokes(file: Path) -> None:
     assert key not in run("list", file=file)
     run("revoke", "phone", file=file)
     assert "phone" not in run("list", file=file)
+
+
+def test_changes_at_once_lose_no_key(file: Path) -> None:
+    names = [f"app-{n}" for n in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: api_keys.create(file, name, READ), names))
+    assert {key.name for key in api_keys.read(file)} == set(names)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: api_keys.revoke(file, name), names[1:]))
+    assert [key.name for key in api_keys.read(file)] == names[:1]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+def test_a_file_stays_its_owners(file: Path) -> None:
+    api_keys.create(file, "one", READ)
+    os.chown(file, 10001, 10001)
+    api_keys.create(file, "two", READ)
+    api_keys.revoke(file, "one")
+    assert (file.stat().st_uid, file.stat().st_gid) == (10001, 10001)
+
+
+def test_a_file_that_would_change_its_owner_is_left_alone(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api_keys.create(file, "one", READ)
+    before = file.read_text()
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", refuse)
+    with pytest.raises(ConfigurationError, match="belongs to another user"):
+        api_keys.revoke(file, "one")
+    assert file.read_text() == before
+    assert list(file.parent.iterdir()) == [file]

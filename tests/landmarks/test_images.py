@@ -1,4 +1,5 @@
 import math
+import struct
 import warnings
 from io import BytesIO
 
@@ -284,3 +285,39 @@ def test_a_box_of_next_to_no_pixels_is_refused():
 def test_a_box_that_encloses_nothing_or_reaches_beyond_is_refused(sides):
     with pytest.raises(InvalidInputError, match="is no part of a photo"):
         Box(*sides)
+
+
+def test_a_jpeg_of_ever_more_scans_is_refused_and_what_only_looks_like_scans_is_not():
+    data = saved(drawn_photo(64, 64), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    repeated = data[:-2] + data[last:-2] * 150 + b"\xff\xd9"
+    with pytest.raises(InvalidPhotoError, match="scans"):
+        decode(repeated, LIMITS)
+    # In a comment, and behind the end, as cameras put films there.
+    comment = b"\xff\xfe" + (2 + 400).to_bytes(2, "big") + b"\xff\xda" * 200
+    decode(data[:2] + comment + data[2:] + b"\xff\xda" * 200, LIMITS)
+
+
+def tiled_tiff(width, height, tile):
+    """A grey TIFF of one tile, which may be larger than the photo and has no data."""
+    tags = [
+        (256, width),
+        (257, height),
+        (258, 8),
+        (259, 1),
+        (262, 1),
+        (277, 1),
+        (322, tile),
+        (323, tile),
+        (324, 8),
+        (325, 0),
+    ]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+
+
+def test_a_tiff_whose_tiles_are_far_larger_than_the_photo_is_refused():
+    with pytest.raises(InvalidPhotoError, match="tiles"):
+        decode(tiled_tiff(16, 16, 1 << 16), LIMITS)
+    with pytest.raises(InvalidPhotoError, match="truncated or damaged"):
+        decode(tiled_tiff(16, 16, 64), LIMITS)

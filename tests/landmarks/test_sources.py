@@ -218,6 +218,8 @@ def test_a_missing_photo_is_told_when_it_is_read(root):
         "https://host/photosandmore",
         "https://host/photos/../secret",
         "https://host/photos/%2e%2e/secret",
+        "https://host/photos/.\t./secret",
+        "zip://m.csv::https://host/photos/.\n./secret.zip",
         "https://host/photos/%252e%252e/secret",
         "https://user@host/photos",
         "https://host@other/photos",
@@ -431,3 +433,35 @@ def test_a_folder_of_an_object_store_that_cannot_be_listed_is_not_empty():
     allowed = Sources(SourceRoots(["failing://photos"]))
     with pytest.raises(UnavailableError, match="slow down"):
         list(allowed.open("failing://photos").entries())
+
+
+def test_a_folder_that_cannot_be_listed_is_told_and_the_rest_is_listed(root, monkeypatch):
+    (root / "lost+found").mkdir()
+    scandir = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("lost+found"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    before = [entry.path for entry in entries(root, root)]
+    monkeypatch.setattr(os, "scandir", refusing)
+    found = {entry.path: entry.problem for entry in entries(root, root)}
+    assert found.pop("lost+found") == "it cannot be read: Permission denied"
+    assert list(found) == before
+
+
+def test_photos_of_a_zip_file_that_are_not_called_plainly_are_told(root):
+    with zipfile.ZipFile(root / "dotted.zip", "w") as file:
+        file.writestr("./1.jpg", b"photo")
+        file.writestr("plain/2.jpg", b"photo")
+    dotted, plain = sorted(entries(root, root / "dotted.zip"), key=lambda entry: entry.path)
+    assert (dotted.path, "./1.jpg" in dotted.problem) == ("1.jpg", True)
+    assert (plain.path, plain.problem) == ("plain/2.jpg", "")
+
+
+@pytest.mark.parametrize(("name", "first"), [("l.txt", "/x.jpg"), ("m.csv", "path,landmark")])
+def test_a_line_that_would_fill_the_memory_is_refused(root, name, first):
+    (root / name).write_text(first + "\n" + "x" * 1_000_001)
+    with pytest.raises(InvalidInputError, match="a line of more than 1,000,000 characters"):
+        entries(root, root / name)

@@ -13,6 +13,7 @@ import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from prometheus_client import generate_latest
 
 from landmarkapi.indexing.v1 import indexing_pb2
 from landmarkapi.indexing.v1.indexing_pb2_grpc import IndexingServiceStub
@@ -153,6 +154,19 @@ async def test_what_is_not_the_key_as_a_bearer_token_opens_nothing(file: Path, s
             metadata=(("authorization", sent.format(key=key)),),
         )
         assert await code_of(call) == "UNAUTHENTICATED"
+
+
+async def test_methods_that_a_stranger_makes_up_are_not_counted(file: Path) -> None:
+    api_keys.create(file, "app", READ)
+    async with serving(api_keys_file=str(file)) as address, open_aio_channel(address) as channel:
+        for method in ("/made.Up/Method", "/landmarkapi.search.v1.SearchService/MadeUp"):
+            assert await code_of(channel.unary_unary(method)(b"", timeout=20)) == "UNIMPLEMENTED"
+        call = SearchServiceStub(channel).ListModels(search_pb2.ListModelsRequest(), timeout=20)
+        assert await code_of(call) == "UNAUTHENTICATED"
+    counted = generate_latest().decode()
+    assert "ListModels" in counted
+    assert "MadeUp" not in counted
+    assert "made.Up" not in counted
 
 
 async def test_keys_are_rotated_without_a_restart(file: Path) -> None:

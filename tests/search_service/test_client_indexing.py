@@ -174,6 +174,11 @@ def change(target: str, rig: Rig) -> None:
         [live] = client.collections("mine")
         with pytest.raises(InvalidInputError, match="no condition"):
             client.delete("mine", filter=search_pb2.Filter())
+        words = search_pb2.Condition(field="path", words="Atomium")
+        with pytest.raises(InvalidInputError, match="cannot be searched for"):
+            client.delete("mine", filter=search_pb2.Filter(must=[words]))
+        with pytest.raises(InvalidInputError, match="cannot be sent"):
+            client.search(photo=b"x", gallery="mine", limit=3_000_000_000)
         with pytest.raises(InvalidInputError, match="point id 'x' is not a UUID"):
             client.delete("mine", ids=["x"])
         with pytest.raises(NotFoundError, match="no gallery"):

@@ -218,6 +218,7 @@ async def test_a_source_outside_the_roots_is_forbidden(stub, gallery):
 async def test_an_unknown_job_is_not_found(stub):
     for call in (
         stub.GetIndexJob(pb.GetIndexJobRequest(id="none")),
+        stub.GetIndexJob(pb.GetIndexJobRequest(id="none:chunks")),
         stub.ListDeadLetters(pb.ListDeadLettersRequest(job_id="none")),
     ):
         assert isinstance(await failure(call), NotFoundError)
@@ -231,6 +232,7 @@ async def test_a_page_that_cannot_be_is_refused(stub):
         pb.ListIndexJobsRequest(page_size=-1),
         pb.ListIndexJobsRequest(page_size=1001),
         pb.ListIndexJobsRequest(page_token="x"),
+        pb.ListIndexJobsRequest(page_token="1" * 5000),
     ):
         assert isinstance(await failure(stub.ListIndexJobs(request)), InvalidInputError)
 

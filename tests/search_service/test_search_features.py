@@ -199,6 +199,34 @@ async def test_of_photos_with_the_same_bytes_one_is_kept_on_all_pages(
     assert ids([hit for page in pages for hit in page.fused]) == ids(once.fused)
 
 
+async def test_models_that_prefer_different_copies_show_the_same_one(
+    stack: Stack, qdrant: Qdrant
+) -> None:
+    fill(qdrant.settings, "twins")
+    [first, *_] = photos()
+    client = connect(qdrant.settings)
+    store = PointStore(client, qdrant.settings)
+    twin = point_id("twins", "test", "twin.png")
+    for model, (own, others) in zip(MODELS, ((1.0, 0.98), (0.98, 1.0)), strict=True):
+        name, vector = f"twins__{model}", encode(model, first.data)
+        aside = np.roll(vector, 1)
+        [(id_, payload)] = store.payloads(name, [point_id("twins", "test", first.path)]).items()
+        for id_here, likeness in ((id_, own), (twin, others)):
+            near = likeness * vector + (1 - likeness) * aside
+            near = (near / np.linalg.norm(near)).astype(np.float32)
+            store.upsert(name, [Point(id_here, near, payload)])  # type: ignore[arg-type]
+    client.close()
+
+    answer = await search(
+        stack, gallery="twins", photo=first.data, limit=100, collapse_identical=True
+    )
+
+    assert len(answer.fused) == len(LANDMARKS) * PHOTOS_EACH
+    assert answer.fused[0].point.payload["sha256"] == sha256(first.data).hexdigest()
+    assert [one.rank for one in answer.fused[0].standings] == [1, 1]
+    assert {ranking.hits[0].point.id for ranking in answer.rankings} == {answer.fused[0].point.id}
+
+
 async def test_a_batch_is_encoded_together_and_answers_as_single_searches_do(stack: Stack) -> None:
     searches = [
         pb.SearchRequest(gallery=GALLERY, photo=draw(name, 50), limit=4) for name in LANDMARKS
@@ -248,6 +276,7 @@ async def test_a_search_of_a_batch_that_fails_leaves_the_others(stack: Stack) ->
         [],
         [pb.SearchRequest(gallery=GALLERY, photo=QUERY)] * 65,
         [pb.SearchRequest(gallery=name, photo=QUERY) for name in (GALLERY, "other")],
+        [pb.SearchRequest(gallery=GALLERY, photo=QUERY, offset=10_000)] * 2,
     ],
 )
 async def test_a_batch_that_cannot_be_one_is_refused(

@@ -25,7 +25,7 @@ from tests.support.stores import (
     unit_rows,
 )
 from vector_store.collections import INDEXED_FIELDS, Collections
-from vector_store.filters import AnyOf, Condition, Equals, Filter, Range, Words
+from vector_store.filters import AnyOf, Condition, Equals, Filter, Range, Words, words_in
 from vector_store.naming import alias_name
 from vector_store.points import PhotoPayload, Point
 from vector_store.requests import Hit, Query
@@ -515,6 +515,22 @@ def test_a_filter_means_the_same_everywhere(filled: Filled, conditions: Filter):
 def test_words_are_found_in_any_order_and_case(wire_engine: StoreUnderTest, stored, text, found):
     name, _ = stored(wire_engine, 30)
     assert wire_engine.points.count(name, Filter(must=(Words("caption", text),))) == found
+
+
+def test_words_are_found_in_fields_of_any_name(wire_engine: StoreUnderTest) -> None:
+    names = ("photo title", "Straße")
+    told = wire_engine.settings.model_copy(update={"qdrant_text_fields": names})
+    collections = Collections(wire_engine.client, told)
+    name = collections.create_beside(wire_engine.gallery, "vgg16", "9d" * 32, DIMENSION).name
+    payload = {**photo(1).to_payload(), **dict.fromkeys(names, "the golden dome")}
+    wire_engine.points.upsert(name, [Point(photo_id(1), unit_rows(2)[1], payload)])
+    fields = collections.text_fields(name)
+    for field in names:
+        golden = Filter(must=(Words(field, "golden"),))
+        assert words_in(golden, fields, name) is None
+        assert wire_engine.points.count(name, golden) == 1
+    assert words_in(Filter(must=(Words("caption", "golden"),)), fields, name)
+    collections.drop(name)
 
 
 def test_random_filtered_queries_agree_with_brute_force(filled: Filled):

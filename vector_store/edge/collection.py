@@ -104,6 +104,8 @@ class Collection:
     async def _reload(self) -> None:
         _log.warning("a shard's process is started again", path=str(self.path))
         try:
+            if self._host is not None:
+                await self._host.discard()  # our end of the connection is still open
             await self.open("load")
         finally:
             self._reloading = None

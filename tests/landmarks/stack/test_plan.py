@@ -134,6 +134,7 @@ def test_ports_for_metrics_that_cannot_be_had_are_refused(first: int, said: str)
         ([], {}, "no model"),
         (["a"], {"b": 2}, "'b'"),
         (["a"], {"a": 0}, "at least 1"),
+        (["a"], {"a": 64_000}, "more than there are ports"),
         ([f"m{i}" for i in range(1001)], {}, "port 3000"),
     ],
 )

@@ -82,6 +82,8 @@ async def test_a_photo_that_is_searched_with_is_neither_stored_nor_logged(
     [
         ('{"gallery": "nowhere"}', 404, "no gallery 'nowhere'"),
         ('{"gallery": "colours", "limit": 0}', 400, "limit"),
+        ('{"gallery": "colours", "limit": 3000000000}', 400, "limit"),
+        ('{"gallery": "colours", "offset": -1}', 400, "offset"),
         ('{"gallery": "colours", "box": [0.5, 0, 0.4, 1]}', 400, "no part of a photo"),
         ('{"gallery": "colours", "fusion": "magic"}', 400, "there is no fusion 'magic'"),
         ('{"gallery": "colours", "magic": 1}', 400, "magic"),
