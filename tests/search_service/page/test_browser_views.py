@@ -103,6 +103,13 @@ def test_a_map_is_drawn_shows_photos_by_keys_and_where_the_query_falls(
     assert tip.locator("p").text_content() is not None
     page.keyboard.press("Enter")
     expect(page.locator("#detail")).to_contain_text("sha256")
+    page.keyboard.press("Escape")
+
+    page.get_by_role("button", name="Draw again").click()
+    expect(job).to_have_attribute("data-state", "JOB_STATE_SUCCEEDED")
+    with page.expect_response(lambda answer: answer.url.endswith("/map")):  # not the old one
+        page.get_by_role("link", name="Map").click()
+    expect(board).to_be_visible()
 
 
 def test_a_gallery_is_calibrated_and_then_the_verdict_says_how_sure_it_is(
@@ -133,7 +140,7 @@ def test_photos_of_other_landmarks_can_be_named_for_calibrating(opened: Opened) 
     page = opened("collections")
     page.get_by_label(f"Gallery {GALLERY}").get_by_role("button", name="Calibrate").click()
     page.locator("#confirm").get_by_role("textbox").fill("/etc")
-    page.locator("#confirm").get_by_role("button", name="Calibrate").click()
+    page.keyboard.press("Enter")
     expect(page.locator("#notices")).to_contain_text("not below an allowed root")
 
 
@@ -155,6 +162,41 @@ def test_a_collection_is_dropped_only_after_a_question(stack: BrowserStack, open
     expect(card).to_have_count(0)
     with stack.client as client, pytest.raises(NotFoundError):
         client.promote(name)
+
+
+def test_models_that_go_are_not_asked_any_more(stack: BrowserStack, opened: Opened) -> None:
+    photos = stack.rig.directory / "two" / "Atomium"
+    draw_photo(photos / "one.png", 4)
+    with stack.client as client:
+        *_, last = client.watch(client.index(str(photos), gallery="two").id)
+    goes, stays = (
+        next(one.collection for one in last.progress if one.model == model)
+        for model in (MODEL, SCRATCH)
+    )
+    page = opened()
+    page.locator("#gallery").select_option("two")
+    expect(page.locator("#model-list input")).to_have_count(2)
+    page.get_by_role("link", name="Collections").click()
+    page.locator(f'[data-collection="{goes}"]').get_by_role("button", name="Drop").click()
+    page.locator("#confirm input").check()
+    page.locator("#confirm").get_by_role("button", name="Drop").click()
+    expect(page.locator(f'[data-collection="{goes}"]')).to_have_count(0)
+    page.get_by_role("link", name="Search", exact=True).click()
+    expect(page.locator("#model-list input")).to_have_count(1)
+    search_by(page, stack.query("Eiffel_Tower"))
+    expect(page.locator(".row h2")).to_have_text([SCRATCH])
+    with stack.client as client:
+        client.drop(stays, live_too=True)
+
+
+def test_to_skip_to_the_content_does_not_leave_it(opened: Opened) -> None:
+    page = opened("collections")
+    expect(page.locator(".collection").first).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**#main")
+    expect(page.locator("#view-collections")).to_be_visible()
 
 
 def test_an_empty_stack_says_how_to_index(
