@@ -17,7 +17,7 @@ from landmarks.errors import (
 )
 from vector_store.client import address_of
 from vector_store.failures import qdrant_failures
-from vector_store.filters import field_path
+from vector_store.filters import field_name, field_path
 from vector_store.naming import (
     alias_name,
     check_gallery,
@@ -30,10 +30,6 @@ from vector_store.settings import VectorStoreSettings
 # Filtered or counted by; the rest of a payload is searched without an index.
 INDEXED_FIELDS = ("landmark", "source", "path", "sha256", "job_id")
 
-# Those of them whose values are as many as the photos: in memory, their indexes take as much as the
-# int8 copies of the vectors. Searches seldom filter by them.
-_OF_ONE_PHOTO = ("path", "sha256")
-
 # Words of any alphabet, whatever their case and accents.
 _WORDS = models.TextIndexParams(
     type=models.TextIndexType.TEXT,
@@ -41,6 +37,7 @@ _WORDS = models.TextIndexParams(
     lowercase=True,
     ascii_folding=True,
 )
+_VALUES = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD)
 
 # In a collection's metadata: the name of the one that was live before it.
 _PREVIOUS = "previous"
@@ -75,7 +72,7 @@ class LiveCollection:
     """A live collection, what is noted of it, and its fields that are indexed.
 
     `metadata` is as JSON has it. Words can be searched for in `text_fields`, values counted in
-    `value_fields`; both are Qdrant's paths (`vector_store.filters.field_path`).
+    `value_fields`.
     """
 
     lineage: Lineage
@@ -290,7 +287,7 @@ class Collections:
         return lineage_of(name, info)
 
     def text_fields(self, name: str) -> frozenset[str]:
-        """Return the paths of a collection's fields that words can be searched for in."""
+        """Return a collection's fields that words can be searched for in."""
         with qdrant_failures(self._address):
             info = self._client.get_collection(name)
         return live_collection_of(name, info).text_fields
@@ -359,29 +356,29 @@ class Collections:
             if kind not in {one.value for one in models.PayloadSchemaType}:
                 raise InvalidInputError(f"{kind!r} is not a kind of payload index", field=path)
         with qdrant_failures(self._address):
-            present = self._client.get_collection(name).payload_schema
+            schema = self._client.get_collection(name).payload_schema
+            present = set(map(field_name, schema))
             for path, kind in kinds.items():
-                if path not in present:
+                if field_name(path) not in present:
                     known = models.PayloadSchemaType(kind)
-                    schema = _WORDS if known == models.PayloadSchemaType.TEXT else known
-                    self._client.create_payload_index(name, path, field_schema=schema, wait=True)
+                    kept = self._schemas.get(known, known)
+                    self._client.create_payload_index(name, path, field_schema=kept, wait=True)
 
     def _ensure_indexes(self, name: str) -> None:
-        with qdrant_failures(self._address):
-            present = self._client.get_collection(name).payload_schema
-            for field in INDEXED_FIELDS:
-                if field not in present:
-                    self._client.create_payload_index(
-                        name, field, field_schema=self._keywords(field), wait=True
-                    )
-            for path in map(field_path, self._settings.qdrant_text_fields):
-                if path not in present and path not in INDEXED_FIELDS:
-                    self._client.create_payload_index(name, path, field_schema=_WORDS, wait=True)
+        texts = map(field_path, self._settings.qdrant_text_fields)
+        self.ensure_indexes(
+            name, {**dict.fromkeys(texts, "text"), **dict.fromkeys(INDEXED_FIELDS, "keyword")}
+        )
 
-    def _keywords(self, field: str) -> models.PayloadSchemaType | models.KeywordIndexParams:
-        if self._settings.qdrant_on_disk and field in _OF_ONE_PHOTO:
-            return models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, on_disk=True)
-        return models.PayloadSchemaType.KEYWORD
+    @property
+    def _schemas(self) -> Mapping[models.PayloadSchemaType, models.PayloadSchemaParams]:
+        """How the usual kinds of payload indexes are kept."""
+        # In memory, they can take as much as the int8 copies of the vectors.
+        on_disk = {"on_disk": True} if self._settings.qdrant_on_disk else {}
+        return {
+            models.PayloadSchemaType.KEYWORD: _VALUES.model_copy(update=on_disk),
+            models.PayloadSchemaType.TEXT: _WORDS.model_copy(update=on_disk),
+        }
 
 
 def not_indexed(gallery: str, model: str) -> NotFoundError:
@@ -426,15 +423,15 @@ def lineage_of(name: str, info: models.CollectionInfo) -> Lineage:
 def live_collection_of(name: str, info: models.CollectionInfo) -> LiveCollection:
     """Read a live collection; raises InvalidInputError where it is not one of ours."""
     texts = {
-        field
-        for field, index in info.payload_schema.items()
+        field_name(path)
+        for path, index in info.payload_schema.items()
         if index.data_type == models.PayloadSchemaType.TEXT
     }
     return LiveCollection(
         lineage_of(name, info),
         info.config.metadata or {},
         frozenset(texts),
-        frozenset(info.payload_schema) - texts,
+        frozenset(map(field_name, info.payload_schema)) - texts,
     )
 
 

@@ -73,12 +73,9 @@ EVERYTHING = Filter()
 def words_in(
     conditions: Filter, text_fields: Collection[str], collection: str
 ) -> InvalidInputError | None:
-    """Return what is wrong with a filter that looks for words where no index has them.
-
-    `text_fields` are paths.
-    """
+    """Return what is wrong with a filter that looks for words where no index has them."""
     for condition in (*conditions.must, *conditions.must_not):
-        if isinstance(condition, Words) and field_path(condition.key) not in text_fields:
+        if isinstance(condition, Words) and condition.key not in text_fields:
             have = ", ".join(sorted(text_fields)) or "none"
             return InvalidInputError(
                 f"words of {condition.key!r} cannot be searched for in {collection}: they are not"
@@ -100,6 +97,11 @@ def to_qdrant(conditions: Filter) -> models.Filter | None:
         must=[_condition(one) for one in conditions.must] or None,
         must_not=[_condition(one) for one in conditions.must_not] or None,
     )
+
+
+def field_name(path: str) -> str:
+    """Return the column that a path leads to; Qdrant quotes fewer of them than `field_path`."""
+    return path.removeprefix('"').removesuffix('"')
 
 
 def field_path(column: str) -> str:

@@ -13,8 +13,8 @@ class VectorStoreSettings(QdrantSettings):
     The counts of shards and copies are for a cluster and stay unset elsewhere; the embedded engine
     refuses more than one. `qdrant_quantized` searches int8 copies of the vectors, which are kept in
     memory, and makes the scores exact with the originals (`oversampling`). It saves memory together
-    with `qdrant_on_disk`, which reads originals from disk when they are needed, and the indexes of
-    what differs from photo to photo; alone, that makes searches wait for the disk. Collections that
+    with `qdrant_on_disk`, which reads originals and payload indexes from disk when they are needed;
+    alone, that makes searches wait for the disk. Collections that
     are there already stay as they are.
     """
 

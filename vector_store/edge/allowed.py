@@ -105,7 +105,7 @@ _ALLOWED: Mapping[str, Mapping[str, _Check]] = {
     "DatetimeIndexParams": {},
     "UuidIndexParams": {},
     "TextIndexParams": _fields(
-        "tokenizer lowercase min_token_len max_token_len phrase_matching ascii_folding"
+        "tokenizer lowercase min_token_len max_token_len phrase_matching ascii_folding on_disk"
     ),
     # Collections
     "CreateCollection": _fields(

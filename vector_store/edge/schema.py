@@ -195,6 +195,7 @@ def _text_index(given: q.TextIndexParams) -> edge.TextIndexParams:
         lowercase=given.lowercase if given.HasField("lowercase") else None,
         ascii_folding=given.ascii_folding if given.HasField("ascii_folding") else None,
         phrase_matching=given.phrase_matching if given.HasField("phrase_matching") else None,
+        on_disk=given.on_disk if given.HasField("on_disk") else None,
     )
 
 
