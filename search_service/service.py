@@ -246,7 +246,8 @@ class SearchServicer(SearchServiceServicer):
                 if isinstance(collections, LandmarksError)
                 else _composed(queries[place], [found[place, live] for live in collections])
             )
-            await asyncio.sleep(0)  # deep rankings take a while, and others have their turn
+            if len(queries) > 1:  # deep rankings take a while, and others have their turn
+                await asyncio.sleep(0)
         try:
             async with asyncio.timeout(max(_SHOWN_SECONDS, deadline - time.monotonic())):
                 payloads = await self._payloads([c for c in composed if isinstance(c, Composed)])
