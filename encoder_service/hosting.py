@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -68,6 +68,7 @@ class ModelHost:
         self._load = load
         self._encoder: Encoder | None = None
         self._loader = ThreadPoolExecutor(1, thread_name_prefix=f"load-{name}")
+        self._closing = False
         self._workers: ThreadPoolExecutor | None = None
         self._batcher: PhotoBatcher | None = None
         self.metrics = ModelMetrics(
@@ -142,7 +143,8 @@ class ModelHost:
         await changed()
 
     async def close(self) -> None:
-        """Stop the batcher, and the threads once they are idle."""
+        """Stop the batcher, and the threads once they are idle; a download is broken off."""
+        self._closing = True
         if self._batcher:
             await self._batcher.close()
         for threads in (self._loader, self._workers):
@@ -164,7 +166,7 @@ class ModelHost:
         )
 
     def _loaded_and_warm(self) -> tuple[Encoder, ThreadPoolExecutor]:
-        encoder = self._load(self.name, self._settings, _logged_progress(self.name))
+        encoder = self._load(self.name, self._settings, self._download_progress())
         if encoder.spec.name != self.name:
             raise ConfigurationError(f"asked for {self.name!r}, loaded {encoder.spec.name!r}")
         workers = ThreadPoolExecutor(
@@ -176,6 +178,27 @@ class ModelHost:
             workers.shutdown(wait=False)
             raise
         return encoder, workers
+
+    def _download_progress(self) -> Progress:
+        """Return a progress that logs each tenth, and raises CancelledError once this closes.
+
+        Otherwise the process, which waits for its threads, would outlive its grace period by as
+        long as the download takes.
+        """
+        logged = -1
+
+        def progress(done: int, total: int) -> None:
+            nonlocal logged
+            if self._closing:
+                raise CancelledError
+            tenth = 10 * done // total if total else 0
+            if tenth != logged:
+                logged = tenth
+                _log.info(
+                    "downloading weights", model=self.name, bytes_done=done, bytes_total=total
+                )
+
+        return progress
 
     async def _embed(self, photos: Sequence[PhotoSource]) -> Sequence[Embedded | LandmarksError]:
         return await asyncio.get_running_loop().run_in_executor(
@@ -239,17 +262,3 @@ def _warm_up(encoder: Encoder, workers: ThreadPoolExecutor) -> None:
                     f"{spec.name!r} made vectors of shape {rows.shape}, not of"
                     f" {spec.dimension} dimensions"
                 )
-
-
-def _logged_progress(model: str) -> Progress:
-    """Return a progress that logs each tenth."""
-    logged = -1
-
-    def progress(done: int, total: int) -> None:
-        nonlocal logged
-        tenth = 10 * done // total if total else 0
-        if tenth != logged:
-            logged = tenth
-            _log.info("downloading weights", model=model, bytes_done=done, bytes_total=total)
-
-    return progress

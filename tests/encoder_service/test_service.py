@@ -204,6 +204,23 @@ async def test_health_is_not_serving_until_the_model_is_warm():
             assert await health_of(server, service) == HEALTH.SERVING
 
 
+async def test_ending_breaks_a_download_off():
+    begun, ended = threading.Event(), threading.Event()
+
+    def endless(_name, _settings, progress):
+        try:
+            while True:
+                progress(1, 100)
+                begun.set()
+                time.sleep(0.01)
+        finally:
+            ended.set()
+
+    async with running_encoder(toy_settings(), endless, wait=False):
+        assert await asyncio.to_thread(begun.wait, 30)
+    assert await asyncio.to_thread(ended.wait, 30)
+
+
 async def test_a_model_that_cannot_be_loaded_does_not_take_the_others_down(monkeypatch):
     monkeypatch.setitem(MODULES, "broken", "tests.support.no_such_module")
     settings = toy_settings(models="broken,toy")
