@@ -20,7 +20,7 @@ LIMIT = 10
 LEAST_RECALL = 0.98
 _OVERSAMPLING = 2.0
 # How many candidates the index keeps: as many as it was built with, and more where recall asks it.
-_CANDIDATES = (None, 256, 512, 1024)
+_CANDIDATES = (None, 192, 256, 384, 512, 768, 1024)
 
 
 @dataclass(frozen=True)
