@@ -79,6 +79,7 @@ class ChunkRun:
         photos = [self._described(one) for one in listed if not one.duplicate]
         existing = self._existing(photos)
         self._read_and_encode(photos, existing)
+        self._index_words(photos)
         self._store(existing)
         return Outcome(
             stored=self._encoded + len(self._payloads),
@@ -197,6 +198,15 @@ class ChunkRun:
             job_id=self._job.id,
         )
         return Point(read.photo.point, encoded.vector, payload.to_payload())
+
+    def _index_words(self, photos: Sequence[Described]) -> None:
+        """See to it that words in the photos' columns are found, be the photos unchanged."""
+        if self._job.spec.dry_run:
+            return
+        columns = {column for photo in photos for column in photo.entry.columns}
+        self._runtime.patience.wait_out(
+            lambda: self._runtime.collections.index_words_of(self._collection, columns)
+        )
 
     def _store(self, existing: Mapping[UUID, Mapping[str, object]]) -> None:
         """Write what changed. Each write can be repeated, so an attempt that dies does no harm."""

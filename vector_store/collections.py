@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -364,11 +364,17 @@ class Collections:
                     kept = self._schemas.get(known, known)
                     self._client.create_payload_index(name, path, field_schema=kept, wait=True)
 
+    def index_words_of(self, name: str, fields: Collection[str]) -> None:
+        """Make the indexes of words for those of the fields that the settings name.
+
+        Called when a photo has them: an index of words takes 32 MiB of memory, be it empty.
+        """
+        texts = [one for one in self._settings.qdrant_text_fields if one in fields]
+        if texts:
+            self.ensure_indexes(name, dict.fromkeys(map(field_path, texts), "text"))
+
     def _ensure_indexes(self, name: str) -> None:
-        texts = map(field_path, self._settings.qdrant_text_fields)
-        self.ensure_indexes(
-            name, {**dict.fromkeys(texts, "text"), **dict.fromkeys(INDEXED_FIELDS, "keyword")}
-        )
+        self.ensure_indexes(name, dict.fromkeys(INDEXED_FIELDS, "keyword"))
 
     @property
     def _schemas(self) -> Mapping[models.PayloadSchemaType, models.PayloadSchemaParams]:

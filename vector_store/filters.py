@@ -80,7 +80,7 @@ def words_in(
             return InvalidInputError(
                 f"words of {condition.key!r} cannot be searched for in {collection}: they are not"
                 f" indexed; fields with words are: {have}; LANDMARKS_QDRANT_TEXT_FIELDS says which"
-                " are indexed",
+                " are indexed, once a photo has them",
                 field="filter",
             )
     return None

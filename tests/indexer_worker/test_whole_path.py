@@ -7,6 +7,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,10 @@ from indexer_worker.records import Job, Progress, State
 from landmarks.errors import NotFoundError
 from tests.support.colour_encoder import DIGEST, MAX_PHOTO_BYTES
 from tests.support.indexing_rig import MODEL, ROOT, Rig, draw_photo
+from vector_store.collections import Collections
+from vector_store.filters import Filter, Words
+from vector_store.settings import VectorStoreSettings
+from vector_store.store import PointStore
 
 pytestmark = pytest.mark.integration
 
@@ -137,6 +142,31 @@ def test_a_manifests_columns_become_payload_and_a_change_of_them_encodes_nothing
     assert payloads["3.png"]["job_id"] == job.id
     assert payloads["3.png"]["width"] == 24
     assert payloads["4.png"]["licence"] == "by"
+
+
+def test_words_of_a_column_are_found_once_a_photo_has_it(rig, gallery):
+    folder = rig.photos / gallery
+    for seed in range(6):
+        draw_photo(folder / f"{seed}.png", seed)
+    rows = [{"path": f"{seed}.png", "landmark": "atomium"} for seed in range(6)]
+    manifest = write_manifest(folder / "manifest.csv", rows)
+    rig.index(gallery, manifest)
+    gates = Filter(must=(Words("caption", "gate"),))
+    with closing(rig.client()) as client:
+        settings = VectorStoreSettings(qdrant_port=rig.qdrant_port)
+        collections, points = Collections(client, settings), PointStore(client, settings)
+        name = collections.live(gallery, MODEL).name
+        assert not collections.text_fields(name)
+
+        write_manifest(manifest, [row | {"caption": f"gate {row['path']}"} for row in rows])
+        assert counts(rig.index(gallery, manifest)) == {"listed": 6, "stored": 6}
+        assert collections.text_fields(name) == {"caption"}
+        assert points.count(name, gates) == 6
+
+        client.delete_payload_index(name, "caption")
+        assert counts(rig.index(gallery, manifest)) == {"listed": 6, "unchanged": 6}
+        assert collections.text_fields(name) == {"caption"}
+        assert points.count(name, gates) == 6
 
 
 def test_a_manifests_bad_rows_are_accounted_for_one_by_one(rig, gallery):

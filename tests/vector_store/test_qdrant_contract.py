@@ -172,7 +172,7 @@ def test_many_workers_create_one_collection(wire_engine: StoreUnderTest):
     assert len(found) == 6
     assert len(set(found)) == 1
     schema = wire_engine.client.get_collection(found[0].name).payload_schema
-    assert set(schema) == {*INDEXED_FIELDS, *wire_engine.settings.qdrant_text_fields}
+    assert set(schema) == set(INDEXED_FIELDS)
 
 
 def test_a_collection_says_how_it_is_laid_out(wire_engine: StoreUnderTest, stored):
@@ -524,7 +524,11 @@ def test_words_are_found_in_fields_of_any_name(wire_engine: StoreUnderTest) -> N
     name = collections.create_beside(wire_engine.gallery, "vgg16", "9d" * 32, DIMENSION).name
     payload = {**photo(1).to_payload(), **dict.fromkeys(names, "the golden dome")}
     wire_engine.points.upsert(name, [Point(photo_id(1), unit_rows(2)[1], payload)])
+    assert not collections.text_fields(name)
+    for _ in range(2):  # of points that are there already; and again
+        collections.index_words_of(name, payload)
     fields = collections.text_fields(name)
+    assert fields == set(names)
     for field in names:
         golden = Filter(must=(Words(field, "golden"),))
         assert words_in(golden, fields, name) is None
