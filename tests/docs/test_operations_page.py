@@ -105,8 +105,8 @@ def test_the_tables_are_what_their_formulas_give() -> None:
         originals, index = n * d * 4, n * 2 * 16 * 4
         expected = (
             originals,
-            0.3e9 + originals + index + 700 * n,
-            0.3e9 + n * d + index + 700 * n,
+            0.2e9 + originals + index + 700 * n,
+            0.3e9 + n * d + index + 110 * n,
             0.3e9 + 5.3 * originals,
             3 * (originals + index),
         )

@@ -136,11 +136,9 @@ class Collection:
         finally:
             self._writable.set()
 
-    async def replace_host(self, host: ShardHost, path: Path) -> None:
-        """Serve from another process and folder from now on, and end the one before."""
-        before, self._host, self.path = self._host, host, path
-        if before is not None:
-            await before.discard()
+    def replace_host(self, host: ShardHost, path: Path) -> None:
+        """Serve from another process and folder from now on; ending the one before is left."""
+        self._host, self.path = host, path
 
     async def close(self) -> None:
         """Flush, and end the process."""

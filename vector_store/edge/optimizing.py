@@ -80,9 +80,10 @@ async def optimize(engine: Engine, collection: Collection) -> None:
                 raise died()
             await engine.move(collection, folder)
             leftover = before
-            await collection.replace_host(copy, folder)
+            collection.replace_host(copy, folder)
             copy = None
             collection.resume()
+            await serving.discard()  # gigabytes are let go of: nobody should wait for that
         _log.info("built an index", seconds=round(time.monotonic() - started, 1))
     finally:
         serving.journal = None
