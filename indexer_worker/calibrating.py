@@ -22,6 +22,7 @@ from indexer_worker.records import Job
 from indexer_worker.runtime import Runtime
 from indexer_worker.sampling import sampled
 from landmarks.batches import batched
+from landmarks.errors import InvalidInputError
 from ranking.calibration import Calibration
 from ranking.fusion import Scored
 from ranking.verdict import Outcome
@@ -63,6 +64,12 @@ def calibrate_gallery(runtime: Runtime, job: Job, held: HeldLease) -> None:
         )
         if sum(query.landmark is not None for query in queries) >= SAMPLE:
             break
+    if not queries and len(lineages) > 1:
+        models = ", ".join(one.model for one in lineages)
+        raise InvalidInputError(
+            f"no labelled photo is in the collections of all of {models}: index the same photos"
+            " with each, or calibrate one by one with --models"
+        )
     if job.spec.source:
         queries += _unknown_queries(runtime, job, lineages, held)
     found = calibrate(queries, {one.model: one.digest for one in lineages})

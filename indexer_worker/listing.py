@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import blake2b
+from typing import TypeVar
 
 import structlog
 
@@ -24,6 +25,7 @@ from landmarks.sources import Entry, Source
 from vector_store.points import RESERVED_COLUMNS, check_column
 
 _log = structlog.get_logger(__name__)
+_Result = TypeVar("_Result")
 
 # More than a chunk's: a listing is long, and goes on where it was when a worker is stopped.
 _MOST_BEGINNINGS = 10
@@ -73,8 +75,8 @@ def _begin(runtime: Runtime, held: HeldLease) -> None:
 def _list(runtime: Runtime, job: Job, held: HeldLease) -> None:
     spec = job.spec
     source = runtime.sources.open(spec.source, spec.splits)
-    runtime.patience.wait_out(source.check)  # before a collection is made for nothing
-    _open_targets(runtime, job, source)
+    _wait_out(runtime, held, source.check)  # before a collection is made for nothing
+    _open_targets(runtime, job, source, held)
     seen: set[bytes] = set()
     before: Counter[str] = Counter()
     for earlier in runtime.jobs.chunks(job.id):  # of a listing that died
@@ -100,11 +102,34 @@ _WORK: Mapping[Kind, Callable[[Runtime, Job, HeldLease], None]] = {
 }
 
 
-def _open_targets(runtime: Runtime, job: Job, source: Source) -> None:
+def _wait_out(runtime: Runtime, held: HeldLease, call: Callable[[], _Result]) -> _Result:
+    """Wait out what passes, and tell in the job what is waited for.
+
+    Raises LeaseLostError where the job has ended meanwhile, as when it was cancelled.
+    """
+    job_id, told = held.lease.job_id, False
+
+    def attempt() -> _Result:
+        nonlocal told
+        held.check()
+        try:
+            return call()
+        except PASSING as error:
+            runtime.jobs.set_outcome(job_id, f"waiting: {error}")
+            told = True
+            raise
+
+    result = runtime.patience.wait_out(attempt)
+    if told:
+        runtime.jobs.set_outcome(job_id, "")
+    return result
+
+
+def _open_targets(runtime: Runtime, job: Job, source: Source, held: HeldLease) -> None:
     """Find each model's encoder, and its collection, which is created where there is none."""
     gallery = job.spec.gallery
     targets = [
-        runtime.patience.wait_out(lambda one=one: _target(runtime, gallery, one, job.spec.dry_run))  # type: ignore[misc]
+        _wait_out(runtime, held, lambda one=one: _target(runtime, gallery, one, job.spec.dry_run))  # type: ignore[misc]
         for one in job.progress
     ]
     runtime.jobs.set_targets(job.id, job.spec.source_name or source.name, targets)

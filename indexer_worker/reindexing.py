@@ -42,6 +42,8 @@ def list_live(runtime: Runtime, job: Job, held: HeldLease) -> None:
     """List what the collection beside lacks, as chunks."""
     (model,) = job.spec.models
     live, beside = _collections(runtime, job, model)
+    if job.spec.reindex and job.spec.reindex.queries:  # else hours later
+        _check_queries(runtime, job.spec.reindex, live)
     listed = {
         (one.source, one.entry.path) for chunk in runtime.jobs.chunks(job.id) for one in chunk
     }
@@ -258,13 +260,24 @@ def _mean_average_precision(runtime: Runtime, wanted: Reindex, collection: Linea
             relevant = np.array([hit.payload.get("landmark") == landmark for hit in hits])
             found.append(average_precision(relevant, DEPTH, total))
     if not readable:
-        raise InvalidInputError(
-            f"no labelled photo of {wanted.queries} can be read; paths in a manifest are relative"
-            " to its folder",
-            field="queries",
-        )
+        raise _unreadable(wanted)
     if not found:
         raise InvalidInputError(
             f"no photo of {wanted.queries} shows a landmark of {collection.name}", field="queries"
         )
     return float(np.mean(found))
+
+
+def _check_queries(runtime: Runtime, wanted: Reindex, live: Lineage) -> None:
+    """Raise InvalidInputError where no query can be read."""
+    photos = photos_of(runtime, wanted.queries, wanted.splits, labelled=True)
+    if next(encoded_photos(runtime, live, photos), None) is None:
+        raise _unreadable(wanted)
+
+
+def _unreadable(wanted: Reindex) -> InvalidInputError:
+    return InvalidInputError(
+        f"no labelled photo of {wanted.queries} can be read; paths in a manifest are relative to"
+        " its folder",
+        field="queries",
+    )

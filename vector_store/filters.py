@@ -79,8 +79,8 @@ def words_in(
             have = ", ".join(sorted(text_fields)) or "none"
             return InvalidInputError(
                 f"words of {condition.key!r} cannot be searched for in {collection}: they are not"
-                f" indexed; fields with words are: {have}; LANDMARKS_QDRANT_TEXT_FIELDS says which"
-                " are indexed, once a photo has them",
+                f" indexed; fields with words are: {have}. Index photos whose manifest has this"
+                " column; it has to be one of the workers' LANDMARKS_QDRANT_TEXT_FIELDS",
                 field="filter",
             )
     return None

@@ -125,9 +125,10 @@ class Transfer:
             self._collections.build_index(name)
             self._await_index(name)
             self._collections.note(name, IMPORT, f"{IMPORT_STORED} {header.export_id}")
+        # Complete, it may have been imported beside, and nothing be live.
+        if not beside and (state != IMPORT_COMPLETE or not self._live_name(header)):
+            replaced = self._collections.promote(name)
         if state != IMPORT_COMPLETE:
-            if not beside:
-                replaced = self._collections.promote(name)
             self._collections.note(name, IMPORT, f"{IMPORT_COMPLETE} {header.export_id}")
         return Imported(
             name,

@@ -161,11 +161,13 @@ def _print_collections(found: list[pb.Collection], *, as_json: bool) -> None:
             item.name,
             item.gallery,
             item.model,
+            item.digest[:8],
             str(item.points),
             str(item.dimension),
             str(item.indexed_vectors),
             item.status,
             "yes" if item.live else "no",
+            "yes" if item.calibrated else "no",
         )
         for item in found
     ]
@@ -173,11 +175,13 @@ def _print_collections(found: list[pb.Collection], *, as_json: bool) -> None:
         "collection",
         "gallery",
         "model",
+        "digest",
         ">points",
         ">dimension",
         ">indexed",
         "status",
         "live",
+        "calibrated",
     )
     print_table(columns, rows)
 

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from landmarks.cli.output import JsonOption, console, print_json, progress
+from landmarks.errors import UnavailableError
 
 if TYPE_CHECKING:
     from vector_store.transfer import Transfer
@@ -86,4 +87,10 @@ def _transfer(*, quiet: bool) -> Iterator[Transfer]:
 
     settings = VectorStoreSettings.load()
     with progress(aside=quiet) as show, closing(connect(settings)) as client:
-        yield Transfer(client, settings, show)
+        try:
+            yield Transfer(client, settings, show)
+        except UnavailableError as error:
+            raise UnavailableError(
+                f"{error}; is it running, and do LANDMARKS_QDRANT_HOST and LANDMARKS_QDRANT_PORT"
+                " say where?"
+            ) from error

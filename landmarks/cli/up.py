@@ -11,6 +11,7 @@ import typer
 
 from landmarks.cli.output import ModelsOption, comma_separated, console
 from landmarks.cli.setup import models_with_weights
+from landmarks.client import DEFAULT_TARGET
 from landmarks.errors import InvalidInputError, LandmarksError
 from landmarks.stack.broker import broker_binary
 from landmarks.stack.manager import StackManager
@@ -64,7 +65,11 @@ def up(
             if plan.page:
                 console.print(f"\nOpen {plan.page} in a browser.")
             console.print(f"Search at {plan.server}. Try, from another terminal:")
-            console.print("  landmarks index FOLDER --wait\n  landmarks search PHOTO")
+            # Without it, the commands would go to another stack that has the usual port.
+            there = "" if plan.server == DEFAULT_TARGET else f" --server {plan.server}"
+            console.print(
+                f"  landmarks index FOLDER --wait{there}\n  landmarks search PHOTO{there}"
+            )
             console.print(f"Data in {plan.data_dir}, logs in {manager.log_dir}. Ctrl-C stops all.")
             _keep(manager)
     except KeyboardInterrupt:

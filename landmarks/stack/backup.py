@@ -263,9 +263,9 @@ def _check(folder: Path, made: Backup) -> None:
     there = {name: file for name, file in _files(folder) if name != _MANIFEST}
     for name in sorted({*there, *made.files}):
         if there.get(name) != made.files.get(name):
+            wrong = "is not as it was backed up" if name in there else "is missing"
             raise InvalidInputError(
-                f"{folder / name} is not as it was backed up; the backup is damaged and cannot be"
-                " restored"
+                f"{folder / name} {wrong}; the backup is damaged and cannot be restored"
             )
 
 

@@ -124,7 +124,11 @@ def plan_stack(
             )
     redis_url = f"redis://{HOST}:{settings.redis_port}/0"
     shared = {
-        # On loopback these would guard nothing; what the shell says of them is for other stacks.
+        # On loopback these would guard nothing, and the embedded engine has one shard; what the
+        # shell says of them is for other stacks.
+        "QDRANT_SHARD_NUMBER": "1",
+        "QDRANT_REPLICATION_FACTOR": "1",
+        "QDRANT_WRITE_CONSISTENCY_FACTOR": "1",
         "TLS_CERTIFICATE": "",
         "TLS_KEY": "",
         "TLS_CA": "",

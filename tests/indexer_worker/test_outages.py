@@ -60,6 +60,7 @@ def test_a_job_waits_for_an_encoder_and_for_qdrant(own_rig):
         stack.enter_context(rig.worker())
         job_id = rig.create("g", photos)
         eventually(lambda: rig.jobs.get(job_id).state is State.RUNNING, "a worker has it")
+        eventually(lambda: "waiting: " in rig.jobs.get(job_id).outcome, "it says what it waits for")
         with rig.encoder(seconds=0.3), rig.qdrant() as qdrant:
             eventually(lambda: done(rig, job_id) > 0, "the job has begun")
             qdrant.kill()
@@ -68,6 +69,18 @@ def test_a_job_waits_for_an_encoder_and_for_qdrant(own_rig):
         stack.enter_context(rig.qdrant())
         stack.enter_context(rig.encoder())
         assert_all_stored(rig, rig.ended(job_id), 40)
+        assert not rig.jobs.get(job_id).outcome
+
+
+def test_a_job_that_is_cancelled_while_it_waits_leaves_the_worker_to_others(own_rig):
+    rig = own_rig
+    photos = photos_in(rig, 2)
+    with rig.qdrant(), rig.worker(worker_concurrency="1", lease_seconds="1"):
+        waits = rig.create("g", photos)
+        eventually(lambda: "waiting: " in rig.jobs.get(waits).outcome, "no encoder is there")
+        rig.jobs.cancel(waits)
+        dry = rig.create("h", photos)
+        eventually(lambda: "waiting: " in rig.jobs.get(dry).outcome, "the next one is listed", 30)
 
 
 def test_what_waited_too_long_is_given_back_and_begun_again(own_rig):

@@ -20,7 +20,10 @@ from search_service.settings import SearchSettings
 from tests.support.indexing_rig import MODEL, Rig
 from tests.support.search_stack import eventually, told
 from tests.support.valkey import running_valkey
-from vector_store.collections import CALIBRATION
+from vector_store.collections import CALIBRATION, Collections
+from vector_store.points import Point, point_id
+from vector_store.settings import VectorStoreSettings
+from vector_store.store import PointStore
 
 pytestmark = pytest.mark.integration
 
@@ -157,6 +160,24 @@ async def test_a_gallery_that_is_too_small_is_not_calibrated_and_says_so(
     assert last.state == pb.JOB_STATE_FAILED
     assert "6 photos of 2 landmarks" in last.error
     assert "at least 40" in last.error
+
+
+async def test_models_that_have_no_photo_in_common_are_not_calibrated_together_and_say_so(
+    rig: Rig,
+) -> None:
+    with closing(rig.client()) as client:
+        settings = VectorStoreSettings(qdrant_port=rig.qdrant_port)
+        collections, points = Collections(client, settings), PointStore(client, settings)
+        for number, model in enumerate(("one", "two")):
+            name = collections.to_write("apart", model, "ab" * 32, 4).name
+            row = np.eye(4, dtype=np.float32)[number]
+            payload = {"landmark": "a", "sha256": f"{number}", "path": f"{number}"}
+            points.upsert(name, [Point(point_id("apart", "s", str(number)), row, payload)])
+    async with serving(rig) as (_, indexing):
+        request = pb.CalibrateGalleryRequest(gallery="apart")
+        last = await ended(indexing, (await indexing.CalibrateGallery(request, timeout=20)).job)
+    assert last.state == pb.JOB_STATE_FAILED
+    assert "collections of all of one, two: index the same photos" in last.error
 
 
 async def test_a_map_is_drawn_kept_and_dropped_with_its_collection(rig: Rig) -> None:

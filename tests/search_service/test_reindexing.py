@@ -210,17 +210,18 @@ async def test_a_photo_that_was_changed_since_it_was_indexed_is_no_reason_to_beg
 async def test_a_comparison_that_cannot_be_made_ends_the_job(rig):
     rig.index("g", rig.photos)
     queries = rig.photos / "queries.csv"
-    queries.write_text("path,landmark\na/0.png,elsewhere\n")
 
     def compare(client: Landmarks) -> None:
         with rig.newer_encoder():
-            job = ended(client, client.reindex("g", MODEL, queries=str(queries)))
-            assert job.state == pb.JOB_STATE_FAILED
-            assert "shows a landmark of" in job.error
             queries.write_text(f"path,landmark\n{rig.photos}/a/0.png,a\n")
             job = ended(client, client.reindex("g", MODEL, queries=str(queries)))
             assert job.state == pb.JOB_STATE_FAILED
             assert "relative to its folder" in job.error
+            assert job.progress[0].listed == 0  # it is known before all is encoded
+            queries.write_text("path,landmark\na/0.png,elsewhere\n")
+            job = ended(client, client.reindex("g", MODEL, queries=str(queries)))
+            assert job.state == pb.JOB_STATE_FAILED
+            assert "shows a landmark of" in job.error
             assert live_of(client).digest == digest_of(1)
 
     async with client_of(rig) as client:

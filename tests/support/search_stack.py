@@ -167,6 +167,7 @@ async def stack_running(
         await encoder.start()
     settings = SearchSettings(
         qdrant_port=qdrant.qdrant_port,
+        redis_url=f"redis://127.0.0.1:{free_port()}/0",  # nobody is there
         encoders=targets or {model: [encoder.target] for model, encoder in encoders.items()},
         search_port=0,
         search_max_seconds=max_seconds,

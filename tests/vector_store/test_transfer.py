@@ -233,6 +233,21 @@ def test_what_else_is_written_to_a_half_imported_collection_keeps_it_from_becomi
 
 
 @pytest.mark.integration
+def test_an_import_beside_becomes_live_when_it_is_done_again_and_nothing_is(
+    wire_engine: StoreUnderTest, target: StoreUnderTest, stored: Store, tmp_path: Path
+) -> None:
+    stored(wire_engine, 20)
+    transfer(wire_engine).export(f"{wire_engine.gallery}__vgg16", tmp_path / "it.gz")
+    came = transfer(target).import_(tmp_path / "it.gz", beside=True)
+    assert (came.written, came.live) == (20, False)
+
+    again = transfer(target).import_(tmp_path / "it.gz")
+
+    assert (again.written, again.live) == (0, True)
+    assert target.collections.live(target.gallery, "vgg16").name == came.collection
+
+
+@pytest.mark.integration
 def test_an_import_done_again_after_a_rollback_changes_nothing(
     wire_engine: StoreUnderTest, stored: Store, tmp_path: Path
 ) -> None:

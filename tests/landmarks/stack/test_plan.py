@@ -59,6 +59,13 @@ def test_a_port_of_the_page_that_another_part_has_is_refused() -> None:
         plan_stack(["a"], {}, settings, Path("/bin/valkey"))
 
 
+def test_how_a_cluster_is_laid_out_is_not_for_the_embedded_engine() -> None:
+    for process in plan(["a"]).processes[1:]:
+        told = process.environment
+        for name in ("SHARD_NUMBER", "REPLICATION_FACTOR", "WRITE_CONSISTENCY_FACTOR"):
+            assert told[f"LANDMARKS_QDRANT_{name}"] == "1"
+
+
 def test_scaling_adds_processes_to_the_same_target_and_moves_no_port() -> None:
     made = plan(["a", "b"], {"a": 3})
     encoders = {p.name: p.port for p in made.processes if p.role == Role.ENCODER}
