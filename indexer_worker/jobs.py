@@ -427,7 +427,7 @@ class JobStore:
         return found
 
     def set_outcome(self, job_id: str, outcome: str) -> None:
-        """Record in words what came of a job."""
+        """Record in words what came of a job, or what it waits for."""
         with redis_failures(self._address):
             self._redis.hset(f"landmarks:job:{job_id}", "outcome", outcome)
 

@@ -289,7 +289,9 @@ class IndexJob(_message.Message):
     listing_complete: _builtins.bool
     """True once the source has been listed to its end, so that `listed` is final."""
     outcome: _builtins.str
-    """What came of it, in words, where counts do not tell: whether a collection was promoted."""
+    """What came of it, in words, where counts do not tell: whether a collection was promoted. While it
+    runs, what its listing waits for.
+    """
     kind: Global___JobKind.ValueType
     """What it does."""
     @_builtins.property
