@@ -79,8 +79,7 @@ class ChunkRun:
         photos = [self._described(one) for one in listed if not one.duplicate]
         existing = self._existing(photos)
         self._read_and_encode(photos, existing)
-        self._index_words(photos)
-        self._store(existing)
+        self._store(photos, existing)
         return Outcome(
             stored=self._encoded + len(self._payloads),
             unchanged=self._unchanged,
@@ -103,7 +102,7 @@ class ChunkRun:
             for photo in photos
             if existing.get(photo.point, {}).get("job_id") != self._job.id
         ]
-        self._store(existing)
+        self._store(photos, existing)
         stored = len(photos) - len(self._dead)
         return Outcome(
             stored=stored,
@@ -199,16 +198,9 @@ class ChunkRun:
         )
         return Point(read.photo.point, encoded.vector, payload.to_payload())
 
-    def _index_words(self, photos: Sequence[Described]) -> None:
-        """See to it that words in the photos' columns are found, be the photos unchanged."""
-        if self._job.spec.dry_run:
-            return
-        columns = {column for photo in photos for column in photo.entry.columns}
-        self._runtime.patience.wait_out(
-            lambda: self._runtime.collections.index_words_of(self._collection, columns)
-        )
-
-    def _store(self, existing: Mapping[UUID, Mapping[str, object]]) -> None:
+    def _store(
+        self, photos: Sequence[Described], existing: Mapping[UUID, Mapping[str, object]]
+    ) -> None:
         """Write what changed. Each write can be repeated, so an attempt that dies does no harm."""
         if self._job.spec.dry_run:
             return
@@ -220,7 +212,10 @@ class ChunkRun:
             for photo, _ in self._dead
             if is_stale(existing.get(photo.point)) is False and photo.point not in fresh
         ]
+        # Those of unchanged photos too: the settings may name more columns than they did.
+        columns = {column for photo in photos for column in photo.entry.columns}
         self._held.check()
+        wait_out(lambda: self._runtime.collections.index_words_of(self._collection, columns))
         wait_out(lambda: points.upsert(self._collection, self._points))
         wait_out(lambda: points.overwrite_payloads(self._collection, payloads))
         wait_out(lambda: points.set_payload(self._collection, stale, {"stale": True}))

@@ -137,6 +137,7 @@ class JobStore:
                 scripts.SPLIT,
                 scripts.ADD_BEFORE,
                 scripts.FAIL,
+                scripts.TELL,
                 scripts.CANCEL,
                 scripts.RESUME,
                 scripts.RETRY,
@@ -427,9 +428,11 @@ class JobStore:
         return found
 
     def set_outcome(self, job_id: str, outcome: str) -> None:
-        """Record in words what came of a job, or what it waits for."""
-        with redis_failures(self._address):
-            self._redis.hset(f"landmarks:job:{job_id}", "outcome", outcome)
+        """Record in words what came of a job, or what it waits for; not once it has ended.
+
+        Words that begin with "waiting" are gone when it ends.
+        """
+        self._run(scripts.TELL, job_id, outcome)
 
     def end_chunk(self, lease: Lease, model: str, outcome: Outcome) -> str | None:
         """Count a chunk's photos, once; None where that was done, or the lease was lost.

@@ -77,6 +77,7 @@ def _list(runtime: Runtime, job: Job, held: HeldLease) -> None:
     source = runtime.sources.open(spec.source, spec.splits)
     _wait_out(runtime, held, source.check)  # before a collection is made for nothing
     _open_targets(runtime, job, source, held)
+    runtime.patience.wait_out(lambda: runtime.jobs.set_outcome(job.id, ""))  # waits no more
     seen: set[bytes] = set()
     before: Counter[str] = Counter()
     for earlier in runtime.jobs.chunks(job.id):  # of a listing that died
@@ -107,22 +108,16 @@ def _wait_out(runtime: Runtime, held: HeldLease, call: Callable[[], _Result]) ->
 
     Raises LeaseLostError where the job has ended meanwhile, as when it was cancelled.
     """
-    job_id, told = held.lease.job_id, False
 
     def attempt() -> _Result:
-        nonlocal told
         held.check()
         try:
             return call()
         except PASSING as error:
-            runtime.jobs.set_outcome(job_id, f"waiting: {error}")
-            told = True
+            runtime.jobs.set_outcome(held.lease.job_id, f"waiting: {error}")
             raise
 
-    result = runtime.patience.wait_out(attempt)
-    if told:
-        runtime.jobs.set_outcome(job_id, "")
-    return result
+    return runtime.patience.wait_out(attempt)
 
 
 def _open_targets(runtime: Runtime, job: Job, source: Source, held: HeldLease) -> None:

@@ -34,6 +34,8 @@ end
 local function finish(job, state, problem)
   local key = 'landmarks:job:' .. job
   redis.call('HSET', key, 'state', state, 'error', problem)
+  local outcome = redis.call('HGET', key, 'outcome') or ''
+  if string.sub(outcome, 1, 7) == 'waiting' then redis.call('HSET', key, 'outcome', '') end
   redis.call('SREM', 'landmarks:active', job)
   if state == 'succeeded' then
     redis.call('DEL', key .. ':chunks', key .. ':sizes', key .. ':open')
@@ -282,6 +284,19 @@ FAIL = (
     _COMMON
     + """
 if not ended(ARGV[1]) then finish(ARGV[1], 'failed', ARGV[2]) end
+return 1
+"""
+)
+
+# job, words → 1; what has ended stays as it is
+TELL = (
+    _COMMON
+    + """
+local job, words = ARGV[1], ARGV[2]
+local key = 'landmarks:job:' .. job
+if ended(job) or redis.call('HGET', key, 'outcome') == words then return 1 end
+redis.call('HSET', key, 'outcome', words)
+changed(job)
 return 1
 """
 )

@@ -78,9 +78,10 @@ def test_a_job_that_is_cancelled_while_it_waits_leaves_the_worker_to_others(own_
     with rig.qdrant(), rig.worker(worker_concurrency="1", lease_seconds="1"):
         waits = rig.create("g", photos)
         eventually(lambda: "waiting: " in rig.jobs.get(waits).outcome, "no encoder is there")
-        rig.jobs.cancel(waits)
-        dry = rig.create("h", photos)
-        eventually(lambda: "waiting: " in rig.jobs.get(dry).outcome, "the next one is listed", 30)
+        assert not rig.jobs.cancel(waits).outcome
+        later = rig.create("h", photos)
+        eventually(lambda: "waiting: " in rig.jobs.get(later).outcome, "the next one is listed", 30)
+        assert not rig.jobs.get(waits).outcome
 
 
 def test_what_waited_too_long_is_given_back_and_begun_again(own_rig):
@@ -92,7 +93,9 @@ def test_what_waited_too_long_is_given_back_and_begun_again(own_rig):
         with rig.valkey.client() as client:
             eventually(lambda: int(client.hget(tokens, "listing") or 0) > 2, "it is begun again")
         with rig.qdrant(), rig.encoder():
-            assert_all_stored(rig, rig.ended(job_id), 4)
+            job = rig.ended(job_id)
+            assert_all_stored(rig, job, 4)
+            assert not job.outcome
 
 
 def test_a_job_that_nobody_enqueued_is_found(rig, gallery):

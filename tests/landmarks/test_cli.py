@@ -72,6 +72,16 @@ def test_without_a_stack_every_command_that_needs_one_fails(arguments: tuple[str
     assert isinstance(result.exception, errors.UnavailableError)
 
 
+def test_without_qdrant_an_export_says_what_to_look_at(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("LANDMARKS_QDRANT_PORT", str(free_port()))
+    result = run("export", "landmarks__scratch", str(tmp_path / "it.gz"))
+    assert result.returncode == ExitCode.UNAVAILABLE
+    assert "LANDMARKS_QDRANT_HOST and LANDMARKS_QDRANT_PORT" in " ".join(result.stderr.split())
+    assert not list(tmp_path.iterdir())
+
+
 def test_weights_are_listed_for_programs_without_fetching_any() -> None:
     result = run("weights", "--json")
     assert result.returncode == 0, result.stderr

@@ -48,6 +48,18 @@ def test_a_folder_is_indexed_by_both_encoders_and_a_second_run_encodes_nothing(
     assert (progress["unchanged"], progress["encoded"]) == ("40", "0")
     assert stack.points("colours") == 40
 
+    collections = stack.run("collections", "--gallery", "colours").stdout
+    [collection] = stack.json("collections", "--gallery", "colours")
+    assert f" {collection['digest'][:8]} " in collections
+    assert "calibrated" in collections
+
+
+def test_what_is_told_to_try_goes_to_this_stack_and_no_other(stack: Stack) -> None:
+    eventually(lambda: "Ctrl-C stops all" in stack.log.read_text(), "it has told all")
+    told = stack.log.read_text()
+    assert f"landmarks index FOLDER --wait --server {stack.server}\n" in told
+    assert f"landmarks search PHOTO --server {stack.server}\n" in told
+
 
 def test_the_page_is_served_and_its_address_printed(stack: Stack) -> None:
     address = f"http://localhost:{stack.ports['LANDMARKS_PAGE_PORT']}"
