@@ -15,8 +15,12 @@ from landmarks.errors import (
     NotFoundError,
     OverloadedError,
     UnavailableError,
+    UnsupportedError,
 )
 from landmarks.grpc_status import error_from_status, rpc_status
+
+# How gRPC for Python says it, which our other services are made with.
+_NO_SUCH_METHOD = "Method not found!"
 
 
 @contextmanager
@@ -50,6 +54,11 @@ def _from_rpc(error: grpc.RpcError, address: str) -> LandmarksError:
         # Whoever asked us has nothing to do with it. It is so until someone sets the key right.
         return UnavailableError(
             f"{status.message}; set LANDMARKS_QDRANT_API_KEY to the key that it was given"
+        )
+    if status.code == Code.UNIMPLEMENTED and status.message.endswith(_NO_SUCH_METHOD):
+        return UnsupportedError(
+            f"{status.message} Is it Qdrant that listens there? LANDMARKS_QDRANT_HOST and"
+            " LANDMARKS_QDRANT_PORT say where it is looked for"
         )
     return error_from_status(status)
 

@@ -13,7 +13,13 @@ import numpy as np
 import pytest
 from qdrant_client import grpc as q
 
-from landmarks.errors import InvalidInputError, NotFoundError, OverloadedError, UnavailableError
+from landmarks.errors import (
+    InvalidInputError,
+    NotFoundError,
+    OverloadedError,
+    UnavailableError,
+    UnsupportedError,
+)
 from tests.support.edge import free_port
 from tests.support.stores import DIGEST, StoreUnderTest, photo, photo_id, unit_rows
 from vector_store.client import connect
@@ -52,6 +58,20 @@ async def test_the_same_on_the_event_loop(nowhere: VectorStoreSettings):
     with pytest.raises(UnavailableError):
         await store.ping()
     await store.close()
+
+
+def test_another_service_in_qdrants_place_is_told_apart():
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    settings = VectorStoreSettings.load({"qdrant_port": port})
+    client = connect(settings)
+    try:
+        with pytest.raises(UnsupportedError, match=f"{port}.*Is it Qdrant that listens there"):
+            PointStore(client, settings).count("sample__vgg16")
+    finally:
+        client.close()
+        server.stop(None)
 
 
 class Overloaded(q.PointsServicer):
