@@ -40,18 +40,11 @@ def _point(number: int, row: FloatVector) -> Point:
     return Point(UUID(int=number), row, {"landmark": f"l{number % 7}", "number": number})
 
 
-def _create(
-    client: QdrantClient,
-    name: str,
-    threshold_kilobytes: int,
-    graph_kilobytes: int | None = None,
-) -> None:
+def _create(client: QdrantClient, name: str, threshold_kilobytes: int) -> None:
     client.create_collection(
         name,
         models.VectorParams(size=DIMENSION, distance=models.Distance.COSINE),
-        optimizers_config=models.OptimizersConfigDiff(
-            indexing_threshold=threshold_kilobytes, max_segment_size=graph_kilobytes
-        ),
+        optimizers_config=models.OptimizersConfigDiff(indexing_threshold=threshold_kilobytes),
         hnsw_config=models.HnswConfigDiff(full_scan_threshold=10),
     )
     client.create_payload_index(name, "landmark", models.PayloadSchemaType.KEYWORD)
@@ -100,55 +93,17 @@ def test_searches_and_writes_go_on_while_an_index_is_built(tmp_path: Path):
     assert len(_shard_folders(tmp_path)) == 1
 
 
-def test_a_large_index_is_several_graphs(tmp_path: Path):
-    words = models.TextIndexParams(
-        type=models.TextIndexType.TEXT, tokenizer=models.TokenizerType.WHITESPACE, lowercase=False
-    )
-    few = COUNT // 4 * DIMENSION * 4 // 1024
-    with _serving(tmp_path) as (server, client, store):
-        _create(client, "large", threshold_kilobytes=few // 2, graph_kilobytes=few)
-        client.create_payload_index("large", "words", words)
-        stored = [_point(n, ROWS[n]) for n in range(COUNT)]
-        for point in stored:
-            point.payload["words"] = f"Tower-{point.id.int % 5} seen"
-        store.upsert("large", stored)
-        _wait_until_indexed(client, "large")
-        _check_graphs(client, store, COUNT, 4)
-
-        # What comes later has a graph of its own: the four are not built again.
-        store.upsert("large", [_point(n, ROWS[n]) for n in range(COUNT, COUNT + COUNT // 4)])
-        _wait_until_indexed(client, "large")
-        _check_graphs(client, store, COUNT + COUNT // 4, 5)
-        server.kill()
-
-    with _serving(tmp_path) as (_, client, store):
-        _check_graphs(client, store, COUNT + COUNT // 4, 5)
-        for text, count in (("Tower-3", COUNT // 5), ("tower-3", 0)):
-            named = models.FieldCondition(key="words", match=models.MatchText(text=text))
-            assert client.count("large", models.Filter(must=[named])).count == count
-    assert len(_shard_folders(tmp_path)) == 1
-
-
-def _check_graphs(client: QdrantClient, store: PointStore, count: int, graphs: int) -> None:
-    info = client.get_collection("large")
-    assert (info.points_count, info.indexed_vectors_count) == (count, count)
-    assert info.segments_count == graphs + 1  # and one for what is written next
-    _check(store, {n: ROWS[n] for n in range(count)}, "large")
-    for point in store.scan("large"):
-        assert point.payload["number"] == point.id.int
-
-
 def _shard_folders(data: Path) -> set[Path]:
     return {one for one in (data / "shards").iterdir() if one.is_dir()}
 
 
-def _check(store: PointStore, expected: dict[int, FloatVector], name: str = "busy") -> None:
-    assert {point.id.int for point in store.scan(name)} == set(expected)
+def _check(store: PointStore, expected: dict[int, FloatVector]) -> None:
+    assert {point.id.int for point in store.scan("busy")} == set(expected)
     numbers = np.array(sorted(expected))
     rows = np.stack([expected[int(n)] for n in numbers])
     for row in unit_rows(10, DIMENSION, seed=3):
         best = numbers[np.argsort(-(rows @ row))[:10]]
-        exact, found = store.query(name, [Query(row, exact=True), Query(row, hnsw_ef=256)])
+        exact, found = store.query("busy", [Query(row, exact=True), Query(row, hnsw_ef=256)])
         assert [hit.id.int for hit in exact] == [int(n) for n in best]
         assert len({hit.id.int for hit in found} & {int(n) for n in best}) >= 8
 

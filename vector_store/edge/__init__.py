@@ -15,7 +15,6 @@
     shard        a collection's shard: Qdrant's requests carried out by Edge
     optimizing   builds a collection's index beside it while it goes on serving
     allowed      the fields of requests that are honoured; every other is refused by name
-    dividing     lays a large shard out as several graphs
     schema       a collection's parameters and payload indexes
     frames       what the server and a shard process say to each other
     locks        one owner for a folder

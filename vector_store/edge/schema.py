@@ -8,8 +8,6 @@ from qdrant_client import grpc as q
 from landmarks.errors import InvalidInputError, UnsupportedError
 
 DEFAULT_INDEXING_THRESHOLD_KB = 20_000
-# 250,000 vectors of 512 dimensions.
-_DEFAULT_MAX_SEGMENT_KB = 500_000
 _MAX_DIMENSION = 65_535
 
 _DISTANCES = {
@@ -87,7 +85,9 @@ def edge_config(config: q.CreateCollection) -> edge.EdgeConfig:
             deleted_threshold=optimizers.deleted_threshold,
             vacuum_min_vector_number=optimizers.vacuum_min_vector_number,
             default_segment_number=optimizers.default_segment_number or None,
-            max_segment_size=_max_segment_kb(optimizers),
+            max_segment_size=(
+                optimizers.max_segment_size if optimizers.HasField("max_segment_size") else None
+            ),
             indexing_threshold=optimizers.indexing_threshold,
         ),
     )
@@ -114,20 +114,6 @@ def optimizers_config(config: q.CreateCollection) -> q.OptimizersConfigDiff:
     )
     merged.MergeFrom(config.optimizers_config)
     return merged
-
-
-def points_of_a_graph(config: q.CreateCollection) -> int:
-    """Return how many points an index's graph should have at most.
-
-    It is at least twice what has an index built at all: a graph may come out half as large.
-    """
-    optimizers = optimizers_config(config)
-    kilobytes = max(_max_segment_kb(optimizers), 2 * optimizers.indexing_threshold)
-    return max(1, kilobytes * 1024 // (4 * dimension(config)))
-
-
-def _max_segment_kb(optimizers: q.OptimizersConfigDiff) -> int:
-    return optimizers.max_segment_size or _DEFAULT_MAX_SEGMENT_KB
 
 
 def collection_config(config: q.CreateCollection) -> q.CollectionConfig:

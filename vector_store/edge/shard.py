@@ -15,7 +15,6 @@ from qdrant_client import grpc as q
 from landmarks.errors import InvalidInputError, LandmarksError, NotFoundError, UnsupportedError
 from vector_store.edge import convert, schema
 from vector_store.edge.allowed import refuse_unsupported
-from vector_store.edge.dividing import divide
 
 _UPDATE_MODES = {
     q.UpdateMode.Upsert: edge.UpdateMode.Upsert,
@@ -29,11 +28,9 @@ _MAX_PAGE = 100_000
 class Shard:
     """Carries out the requests of the Points service on one shard. Not for several threads."""
 
-    def __init__(self, shard: edge.EdgeShard, folder: Path, config: q.CreateCollection) -> None:
+    def __init__(self, shard: edge.EdgeShard, dimension: int) -> None:
         self._shard = shard
-        self._folder = folder
-        self._config = config
-        self._dimension = schema.dimension(config)
+        self._dimension = dimension
         self._operations = 0
         self.unflushed = False
         """Whether there are writes that only the write-ahead log holds."""
@@ -60,14 +57,14 @@ class Shard:
         """Create a shard in an empty folder."""
         with _edge_failures():
             shard = edge.EdgeShard.create(str(path), schema.edge_config(config))
-        return cls(shard, path, config)
+        return cls(shard, schema.dimension(config))
 
     @classmethod
     def load(cls, path: Path, config: q.CreateCollection) -> Shard:
         """Open a shard that nobody else has open, and replay its write-ahead log."""
         with _edge_failures():
             shard = edge.EdgeShard.load(str(path), schema.edge_config(config))
-        return cls(shard, path, config)
+        return cls(shard, schema.dimension(config))
 
     def handle(self, method: str, request: bytes) -> bytes:
         """Carry out one request of the Points service and return the answer's bytes.
@@ -105,18 +102,9 @@ class Shard:
         self.unflushed = False
 
     def optimize(self) -> None:
-        """Build what indexes are due. Takes a second per two thousand vectors and holds the GIL.
-
-        Where more points have none than a graph should have, all are laid out anew.
-        """
-        most = schema.points_of_a_graph(self._config)
+        """Build what indexes are due. Takes a second per two thousand vectors and holds the GIL."""
         with _edge_failures():
-            info = self._shard.info()
-            if info.points_count - info.indexed_vectors_count > most:
-                config = schema.edge_config(self._config)
-                self._shard = divide(self._shard, self._folder, config, most)
-            else:
-                self._shard.optimize()
+            self._shard.optimize()
 
     def close(self) -> None:
         """Flush, and let go of the files."""
