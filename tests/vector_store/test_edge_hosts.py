@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 from qdrant_client import grpc as q
 
 from landmarks.errors import UnavailableError
+from tests.support.edge import edge_process
 from vector_store.edge.collection import Collection
 from vector_store.edge.frames import RESULT, read_request, write_answer
 from vector_store.edge.host import ShardHost
@@ -82,3 +84,16 @@ async def test_a_process_is_loaded_once_though_whoever_came_first_leaves(
     assert forks.hosts == []
     _there.close()
     await collection.discard()
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be asked")
+@pytest.mark.parametrize("given", [None, "glibc.malloc.hugetlb=0"])
+def test_large_pages_are_asked_for_unless_somebody_has_said_otherwise(
+    given: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    with edge_process(tmp_path, settings={"GLIBC_TUNABLES": given} if given else None) as server:
+        began_with = Path(f"/proc/{server.process.pid}/environ").read_bytes().split(b"\0")
+        wanted = given or "glibc.malloc.hugetlb=1"
+        assert f"GLIBC_TUNABLES={wanted}".encode() in began_with
