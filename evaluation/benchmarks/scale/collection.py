@@ -41,6 +41,8 @@ _PATIENCE_SECONDS = 3600
 # In kilobytes of vectors: every size here has an index, the smallest too.
 _INDEX_FROM_KB = 1_000
 _LOOK_SECONDS = 0.5
+# Between two queries while an index is built, as a multiple of what the first of them took.
+_PAUSE = 2
 _SECONDS_PER_POINT = 0.03
 _LEAST_SECONDS = 300.0
 
@@ -127,6 +129,8 @@ def _wait_for_index(client: QdrantClient, name: str, count: int) -> None:
 class _Watching:
     """Asks a collection now and then while the block runs, and keeps the longest wait.
 
+    A query looks at everything as long as there is no index, on all cores: asked without a pause,
+    they would be nearly all that the machine does.
     Leaving the block raises what asking raised: a refusal is no short wait.
     """
 
@@ -148,10 +152,12 @@ class _Watching:
     def _watch(self) -> None:
         with contextlib.closing(connect(self._settings)) as client:
             store = PointStore(client, self._settings)
-            while not self._stop.wait(_LOOK_SECONDS):
+            took = 0.0
+            while not self._stop.wait(max(_LOOK_SECONDS, _PAUSE * took)):
                 begun = time.monotonic()
                 store.query(self._name, [self._query])
-                self.longest = max(self.longest, time.monotonic() - begun)
+                took = time.monotonic() - begun
+                self.longest = max(self.longest, took)
 
 
 def _points(drawing: Drawing, first: int, rows: FloatVector) -> list[Point]:
