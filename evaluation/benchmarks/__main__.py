@@ -6,6 +6,7 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -59,7 +60,7 @@ def bench(
     say(f"{machine()}; {versions()}; {len(chosen)} photos")
     rows = read_rows(out)
     for case in cases:  # kept one by one: it may be stopped before the last
-        rows = merged(rows, run([case], asked))
+        rows = merged(rows, run([case], replace(asked, rows=rows)))
         write_rows(out, rows)
     if table is not None:
         source = "given with PHOTOS" if photos else "of the sample gallery, 640 × 640"

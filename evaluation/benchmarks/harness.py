@@ -40,16 +40,27 @@ QUICK = Effort(2, 0.6, 0.2, 0.3, 2.0, quick=True)
 
 @dataclass(frozen=True)
 class Bench:
-    """What is measured: with which photos, how thoroughly, and where peers are installed."""
+    """What is measured: with which photos, how thoroughly, and where peers are installed.
+
+    `rows` are what is measured already, in this run and in those before.
+    """
 
     photos: Sequence[Path]
     effort: Effort
     cache: Path
     only: str = ""
+    rows: Sequence[Row] = ()
 
     def wants(self, name: str) -> bool:
         """Return whether a figure is asked for."""
         return name.startswith(self.only)
+
+    def value(self, name: str) -> float:
+        """Return a figure that is measured already; raises CannotMeasureError where it is not."""
+        for row in self.rows:
+            if row.id == name and row.value is not None:
+                return row.value
+        raise CannotMeasureError(f"{name} has to be measured before: ONLY={name}")
 
 
 @dataclass(frozen=True)

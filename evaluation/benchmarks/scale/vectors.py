@@ -50,29 +50,24 @@ _GOALS = {
 _GROWTH = {"growth-1": "<= 3", "growth-16": "<= 3"}
 _SHARE = "<= 0.35"
 
-# What was measured of the memory of a size, by storage.
-_Memory = dict[str, float]
-
 
 def cases() -> Iterator[Case]:
     """Yield the figures `scale-1-<size>-<storage>-…`, each storage of each size by itself."""
     for size in SIZES:
-        memory: _Memory = {}
         for storage in STORAGES:
             goals = _GOALS if size == _SMALLEST else {**_GOALS, **_GROWTH}
             named = {f"scale-1-{size}-{storage}-{what}": goal for what, goal in goals.items()}
-            yield Case(named, partial(_measure, size, storage, memory))
+            yield Case(named, partial(_measure, size, storage))
         # Of ten thousand vectors, most of the memory is the processes themselves.
         share = {f"scale-1-{size}-memory-share": _SHARE if size == "1m" else ""}
-        yield Case(share, partial(_measure_share, size, memory))
+        yield Case(share, partial(_measure_share, size))
 
 
-def _measure_share(size: str, memory: _Memory, _bench: Bench) -> Mapping[str, Figure]:
-    if len(memory) < len(STORAGES):
-        raise CannotMeasureError(f"it takes both storages in one run: ONLY=scale-1-{size}")
-    words = f"int8, originals on disk: {memory[INT8]:.0f} MiB; float32: {memory[FLOAT32]:.0f} MiB"
-    share = memory[INT8] / memory[FLOAT32]
-    return {f"scale-1-{size}-memory-share": Figure([share], words)}
+def _measure_share(size: str, bench: Bench) -> Mapping[str, Figure]:
+    # Memory is the same at every hour: the two may be of different runs, as each takes an hour.
+    int8, float32 = (bench.value(f"scale-1-{size}-{one}-memory-mib") for one in (INT8, FLOAT32))
+    words = f"int8, originals on disk: {int8:.0f} MiB; float32: {float32:.0f} MiB"
+    return {f"scale-1-{size}-memory-share": Figure([int8 / float32], words)}
 
 
 @dataclass(frozen=True)
@@ -91,10 +86,9 @@ class _Ready:
     filtered_recall: float
 
 
-def _measure(size: str, storage: str, memory: _Memory, bench: Bench) -> Mapping[str, Figure]:
+def _measure(size: str, storage: str, bench: Bench) -> Mapping[str, Figure]:
     with contextlib.ExitStack() as parts:
         one = parts.enter_context(_ready(size, storage, bench))
-        memory[storage] = one.memory_mib
         first = None
         if size != _SMALLEST:
             first = parts.enter_context(_ready(_SMALLEST, storage, bench))

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 from evaluation.benchmarks.harness import QUICK, Bench, run
+from evaluation.benchmarks.rows import row_of
 from evaluation.benchmarks.scale.cases import scale_cases
 
 
@@ -30,7 +31,15 @@ def test_growth_and_the_share_of_memory_have_the_goals_of_the_largest_size():
     assert goals["scale-1-1m-memory-share"] == "<= 0.35"
 
 
-def test_the_share_of_memory_says_what_it_takes_where_one_storage_was_not_measured():
-    [row] = run(list(scale_cases()), Bench([], QUICK, Path("unused"), "scale-1-1m-memory-share"))
-    assert row.value is None
-    assert "ONLY=scale-1-1m" in row.conditions
+def share(*rows):
+    only = "scale-1-1m-memory-share"
+    [row] = run(list(scale_cases()), Bench([], QUICK, Path("unused"), only, rows))
+    return row
+
+
+def test_the_share_of_memory_is_that_of_two_figures_that_may_be_of_different_runs():
+    float32 = row_of("scale-1-1m-float32-memory-mib", "", [3000.0], "")
+    int8 = row_of("scale-1-1m-int8-memory-mib", "", [900.0], "")
+    assert share(float32, int8).value == 0.3
+    assert share(float32).value is None
+    assert "ONLY=scale-1-1m-int8-memory-mib" in share(float32).conditions
