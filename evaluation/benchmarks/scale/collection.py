@@ -130,7 +130,8 @@ class _Watching:
     """Asks a collection now and then while the block runs, and keeps the longest wait.
 
     A query looks at everything as long as there is no index, on all cores: asked without a pause,
-    they would be nearly all that the machine does. Leaving the block raises what asking raised: a refusal is no short wait.
+    they would be nearly all that the machine does. Leaving the block raises what asking raised: a
+    refusal is no short wait.
     """
 
     def __init__(self, settings: VectorStoreSettings, name: str, vector: FloatVector) -> None:
