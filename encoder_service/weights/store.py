@@ -154,7 +154,12 @@ def _fetched(
             else:
                 _keep(tensors, target, recipe)
                 return target
-        _log.warning("weights cannot be had from there", model=model, reason=reasons[-1])
+        _log.warning(
+            "weights cannot be had from one of their sources",
+            model=model,
+            reason=reasons[-1],
+            sources_left=len(recipe.sources) - len(reasons),
+        )
     raise UnavailableError(
         f"the weights of {model} cannot be had: {'; '.join(reasons)}. Name a file of them in"
         " LANDMARKS_WEIGHTS_FILES, or try again with a connection"
