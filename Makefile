@@ -36,11 +36,11 @@ chaos: setup ## Kill every part while 2,000 photos are indexed; takes twenty min
 	@PATH="$(abspath $(BIN)):$$PATH" LANDMARKS_CHAOS=long pytest -m chaos
 
 bench: setup ## Measure into bench.json and docs/benchmarks.md; ONLY=serve-1: a part; PHOTOS=DIR
-	@PATH="$(abspath $(BIN)):$$PATH" python -m evaluation.benchmarks --table docs/benchmarks.md \
+	@PATH="$(abspath $(BIN)):$$PATH" python -m benchmarks --table docs/benchmarks.md \
 	  --only "$(ONLY)" $(if $(PHOTOS),--photos "$(PHOTOS)")
 
 bench-scale: setup ## Measure up to a million vectors, for hours; ONLY=scale-1-10k: a part
-	@PATH="$(abspath $(BIN)):$$PATH" python -m evaluation.benchmarks --table docs/benchmarks.md \
+	@PATH="$(abspath $(BIN)):$$PATH" python -m benchmarks --table docs/benchmarks.md \
 	  --only "$(or $(ONLY),scale)"
 
 proto: setup ## Generate the stubs of the contracts again

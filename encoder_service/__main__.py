@@ -2,7 +2,7 @@
 
 import sys
 
-from encoder_service.memory import tune_allocator
+from encoder_service.allocator import tune_allocator
 
 if __name__ == "__main__":
     tune_allocator()

@@ -19,8 +19,8 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from encoder_service.batcher import Outcome
 from landmarks.errors import DeadlineError
-from landmarks.grpc_status import code_of
-from landmarks.metrics import CALL_SECONDS
+from landmarks.observability.metrics import CALL_SECONDS
+from landmarks.rpc.status import code_of
 
 Result = TypeVar("Result")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from encoder_service.loading import load_encoder
+from encoder_service.loader import load_encoder
 from encoder_service.settings import EncoderSettings
 from landmarks.errors import LandmarksError
 

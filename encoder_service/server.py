@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import grpc
 import structlog
 
-from encoder_service.hosting import Load, ModelHost
-from encoder_service.loading import load_encoder
+from encoder_service.loader import load_encoder
+from encoder_service.model_host import Load, ModelHost
 from encoder_service.models.registry import names_of
 from encoder_service.servicer import EncoderServicer
 from encoder_service.settings import EncoderSettings
 from landmarkapi.encoder.v1.encoder_pb2 import DESCRIPTOR
 from landmarkapi.encoder.v1.encoder_pb2_grpc import add_EncoderServiceServicer_to_server
 from landmarks.errors import ConfigurationError
-from landmarks.grpc_server import (
+from landmarks.rpc.server import (
     NOT_SERVING,
     SERVING,
     HealthServicer,

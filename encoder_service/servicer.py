@@ -14,12 +14,11 @@ import numpy as np
 import structlog
 
 from encoder_service.batcher import Admission, Outcome
-from encoder_service.hosting import Decoded, Embedded, ModelHost, PhotoSource, Vector
-from encoder_service.models.contract import Encoder
+from encoder_service.model_host import Decoded, Embedded, ModelHost, PhotoSource, Vector
+from encoder_service.models.base import Encoder
 from encoder_service.settings import EncoderSettings
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceServicer
-from landmarks.box import Box
 from landmarks.errors import (
     InvalidInputError,
     InvalidPhotoError,
@@ -27,15 +26,16 @@ from landmarks.errors import (
     LineageError,
     NotFoundError,
 )
-from landmarks.grpc_status import duration, status_of
-from landmarks.images import (
+from landmarks.observability.metrics import failed
+from landmarks.photos.box import Box
+from landmarks.photos.decode import (
     Photo,
     PhotoLimits,
     declared_pixels,
     decode,
     pixels_declared_early,
 )
-from landmarks.metrics import failed
+from landmarks.rpc.status import duration, status_of
 
 _log = structlog.get_logger(__name__)
 

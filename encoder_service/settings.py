@@ -8,8 +8,8 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from encoder_service.plan import Precision, RuntimeName, Wishes
-from landmarks.grpc_channel import MAX_MESSAGE_BYTES
+from encoder_service.execution_plan import Precision, RuntimeName, Wishes
+from landmarks.rpc.channel import MAX_MESSAGE_BYTES
 from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES, NameList, Settings
 
 # What a message holds besides its photos: names, digests, lengths.
@@ -48,7 +48,8 @@ class EncoderSettings(WeightsSettings):
     max_queued_bytes: int = Field(512_000_000, gt=0)
     max_queued_pixels: int = Field(1_000_000_000, gt=0)
 
-    # How each model runs. Unset or 0: the best known for the device, see `encoder_service.plan`.
+    # How each model runs. Unset or 0: the best known for the device, see
+    # `encoder_service.execution_plan`.
     device: str = "cpu"  # as torch calls it
     runtime: RuntimeName | None = None
     precision: Precision | None = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from indexer_worker.spec import INDEX_QUEUE, encode_queue
 from landmarks.errors import LandmarksError
+from landmarks.job_store.spec import INDEX_QUEUE, encode_queue
 from landmarks.service import EXIT_CONFIGURATION
 
 

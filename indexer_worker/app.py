@@ -8,12 +8,12 @@ from contextvars import copy_context
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from indexer_worker.jobs import TIMEOUT_SECONDS
-from indexer_worker.runtime import Runtime
+from indexer_worker.context import Runtime
 from indexer_worker.settings import IndexerSettings
-from indexer_worker.spec import INDEX_QUEUE, VISIBILITY_TIMEOUT_SECONDS
 from landmarks.errors import UnavailableError
-from landmarks.request_id import headers as request_headers
+from landmarks.job_store.spec import INDEX_QUEUE, VISIBILITY_TIMEOUT_SECONDS
+from landmarks.job_store.store import TIMEOUT_SECONDS
+from landmarks.observability.request_id import headers as request_headers
 
 settings = IndexerSettings.load()
 

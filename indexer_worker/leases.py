@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import structlog
 
-from indexer_worker.jobs import JobStore, LeaseLostError
-from indexer_worker.records import Lease
 from landmarks.errors import UnavailableError
+from landmarks.job_store.records import Lease
+from landmarks.job_store.store import JobStore, LeaseLostError
 
 _log = structlog.get_logger(__name__)
 

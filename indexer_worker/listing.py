@@ -9,20 +9,20 @@ from typing import TypeVar
 
 import structlog
 
-from indexer_worker.calibrating import calibrate_gallery
-from indexer_worker.jobs import LISTING, PRUNING, LeaseLostError, Target
+from indexer_worker.calibration import calibrate_gallery
+from indexer_worker.context import Runtime
 from indexer_worker.leases import HeldLease
-from indexer_worker.mapping import draw_map
-from indexer_worker.patience import PASSING
-from indexer_worker.records import Job, Listed, Progress
+from indexer_worker.projection import draw_map
 from indexer_worker.reindexing import list_live
-from indexer_worker.runtime import Runtime
-from indexer_worker.spec import Kind
-from landmarks.batches import batched
+from indexer_worker.retry import PASSING
+from landmarks.batched import batched
 from landmarks.errors import InvalidInputError, LandmarksError
-from landmarks.metrics import failed
-from landmarks.sources import Entry, Source
-from vector_store.points import RESERVED_COLUMNS, check_column
+from landmarks.job_store.records import Job, Listed, Progress
+from landmarks.job_store.spec import Kind
+from landmarks.job_store.store import LISTING, PRUNING, LeaseLostError, Target
+from landmarks.observability.metrics import failed
+from landmarks.photos.sources import Entry, Source
+from landmarks.vector_store.points import RESERVED_COLUMNS, check_column
 
 _log = structlog.get_logger(__name__)
 _Result = TypeVar("_Result")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from prometheus_client import Counter, Gauge
 
-from indexer_worker.records import Outcome
+from landmarks.job_store.records import Outcome
 
 _OUTCOMES = ("stored", "unchanged", "duplicate", "dead")
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 
-from indexer_worker.jobs import JobStore, connect_redis
 from indexer_worker.settings import IndexerSettings
 from landmarks.errors import LandmarksError
+from landmarks.job_store.store import JobStore, connect_redis
 
 
 def main() -> int:

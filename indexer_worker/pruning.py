@@ -7,13 +7,13 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from uuid import UUID
 
-from indexer_worker.jobs import PRUNING
-from indexer_worker.records import Job, Outcome
-from indexer_worker.runtime import Runtime
-from indexer_worker.work import Attempt, run_work
-from landmarks.batches import batched
-from vector_store.filters import AnyOf, Equals, Filter
-from vector_store.points import point_id
+from indexer_worker.context import Runtime
+from indexer_worker.leased_work import Attempt, run_work
+from landmarks.batched import batched
+from landmarks.job_store.records import Job, Outcome
+from landmarks.job_store.store import PRUNING
+from landmarks.vector_store.filters import AnyOf, Equals, Filter
+from landmarks.vector_store.points import point_id
 
 _AT_ONCE = 1000
 

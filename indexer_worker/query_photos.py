@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from indexer_worker.encoding import Encoded
-from indexer_worker.photos import ReadPhoto
-from indexer_worker.plan import Described
-from indexer_worker.runtime import Runtime
-from landmarks.batches import batched
-from vector_store.collections import Lineage
-from vector_store.points import FloatVector, point_id
+from indexer_worker.batch_encoder import Encoded
+from indexer_worker.change_detection import Described
+from indexer_worker.context import Runtime
+from indexer_worker.photo_reader import ReadPhoto
+from landmarks.batched import batched
+from landmarks.vector_store.collections import Lineage
+from landmarks.vector_store.points import FloatVector, point_id
 
 _AT_ONCE = 16
 

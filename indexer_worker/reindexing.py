@@ -14,21 +14,21 @@ from uuid import UUID
 import numpy as np
 import structlog
 
-from evaluation.metrics import DEPTH, average_precision
-from indexer_worker.jobs import PROMOTION, LeaseLostError, Target
+from indexer_worker.context import Runtime
+from indexer_worker.leased_work import Attempt, run_work
 from indexer_worker.leases import HeldLease
 from indexer_worker.query_photos import encoded_photos, photos_of
-from indexer_worker.records import Job, Listed, Outcome
-from indexer_worker.runtime import Runtime
-from indexer_worker.spec import Reindex
-from indexer_worker.work import Attempt, run_work
-from landmarks.batches import batched
+from landmarks.batched import batched
 from landmarks.errors import InvalidInputError, UnavailableError
-from landmarks.sources import Entry
-from vector_store.collections import Lineage
-from vector_store.filters import Equals, Filter
-from vector_store.points import PhotoPayload, point_id
-from vector_store.requests import Query
+from landmarks.job_store.records import Job, Listed, Outcome
+from landmarks.job_store.spec import Reindex
+from landmarks.job_store.store import PROMOTION, LeaseLostError, Target
+from landmarks.photos.sources import Entry
+from landmarks.retrieval.metrics import DEPTH, average_precision
+from landmarks.vector_store.collections import Lineage
+from landmarks.vector_store.filters import Equals, Filter
+from landmarks.vector_store.points import PhotoPayload, point_id
+from landmarks.vector_store.queries import Query
 
 _log = structlog.get_logger(__name__)
 

@@ -7,7 +7,7 @@ import socket
 from pydantic import Field
 
 from landmarks.settings import BrokerSettings, EncoderEndpoints, NameList
-from vector_store.settings import VectorStoreSettings
+from landmarks.vector_store.settings import VectorStoreSettings
 
 
 class IndexerSettings(VectorStoreSettings, BrokerSettings, EncoderEndpoints):

@@ -19,12 +19,13 @@ from celery.signals import (
 )
 
 from indexer_worker.app import app, runtime, settings
-from indexer_worker.chunk import run_chunk
+from indexer_worker.context import Runtime
+from indexer_worker.index_chunk import run_chunk
 from indexer_worker.listing import run_listing
 from indexer_worker.pruning import run_pruning
 from indexer_worker.reindexing import run_promotion
-from indexer_worker.runtime import Runtime
-from indexer_worker.spec import (
+from landmarks.errors import AlreadyExistsError, ConfigurationError, InvalidInputError
+from landmarks.job_store.spec import (
     CHUNK_TASK,
     FLAGS,
     INDEX_TASK,
@@ -33,11 +34,10 @@ from indexer_worker.spec import (
     IndexSpec,
     checked_spec,
 )
-from landmarks import request_id
-from landmarks.errors import AlreadyExistsError, ConfigurationError, InvalidInputError
-from landmarks.logs import configure_logging
+from landmarks.observability import request_id
+from landmarks.observability.logging import configure_logging
+from landmarks.observability.telemetry import telemetry
 from landmarks.service import EXIT_CONFIGURATION
-from landmarks.telemetry import telemetry
 
 _NAME = "indexer_worker"
 _telemetry = ExitStack()

@@ -15,7 +15,7 @@
     ├── UnsupportedError           this engine cannot do that
     └── ConfigurationError         the program was set up in a way that cannot work
 
-`landmarks.grpc_status` maps each to one gRPC status code, and back. A message names what is wrong,
+`landmarks.rpc.status` maps each to one gRPC status code, and back. A message names what is wrong,
 why, and where it can, what to do.
 """
 

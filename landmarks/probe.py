@@ -13,9 +13,9 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from landmarks.errors import ConfigurationError
-from landmarks.grpc_channel import open_channel
+from landmarks.rpc.channel import open_channel
+from landmarks.security.tls import NO_TLS, Tls
 from landmarks.settings import Settings
-from landmarks.tls import NO_TLS, Tls
 
 
 def is_serving(

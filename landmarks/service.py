@@ -8,9 +8,9 @@ from contextlib import nullcontext
 from typing import TypeVar
 
 from landmarks.errors import ConfigurationError
-from landmarks.logs import configure_logging
+from landmarks.observability.logging import configure_logging
+from landmarks.observability.telemetry import telemetry
 from landmarks.settings import Settings
-from landmarks.telemetry import telemetry
 
 # Starting again does not help until someone has changed something.
 EXIT_CONFIGURATION = 2

@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from landmarks.errors import ConfigurationError
-from landmarks.tls import Tls
+from landmarks.security.tls import Tls
 
 ENV_PREFIX = "LANDMARKS_"
 # A folder whose files are settings, named as the variables in lower case: secrets, as Docker and

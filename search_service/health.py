@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from landmarks.encoders_aio import AsyncEncoderDirectory
+from landmarks.encoders.directory_aio import AsyncEncoderDirectory
 from landmarks.errors import LandmarksError
-from landmarks.grpc_server import NOT_SERVING, SERVING, HealthServicer
+from landmarks.rpc.server import NOT_SERVING, SERVING, HealthServicer
 
 _log = structlog.get_logger(__name__)
 

@@ -15,10 +15,13 @@ from landmarkapi.indexing.v1 import indexing_pb2
 from landmarkapi.indexing.v1.indexing_pb2_grpc import add_IndexingServiceServicer_to_server
 from landmarkapi.search.v1 import search_pb2
 from landmarkapi.search.v1.search_pb2_grpc import add_SearchServiceServicer_to_server
-from landmarks.encoders_aio import AsyncEncoderDirectory
+from landmarks.encoders.directory_aio import AsyncEncoderDirectory
 from landmarks.errors import ConfigurationError, LandmarksError
-from landmarks.grpc_admission import AdmissionInterceptor
-from landmarks.grpc_server import (
+from landmarks.observability.telemetry import untraced
+from landmarks.photos.source_roots import ROOTS_SETTING, SourceRoots
+from landmarks.photos.sources import Sources
+from landmarks.rpc.auth_interceptor import AdmissionInterceptor
+from landmarks.rpc.server import (
     HealthServicer,
     add_health_and_reflection,
     bind,
@@ -27,16 +30,13 @@ from landmarks.grpc_server import (
     require_authentication,
     serve_until_signal,
 )
-from landmarks.source_roots import ROOTS_SETTING, SourceRoots
-from landmarks.sources import Sources
-from landmarks.telemetry import untraced
-from search_service.access import FrontDoor
+from landmarks.vector_store.async_store import SearchStore
+from search_service.authorization import FrontDoor
 from search_service.health import HealthWatch
-from search_service.indexing import create_indexing_servicer
-from search_service.recall import RecallGauge
-from search_service.service import SearchServicer
+from search_service.indexing.servicer import create_indexing_servicer
+from search_service.search.recall_monitor import RecallGauge
+from search_service.search.servicer import SearchServicer
 from search_service.settings import SearchSettings
-from vector_store.search import SearchStore
 
 _log = structlog.get_logger(__name__)
 
@@ -111,7 +111,7 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
         async with AsyncExitStack() as stack:
             page_port: int | None = None
             if has_page:
-                from search_service.page.server import serving_page  # Pillow and aiohttp, if needed
+                from search_service.web.server import serving_page  # Pillow and aiohttp, if needed
 
                 page_port = await stack.enter_async_context(
                     serving_page(settings, own_target, door, roots)

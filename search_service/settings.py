@@ -13,7 +13,7 @@ from landmarks.settings import (
     OptionalPath,
     OptionalPort,
 )
-from vector_store.settings import VectorStoreSettings
+from landmarks.vector_store.settings import VectorStoreSettings
 
 
 class SearchSettings(VectorStoreSettings, BrokerSettings, EncoderEndpoints):

@@ -12,12 +12,12 @@ import torch
 from efficientnet_lite_pytorch import EfficientNet
 from torch import nn
 
-from encoder_service.models.contract import ModelDefinition
-from encoder_service.models.folding import fold
-from encoder_service.models.overlay import COMMITTED, lay_over, separated
+from encoder_service.models.base import ModelDefinition
+from encoder_service.models.batchnorm_folding import fold
 from encoder_service.models.pooling import POOLING, CentredPool
 from encoder_service.models.preprocessing import Resized
-from encoder_service.models.recipes import FetchedWeights, PackageSource
+from encoder_service.models.weight_overlay import COMMITTED, lay_over, separated
+from encoder_service.models.weight_sources import FetchedWeights, PackageSource
 from encoder_service.tensors import Tensors
 
 DIMENSION = 1280

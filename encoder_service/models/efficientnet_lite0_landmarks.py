@@ -6,8 +6,8 @@ How it was trained: `weights/efficientnet_lite0_landmarks.md`.
 from __future__ import annotations
 
 from encoder_service.models import efficientnet_lite0
-from encoder_service.models.overlay import COMMITTED
-from encoder_service.models.transferred import trained_from
+from encoder_service.models.fine_tuned import trained_from
+from encoder_service.models.weight_overlay import COMMITTED
 
 MODEL = trained_from(
     efficientnet_lite0.MODEL,

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from encoder_service.models.contract import Json
+from encoder_service.models.base import Json
 from encoder_service.models.precision import in_single
 from encoder_service.tensors import Tensors
 

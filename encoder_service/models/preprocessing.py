@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from encoder_service.models.contract import FloatArray, Json
+from encoder_service.models.base import FloatArray, Json
 
 Fit = Literal["squash", "crop"]
 

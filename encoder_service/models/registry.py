@@ -10,8 +10,8 @@ import importlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from encoder_service.models.contract import ModelDefinition
-from encoder_service.models.transferred import BASE, trained_from
+from encoder_service.models.base import ModelDefinition
+from encoder_service.models.fine_tuned import BASE, trained_from
 from encoder_service.tensors import read_metadata
 from landmarks.errors import ConfigurationError, NotFoundError
 

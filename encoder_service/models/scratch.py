@@ -6,11 +6,11 @@ from pathlib import Path
 
 from torch import nn
 
-from encoder_service.models.contract import ModelDefinition
-from encoder_service.models.folding import fold
+from encoder_service.models.base import ModelDefinition
+from encoder_service.models.batchnorm_folding import fold
 from encoder_service.models.preprocessing import Resized
-from encoder_service.models.recipes import CommittedWeights
 from encoder_service.models.scratch_network import DIMENSION, ScratchNetwork
+from encoder_service.models.weight_sources import CommittedWeights
 from encoder_service.tensors import Tensors
 
 # Squashed, as in training: half of the photos it was trained on came square already.

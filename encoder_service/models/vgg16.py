@@ -11,12 +11,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from encoder_service.models.contract import ModelDefinition
-from encoder_service.models.overlay import COMMITTED, lay_over, separated
+from encoder_service.models.base import ModelDefinition
 from encoder_service.models.pooling import POOLING, CentredPool
 from encoder_service.models.precision import in_single
 from encoder_service.models.preprocessing import Resized
-from encoder_service.models.recipes import FetchedWeights, PackageSource, UrlSource
+from encoder_service.models.weight_overlay import COMMITTED, lay_over, separated
+from encoder_service.models.weight_sources import FetchedWeights, PackageSource, UrlSource
 from encoder_service.tensors import Tensors
 
 DIMENSION = 512

@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from encoder_service.models.contract import ModelDefinition
+from encoder_service.models.base import ModelDefinition
 from encoder_service.models.preprocessing import Resized
-from encoder_service.models.recipes import FetchedWeights, UrlSource
 from encoder_service.models.vgg16 import convolutions
+from encoder_service.models.weight_sources import FetchedWeights, UrlSource
 from encoder_service.tensors import Tensors
 
 DIMENSION = 4096

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from encoder_service.models.recipes import PackageSource, Source, UrlSource
+from encoder_service.models.weight_sources import PackageSource, Source, UrlSource
 from landmarks.errors import UnavailableError
 
 # Bytes done, bytes in all (0 where that is not known).

@@ -12,15 +12,15 @@ from typing import Literal
 
 import structlog
 
-from encoder_service.models.overlay import marked
-from encoder_service.models.recipes import (
+from encoder_service.models.registry import definition_of, names_of
+from encoder_service.models.weight_overlay import marked
+from encoder_service.models.weight_sources import (
     CommittedWeights,
     FetchedWeights,
     NoWeights,
     Source,
     WeightsRecipe,
 )
-from encoder_service.models.registry import definition_of, names_of
 from encoder_service.settings import WeightsSettings
 from encoder_service.tensors import (
     Tensors,

@@ -10,11 +10,11 @@ Both have the same methods; `docs/clients.md` shows them. What they ask for is b
 once for both. `api_key` and `tls` are told where the service wants them (`docs/security.md`).
 """
 
-from landmarks.box import Box
 from landmarks.client.aio import AsyncLandmarks
-from landmarks.client.asking import DEFAULT_TARGET
-from landmarks.client.searching import Search
+from landmarks.client.retry import DEFAULT_TARGET
+from landmarks.client.search_request import Search
 from landmarks.client.sync import Landmarks
-from landmarks.tls import Tls
+from landmarks.photos.box import Box
+from landmarks.security.tls import Tls
 
 __all__ = ["DEFAULT_TARGET", "AsyncLandmarks", "Box", "Landmarks", "Search", "Tls"]

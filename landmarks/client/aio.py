@@ -13,7 +13,7 @@ import grpc
 from landmarkapi.indexing.v1 import indexing_pb2
 from landmarkapi.search.v1 import search_pb2
 from landmarks.client import calls
-from landmarks.client.asking import (
+from landmarks.client.retry import (
     DEFAULT_TARGET,
     SEARCH_SECONDS,
     WATCH_PAUSE_SECONDS,
@@ -22,10 +22,10 @@ from landmarks.client.asking import (
     Call,
     Patience,
 )
-from landmarks.client.searching import Search
+from landmarks.client.search_request import Search
 from landmarks.errors import LandmarksError
-from landmarks.grpc_channel import key_headers, open_aio_channel
-from landmarks.tls import NO_TLS, Tls
+from landmarks.rpc.channel import key_headers, open_aio_channel
+from landmarks.security.tls import NO_TLS, Tls
 
 
 class AsyncLandmarks:
@@ -34,7 +34,7 @@ class AsyncLandmarks:
     Every call has a deadline, waits for a busy service as long as that says within it, and raises
     `landmarks.errors`.
 
-    `tls` with a CA, and where the service demands it, a certificate: see `landmarks.tls`.
+    `tls` with a CA, and where the service demands it, a certificate: see `landmarks.security.tls`.
     """
 
     def __init__(

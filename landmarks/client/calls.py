@@ -8,10 +8,10 @@ from uuid import uuid4
 
 from landmarkapi.indexing.v1 import indexing_pb2 as ipb
 from landmarkapi.search.v1 import search_pb2 as spb
-from landmarks.client.asking import PAGE_SIZE, SEARCH_SECONDS, WATCH_SECONDS, Call
-from landmarks.client.searching import Search, Where, passing, search_request
+from landmarks.client.retry import PAGE_SIZE, SEARCH_SECONDS, WATCH_SECONDS, Call
+from landmarks.client.search_request import Search, Where, passing, search_request
 from landmarks.errors import InvalidInputError, LandmarksError
-from landmarks.grpc_status import error_from_status
+from landmarks.rpc.status import error_from_status
 
 _SEARCH = f"/{spb.DESCRIPTOR.services_by_name['SearchService'].full_name}/"
 _INDEXING = f"/{ipb.DESCRIPTOR.services_by_name['IndexingService'].full_name}/"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.sample.gallery import ensure_sample_gallery
+from landmarks_tools.sample_gallery.gallery import ensure_sample_gallery
 from tests.chaos.stack import VIEWS, Stack
 from tests.support.valkey import running_valkey
 

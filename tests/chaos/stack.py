@@ -18,17 +18,17 @@ from pathlib import Path
 import numpy as np
 from celery import Celery
 
-from indexer_worker.jobs import JobStore, connect_redis
-from indexer_worker.records import Job, State
-from indexer_worker.spec import INDEX_QUEUE, INDEX_TASK, IndexSpec
 from landmarks.errors import LandmarksError
+from landmarks.job_store.records import Job, State
+from landmarks.job_store.spec import INDEX_QUEUE, INDEX_TASK, IndexSpec
+from landmarks.job_store.store import JobStore, connect_redis
+from landmarks.vector_store.client import connect
+from landmarks.vector_store.collections import Collections
+from landmarks.vector_store.settings import VectorStoreSettings
 from tests.support.colour_encoder import embedded
 from tests.support.indexing_rig import Kept, kept_running, running
 from tests.support.processes import eventually, free_port
 from tests.support.valkey import Valkey
-from vector_store.client import connect
-from vector_store.collections import Collections
-from vector_store.settings import VectorStoreSettings
 
 LONG = os.environ.get("LANDMARKS_CHAOS") == "long"
 # Photos of each of the two dozen landmarks.
@@ -76,7 +76,7 @@ class Stack:
             self.qdrant = parts.enter_context(
                 kept_running(
                     lambda: running(
-                        "vector_store.edge",
+                        "landmarks.edge_server",
                         qdrant_port=str(self.qdrant_port),
                         edge_data_dir=str(self.directory / "qdrant"),
                     )

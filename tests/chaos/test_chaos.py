@@ -5,7 +5,7 @@ import time
 import pytest
 
 from indexer_worker.app import app
-from indexer_worker.spec import CHUNK_TASK, encode_queue
+from landmarks.job_store.spec import CHUNK_TASK, encode_queue
 from tests.chaos.stack import MODELS, Stack, one_of
 from tests.support.processes import eventually
 

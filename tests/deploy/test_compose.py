@@ -15,12 +15,12 @@ from encoder_service.models.registry import MODULES, ON_REQUEST
 from encoder_service.settings import EncoderSettings
 from indexer_worker.settings import IndexerSettings
 from landmarks.settings import ENV_PREFIX, Settings
-from landmarks.stack.plan import Role, plan_stack
-from landmarks.stack.settings import StackSettings
+from landmarks.vector_store.settings import VectorStoreSettings
+from landmarks_tools.local_stack.plan import Role, plan_stack
+from landmarks_tools.local_stack.settings import StackSettings
 from search_service.settings import SearchSettings
 from tests.support.compose import compose_config, environment_of
 from tests.support.dockerfile import stages
-from vector_store.settings import VectorStoreSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("docker-compose.yml", "deploy/compose/secure.yml")

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 import encoder_service.metrics  # noqa: F401 - registers what an encoder exports
 from encoder_service.settings import EncoderSettings
 from indexer_worker.settings import IndexerSettings
-from indexer_worker.spec import CHUNK_TASK, encode_queue
+from landmarks.job_store.spec import CHUNK_TASK, encode_queue
 from landmarks.settings import ENV_PREFIX, Settings
 from search_service.settings import SearchSettings
 from tests.support import compose

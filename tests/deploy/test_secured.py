@@ -13,15 +13,18 @@ import pytest
 import redis
 from celery import Celery
 
-from indexer_worker.jobs import JobStore, connect_redis
-from indexer_worker.spec import INDEX_QUEUE, INDEX_TASK
 from landmarkapi.indexing.v1 import indexing_pb2
-from landmarks import api_keys
-from landmarks.api_keys import Permission
 from landmarks.client import Landmarks
 from landmarks.errors import UnauthenticatedError, UnavailableError
+from landmarks.job_store.spec import INDEX_QUEUE, INDEX_TASK
+from landmarks.job_store.store import JobStore, connect_redis
+from landmarks.security import api_keys
+from landmarks.security.api_keys import Permission
+from landmarks.security.tls import NO_TLS
 from landmarks.settings import BrokerSettings
-from landmarks.tls import NO_TLS
+from landmarks.vector_store.client import connect
+from landmarks.vector_store.errors import qdrant_failures
+from landmarks.vector_store.settings import VectorStoreSettings
 from tests.support.certificates import Authority, served_serial
 from tests.support.indexing_rig import MODEL
 from tests.support.processes import eventually, free_port
@@ -36,9 +39,6 @@ from tests.support.secured_stack import (
     secured_running,
     stored_by,
 )
-from vector_store.client import connect
-from vector_store.failures import qdrant_failures
-from vector_store.settings import VectorStoreSettings
 
 pytestmark = pytest.mark.integration
 
@@ -220,7 +220,7 @@ def test_the_probe_of_a_container_needs_nothing_but_the_service_s_own_settings(
     [
         ("encoder_service", {"encoder_host": "0.0.0.0"}, "LANDMARKS_TLS_CERTIFICATE"),
         ("search_service", {"search_host": "0.0.0.0"}, "landmarks keys create"),
-        ("vector_store.edge", {"edge_host": "0.0.0.0"}, "LANDMARKS_QDRANT_API_KEY"),
+        ("landmarks.edge_server", {"edge_host": "0.0.0.0"}, "LANDMARKS_QDRANT_API_KEY"),
     ],
 )
 def test_no_part_listens_to_the_network_without_a_lock_unless_it_is_told_to(

@@ -19,8 +19,8 @@ FILES = ("docker-compose.yml", "deploy/compose/secure.yml")
 
 
 def test_with_key_and_certificates_all_works_and_without_nothing_does(tmp_path: Path) -> None:
-    from landmarks import api_keys
     from landmarks.client import Landmarks, Tls
+    from landmarks.security import api_keys
 
     photos, secrets = tmp_path / "photos", tmp_path / "secrets"
     (photos / "Atomium").mkdir(parents=True)

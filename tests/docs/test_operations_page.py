@@ -17,8 +17,8 @@ from prometheus_client import REGISTRY
 
 import encoder_service.metrics
 import indexer_worker.metrics
-import landmarks.metrics
-import search_service.recall
+import landmarks.observability.metrics
+import search_service.search.recall_monitor
 from landmarks.probe import is_serving
 from tests.support.edge import edge_process
 from tests.support.indexing_rig import MODEL, Rig, running
@@ -31,8 +31,8 @@ PAGE = (ROOT / "docs" / "operations.md").read_text()
 COUNTED = (
     encoder_service.metrics,
     indexer_worker.metrics,
-    landmarks.metrics,
-    search_service.recall,
+    landmarks.observability.metrics,
+    search_service.search.recall_monitor,
 )
 ALARMS = (
     "EncoderQueueWaitHigh",

@@ -15,12 +15,12 @@ from encoder_service.settings import EncoderSettings
 from indexer_worker.settings import IndexerSettings
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
-from landmarks.grpc_channel import open_aio_channel
+from landmarks.edge_server.settings import EdgeSettings
+from landmarks.rpc.channel import open_aio_channel
+from landmarks.security.tls import Tls
 from landmarks.settings import SECRETS_DIR, ClientSettings
-from landmarks.tls import Tls
 from search_service.settings import SearchSettings
 from tests.support.echo import echoing
-from vector_store.edge.settings import EdgeSettings
 
 PAGE = (Path(__file__).parents[2] / "docs/security.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)

@@ -13,7 +13,7 @@ from landmarks.errors import (
     NotFoundError,
     OverloadedError,
 )
-from landmarks.grpc_status import error_from_rpc, error_from_status
+from landmarks.rpc.status import error_from_rpc, error_from_status
 from tests.support.bad_input import JPEG, ODD, bad_photos
 from tests.support.encoder_server import running_encoder, toy_settings
 

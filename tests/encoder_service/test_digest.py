@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from encoder_service.loading import load_encoder
-from encoder_service.models.contract import ModelDefinition
+from encoder_service.loader import load_encoder
+from encoder_service.models.base import ModelDefinition
 from encoder_service.models.preprocessing import Resized
-from encoder_service.models.recipes import NoWeights
 from encoder_service.models.registry import MODULES, definition_of
-from encoder_service.runtime import unit_rows
+from encoder_service.models.weight_sources import NoWeights
+from encoder_service.runtimes.base import unit_rows
 from encoder_service.settings import EncoderSettings
 from encoder_service.tensors import read_tensors, tensors_digest, write_tensors
 from landmarks.errors import ConfigurationError, NotFoundError

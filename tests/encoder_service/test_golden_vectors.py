@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from encoder_service.loading import load_encoder
+from encoder_service.loader import load_encoder
 from encoder_service.models.registry import MODULES
 from encoder_service.settings import EncoderSettings
 from landmarks.errors import UnavailableError
-from landmarks.images import PhotoLimits, decode
+from landmarks.photos.decode import PhotoLimits, decode
 from tests.support.photos import drawn_photo, saved
 
 GOLDEN = Path(__file__).with_name("golden_vectors.json")

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import grpc
 import pytest
 
-from encoder_service.loading import load_encoder
+from encoder_service.loader import load_encoder
 from encoder_service.metrics import RecentMean
 from encoder_service.settings import EncoderSettings
 from landmarkapi.encoder.v1 import encoder_pb2 as pb

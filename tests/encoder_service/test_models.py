@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+from encoder_service.models.batchnorm_folding import fold
 from encoder_service.models.efficientnet_lite0 import read_checkpoint
-from encoder_service.models.folding import fold
 from encoder_service.models.scratch_network import DIMENSION, ScratchNetwork
 
 

@@ -5,16 +5,16 @@ import pytest
 import torch
 from PIL import Image
 
-from encoder_service.loading import load_encoder
+from encoder_service.execution_plan import cpu_has_bfloat16
+from encoder_service.loader import load_encoder
 from encoder_service.models.registry import definition_of
-from encoder_service.plan import cpu_has_bfloat16
-from encoder_service.runtime import unit_rows
+from encoder_service.runtimes.base import unit_rows
 from encoder_service.settings import EncoderSettings
 from encoder_service.weights import load_weights
-from evaluation.sample.landmarks import LANDMARKS
-from evaluation.sample.render import render
-from evaluation.sample.views import plan_view
 from landmarks.errors import UnavailableError
+from landmarks_tools.sample_gallery.landmarks import LANDMARKS
+from landmarks_tools.sample_gallery.render import render
+from landmarks_tools.sample_gallery.views import plan_view
 from tests.encoder_service.test_golden_vectors import NAMES
 from tests.support.photos import drawn_photo
 

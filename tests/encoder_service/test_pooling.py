@@ -4,14 +4,14 @@ import torch
 from torch.nn.functional import normalize
 
 from encoder_service.models.pooling import CentredPool
-from encoder_service.runtime import unit_rows
-from encoder_service.training.pooling import (
+from encoder_service.runtimes.base import unit_rows
+from landmarks.errors import InvalidInputError
+from landmarks_tools.training.pooling import (
     clip_directions,
     mutual_neighbours,
     whiten_neighbours,
     whiten_within,
 )
-from landmarks.errors import InvalidInputError
 
 
 def test_what_lies_in_the_middle_counts_most():

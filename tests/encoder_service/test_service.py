@@ -10,13 +10,13 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from encoder_service.loading import load_encoder
+from encoder_service.loader import load_encoder
 from encoder_service.models.registry import MODULES
 from encoder_service.server import SERVICE_NAME, start
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarks.errors import ConfigurationError, InvalidInputError, UnavailableError
-from landmarks.grpc_channel import open_aio_channel
-from landmarks.grpc_status import error_from_rpc
+from landmarks.rpc.channel import open_aio_channel
+from landmarks.rpc.status import error_from_rpc
 from tests.support.encoder_server import running_encoder, toy_settings
 from tests.support.photos import drawn_photo, saved
 

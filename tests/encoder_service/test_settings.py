@@ -5,7 +5,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from encoder_service.plan import Wishes
+from encoder_service.execution_plan import Wishes
 from encoder_service.settings import EncoderSettings
 from landmarks.errors import ConfigurationError
 
@@ -54,7 +54,7 @@ def faulted_in_again(**variables):
     """Return how many pages ten equal buffers, one after another, fault in, tuned or not."""
     check = (
         "import resource, numpy\n"
-        "from encoder_service.memory import tune_allocator\n"
+        "from encoder_service.allocator import tune_allocator\n"
         "tuned = tune_allocator()\n"
         "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "numpy.ones(10_000_000); before = faults()\n"

@@ -9,13 +9,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from encoder_service.models.recipes import (
+from encoder_service.models.registry import MODULES
+from encoder_service.models.weight_sources import (
     CommittedWeights,
     FetchedWeights,
     PackageSource,
     UrlSource,
 )
-from encoder_service.models.registry import MODULES
 from encoder_service.settings import WeightsSettings
 from encoder_service.tensors import read_tensors, tensors_digest, write_tensors
 from encoder_service.weights import available_models, ensure_weights, load_weights, weights_status

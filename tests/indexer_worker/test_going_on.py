@@ -3,8 +3,8 @@
 import pytest
 from celery import Celery
 
-from indexer_worker.records import State
-from indexer_worker.spec import INDEX_QUEUE, INDEX_TASK
+from landmarks.job_store.records import State
+from landmarks.job_store.spec import INDEX_QUEUE, INDEX_TASK
 from tests.support.indexing_rig import Rig, draw_photo
 from tests.support.processes import eventually
 

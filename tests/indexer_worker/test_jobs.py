@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from indexer_worker.jobs import LISTING, JobStore, LeaseLostError, Target, connect_redis
-from indexer_worker.records import DeadLetter, Job, Lease, Listed, Outcome, State
-from indexer_worker.spec import IndexSpec
-from indexer_worker.sweeper import Sweeper
+from indexer_worker.requeue import Sweeper
 from landmarks.errors import AlreadyExistsError, InvalidInputError, NotFoundError
-from landmarks.sources import Entry
+from landmarks.job_store.records import DeadLetter, Job, Lease, Listed, Outcome, State
+from landmarks.job_store.spec import IndexSpec
+from landmarks.job_store.store import LISTING, JobStore, LeaseLostError, Target, connect_redis
+from landmarks.photos.sources import Entry
 from tests.support.valkey import Valkey
 
 pytestmark = pytest.mark.integration

@@ -4,7 +4,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from indexer_worker.records import State
+from landmarks.job_store.records import State
 from tests.support.indexing_rig import Rig, draw_photo
 
 pytestmark = pytest.mark.integration

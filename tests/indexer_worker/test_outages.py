@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from indexer_worker.jobs import LISTING, Target
-from indexer_worker.records import Job, Listed, State
-from landmarks.sources import Entry
+from landmarks.job_store.records import Job, Listed, State
+from landmarks.job_store.store import LISTING, Target
+from landmarks.photos.sources import Entry
 from tests.support.colour_encoder import DIGEST
 from tests.support.indexing_rig import MODEL, ROOT, Rig, draw_photo
 from tests.support.processes import eventually

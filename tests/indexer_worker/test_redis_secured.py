@@ -14,9 +14,9 @@ import pytest
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from indexer_worker.jobs import JobStore, connect_redis
-from indexer_worker.spec import INDEX_QUEUE
 from landmarks.errors import UnavailableError
+from landmarks.job_store.spec import INDEX_QUEUE
+from landmarks.job_store.store import JobStore, connect_redis
 from landmarks.settings import BrokerSettings
 from tests.support.certificates import Authority, Files
 from tests.support.indexing_rig import running

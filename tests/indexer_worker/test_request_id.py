@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from landmarks import request_id
 from landmarks.client import Landmarks
 from landmarks.errors import LandmarksError
+from landmarks.observability import request_id
 from tests.support.indexing_rig import MODEL, Rig, draw_photo, running
 from tests.support.processes import eventually, free_port
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from indexer_worker.isolation import Isolation
-from indexer_worker.records import Job, State
+from indexer_worker.exclusive_lock import Isolation
+from landmarks.job_store.records import Job, State
 from tests.support.colour_encoder import POISON
 from tests.support.indexing_rig import Rig, draw_photo, kept_running
 from tests.support.processes import eventually

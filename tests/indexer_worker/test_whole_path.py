@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from indexer_worker.records import Job, Progress, State
 from landmarks.errors import NotFoundError
+from landmarks.job_store.records import Job, Progress, State
+from landmarks.vector_store.collections import Collections
+from landmarks.vector_store.filters import Filter, Words
+from landmarks.vector_store.point_store import PointStore
+from landmarks.vector_store.settings import VectorStoreSettings
 from tests.support.colour_encoder import DIGEST, MAX_PHOTO_BYTES
 from tests.support.indexing_rig import MODEL, ROOT, Rig, draw_photo
-from vector_store.collections import Collections
-from vector_store.filters import Filter, Words
-from vector_store.settings import VectorStoreSettings
-from vector_store.store import PointStore
 
 pytestmark = pytest.mark.integration
 

@@ -11,8 +11,8 @@ import pytest
 
 from indexer_worker.settings import IndexerSettings
 from landmarks.errors import ConfigurationError
+from landmarks.security.tls import NO_TLS
 from landmarks.settings import BrokerSettings, ClientSettings, QdrantSettings, Settings
-from landmarks.tls import NO_TLS
 
 SECRET = "p@ss/w:rd%é"
 
@@ -63,7 +63,7 @@ def test_an_address_and_a_setting_cannot_both_have_a_password() -> None:
 def test_no_secret_is_logged_or_told() -> None:
     code = (
         "import sys; sys.argv = ['']\n"
-        "from landmarks.logs import configure_logging\n"
+        "from landmarks.observability.logging import configure_logging\n"
         "from search_service.settings import SearchSettings\n"
         "configure_logging(SearchSettings.load(), 'search')\n"
     )

@@ -11,15 +11,15 @@ from typer.testing import CliRunner
 
 from landmarkapi.indexing.v1 import indexing_pb2
 from landmarkapi.search.v1 import search_pb2
-from landmarks.cli.app import app
 from landmarks.client import AsyncLandmarks, Landmarks
 from landmarks.errors import ForbiddenError, InvalidInputError, NotFoundError
+from landmarks.vector_store.collections import Collections
+from landmarks.vector_store.settings import VectorStoreSettings
+from landmarks_tools.cli.app import app
 from search_service.server import running
 from search_service.settings import SearchSettings
 from tests.support.indexing_rig import MODEL, Rig, draw_photo
 from tests.support.valkey import running_valkey
-from vector_store.collections import Collections
-from vector_store.settings import VectorStoreSettings
 
 pytestmark = pytest.mark.integration
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from encoder_service.models.recipes import FetchedWeights, UrlSource
+from encoder_service.models.weight_sources import FetchedWeights, UrlSource
 from tests.support.toy_encoder import MODEL as TOY
 
 MODEL = replace(

@@ -8,10 +8,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evaluation.sample.gallery import ensure_sample_gallery, read_manifest
 from landmarks.client import Landmarks
 from landmarks.errors import LandmarksError
 from landmarks.probe import is_serving
+from landmarks_tools.sample_gallery.gallery import ensure_sample_gallery, read_manifest
 from tests.support.indexing_rig import MODEL, Rig, running
 from tests.support.processes import eventually, free_port
 from tests.support.valkey import running_valkey

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import trustme
 
-from landmarks.tls import Tls
+from landmarks.security.tls import Tls
 
 # What the certificates of all parts carry beside their addresses, as docs/security.md makes them.
 SERVER_NAME = "landmarks.internal"

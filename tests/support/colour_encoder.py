@@ -24,7 +24,7 @@ from PIL import Image, UnidentifiedImageError
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarkapi.encoder.v1 import encoder_pb2_grpc as rpc
 from landmarks.errors import LineageError, NotFoundError
-from landmarks.grpc_server import SERVING, add_health_and_reflection, bind, create_server
+from landmarks.rpc.server import SERVING, add_health_and_reflection, bind, create_server
 from landmarks.service import run_service
 from landmarks.settings import Settings
 

@@ -7,8 +7,8 @@ import grpc
 
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarkapi.encoder.v1 import encoder_pb2_grpc as rpc
-from landmarks.grpc_server import bind, create_server
-from landmarks.tls import NO_TLS, Tls
+from landmarks.rpc.server import bind, create_server
+from landmarks.security.tls import NO_TLS, Tls
 
 Answer = Callable[[], Awaitable[str]]
 

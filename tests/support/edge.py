@@ -50,7 +50,7 @@ def edge_process(
     """Run a server on `data_dir` and wait until it serves; stop it in order at the end."""
     port = port or free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "vector_store.edge"],
+        [sys.executable, "-m", "landmarks.edge_server"],
         env={**edge_environment(data_dir, port), **(settings or {})},
     )
     try:

@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from encoder_service.hosting import Load
-from encoder_service.loading import load_encoder
+from encoder_service.loader import load_encoder
+from encoder_service.model_host import Load
 from encoder_service.server import EncoderServer, start
 from encoder_service.settings import EncoderSettings
 from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
-from landmarks.grpc_channel import open_aio_channel
+from landmarks.rpc.channel import open_aio_channel
 
 
 def toy_settings(**fields: object) -> EncoderSettings:

@@ -17,17 +17,17 @@ from celery import Celery
 from PIL import Image
 from qdrant_client import QdrantClient
 
-from indexer_worker.jobs import JobStore, connect_redis
-from indexer_worker.records import Job
-from indexer_worker.spec import INDEX_QUEUE, INDEX_TASK, IndexSpec
 from landmarks.errors import LandmarksError
+from landmarks.job_store.records import Job
+from landmarks.job_store.spec import INDEX_QUEUE, INDEX_TASK, IndexSpec
+from landmarks.job_store.store import JobStore, connect_redis
+from landmarks.vector_store.client import connect
+from landmarks.vector_store.collections import Collections
+from landmarks.vector_store.point_store import PointStore
+from landmarks.vector_store.settings import VectorStoreSettings
 from tests.support.colour_encoder import DIGEST, DIMENSION
 from tests.support.processes import eventually, free_port
 from tests.support.valkey import Valkey
-from vector_store.client import connect
-from vector_store.collections import Collections
-from vector_store.settings import VectorStoreSettings
-from vector_store.store import PointStore
 
 MODEL = "colours"
 ROOT = Path(__file__).parents[2]
@@ -120,7 +120,7 @@ class Rig:
 
     def qdrant(self, **more: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
         return running(
-            "vector_store.edge",
+            "landmarks.edge_server",
             qdrant_port=str(self.qdrant_port),
             edge_data_dir=str(self.directory / "qdrant"),
             **more,

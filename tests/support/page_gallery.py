@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from landmarks.vector_store.client import connect
+from landmarks.vector_store.collections import Collections
+from landmarks.vector_store.point_store import PointStore
+from landmarks.vector_store.points import PhotoPayload, Point, point_id
+from landmarks.vector_store.settings import VectorStoreSettings
 from tests.support.search_encoder import MODELS, digest_of, encode
 from tests.support.search_stack import draw
-from vector_store.client import connect
-from vector_store.collections import Collections
-from vector_store.points import PhotoPayload, Point, point_id
-from vector_store.settings import VectorStoreSettings
-from vector_store.store import PointStore
 
 GALLERY = "files"
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import aiohttp
 
+from landmarks.vector_store.settings import VectorStoreSettings
 from search_service.server import running
 from search_service.settings import SearchSettings
 from tests.support.search_encoder import MODELS, ColourEncoder
-from vector_store.settings import VectorStoreSettings
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 from typer.testing import CliRunner
 
-from landmarks.cli.app import app
-from landmarks.cli.output import exit_code_of
 from landmarks.errors import LandmarksError
+from landmarks_tools.cli.app import app
+from landmarks_tools.cli.output import exit_code_of
 from tests.support.photos import drawn_photo, saved
 
 PLACES = 6

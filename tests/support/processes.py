@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from landmarks.stack.ports import free_ports
+from landmarks_tools.local_stack.ports import free_ports
 
 
 def free_port() -> int:

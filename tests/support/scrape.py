@@ -6,8 +6,8 @@ from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from landmarks.observability.telemetry import metrics_served
 from landmarks.settings import Settings
-from landmarks.telemetry import metrics_served
 
 # Samples by name and labels.
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

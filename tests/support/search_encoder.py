@@ -23,10 +23,10 @@ from landmarkapi.encoder.v1.encoder_pb2_grpc import (
     EncoderServiceServicer,
     add_EncoderServiceServicer_to_server,
 )
-from landmarks.box import Box
 from landmarks.errors import InvalidPhotoError, LineageError, NotFoundError, OverloadedError
-from landmarks.grpc_server import bind, create_server
-from landmarks.grpc_status import status_of
+from landmarks.photos.box import Box
+from landmarks.rpc.server import bind, create_server
+from landmarks.rpc.status import status_of
 
 Vector = NDArray[np.float32]
 

@@ -20,17 +20,17 @@ from PIL import Image
 from landmarkapi.indexing.v1.indexing_pb2_grpc import IndexingServiceStub
 from landmarkapi.search.v1.search_pb2_grpc import SearchServiceStub
 from landmarks.errors import LandmarksError
-from landmarks.grpc_channel import open_aio_channel
-from landmarks.grpc_status import error_from_rpc
+from landmarks.rpc.channel import open_aio_channel
+from landmarks.rpc.status import error_from_rpc
+from landmarks.vector_store.client import connect
+from landmarks.vector_store.collections import Collections
+from landmarks.vector_store.point_store import PointStore
+from landmarks.vector_store.points import PhotoPayload, Point, point_id
+from landmarks.vector_store.settings import VectorStoreSettings
 from search_service.server import running
 from search_service.settings import SearchSettings
 from tests.support.edge import edge_process, free_port
 from tests.support.search_encoder import MODELS, ColourEncoder, digest_of, encode
-from vector_store.client import connect
-from vector_store.collections import Collections
-from vector_store.points import PhotoPayload, Point, point_id
-from vector_store.settings import VectorStoreSettings
-from vector_store.store import PointStore
 
 GALLERY = "colours"
 LANDMARKS = ("Atomium", "Soreq cave", "Tower Bridge", "Ayers Rock", "Taj Mahal")

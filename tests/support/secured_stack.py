@@ -20,12 +20,12 @@ import grpc
 from landmarkapi.encoder.v1.encoder_pb2 import GetModelRequest
 from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
 from landmarkapi.indexing.v1 import indexing_pb2
-from landmarks import api_keys
-from landmarks.api_keys import Permission
 from landmarks.client import Landmarks
-from landmarks.grpc_channel import open_channel
 from landmarks.probe import is_serving
-from landmarks.tls import Tls
+from landmarks.rpc.channel import open_channel
+from landmarks.security import api_keys
+from landmarks.security.api_keys import Permission
+from landmarks.security.tls import Tls
 from tests.support.certificates import SERVER_NAME, Authority, Files
 from tests.support.indexing_rig import MODEL, draw_photo
 from tests.support.processes import eventually, free_port
@@ -148,7 +148,7 @@ def secured_running(folder: Path) -> Iterator[Secured]:
 
         start(
             "qdrant",
-            "vector_store.edge",
+            "landmarks.edge_server",
             **made.certificates["qdrant"].settings,
             qdrant_port=str(made.qdrant_port),
             qdrant_tls="true",

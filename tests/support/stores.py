@@ -9,10 +9,10 @@ from uuid import UUID
 import numpy as np
 from qdrant_client import QdrantClient
 
-from vector_store.collections import Collections, Lineage
-from vector_store.points import FloatVector, PhotoPayload, point_id
-from vector_store.settings import VectorStoreSettings
-from vector_store.store import PointStore
+from landmarks.vector_store.collections import Collections, Lineage
+from landmarks.vector_store.point_store import PointStore
+from landmarks.vector_store.points import FloatVector, PhotoPayload, point_id
+from landmarks.vector_store.settings import VectorStoreSettings
 
 DIGEST = "ab" * 32
 DIMENSION = 16

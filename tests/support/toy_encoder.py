@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from encoder_service.models.contract import ModelDefinition
+from encoder_service.models.base import ModelDefinition
 from encoder_service.models.preprocessing import Resized
-from encoder_service.models.recipes import NoWeights
+from encoder_service.models.weight_sources import NoWeights
 
 
 class _Tiles(nn.Module):

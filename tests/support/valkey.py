@@ -9,7 +9,7 @@ from pathlib import Path
 
 import redis
 
-from landmarks.stack.broker import broker_binary
+from landmarks_tools.local_stack.broker import broker_binary
 from tests.support.processes import eventually, free_port
 
 

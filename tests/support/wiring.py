@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 import yaml
 
-from landmarks.stack.broker import broker_binary
+from landmarks_tools.local_stack.broker import broker_binary
 from tests.support.compose import environment_of
 from tests.support.dockerfile import image_environment
 
@@ -102,7 +102,7 @@ def _wired(
     environment = {key: here(value) for key, value in given.items()}
     command = tuple(map(here, service["command"]))
     if service["image"].startswith("qdrant/"):
-        command = ("python", "-m", "vector_store.edge")
+        command = ("python", "-m", "landmarks.edge_server")
         environment = _embedded(environment, mounts)
     elif command[-1] == "indexer_worker":
         environment.setdefault("LANDMARKS_WORKER_NAME", name)

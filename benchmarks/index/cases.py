@@ -1,0 +1,16 @@
+"""All figures of indexing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from benchmarks.harness import Case
+from benchmarks.index import storing, whole_path
+
+
+def index_cases(models: Sequence[str]) -> Iterator[Case]:
+    """Yield the figures `index-1` to `index-4`."""
+    for model in models:
+        yield whole_path.case(model)
+    yield storing.upserts_case()
+    yield storing.optimising_case()

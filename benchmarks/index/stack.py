@@ -1,0 +1,134 @@
+"""The parts that index, each in a process of its own, and the photos of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from celery import Celery
+
+from benchmarks.harness import CannotMeasureError
+from benchmarks.processes import HOST, encoder, listens, running, wait_until
+from landmarks.job_store.records import Job, State
+from landmarks.job_store.spec import INDEX_QUEUE, INDEX_TASK, IndexSpec
+from landmarks.job_store.store import JobStore, connect_redis
+from landmarks_tools.local_stack.broker import broker_binary
+from landmarks_tools.local_stack.ports import free_ports
+
+_NAME = "bench"
+_ENDS_WITHIN_SECONDS = 1800.0
+# How often a job is looked at: often enough to tell its end, seldom enough to leave it the cores.
+_LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class IndexStack:
+    """A worker with what it needs, and the encoder of one model."""
+
+    model: str
+    encoder_target: str
+    photos: Path
+    redis_url: str
+    qdrant_port: int
+
+    def index(self, gallery: str) -> tuple[Job, float]:
+        """Index all photos into a gallery; return the job, and the seconds from asking to the end.
+
+        Raises CannotMeasureError where it does not end, or not well.
+        """
+        jobs = JobStore(connect_redis(self.redis_url), self.redis_url)
+        begun = time.monotonic()
+        job = jobs.create(IndexSpec(gallery, str(self.photos), (self.model,)))
+        with Celery(broker=self.redis_url) as sender:
+            sender.send_task(INDEX_TASK, kwargs={"job_id": job.id}, queue=INDEX_QUEUE)
+        while not (job := jobs.get(job.id)).ended:
+            if time.monotonic() - begun > _ENDS_WITHIN_SECONDS:
+                raise CannotMeasureError(f"the job did not end within {_ENDS_WITHIN_SECONDS:g} s")
+            time.sleep(_LOOK_SECONDS)
+        seconds = time.monotonic() - begun
+        jobs.close()
+        if job.state is not State.SUCCEEDED or any(one.dead for one in job.progress):
+            raise CannotMeasureError(f"the job ended as {job.state.value}: {job.error or 'dead'}")
+        return job, seconds
+
+
+@contextlib.contextmanager
+def index_stack(model: str, photos: Sequence[Path], count: int) -> Iterator[IndexStack]:
+    """Run the parts until the block ends, with a folder of `count` photos."""
+    with tempfile.TemporaryDirectory(prefix="landmarks-bench-") as temporary:
+        folder = Path(temporary)
+        (folder / "redis").mkdir()
+        _fill(folder / "photos", photos, count)
+        with contextlib.ExitStack() as parts:
+            redis_port = parts.enter_context(broker(folder / "redis"))
+            qdrant_port = parts.enter_context(vector_engine(folder / "qdrant"))
+            server = parts.enter_context(encoder(model))
+            made = IndexStack(
+                model,
+                server.target,
+                folder / "photos",
+                f"redis://{HOST}:{redis_port}/0",
+                qdrant_port,
+            )
+            parts.enter_context(_worker(made))
+            yield made
+
+
+@contextlib.contextmanager
+def broker(folder: Path) -> Iterator[int]:
+    """Run Valkey with its append-only file until the block ends; gives its port."""
+    [port] = free_ports(1)
+    options = {"bind": HOST, "port": str(port), "dir": str(folder), "appendonly": "yes", "save": ""}
+    command = [str(broker_binary())]
+    for name, value in options.items():
+        command += [f"--{name}", value]
+    with running(command) as process:
+        wait_until(process, lambda: listens(port), "Valkey")
+        yield port
+
+
+@contextlib.contextmanager
+def vector_engine(folder: Path) -> Iterator[int]:
+    """Run the embedded Qdrant server until the block ends; gives its port."""
+    [port] = free_ports(1)
+    settings = {
+        "LANDMARKS_QDRANT_PORT": str(port),
+        "LANDMARKS_EDGE_DATA_DIR": str(folder),
+        "LANDMARKS_LOG_LEVEL": "WARNING",
+    }
+    with running([sys.executable, "-m", "landmarks.edge_server"], settings) as process:
+        wait_until(process, lambda: listens(port), "the embedded Qdrant")
+        yield port
+
+
+@contextlib.contextmanager
+def _worker(stack: IndexStack) -> Iterator[None]:
+    settings = {
+        "LANDMARKS_REDIS_URL": stack.redis_url,
+        "LANDMARKS_QDRANT_PORT": str(stack.qdrant_port),
+        "LANDMARKS_ENCODERS": json.dumps({stack.model: [stack.encoder_target]}),
+        "LANDMARKS_SOURCE_ROOTS": json.dumps([str(stack.photos)]),
+        "LANDMARKS_WORKER_NAME": _NAME,
+        "LANDMARKS_LOG_LEVEL": "WARNING",
+    }
+    jobs = JobStore(connect_redis(stack.redis_url), stack.redis_url)
+    with running([sys.executable, "-m", "indexer_worker"], settings) as process:
+        wait_until(process, lambda: jobs.worker_is_announced(_NAME), "the worker")
+        jobs.close()
+        yield
+
+
+def _fill(folder: Path, photos: Sequence[Path], count: int) -> None:
+    """Write so many photos of different bytes: what follows a photo's end is no part of it."""
+    folder.mkdir()
+    data = [photo.read_bytes() for photo in photos]
+    for number in range(count):
+        source = photos[number % len(photos)]
+        path = folder / f"{number:06}{source.suffix}"
+        path.write_bytes(data[number % len(photos)] + number.to_bytes(8))

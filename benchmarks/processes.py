@@ -1,0 +1,213 @@
+"""Starting and ending the processes that are measured."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+from benchmarks.harness import CannotMeasureError
+from landmarks_tools.local_stack.ports import free_ports
+
+ROOT = Path(__file__).parent.parent
+HOST = "127.0.0.1"
+_END_SECONDS = 15
+_GROUP_ENDS_SECONDS = 2
+_START_SECONDS = 300
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+
+
+@dataclass(frozen=True)
+class Server:
+    """A process that listens on a port of this machine."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+
+    @property
+    def target(self) -> str:
+        """Its address."""
+        return f"{HOST}:{self.port}"
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+
+@contextlib.contextmanager
+def on_cores(numbers: Sequence[int]) -> Iterator[None]:
+    """Let what is started meanwhile use these cores only; none: as they are."""
+    if not numbers:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, numbers)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextlib.contextmanager
+def running(
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    cores: Sequence[int] = (),
+    *,
+    talks: bool = False,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command until the block ends, with all that it starts; it runs in the repository.
+
+    What it logs is told if the block fails. `talks`: it is written to and read from.
+    """
+    pipe = subprocess.PIPE if talks else subprocess.DEVNULL
+    with tempfile.TemporaryFile() as log:
+        with on_cores(cores):
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**os.environ, **_paths(), **(environment or {})},
+                stdin=pipe,
+                stdout=pipe,
+                stderr=log,
+                start_new_session=True,  # a group of its own, that ends as a whole
+            )
+        try:
+            yield process
+        except CannotMeasureError as error:
+            raise CannotMeasureError(f"{error}{_last_line(log)}") from error
+        finally:
+            _end(process)
+
+
+def encoder_command() -> list[str]:
+    """Return the command of the encoder service."""
+    return [sys.executable, "-m", "encoder_service"]
+
+
+def encoder_environment(model: str, port: int, **settings: object) -> dict[str, str]:
+    """Return what the encoder service is told; `settings` are those of `EncoderSettings`."""
+    told = {"models": model, "encoder_port": port, "log_level": "WARNING", **settings}
+    return {f"LANDMARKS_{name.upper()}": str(value) for name, value in told.items()}
+
+
+@contextlib.contextmanager
+def encoder(
+    model: str, cores: Sequence[int] = (), port: int = 0, **settings: object
+) -> Iterator[Server]:
+    """Run an encoder service until the block ends; it is SERVING when the block begins."""
+    port = port or free_ports(1)[0]
+    environment = encoder_environment(model, port, **settings)
+    with running(encoder_command(), environment, cores) as process:
+        wait_until(process, lambda: serves(port, model), f"{model} to be SERVING")
+        yield Server(process, port)
+
+
+def serves(port: int, service: str) -> bool:
+    """Return whether a server says that a service is SERVING; it says so within milliseconds."""
+    if not listens(port):
+        return False
+    request = health_pb2.HealthCheckRequest(service=service)
+    # Not `landmarks.probe`: its channel retries, and what is retried is late.
+    options = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
+    with grpc.insecure_channel(f"{HOST}:{port}", options=options) as channel:
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        try:
+            return bool(check(request, timeout=2).status == _SERVING)
+        except grpc.RpcError:
+            return False
+
+
+def wait_for_serving(port: int, service: str) -> None:
+    """Wait until a server that listens says that a service is SERVING; it is not asked again.
+
+    Raises CannotMeasureError where it ends.
+    """
+    request = health_pb2.HealthCheckRequest(service=service)
+    with grpc.insecure_channel(f"{HOST}:{port}") as channel:
+        watch = channel.unary_stream(
+            "/grpc.health.v1.Health/Watch",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
+        try:
+            for answer in watch(request, timeout=_START_SECONDS):
+                if answer.status == _SERVING:
+                    return
+        except grpc.RpcError as error:
+            raise CannotMeasureError(f"{service} was never SERVING") from error
+
+
+def listens(port: int) -> bool:
+    """Return whether something listens on a port of this machine."""
+    try:
+        socket.create_connection((HOST, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def wait_until(
+    process: subprocess.Popen[bytes], check: Callable[[], bool], what: str, every: float = 0.05
+) -> None:
+    """Wait until `check` is true. Raises CannotMeasureError where the process ends, or too late."""
+    deadline = time.monotonic() + _START_SECONDS
+    while not check():
+        if process.poll() is not None:
+            raise CannotMeasureError(f"{Path(process.args[0]).name} ended")  # type: ignore[index, arg-type]
+        if time.monotonic() > deadline:
+            raise CannotMeasureError(f"waited {_START_SECONDS} s for {what}")
+        time.sleep(every)
+
+
+def _paths() -> dict[str, str]:
+    """Return where Python finds the project in an environment that it is not installed in."""
+    return {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "protos")])}
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the group of a process, which may outlive the process that leads it."""
+    _signal_group(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_END_SECONDS)
+    deadline = time.monotonic() + _GROUP_ENDS_SECONDS
+    while _signal_group(process.pid, 0) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    _signal_group(process.pid, signal.SIGKILL)
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+
+def _signal_group(group: int, number: int) -> bool:
+    """Return whether there was still anyone to receive it."""
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _last_line(log: IO[bytes]) -> str:
+    log.seek(0)
+    lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+    return f" ({lines[-1].strip()[:300]})" if lines else ""

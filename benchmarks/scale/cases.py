@@ -1,0 +1,16 @@
+"""All figures of scale. They take hours, and are measured only when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.harness import Case
+from benchmarks.scale import listing, vectors
+
+PREFIX = "scale"
+
+
+def scale_cases() -> Iterator[Case]:
+    """Yield the figures `scale-1` (vectors) and `scale-2` (listing)."""
+    yield from vectors.cases()
+    yield listing.case()

@@ -1,0 +1,53 @@
+"""A search service with what it needs, each part in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.index.stack import vector_engine
+from benchmarks.processes import HOST, listens, running, wait_until
+from landmarks.vector_store.settings import VectorStoreSettings
+from landmarks_tools.local_stack.ports import free_ports
+
+
+@dataclass(frozen=True)
+class SearchStack:
+    """Where the search service and the embedded Qdrant are."""
+
+    target: str
+    qdrant: VectorStoreSettings
+
+
+@contextlib.contextmanager
+def qdrant_running() -> Iterator[VectorStoreSettings]:
+    """Run the embedded Qdrant until the block ends."""
+    with (
+        tempfile.TemporaryDirectory(prefix="landmarks-bench-") as folder,
+        vector_engine(Path(folder)) as port,
+    ):
+        yield VectorStoreSettings(qdrant_port=port)
+
+
+@contextlib.contextmanager
+def search_service(
+    qdrant: VectorStoreSettings, encoders: Mapping[str, Sequence[str]]
+) -> Iterator[SearchStack]:
+    """Run the search service over a Qdrant until the block ends."""
+    [port] = free_ports(1)
+    settings = {
+        "LANDMARKS_SEARCH_PORT": str(port),
+        "LANDMARKS_QDRANT_PORT": str(qdrant.qdrant_port),
+        "LANDMARKS_ENCODERS": json.dumps(encoders),
+        "LANDMARKS_PAGE_PORT": "",
+        "LANDMARKS_LOG_LEVEL": "WARNING",
+    }
+    with running([sys.executable, "-m", "search_service"], settings) as process:
+        # It is SERVING with an encoder only, and can be asked for vectors without.
+        wait_until(process, lambda: listens(port), "the search service")
+        yield SearchStack(f"{HOST}:{port}", qdrant)

@@ -1,0 +1,137 @@
+"""What an encoder is, and what a model's file has to say of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from encoder_service.execution_plan import Plan
+from encoder_service.models.weight_sources import WeightsRecipe
+
+if TYPE_CHECKING:  # serving a prepared model needs no torch, which takes seconds to import
+    from torch import nn
+
+    from encoder_service.tensors import Tensors
+
+FloatArray = npt.NDArray[np.float32]
+FloatMatrix = npt.NDArray[np.float32]
+Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """What an encoder is, exactly.
+
+    `input_size` is the height and width of the network's input in pixels. A decoder may hand over
+    photos scaled down, as long as neither side gets below `decode_size`; None forbids that.
+    """
+
+    name: str
+    description: str
+    layer: str
+    dimension: int
+    digest: str
+    input_size: int
+    decode_size: int | None = None
+
+
+class Encoder(Protocol):
+    """Turns photos into vectors of unit length."""
+
+    @property
+    def spec(self) -> EncoderSpec:
+        """What this encoder is."""
+
+    @property
+    def plan(self) -> Plan:
+        """How it runs."""
+
+    def preprocess(self, image: Image.Image) -> FloatArray:
+        """Return one photo (mode RGB, any size) as the network takes it: (3, H, W) float32."""
+
+    def embed(self, batch: FloatArray) -> FloatMatrix:
+        """Return unit rows (N, dimension) for preprocessed photos (N, 3, H, W) float32.
+
+        A row is all zeros where the network finds nothing at all in a photo. As many threads as
+        the plan has workers may call it at once.
+        """
+
+
+class Preprocessing(Protocol):
+    """How a model wants its photos; `settings` say so in the digest."""
+
+    @property
+    def input_size(self) -> int:
+        """Height and width of the result, in pixels."""
+
+    @property
+    def decode_size(self) -> int | None:
+        """See `EncoderSpec`."""
+
+    def settings(self) -> Mapping[str, Json]:
+        """Return all that decides the result."""
+
+    def __call__(self, image: Image.Image) -> FloatArray:
+        """Return one photo (mode RGB, any size) as (3, H, W) float32."""
+
+
+@dataclass(frozen=True)
+class ModelDefinition:
+    """A model's file, in one value: everything but the runtime and the device.
+
+    `build` makes the network from the tensors of `weights` and those of `over`, a safetensors file
+    of what this project or its user adds to them: photos (N, 3, H, W) to vectors (N, dimension),
+    pooled but not of unit length. `pooling` says how, for the digest. Raise `revision` whenever the
+    vectors change for a reason that the digest does not see, as a change of code in `build` or in
+    the preprocessing. `split` cuts the network in two, for transfer learning: what stays as it is
+    (photos to activations), and what is trained (activations to vectors). `bfloat16` says that in
+    that precision each vector's cosine to that of single precision stays above 0.9999.
+    """
+
+    name: str
+    description: str
+    layer: str
+    dimension: int
+    revision: int
+    preprocessing: Preprocessing
+    pooling: Json
+    weights: WeightsRecipe
+    build: Callable[[Tensors], nn.Module]
+    over: Path | None = None
+    split: Callable[[nn.Module], tuple[nn.Module, nn.Module]] | None = None
+    bfloat16: bool = False
+
+    def spec(self, tensors: Tensors) -> EncoderSpec:
+        """Return the spec of this model with these weights."""
+        return EncoderSpec(
+            name=self.name,
+            description=self.description,
+            layer=self.layer,
+            dimension=self.dimension,
+            digest=self.digest(tensors),
+            input_size=self.preprocessing.input_size,
+            decode_size=self.preprocessing.decode_size,
+        )
+
+    def digest(self, tensors: Tensors) -> str:
+        """Return the hash of weights, preprocessing, pooling and revision, as 64 hex digits."""
+        from encoder_service.tensors import tensors_digest
+
+        described = {
+            "weights": tensors_digest(tensors),
+            "preprocessing": self.preprocessing.settings(),
+            "decode_size": self.preprocessing.decode_size,
+            "layer": self.layer,
+            "pooling": self.pooling,
+            "dimension": self.dimension,
+            "revision": self.revision,
+        }
+        return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,59 @@
+"""Models that training made out of others: the base's network, with what was trained over it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from encoder_service.models.base import ModelDefinition
+from encoder_service.models.weight_sources import CommittedWeights
+from encoder_service.tensors import read_metadata
+
+if TYPE_CHECKING:  # what only describes a model should not wait for torch
+    from torch import nn
+
+    from encoder_service.tensors import Tensors
+
+# In a trained file's metadata: the model whose network the tensors fit; and where its last layers
+# are there twice, the length of the vectors.
+BASE = "base"
+TWIN = "twin"
+
+
+def trained_from(base: ModelDefinition, name: str, path: Path) -> ModelDefinition:
+    """Return the model of a file of `landmarks train`.
+
+    Where the base's own weights ship with the program, the file holds all of them; else the tensors
+    that transfer learning replaced.
+    """
+    if isinstance(base.weights, CommittedWeights):
+        return replace(
+            base,
+            name=name,
+            description=f"The network of {base.name}, trained anew.",
+            weights=CommittedWeights(path),
+        )
+    model = replace(
+        base,
+        name=name,
+        description=f"{base.name} with transfer learning on landmarks.",
+        over=path,
+    )
+    twin = read_metadata(path).get(TWIN)
+    if twin is None:
+        return model
+    return replace(
+        model,
+        layer=f"{base.layer}, of the trained and of the untrained layers together",
+        dimension=int(twin),
+        build=partial(_build_twin, base, int(twin)),
+        split=None,
+    )
+
+
+def _build_twin(base: ModelDefinition, dimension: int, tensors: Tensors) -> nn.Module:
+    from encoder_service.models.two_branch import build_twin  # which needs torch
+
+    return build_twin(base, tensors, dimension)

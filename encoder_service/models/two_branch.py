@@ -1,0 +1,73 @@
+"""A network whose last layers are there twice, as they were and as transfer learning left them.
+
+What training teaches about some landmarks it takes from all others. Side by side, both kinds of
+layers are heard, and one linear map makes a vector of the two. Averaging their weights instead
+(Wortsman et al., "Robust fine-tuning of zero-shot models", 2022) gains less; docs/quality.md.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import torch
+from torch import nn
+
+from encoder_service.models.base import ModelDefinition
+from encoder_service.models.precision import in_single
+from encoder_service.models.weight_overlay import lay_over, separated
+from encoder_service.tensors import Tensors
+
+
+class Twin(nn.Module):
+    """The last layers twice, and `joint`: activations to vectors (N, dimension), float32.
+
+    Each of the two pools to unit vectors (N, C), without offset and projection, which are in
+    `joint`. Where neither finds any features at all, the vector is zero.
+    """
+
+    def __init__(self, trained: nn.Module, untrained: nn.Module, joint: nn.Linear) -> None:
+        super().__init__()
+        self.trained = trained
+        self.untrained = untrained
+        self.joint = joint
+
+    def forward(self, activations: torch.Tensor) -> torch.Tensor:
+        """Return vectors, not of unit length."""
+        both = torch.cat((self.trained(activations), self.untrained(activations)), dim=1)
+        with in_single(both):
+            joined: torch.Tensor = self.joint(both) * both.any(dim=1, keepdim=True)
+        return joined
+
+
+class TwinNetwork(nn.Module):
+    """The layers that training left alone, and the `Twin` behind."""
+
+    def __init__(self, trunk: nn.Module, tail: Twin) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.tail = tail
+
+    def forward(self, photos: torch.Tensor) -> torch.Tensor:
+        """Return vectors (N, dimension), float32, not of unit length."""
+        vectors: torch.Tensor = self.tail(self.trunk(photos))
+        return vectors
+
+
+def twin_of(base: ModelDefinition, own: Tensors, dimension: int) -> TwinNetwork:
+    """Return the base's network with its last layers twice, both untrained, and no map yet.
+
+    `own` are the tensors of the base's network itself, without what this project adds to them.
+    """
+    if base.split is None:
+        raise TypeError(f"{base.name} is not made for transfer learning")
+    trunk, tail = base.split(base.build(own))
+    joint = nn.Linear(2 * base.dimension, dimension)
+    return TwinNetwork(trunk, Twin(deepcopy(tail), tail, joint)).eval()
+
+
+def build_twin(base: ModelDefinition, tensors: Tensors, dimension: int) -> nn.Module:
+    """Return the network of a model that was transferred from `base` with `Transfer.keep`."""
+    own, ours = separated(tensors)
+    network = twin_of(base, own, dimension)
+    lay_over(network.tail, ours)
+    return network.eval()

@@ -1,0 +1,159 @@
+"""Models as ONNX files, made once and kept in the user's cache.
+
+Exporting a network takes seconds, and so does importing torch. A prepared model needs neither when
+the service starts: beside the ONNX file stands what the encoder is, and of which files it was made.
+Where one of those has changed (the model's code, its weights, what is laid over them) it is made
+anew; so it can never serve what the model is no longer. `python -m encoder_service.prepare` does it
+ahead of time, for an image.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from encoder_service.models.base import EncoderSpec, ModelDefinition, Preprocessing
+from encoder_service.models.preprocessing import Resized
+from encoder_service.models.registry import MODULES, definition_of
+from encoder_service.runtimes.onnx import INPUT, OUTPUT
+from encoder_service.settings import WeightsSettings
+from encoder_service.weights.fetch import sha256_of
+from landmarks.errors import LandmarksError
+
+_FORMAT = 1
+_MODELS = Path(__file__).parent / "models"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model that can be served from its ONNX file."""
+
+    spec: EncoderSpec
+    preprocessing: Preprocessing
+    bears_bfloat16: bool
+    onnx: Path
+
+
+def read_prepared(model: str, settings: WeightsSettings) -> Prepared | None:
+    """Return the prepared model, if it is there and made of what the model is made of now."""
+    folder = _folder(model, settings)
+    try:
+        told = json.loads((folder / "prepared.json").read_text())
+        files = [Path(path) for path in told["files"]]
+        if (
+            told["format"] != _FORMAT
+            or told["asked"] != _asked(model, settings)
+            or told["files"] != _hashes([*_code(model), *files])
+        ):
+            return None
+        onnx = folder / told["onnx"]
+        return Prepared(
+            spec=EncoderSpec(**told["spec"]),
+            preprocessing=_preprocessing(told["preprocessing"], model, settings),
+            bears_bfloat16=told["bears_bfloat16"],
+            onnx=onnx,
+        )
+    except (OSError, ValueError, KeyError, TypeError, LandmarksError):
+        return None  # not there, or damaged: it is made anew
+
+
+def keep_prepared(
+    definition: ModelDefinition, spec: EncoderSpec, onnx: bytes, settings: WeightsSettings
+) -> Path:
+    """Keep an exported model; return its ONNX file. Raises OSError where the cache is read-only."""
+    from encoder_service.weights import ensure_weights
+
+    folder = _folder(definition.name, settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{spec.digest[:12]}.onnx"
+    _replace(target, onnx)
+    made_of = [ensure_weights(definition.name, settings), definition.over, target]
+    preprocessing = definition.preprocessing
+    told = {
+        "format": _FORMAT,
+        "asked": _asked(definition.name, settings),
+        "files": _hashes([*_code(definition.name), *(path for path in made_of if path)]),
+        "spec": asdict(spec),
+        "preprocessing": asdict(preprocessing) if isinstance(preprocessing, Resized) else None,
+        "bears_bfloat16": definition.bfloat16,
+        "onnx": target.name,
+    }
+    _replace(folder / "prepared.json", json.dumps(told, indent=1).encode())
+    for other in folder.glob("*.onnx"):
+        if other != target:
+            other.unlink(missing_ok=True)
+    return target
+
+
+def export(definition: ModelDefinition, network: object) -> bytes:
+    """Return `network` (a torch module of the definition) as an ONNX file. Takes seconds."""
+    import torch
+
+    if not isinstance(network, torch.nn.Module):
+        raise TypeError(f"{type(network).__name__} is no torch module")
+    side = definition.preprocessing.input_size
+    batch = torch.export.Dim("batch", min=1)
+    with tempfile.TemporaryDirectory(prefix="landmarks-") as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter's own making, nothing a user can act on
+        path = Path(folder) / "model.onnx"
+        torch.onnx.export(
+            network.eval(),
+            (torch.zeros(2, 3, side, side),),
+            path,
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            dynamic_shapes=({0: batch},),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+        return path.read_bytes()
+
+
+def _folder(model: str, settings: WeightsSettings) -> Path:
+    return settings.cache_dir / "prepared" / model
+
+
+def _asked(model: str, settings: WeightsSettings) -> Mapping[str, object]:
+    """Return what of the settings decides which files a model is made of."""
+    trained = settings.trained_models.get(model)
+    return {
+        "trained": str(trained) if trained else None,
+        "weights_files": {name: str(path) for name, path in settings.weights_files.items()},
+    }
+
+
+def _code(model: str) -> list[Path]:
+    """Return the source files that decide what a model computes, without running them."""
+    own = importlib.util.find_spec(MODULES[model]) if model in MODULES else None
+    files = {*_MODELS.glob("*.py"), *([Path(own.origin)] if own and own.origin else [])}
+    return sorted(files)
+
+
+def _hashes(files: Iterable[Path]) -> dict[str, str]:
+    return {str(path): sha256_of(path) for path in files}
+
+
+def _preprocessing(
+    told: Mapping[str, object] | None, model: str, settings: WeightsSettings
+) -> Preprocessing:
+    if told is None:  # of the model's own making: only its file knows it
+        return definition_of(model, settings.trained_models).preprocessing
+    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
+    return Resized(**plain)  # type: ignore[arg-type]
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write a file, all of it or nothing."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,140 @@
+"""What a worker process holds: connections, and the thread that keeps its leases."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from indexer_worker import metrics
+from indexer_worker.batch_encoder import ModelEncoder
+from indexer_worker.exclusive_lock import Isolation
+from indexer_worker.leases import LeaseKeeper
+from indexer_worker.photo_reader import PhotoReader
+from indexer_worker.requeue import Sweeper
+from indexer_worker.retry import Patience
+from indexer_worker.settings import IndexerSettings
+from landmarks.encoders.directory import EncoderDirectory
+from landmarks.errors import LandmarksError
+from landmarks.job_store.maps import MapStore
+from landmarks.job_store.spec import (
+    CHUNK_TASK,
+    INDEX_QUEUE,
+    INDEX_TASK,
+    PROMOTE_TASK,
+    PRUNE_TASK,
+    encode_queue,
+)
+from landmarks.job_store.store import LISTING, PROMOTION, PRUNING, JobStore, connect_redis
+from landmarks.photos.source_roots import SourceRoots
+from landmarks.photos.sources import Sources
+from landmarks.vector_store.client import connect
+from landmarks.vector_store.collections import Collections
+from landmarks.vector_store.point_store import PointStore
+
+_log = structlog.get_logger(__name__)
+
+# Enqueues a task: its name, its arguments, its queue. Raises UnavailableError.
+Send = Callable[[str, Mapping[str, str | int], str], None]
+_RENEWALS_PER_LEASE = 4
+
+
+class Runtime:
+    """Made once per process, and shared by its threads; connects when first used.
+
+    Raises ConfigurationError where a file of TLS cannot be used.
+    """
+
+    def __init__(self, settings: IndexerSettings, send: Send) -> None:
+        settings.tls.check()
+        self.settings = settings
+        self.stopping = threading.Event()
+        self.patience = Patience(settings.outage_patience_seconds, self.stopping)
+        self.jobs = JobStore(connect_redis(settings.broker_url), settings.redis_url)
+        self.maps = MapStore(connect_redis(settings.broker_url), settings.redis_url)
+        self.isolation = Isolation()
+        self.leases = LeaseKeeper(self.jobs, settings.lease_seconds)
+        self.encoders = EncoderDirectory(settings.encoders, settings.tls)
+        self.sources = Sources(SourceRoots(settings.source_roots))
+        self.reader = PhotoReader(self.sources, self.patience, settings.read_threads)
+        client = connect(settings)
+        self.collections = Collections(client, settings)
+        self.points = PointStore(client, settings)
+        self.name = settings.name
+        self._send = send
+        self._closed = threading.Event()
+        self._sweeper = Sweeper(self.jobs, self.send_work)
+
+    def send_work(self, job_id: str, field: str) -> None:
+        """Enqueue a job's listing, a chunk or a pruning; `field` is as in `Lease`."""
+        model, _, what = field.partition("/")
+        if field == LISTING:
+            self._enqueue(INDEX_TASK, {"job_id": job_id}, INDEX_QUEUE)
+        elif what in (PRUNING, PROMOTION):
+            task = PRUNE_TASK if what == PRUNING else PROMOTE_TASK
+            self._enqueue(task, {"job_id": job_id, "model": model}, encode_queue(model))
+        else:
+            chunk: dict[str, str | int] = {"job_id": job_id, "model": model, "chunk": int(what)}
+            self._enqueue(CHUNK_TASK, chunk, encode_queue(model))
+
+    def encoder(self, model: str, digest: str) -> ModelEncoder:
+        """Return the encoder of a digest, for one piece of work; waits until it is there."""
+        seconds = self.settings.encode_timeout_seconds
+        return ModelEncoder(
+            self.encoders,
+            self.patience,
+            model,
+            digest,
+            seconds,
+            lambda: self.jobs.alone(f"encode.{model}", seconds),
+        )
+
+    def start_threads(self) -> None:
+        """Start to renew leases, and to sweep and announce that this worker is ready."""
+        lease, sweep = self.settings.lease_seconds, self.settings.sweep_seconds
+        metrics.begun(self.settings.consumed_models)
+        self._repeat("leases", lease / _RENEWALS_PER_LEASE, self.leases.renew_all)
+        self._repeat("sweeper", sweep, self._sweeper.sweep)
+        self._repeat("announcer", sweep, self._announce)
+        self._repeat("counter", sweep, self._count)
+
+    def close(self) -> None:
+        """Say that the worker is gone, and stop its threads."""
+        self.stopping.set()
+        self._closed.set()
+        try:
+            self.jobs.retire_worker(self.name)
+        except LandmarksError as error:
+            _log.warning("worker not retired", reason=str(error))
+        self.reader.close()
+        self.encoders.close()
+
+    def _enqueue(self, task: str, arguments: Mapping[str, str | int], queue: str) -> None:
+        self.patience.wait_out(lambda: self._send(task, arguments, queue))
+
+    def _announce(self) -> None:
+        description = {"models": self.settings.consumed_models, "pid": os.getpid()}
+        seconds = max(15, int(self.settings.sweep_seconds * 3))
+        self.jobs.announce_worker(self.name, json.dumps(description), seconds)
+
+    def _count(self) -> None:
+        metrics.jobs_are_active(len(self.jobs.active()))
+        for model in self.settings.consumed_models:
+            metrics.messages_wait(model, self.jobs.queue_length(encode_queue(model)))
+
+    def _repeat(self, name: str, seconds: float, work: Callable[[], None]) -> None:
+        def run() -> None:
+            while not self._closed.is_set():
+                try:
+                    work()
+                except LandmarksError as error:
+                    _log.warning("not done this time", thread=name, reason=str(error))
+                except Exception:  # noqa: BLE001
+                    # Without this thread, nothing would recover what dies.
+                    _log.exception("not done this time", thread=name)
+                self._closed.wait(seconds)
+
+        threading.Thread(target=run, name=name, daemon=True).start()

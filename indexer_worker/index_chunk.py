@@ -1,0 +1,234 @@
+"""Indexing one chunk with one model: read, compare, encode, store, and only then count."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from math import ceil
+from uuid import UUID
+
+import structlog
+
+from indexer_worker.batch_encoder import Encoded
+from indexer_worker.change_detection import (
+    Described,
+    Work,
+    decide,
+    is_stale,
+    known_version,
+    payload_of,
+)
+from indexer_worker.context import Runtime
+from indexer_worker.leased_work import Attempt, run_work
+from indexer_worker.photo_reader import ReadPhoto, Unread, Unreadable
+from landmarks.batched import batched
+from landmarks.errors import LandmarksError
+from landmarks.job_store.records import DeadLetter, Listed, Outcome
+from landmarks.vector_store.points import PhotoPayload, Point, point_id
+
+_log = structlog.get_logger(__name__)
+
+_PARTS = 8
+
+
+def run_chunk(runtime: Runtime, job_id: str, model: str, number: int) -> None:
+    """Index a chunk, unless that was done or somebody else is at it."""
+    run_work(runtime, job_id, model, str(number), lambda attempt: _index(attempt, number))
+
+
+def _index(attempt: Attempt, number: int) -> Outcome | None:
+    runtime, job, lease = attempt.runtime, attempt.job, attempt.held.lease
+    listed = runtime.jobs.chunk(job.id, number)
+    begun_before = lease.attempts - 1
+    if begun_before >= runtime.settings.chunk_max_attempts:
+        if len(listed) > 1:
+            _split(attempt, listed)
+            return None
+        outcome = ChunkRun(attempt).give_up(listed, begun_before)
+    else:
+        outcome = ChunkRun(attempt).run(listed)
+    if outcome.total != len(listed):
+        raise AssertionError(f"{outcome.total} photos accounted for of {len(listed)}")
+    return outcome
+
+
+def _split(attempt: Attempt, listed: Sequence[Listed]) -> None:
+    """Replace a chunk that never ends by parts of it, so that in the end the culprit is alone."""
+    runtime, job, model = attempt.runtime, attempt.job, attempt.progress.model
+    parts = list(batched(listed, ceil(len(listed) / _PARTS)))
+    _log.warning("split: begun again and again, never ended", job=job.id, parts=len(parts))
+    for number in runtime.patience.wait_out(
+        lambda: runtime.jobs.split(attempt.held.lease, model, parts)
+    ):
+        runtime.send_work(job.id, f"{model}/{number}")
+
+
+class ChunkRun:
+    """One attempt at a chunk."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        self._runtime = runtime = attempt.runtime
+        self._job = attempt.job
+        self._model = attempt.progress.model
+        self._collection = attempt.progress.collection
+        self._held = attempt.held
+        self._now = datetime.now(UTC)
+        self._encoder = runtime.encoder(self._model, attempt.progress.digest)
+        self._points: list[Point] = []
+        self._payloads: dict[UUID, PhotoPayload] = {}
+        self._would_encode = 0
+        self._dead: list[tuple[Described, str]] = []
+        self._unchanged = 0
+
+    def run(self, listed: Sequence[Listed]) -> Outcome:
+        """Index the entries; when this returns, Qdrant has confirmed all that was stored."""
+        photos = [self._described(one) for one in listed if not one.duplicate]
+        existing = self._existing(photos)
+        self._read_and_encode(photos, existing)
+        self._store(photos, existing)
+        return Outcome(
+            stored=self._encoded + len(self._payloads),
+            unchanged=self._unchanged,
+            duplicate=len(listed) - len(photos),
+            dead=tuple(self._letter(photo, reason) for photo, reason in self._dead),
+            encoded=self._encoded,
+        )
+
+    @property
+    def _encoded(self) -> int:
+        return len(self._points) + self._would_encode
+
+    def give_up(self, listed: Sequence[Listed], attempts: int) -> Outcome:
+        """Make dead letters of the entries that no earlier attempt of this job has stored."""
+        photos = [self._described(one) for one in listed if not one.duplicate]
+        existing = self._existing(photos)
+        reason = f"given up: indexing its chunk was begun {attempts} times and never ended"
+        self._dead = [
+            (photo, reason)
+            for photo in photos
+            if existing.get(photo.point, {}).get("job_id") != self._job.id
+        ]
+        self._store(photos, existing)
+        stored = len(photos) - len(self._dead)
+        return Outcome(
+            stored=stored,
+            unchanged=0,
+            duplicate=len(listed) - len(photos),
+            dead=tuple(
+                replace(self._letter(photo, why), attempts=attempts) for photo, why in self._dead
+            ),
+            encoded=stored,
+        )
+
+    def _existing(self, photos: Sequence[Described]) -> dict[UUID, Mapping[str, object]]:
+        if not self._collection:  # a dry run that would create it
+            return {}
+        ids = [one.point for one in photos]
+        return self._runtime.patience.wait_out(
+            lambda: self._runtime.points.payloads(self._collection, ids)
+        )
+
+    def _described(self, one: Listed) -> Described:
+        source = one.source or self._job.source_name
+        return Described(
+            one.entry, point_id(self._job.spec.gallery, source, one.entry.path), source
+        )
+
+    def _read_and_encode(
+        self, photos: Sequence[Described], existing: Mapping[UUID, Mapping[str, object]]
+    ) -> None:
+        readable: list[Described] = []
+        for photo in photos:
+            if photo.entry.problem:
+                self._dead.append((photo, photo.entry.problem))
+            else:
+                readable.append(photo)
+        limits = self._encoder.limits
+        batch: list[ReadPhoto] = []
+        batch_bytes = 0
+        known = {
+            photo.point: known_version(existing.get(photo.point))
+            for photo in readable
+            if not self._job.spec.verify
+        }
+        for read in self._runtime.reader.read(readable, limits.photo_bytes, known):
+            before = existing.get(read.photo.point)
+            if isinstance(read, Unreadable):
+                self._dead.append((read.photo, read.reason))
+            elif isinstance(read, Unread):
+                # Its version is that of its point, which says the hash too.
+                sha256 = str(before["sha256"]) if before else ""
+                self._needs_encoding(read, sha256, before)
+            elif self._needs_encoding(read, read.sha256, before):
+                if batch and not limits.holds(len(batch) + 1, batch_bytes + len(read.data)):
+                    self._encode(batch)
+                    batch, batch_bytes = [], 0
+                batch.append(read)
+                batch_bytes += len(read.data)
+        if batch:
+            self._encode(batch)
+
+    def _needs_encoding(
+        self, read: ReadPhoto | Unread, sha256: str, existing: Mapping[str, object] | None
+    ) -> bool:
+        decision = decide(read.photo, sha256, read.version, existing, self._job.id, self._now)
+        if decision.work is Work.ENCODE:
+            return True
+        if decision.payload is None:
+            self._unchanged += 1
+        else:
+            self._payloads[read.photo.point] = decision.payload
+        return False
+
+    def _encode(self, batch: Sequence[ReadPhoto]) -> None:
+        self._held.check()
+        if self._job.spec.dry_run:
+            self._would_encode += len(batch)
+            return
+        outcomes = self._encoder.encode([read.data for read in batch])
+        for read, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, LandmarksError):
+                self._dead.append((read.photo, str(outcome)))
+            else:
+                self._points.append(self._point(read, outcome))
+
+    def _point(self, read: ReadPhoto, encoded: Encoded) -> Point:
+        payload = payload_of(
+            read.photo,
+            sha256=read.sha256,
+            version=read.version,
+            width=encoded.width,
+            height=encoded.height,
+            indexed_at=self._now,
+            job_id=self._job.id,
+        )
+        return Point(read.photo.point, encoded.vector, payload.to_payload())
+
+    def _store(
+        self, photos: Sequence[Described], existing: Mapping[UUID, Mapping[str, object]]
+    ) -> None:
+        """Write what changed. Each write can be repeated, so an attempt that dies does no harm."""
+        if self._job.spec.dry_run:
+            return
+        points, wait_out = self._runtime.points, self._runtime.patience.wait_out
+        payloads = {point: payload.to_payload() for point, payload in self._payloads.items()}
+        fresh = {point.id for point in self._points} | payloads.keys()
+        stale = [
+            photo.point
+            for photo, _ in self._dead
+            if is_stale(existing.get(photo.point)) is False and photo.point not in fresh
+        ]
+        # Those of unchanged photos too: the settings may name more columns than they did.
+        columns = {column for photo in photos for column in photo.entry.columns}
+        self._held.check()
+        wait_out(lambda: self._runtime.collections.index_words_of(self._collection, columns))
+        wait_out(lambda: points.upsert(self._collection, self._points))
+        wait_out(lambda: points.overwrite_payloads(self._collection, payloads))
+        wait_out(lambda: points.set_payload(self._collection, stale, {"stale": True}))
+
+    def _letter(self, photo: Described, reason: str) -> DeadLetter:
+        attempts = self._held.lease.attempts
+        return DeadLetter(
+            self._model, photo.entry, reason, self._now, attempts, source=photo.source
+        )

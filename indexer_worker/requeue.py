@@ -1,0 +1,60 @@
+"""Re-enqueuing what a worker left when it died, or gave back.
+
+What was begun has a lease, which expires. What a worker had taken from its queue and not begun has
+none; it shows as open work that nobody holds while its queue is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from landmarks.errors import NotFoundError
+from landmarks.job_store.spec import INDEX_QUEUE, encode_queue
+from landmarks.job_store.store import LISTING, JobStore
+
+_log = structlog.get_logger(__name__)
+
+
+class Sweeper:
+    """Sweeps every few seconds, in every worker; to enqueue a thing twice does no harm.
+
+    `send` enqueues the work that a job's id and a field name.
+    """
+
+    def __init__(self, jobs: JobStore, send: Callable[[str, str], None]) -> None:
+        self._jobs = jobs
+        self._send = send
+        self._suspects: frozenset[tuple[str, str]] = frozenset()
+
+    def sweep(self) -> None:
+        """Enqueue the work of expired leases, and what two sweeps in a row found orphaned."""
+        for job_id, field in self._jobs.take_expired():
+            _log.info("enqueued again: its lease expired", job=job_id, work=field)
+            self._send(job_id, field)
+        found = {
+            (job_id, field) for job_id in self._jobs.active() for field in self._orphans(job_id)
+        }
+        # Once is no proof: a worker takes a message a moment before it takes the lease.
+        for job_id, field in sorted(self._suspects & found):
+            _log.info("enqueued again: nobody had it", job=job_id, work=field)
+            self._send(job_id, field)
+        self._suspects = frozenset(found - self._suspects)
+
+    def _orphans(self, job_id: str) -> list[str]:
+        try:
+            return self._jobs.unleased(job_id, self._queue_lengths(job_id))
+        except NotFoundError:
+            # Deleted by hand, or lost with a Redis that evicts. It must not keep the sweep from
+            # the jobs after it.
+            _log.warning("forgotten: an active job is not in Redis any more", job=job_id)
+            self._jobs.forget(job_id)
+            return []
+
+    def _queue_lengths(self, job_id: str) -> Mapping[str, int]:
+        lengths = {
+            model: self._jobs.queue_length(encode_queue(model))
+            for model in self._jobs.get(job_id).spec.models
+        }
+        return {**lengths, LISTING: self._jobs.queue_length(INDEX_QUEUE)}

@@ -1,5 +1,0 @@
-"""The `landmarks` command."""
-
-from landmarks.cli.app import main
-
-__all__ = ["main"]

@@ -1,0 +1,222 @@
+"""The collections of one data directory, each in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import structlog
+from qdrant_client import grpc as q
+
+from landmarks.edge_server import schema
+from landmarks.edge_server.catalog import Catalog, Entry, sync_directory
+from landmarks.edge_server.fork_server import Zygote
+from landmarks.edge_server.served_collection import Collection
+from landmarks.errors import (
+    AlreadyExistsError,
+    ConfigurationError,
+    InvalidInputError,
+    NotFoundError,
+)
+
+_log = structlog.get_logger(__name__)
+
+_FORBIDDEN = frozenset('<>:"/\\|?*\0\x1f')
+_MAX_NAME_LENGTH = 255
+PARTIAL_SNAPSHOT = ".partial"
+
+
+class Engine:
+    """All collections and aliases. Use it from one event loop."""
+
+    def __init__(self, directory: Path, zygote: Zygote) -> None:
+        self._directory = directory
+        self._zygote = zygote
+        self._collections: dict[str, Collection] = {}
+        self._changing = asyncio.Lock()
+        self.files = asyncio.Lock()
+        """Held by who copies shards' folders, or puts another in a folder's place.
+
+        Where the catalog is changed too, its own lock comes second.
+        """
+        self.catalog = Catalog()
+
+    async def open(self) -> None:
+        """Read the catalog, load every shard, and remove what a crash has left over.
+
+        Raises ConfigurationError that names what cannot be read.
+        """
+        self.catalog = Catalog.load(self._directory)
+        kept = {entry.folder for entry in self.catalog.collections.values()}
+        self._shards.mkdir(parents=True, exist_ok=True)
+        for path in self._shards.iterdir():
+            if path.stem not in kept:
+                await remove(path)
+        await remove(self.snapshots / PARTIAL_SNAPSHOT)
+        for name, entry in self.catalog.collections.items():
+            self._collections[name] = self._collection(entry)
+        names = list(self._collections)
+        opened = await asyncio.gather(
+            *(self._collections[name].open("load") for name in names), return_exceptions=True
+        )
+        for name, problem in zip(names, opened, strict=True):
+            if problem is not None:
+                raise ConfigurationError(
+                    f"the collection {name} in {self._collections[name].path} cannot be loaded:"
+                    f" {problem}"
+                ) from problem
+
+    async def close(self) -> None:
+        """Flush and close every shard."""
+        async with asyncio.TaskGroup() as tasks:
+            for collection in self._collections.values():
+                tasks.create_task(collection.close())
+        self._collections.clear()
+
+    def collection(self, name: str) -> Collection:
+        """Return a collection by its name or an alias; raises NotFoundError."""
+        resolved = self.catalog.resolve(name)
+        if resolved is None:
+            raise not_found(name)
+        return self._collections[resolved]
+
+    async def create(self, config: q.CreateCollection) -> None:
+        """Create a collection.
+
+        Raises AlreadyExistsError where its name is taken, InvalidInputError.
+        """
+        name = config.collection_name
+        _check_name(name)
+        schema.check(config)
+        async with self._changing:
+            if name in self.catalog.collections:
+                raise AlreadyExistsError(f"Wrong input: Collection `{name}` already exists!")
+            if name in self.catalog.aliases:
+                raise AlreadyExistsError(
+                    f"Wrong input: Can't create collection with name {name}. Alias with the same"
+                    " name already exists"
+                )
+            entry = Entry(uuid4().hex, config)
+            collection = self._collection(entry)
+            await collection.open("create")
+            sync_directory(self._shards)
+            self._save(self.catalog.with_collection(name, entry))
+            self._collections[name] = collection
+
+    async def delete(self, name: str) -> bool:
+        """Delete a collection and its aliases; say whether there was one."""
+        async with self._changing:
+            if name not in self.catalog.collections:
+                return False
+            self._save(self.catalog.without_collection(name))
+            collection = self._collections.pop(name)
+            await collection.discard()
+        await remove(collection.path)
+        return True
+
+    async def update(self, name: str, change: q.UpdateCollection) -> None:
+        """Merge metadata, and settings of the optimizer, into those of a collection."""
+        async with self._changing:
+            resolved = self.catalog.resolve(name)
+            if resolved is None:
+                raise not_found(name)
+            entry = self.catalog.collections[resolved]
+            config = q.CreateCollection()
+            config.CopyFrom(entry.config)
+            for key, value in change.metadata.items():
+                config.metadata[key].CopyFrom(value)
+            config.optimizers_config.MergeFrom(change.optimizers_config)
+            schema.check(config)
+            self._save(self.catalog.with_collection(resolved, Entry(entry.folder, config)))
+            self._collections[resolved].config = config
+            self._collections[resolved].settled = False  # what is due may be another thing now
+
+    async def change_aliases(self, change: Callable[[Catalog], dict[str, str]]) -> None:
+        """Replace all aliases by what `change` makes of the catalog, in one step."""
+        async with self._changing:
+            self._save(self.catalog.with_aliases(change(self.catalog)))
+
+    @asynccontextmanager
+    async def at_rest(self) -> AsyncIterator[Catalog]:
+        """Give the catalog, with no collection, alias or folder changing until the block ends."""
+        async with self.files, self._changing:
+            yield self.catalog
+
+    @property
+    def snapshots(self) -> Path:
+        """The folder that snapshots are put into."""
+        return self._directory / "snapshots"
+
+    @property
+    def collections(self) -> tuple[Collection, ...]:
+        """All collections as they are now."""
+        return tuple(self._collections.values())
+
+    def new_folder(self) -> Path:
+        """Return a folder that was never used; what is left of it is removed at the next start."""
+        return self._shards / uuid4().hex
+
+    async def move(self, collection: Collection, folder: Path) -> None:
+        """Have a collection be in another folder from now on.
+
+        Raises NotFoundError where it was deleted meanwhile.
+        """
+        async with self._changing:
+            for name, known in self._collections.items():
+                if known is collection:
+                    entry = Entry(folder.name, collection.config)
+                    sync_directory(self._shards)
+                    self._save(self.catalog.with_collection(name, entry))
+                    return
+        raise not_found(folder.name)
+
+    @property
+    def _shards(self) -> Path:
+        return self._directory / "shards"
+
+    def _collection(self, entry: Entry) -> Collection:
+        return Collection(self._shards / entry.folder, entry.config, self._zygote)
+
+    def _save(self, catalog: Catalog) -> None:
+        # Not in a thread: where a caller left in between, disk and memory would disagree.
+        catalog.save(self._directory)
+        self.catalog = catalog
+
+
+def not_found(name: str) -> NotFoundError:
+    """Return the error for a collection that does not exist, in Qdrant's words."""
+    return NotFoundError(f"Not found: Collection `{name}` doesn't exist!")
+
+
+def _check_name(name: str) -> None:
+    if not name or len(name) > _MAX_NAME_LENGTH or _FORBIDDEN.intersection(name):
+        raise InvalidInputError(
+            f"Wrong input: {name!r} cannot be the name of a collection", field="collection_name"
+        )
+
+
+async def in_thread(do: Callable[[], object]) -> None:
+    """Run in a thread, to its end: where the caller leaves, nothing can stop the thread."""
+    running = asyncio.ensure_future(asyncio.to_thread(do))
+    try:
+        await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
+
+
+async def remove(path: Path) -> None:
+    """Remove a shard's folder and its lock; large files take a while, and others are served."""
+    await asyncio.to_thread(_remove, path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+    path.with_suffix(".lock").unlink(missing_ok=True)

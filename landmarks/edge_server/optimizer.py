@@ -1,0 +1,116 @@
+"""Builds a collection's index beside it while it goes on serving.
+
+Edge's `optimize` holds a process for seconds to minutes. So a copy is optimised in a process of its
+own; the writes made meanwhile are then repeated on it, and it takes the place of the first. Until
+the catalog names the copy, the first has everything; a crash at any point costs the work alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from pathlib import Path
+
+import structlog
+from qdrant_client import grpc as q
+
+from landmarks.edge_server import schema
+from landmarks.edge_server.engine import Engine, in_thread, remove
+from landmarks.edge_server.served_collection import Collection
+from landmarks.edge_server.shard_client import ShardHost, died
+from landmarks.edge_server.sparse_copy import copy_tree
+from landmarks.errors import (
+    InvalidInputError,
+    LandmarksError,
+    NotFoundError,
+    OverloadedError,
+    UnsupportedError,
+)
+
+_log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 1.0
+_FEW_WRITES = 8
+_PAUSE_AFTER_FAILURE_SECONDS = 60.0
+
+
+async def optimize_when_due(engine: Engine, quiet_seconds: float) -> None:
+    """Build each index that is due, one at a time, once a collection has had a quiet while."""
+    while True:
+        await asyncio.sleep(min(_LOOK_SECONDS, quiet_seconds))
+        for collection in engine.collections:
+            quiet = time.monotonic() - collection.written_at
+            if collection.settled or quiet < quiet_seconds:
+                continue
+            collection.settled = True  # before asking: a write that comes meanwhile counts
+            try:
+                info = q.CollectionInfo.FromString(await collection.call("info"))
+                if schema.index_is_due(collection.config, info):
+                    await optimize(engine, collection)
+            except (LandmarksError, RuntimeError, OSError):
+                _log.exception("an index could not be built", path=str(collection.path))
+                collection.settled = False
+                collection.written_at = time.monotonic() + _PAUSE_AFTER_FAILURE_SECONDS
+
+
+async def optimize(engine: Engine, collection: Collection) -> None:
+    """Put an optimised copy in the place of a collection's shard."""
+    started = time.monotonic()
+    serving = await collection.host()
+    before, folder = collection.path, engine.new_folder()
+    leftover = folder
+    copy: ShardHost | None = None
+    collection.optimizing = True
+    try:
+        # Copied by a thread of the server: the shard's process goes on answering queries.
+        async with engine.files, collection.files_at_rest() as files:
+            serving = await collection.host()
+            serving.begin_journal()
+            await in_thread(lambda: copy_tree(files, folder))
+        await _build(collection, folder)
+        copy = await collection.start("load", folder)
+        async with engine.files:  # no snapshot is being taken of the folder
+            while len(serving.journal or ()) > _FEW_WRITES:
+                await _catch_up(serving, copy)
+            collection.pause()
+            await serving.drained()
+            await _catch_up(serving, copy)
+            if serving.gone:  # and what has been written since is with its successor alone
+                raise died()
+            await engine.move(collection, folder)
+            leftover = before
+            collection.replace_host(copy, folder)
+            copy = None
+            collection.resume()
+            await serving.discard()  # gigabytes are let go of: nobody should wait for that
+        _log.info("built an index", seconds=round(time.monotonic() - started, 1))
+    finally:
+        serving.journal = None
+        collection.optimizing = False
+        collection.resume()
+        if copy is not None:
+            await copy.discard()
+        await remove(leftover)
+
+
+async def _build(collection: Collection, folder: Path) -> None:
+    # In a process of its own, which has made itself less important than the searches.
+    builder = await collection.start("load", folder)
+    try:
+        await builder.call("optimize")
+        await builder.call("close")
+        await builder.discard()
+    except BaseException:
+        await builder.kill()
+        raise
+
+
+async def _catch_up(serving: ShardHost, copy: ShardHost) -> None:
+    """Repeat on the copy what was written since it was made."""
+    if serving.journal is None:
+        raise OverloadedError("too much was written meanwhile; it is tried again later")
+    journal, serving.journal = serving.journal, []
+    for method, request in journal:
+        with contextlib.suppress(InvalidInputError, NotFoundError, UnsupportedError):
+            await copy.call(method, request)  # what was refused before is refused again

@@ -1,0 +1,124 @@
+"""Binds, locks the data directory, loads the shards, and serves until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import grpc
+import structlog
+from google.protobuf.descriptor import ServiceDescriptor
+from qdrant_client import grpc as q
+from qdrant_client.grpc import (
+    collections_service_pb2,
+    points_service_pb2,
+    qdrant_pb2,
+    snapshots_service_pb2,
+)
+
+from landmarks.edge_server.auth import OneKey
+from landmarks.edge_server.dir_lock import lock
+from landmarks.edge_server.engine import Engine
+from landmarks.edge_server.fork_server import Zygote
+from landmarks.edge_server.optimizer import optimize_when_due
+from landmarks.edge_server.services.collections import CollectionsService, health_check, typed
+from landmarks.edge_server.services.points import PointsService
+from landmarks.edge_server.services.registration import Handler, service
+from landmarks.edge_server.services.snapshots import SnapshotsService
+from landmarks.edge_server.settings import EdgeSettings
+from landmarks.observability.telemetry import telemetry
+from landmarks.rpc.auth_interceptor import AdmissionInterceptor
+from landmarks.rpc.server import (
+    SERVING,
+    add_health_and_reflection,
+    bind,
+    create_server,
+    require_authentication,
+    serve_until_signal,
+)
+from landmarks.security.tls import NO_TLS
+from landmarks.service import run_service
+
+_log = structlog.get_logger(__name__)
+# A snapshot of all that there is is one call.
+_SNAPSHOT_SECONDS = 3600
+_NAME = "qdrant-edge"
+
+
+def main() -> int:
+    """Run the embedded vector database; return the exit status."""
+    return run_service(_NAME, EdgeSettings, _serve_with_zygote, with_telemetry=False)
+
+
+def _serve_with_zygote(settings: EdgeSettings) -> None:
+    zygote = Zygote.start()
+    try:
+        # Telemetry has threads and a channel of its own, and nothing forks after those.
+        with telemetry(settings, _NAME):
+            asyncio.run(serve(settings, zygote))
+    finally:
+        zygote.stop()
+
+
+async def serve(settings: EdgeSettings, zygote: Zygote) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises ConfigurationError where the port or the data directory is another process's.
+    """
+    directory = settings.edge_data_dir
+    with lock(directory / "server.lock"):
+        key = settings.qdrant_api_key
+        require_authentication(
+            settings,
+            "the embedded Qdrant",
+            settings.edge_host,
+            None if key else "set LANDMARKS_QDRANT_API_KEY, here and for its clients",
+        )
+        server = create_server(
+            interceptors=[AdmissionInterceptor(OneKey(key))] if key else [],
+            longest_call_seconds=_SNAPSHOT_SECONDS,
+        )
+        tls = settings.tls if settings.qdrant_tls else NO_TLS
+        port = bind(server, f"{settings.edge_host}:{settings.qdrant_port}", tls)
+        asyncio.get_running_loop().add_reader(zygote.fileno(), _give_up)
+        engine = Engine(directory, zygote)
+        await engine.open()
+        optimizing = asyncio.create_task(
+            optimize_when_due(engine, settings.edge_optimize_after_seconds)
+        )
+        names = _add_services(server, engine)
+        health = add_health_and_reflection(server, names)
+        await server.start()
+        for name in ("", *names):
+            await health.set(name, SERVING)
+        _log.info("serving", port=port, data=str(directory))
+        await serve_until_signal(server, health)
+        optimizing.cancel()
+        await asyncio.wait([optimizing])
+        await engine.close()
+
+
+def _add_services(server: grpc.aio.Server, engine: Engine) -> list[str]:
+    services: dict[ServiceDescriptor, dict[str, Handler]] = {
+        points_service_pb2.DESCRIPTOR.services_by_name["Points"]: PointsService(engine).handlers(),
+        collections_service_pb2.DESCRIPTOR.services_by_name["Collections"]: CollectionsService(
+            engine
+        ).handlers(),
+        qdrant_pb2.DESCRIPTOR.services_by_name["Qdrant"]: {
+            "HealthCheck": typed(q.HealthCheckRequest, health_check)
+        },
+        snapshots_service_pb2.DESCRIPTOR.services_by_name["Snapshots"]: SnapshotsService(
+            engine
+        ).handlers(),
+    }
+    server.add_generic_rpc_handlers(
+        tuple(service(descriptor, handlers) for descriptor, handlers in services.items())
+    )
+    return [descriptor.full_name for descriptor in services]
+
+
+def _give_up() -> None:
+    # The shard processes have died with it. Whoever keeps this server running starts it again, and
+    # the write-ahead logs have everything that was acknowledged.
+    _log.critical("the process that shards are forked from has died")
+    os._exit(1)

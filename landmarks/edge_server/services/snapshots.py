@@ -1,0 +1,76 @@
+"""The Snapshots service: a copy of all collections and aliases, for a backup.
+
+It is a folder, `snapshots/<name>` in the data directory, laid out as the data directory itself, so
+that a server can be started on it. Reads go on all the while. Writes to a collection wait while its
+own files are copied, and changes of collections and aliases until all is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+from google.protobuf.message import Message
+from qdrant_client import grpc as q
+
+from landmarks.edge_server.engine import PARTIAL_SNAPSHOT, Engine, in_thread
+from landmarks.edge_server.services.collections import typed
+from landmarks.edge_server.services.registration import Handler
+from landmarks.edge_server.sparse_copy import copy_tree
+from landmarks.errors import LandmarksError
+
+
+class SnapshotsService:
+    """Makes full snapshots. Only the last one is kept: who asked for it moves it elsewhere."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return the methods that are served."""
+        return {"CreateFull": typed(q.CreateFullSnapshotRequest, self._create_full)}
+
+    async def _create_full(self, _request: q.CreateFullSnapshotRequest) -> Message:
+        folder = await take_snapshot(self._engine)
+        answer = q.CreateSnapshotResponse()
+        answer.snapshot_description.name = folder.name
+        answer.snapshot_description.creation_time.FromDatetime(datetime.now(UTC))
+        answer.snapshot_description.size = await asyncio.to_thread(_bytes_in, folder)
+        return answer
+
+
+async def take_snapshot(engine: Engine) -> Path:
+    """Copy everything into a new folder, and return it; earlier snapshots are removed.
+
+    Raises UnavailableError where a shard's process died meanwhile, LandmarksError where the disk
+    does not take it.
+    """
+    async with engine.at_rest() as catalog:
+        name = f"full-{datetime.now(UTC):%Y-%m-%d-%H-%M-%S-%f}"
+        partial, done = engine.snapshots / PARTIAL_SNAPSHOT, engine.snapshots / name
+        try:
+            await in_thread(lambda: shutil.rmtree(engine.snapshots, ignore_errors=True))
+            (partial / "shards").mkdir(parents=True)
+            for collection in engine.collections:
+                async with collection.files_at_rest() as path:
+                    await in_thread(
+                        lambda path=path: copy_tree(  # type: ignore[misc]
+                            path, partial / "shards" / path.name
+                        )
+                    )
+            catalog.save(partial)
+            partial.rename(done)
+        except OSError as error:
+            raise LandmarksError(
+                f"the snapshot could not be written; is there room for a copy of everything?"
+                f" {error}"
+            ) from error
+        finally:
+            await in_thread(lambda: shutil.rmtree(partial, ignore_errors=True))
+    return done
+
+
+def _bytes_in(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,163 @@
+"""One shard process, seen from the server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections import deque
+from pathlib import Path
+
+import structlog
+from google.rpc.status_pb2 import Status
+from qdrant_client import grpc as q
+
+from landmarks.edge_server.fork_server import Zygote
+from landmarks.edge_server.ipc import FAULT, LENGTH, REFUSAL, request_frame
+from landmarks.edge_server.services.methods import WRITES
+from landmarks.errors import LandmarksError, UnavailableError
+from landmarks.rpc.status import error_from_status
+
+_log = structlog.get_logger(__name__)
+
+# One is being worked on while the next is on its way; the rest waits here, where a caller that has
+# left takes its request along.
+_IN_FLIGHT = 2
+_MAX_JOURNAL_BYTES = 256 * 1024 * 1024
+
+
+class ShardHost:
+    """Sends requests to a shard process and matches the answers, which come in order."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._slots = asyncio.Semaphore(_IN_FLIGHT)
+        self._calls = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._waiting: deque[asyncio.Future[bytes]] = deque()
+        self.journal: list[tuple[str, bytes]] | None = None
+        """The writes that were sent since `begin_journal`, in order, for a copy to catch up.
+
+        None where there is no copy, or where so much was written that it is not worth it.
+        """
+        self._journal_bytes = 0
+        self._process = 0
+        self.gone = False
+        """Whether the process has died or was ended."""
+        self._ending = False
+        self._receiving = asyncio.create_task(self._receive())
+
+    @classmethod
+    async def start(cls, zygote: Zygote) -> ShardHost:
+        """Start a process; it has no shard yet."""
+        reader, writer = await asyncio.open_connection(sock=zygote.fork())
+        return cls(reader, writer)
+
+    async def open(self, method: str, path: Path, config: q.CreateCollection) -> None:
+        """Have the process create or load ("create", "load") the shard in a folder."""
+        payload = bytes(path) + b"\0" + config.SerializeToString()
+        self._process = int(await self.call(method, payload))
+
+    async def call(self, method: str, payload: bytes = b"") -> bytes:
+        """Have the process carry out one request and return the answer's bytes.
+
+        Raises what the request raised there, and UnavailableError where the process has died.
+        """
+        self._calls += 1
+        self._idle.clear()
+        try:
+            return await self._call(method, payload)
+        finally:
+            self._calls -= 1
+            if not self._calls:
+                self._idle.set()
+
+    async def _call(self, method: str, payload: bytes) -> bytes:
+        await self._slots.acquire()
+        if self.gone or self._ending:
+            self._slots.release()
+            raise died()
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        # The slot is kept until the answer is here, even where the caller leaves before: the
+        # process is busy with it.
+        answer.add_done_callback(self._free_slot)
+        self._waiting.append(answer)
+        self._record(method, payload)
+        self._writer.write(request_frame(method, payload))
+        return await asyncio.shield(answer)
+
+    def begin_journal(self) -> None:
+        """Record the writes from now on."""
+        self.journal, self._journal_bytes = [], 0
+
+    def _record(self, method: str, payload: bytes) -> None:
+        if self.journal is not None and method in WRITES:
+            self.journal.append((method, payload))
+            self._journal_bytes += len(payload)
+            if self._journal_bytes > _MAX_JOURNAL_BYTES:
+                self.journal = None
+
+    def _free_slot(self, answer: asyncio.Future[bytes]) -> None:
+        self._slots.release()
+        if not answer.cancelled():
+            answer.exception()  # looked at, in case nobody waits for it any more
+
+    async def drained(self) -> None:
+        """Wait until everything that was handed over has been carried out."""
+        await self._idle.wait()
+
+    async def stop(self) -> None:
+        """Close the shard, if it has one, and end the process."""
+        if not self.gone:
+            try:
+                await self.call("close")
+            except (LandmarksError, RuntimeError):
+                _log.exception("a shard could not be closed in order")
+        await self.discard()
+
+    async def kill(self) -> None:
+        """End the process at once, in the middle of what it is at."""
+        if not self.gone and self._process:
+            os.kill(self._process, signal.SIGKILL)
+        await self.discard()
+
+    async def discard(self) -> None:
+        """End the process as it is, after what it is at, and wait until it has ended."""
+        if not (self.gone or self._ending):
+            self._writer.write_eof()
+        self._ending = True  # what still waits for its turn is not sent any more
+        await self._receiving
+        self._writer.close()
+
+    async def _receive(self) -> None:
+        try:
+            while True:
+                head = await self._reader.readexactly(LENGTH.size)
+                body = await self._reader.readexactly(LENGTH.unpack(head)[0])
+                _settle(self._waiting.popleft(), body[:1], body[1:])
+        except (asyncio.IncompleteReadError, OSError):
+            pass
+        finally:
+            self.gone = True
+            while self._waiting:
+                answer = self._waiting.popleft()
+                if not answer.done():
+                    answer.set_exception(died())
+
+
+def died() -> UnavailableError:
+    """Return the error of a call whose shard process is no more."""
+    return UnavailableError("the process of the collection has died; it is being started again")
+
+
+def _settle(answer: asyncio.Future[bytes], kind: bytes, payload: bytes) -> None:
+    if kind == REFUSAL:
+        answer.set_exception(error_from_status(Status.FromString(payload)))
+    elif kind == FAULT:
+        fault = payload.decode()
+        _log.error("a shard process failed at a request", fault=fault)
+        answer.set_exception(RuntimeError(fault.rstrip().rpartition("\n")[2]))
+    else:
+        answer.set_result(payload)

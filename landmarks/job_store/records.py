@@ -1,0 +1,215 @@
+"""What Redis holds of a job, as values: the job, its progress, its chunks and its dead letters."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Self
+
+from landmarks.job_store.spec import IndexSpec
+from landmarks.photos.sources import Entry
+
+
+class State(StrEnum):
+    """How far a job is; the words of `JobState`."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One model's counts. `encoded` is `stored` less those whose payload alone changed.
+
+    `cancelled` are those that were still to be done when the job was cancelled; `pruned` are points
+    that were deleted because their photos are gone, and were never listed.
+    """
+
+    model: str
+    collection: str
+    digest: str
+    listed: int
+    stored: int
+    unchanged: int
+    dead: int
+    duplicate: int
+    cancelled: int
+    encoded: int
+    pruned: int
+    photos_per_second: float
+
+    @property
+    def done(self) -> int:
+        """How many photos are accounted for, less the cancelled ones; `listed` at the end."""
+        return self.stored + self.unchanged + self.dead + self.duplicate
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the rest takes at this rate; None where nothing tells."""
+        if not self.photos_per_second:
+            return None
+        return (self.listed - self.done - self.cancelled) / self.photos_per_second
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job. `source_name` is the one in use once the source was opened.
+
+    `outcome` tells in words what came of it, where counts do not. `replaced` is the collection that
+    was live before the one that the job has built and promoted.
+    """
+
+    id: str
+    spec: IndexSpec
+    state: State
+    error: str
+    outcome: str
+    replaced: str
+    source_name: str
+    listing_complete: bool
+    created: datetime
+    updated: datetime
+    progress: tuple[Progress, ...]
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it, unless it is told to go on."""
+        return self.state in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+
+    @classmethod
+    def from_fields(cls, job_id: str, fields: Mapping[str, str]) -> Self:
+        """Read the fields of a job's hash in Redis."""
+        spec = IndexSpec.from_json(fields["spec"])
+        return cls(
+            id=job_id,
+            spec=spec,
+            state=State(fields["state"]),
+            error=fields.get("error", ""),
+            outcome=fields.get("outcome", ""),
+            replaced=fields.get("replaced", ""),
+            source_name=fields.get("source_name", ""),
+            listing_complete=fields.get("listing_complete") == "1",
+            created=_time(fields["created"]),
+            updated=_time(fields["updated"]),
+            progress=tuple(_progress(model, fields) for model in spec.models),
+        )
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A photo that could not be indexed, and all that it takes to try again."""
+
+    model: str
+    entry: Entry
+    reason: str
+    time: datetime  # aware
+    attempts: int
+    source: str = ""  # as in `Listed`
+
+    def to_json(self) -> str:
+        """Return the letter as JSON."""
+        return json.dumps(asdict(self) | {"time": self.time.isoformat()})
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read what `to_json` returned."""
+        values = json.loads(text)
+        entry, time = Entry(**values["entry"]), datetime.fromisoformat(values["time"])
+        return cls(**values | {"entry": entry, "time": time})
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An entry of a chunk; `duplicate` where an earlier entry named the same photo.
+
+    `source` is the name of its source where that is not the job's, as when a collection is built
+    anew from several.
+    """
+
+    entry: Entry
+    duplicate: bool = False
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a chunk's photos; each is in exactly one of the first four.
+
+    `pruned` are points, of no chunk.
+    """
+
+    stored: int
+    unchanged: int
+    duplicate: int
+    dead: tuple[DeadLetter, ...]
+    encoded: int
+    pruned: int = 0
+
+    @property
+    def total(self) -> int:
+        """How many photos are accounted for."""
+        return self.stored + self.unchanged + self.duplicate + len(self.dead)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to work on a chunk, or on the listing, for a while.
+
+    `token` is the fencing token: a later lease of the same work has a higher one, and what is
+    recorded with a lower one is refused. `attempts` counts how often the work was begun, this time
+    included, less those that an outage ended.
+    """
+
+    job_id: str
+    field: str
+    token: int
+    attempts: int
+
+
+def pack_chunk(chunk: Sequence[Listed]) -> bytes:
+    """Return a chunk as compressed JSON: paths and columns repeat themselves."""
+    rows = [{**asdict(one.entry), "listed": [one.duplicate, one.source]} for one in chunk]
+    return zlib.compress(json.dumps(rows).encode())
+
+
+def unpack_chunk(packed: bytes) -> list[Listed]:
+    """Read what `pack_chunk` returned."""
+    rows = json.loads(zlib.decompress(packed))
+    found = []
+    for row in rows:
+        duplicate, source = row.pop("listed")
+        found.append(Listed(Entry(**row), duplicate, source))
+    return found
+
+
+def _progress(model: str, fields: Mapping[str, str]) -> Progress:
+    def count(name: str) -> int:
+        return int(fields.get(f"{name}:{model}", 0))
+
+    found = Progress(
+        model=model,
+        collection=fields.get(f"collection:{model}", ""),
+        digest=fields.get(f"digest:{model}", ""),
+        listed=int(fields.get("listed", 0)),
+        stored=count("stored"),
+        unchanged=count("unchanged"),
+        dead=count("dead"),
+        duplicate=count("duplicate"),
+        cancelled=count("cancelled"),
+        encoded=count("encoded"),
+        pruned=count("pruned"),
+        photos_per_second=0.0,
+    )
+    seconds = (count("last") - count("first")) / 1000
+    return replace(found, photos_per_second=found.done / seconds) if seconds > 0 else found
+
+
+def _time(milliseconds: str) -> datetime:
+    return datetime.fromtimestamp(int(milliseconds) / 1000, tz=UTC)

@@ -1,0 +1,172 @@
+"""What a job indexes, and how tasks and queues are called. Imports no engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Self
+
+from landmarks.errors import InvalidInputError
+from landmarks.naming import check_gallery, check_model
+
+INDEX_TASK = "indexer_worker.index"
+CHUNK_TASK = "indexer_worker.index_chunk"
+PRUNE_TASK = "indexer_worker.prune"
+PROMOTE_TASK = "indexer_worker.promote"
+INDEX_QUEUE = "index"
+FLAGS = ("prune", "dry_run", "verify")
+# Seconds until Redis hands out again what a worker took and did not acknowledge. The same for every
+# process, for the smallest counts. Leases find dead workers long before; this is the backstop.
+VISIBILITY_TIMEOUT_SECONDS = 3600
+_MAX_SOURCE_LENGTH = 4096
+_MAX_NAME_LENGTH = 128
+
+
+def encode_queue(model: str) -> str:
+    """Return the queue of a model's chunks: one per model, so that each scales by itself."""
+    return f"encode.{model}"
+
+
+class Kind(StrEnum):
+    """What a job does; the words of `JobKind`."""
+
+    INDEX = "index"
+    REINDEX = "reindex"
+    CALIBRATE = "calibrate"
+    MAP = "map"
+
+
+@dataclass(frozen=True)
+class Reindex:
+    """How the collection that is built anew gets live.
+
+    `queries` is a labelled manifest (with `splits`, if any are given): the new collection is
+    promoted only if its mAP@100 is not lower than that of the live one by more than `margin`.
+    Without `queries` it is promoted as it is.
+    """
+
+    queries: str = ""
+    splits: tuple[str, ...] = ()
+    margin: float = 0.0
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, object]) -> Self:
+        """Read what JSON has kept."""
+        margin = values.get("margin") or 0.0
+        if not isinstance(margin, (int, float)):
+            raise InvalidInputError(f"margin is {margin!r}, which is not a number", field="margin")
+        return cls(_text(values, "queries"), _texts(values, "splits"), float(margin))
+
+
+@dataclass(frozen=True)
+class IndexSpec:
+    """What a job indexes. `source_name` stands for the source in points' ids; may be empty.
+
+    `prune`: points of the source and splits whose photos are gone are deleted. `dry_run`: nothing
+    is encoded or written, and the counts tell what would be. `verify`: every photo is read, even
+    where its size and time say that it has not changed. With `reindex`, what is indexed is not a
+    source but what the live collection holds, into one of a newer encoder beside it. Jobs of the
+    kinds CALIBRATE and MAP index nothing: they look at the live collections of the models; the
+    source of a CALIBRATE, if there is one, are photos of landmarks that the gallery lacks.
+    """
+
+    gallery: str
+    source: str
+    models: tuple[str, ...]
+    splits: tuple[str, ...] = ()
+    source_name: str = ""
+    prune: bool = False
+    dry_run: bool = False
+    verify: bool = False
+    reindex: Reindex | None = None
+    kind: Kind = Kind.INDEX
+
+    def to_json(self) -> str:
+        """Return the spec as JSON."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read what `to_json` returned."""
+        return cls.from_values(json.loads(text))
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, object]) -> Self:
+        """Read a spec from JSON values; raises InvalidInputError for one of a wrong type."""
+        again = values.get("reindex")
+        kind = Kind.REINDEX if isinstance(again, Mapping) else Kind.INDEX
+        return cls(
+            gallery=_text(values, "gallery"),
+            source=_text(values, "source"),
+            models=_texts(values, "models"),
+            splits=_texts(values, "splits"),
+            source_name=_text(values, "source_name"),
+            **{name: _flag(values, name) for name in FLAGS},
+            reindex=Reindex.from_values(again) if isinstance(again, Mapping) else None,
+            kind=Kind(_text(values, "kind") or kind),
+        )
+
+
+def checked_spec(spec: IndexSpec, known_models: Collection[str]) -> IndexSpec:
+    """Return a spec whose fields can all be used; without models, it is all that are known.
+
+    Raises InvalidInputError that names the field, what is wrong and what would be right.
+    """
+    check_gallery(spec.gallery)
+    if not spec.source or len(spec.source) > _MAX_SOURCE_LENGTH:
+        raise InvalidInputError(
+            "the source is missing: the path or URI of a folder or a manifest"
+            if not spec.source
+            else f"the source is longer than {_MAX_SOURCE_LENGTH} characters",
+            field="source",
+        )
+    if "/" in spec.source_name or len(spec.source_name) > _MAX_NAME_LENGTH:
+        raise InvalidInputError(
+            f"the source name {spec.source_name[:_MAX_NAME_LENGTH]!r} has a / in it, or more than"
+            f" {_MAX_NAME_LENGTH} characters",
+            field="source_name",
+        )
+    models = tuple(dict.fromkeys(spec.models)) or tuple(known_models)
+    for model in models:
+        check_model(model)
+        if model not in known_models:
+            known = ", ".join(sorted(known_models)) or "none"
+            raise InvalidInputError(
+                f"there is no encoder for the model {model!r}; there are: {known}", field="models"
+            )
+    if not models:
+        raise InvalidInputError(
+            "no model is named and none is known; LANDMARKS_ENCODERS says where encoders are",
+            field="models",
+        )
+    splits = tuple(dict.fromkeys(spec.splits))
+    return replace(spec, models=models, splits=splits)
+
+
+def _text(values: Mapping[str, object], name: str) -> str:
+    value = values.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise InvalidInputError(f"{name} is {value!r}, which is not a text", field=name)
+    return value
+
+
+def _flag(values: Mapping[str, object], name: str) -> bool:
+    value = values.get(name)
+    if value not in (None, True, False):
+        raise InvalidInputError(f"{name} is {value!r}, which is not true or false", field=name)
+    return bool(value)
+
+
+def _texts(values: Mapping[str, object], name: str) -> tuple[str, ...]:
+    value = values.get(name)
+    if value is None:
+        return ()
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise InvalidInputError(f"{name} is {value!r}, which is not a list of texts", field=name)
+    if not all(isinstance(item, str) for item in value):
+        raise InvalidInputError(f"{name} has an item that is not a text", field=name)
+    return tuple(value)

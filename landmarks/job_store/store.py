@@ -1,0 +1,546 @@
+"""Jobs in Redis: created once, counted once, listed and followed. For threads.
+
+landmarks:job:<id>           hash: spec, state, counters per model
+landmarks:job:<id>:chunks    hash: number → the packed entries of a chunk
+landmarks:job:<id>:sizes     hash: number → how many entries that are
+landmarks:job:<id>:again     set: the numbers of chunks whose entries are in earlier chunks too
+landmarks:job:<id>:open      set: `<model>/<number>` of the chunks not yet done, `<model>/prune`
+landmarks:job:<id>:tokens    hash: `<model>/<number>` or `listing` → the last fencing token
+landmarks:job:<id>:attempts  hash: the same → how often that was begun
+landmarks:job:<id>:dead      list of dead letters
+landmarks:jobs               sorted set of job ids by creation
+landmarks:active             set of the jobs that have not ended
+landmarks:leases             sorted set: `<job>/<field>` by expiry
+landmarks:request:<id>       the job of a request id
+landmarks:alone:<what>       held while something is done that nobody else may do meanwhile
+landmarks:changes            channel on which the id of a changed job is published
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from landmarks.batched import batched
+from landmarks.errors import (
+    AlreadyExistsError,
+    InvalidInputError,
+    NotFoundError,
+    UnavailableError,
+)
+from landmarks.job_store import lua_scripts as scripts
+from landmarks.job_store.records import (
+    DeadLetter,
+    Job,
+    Lease,
+    Listed,
+    Outcome,
+    State,
+    pack_chunk,
+    unpack_chunk,
+)
+from landmarks.job_store.spec import IndexSpec
+
+CHANGES_CHANNEL = "landmarks:changes"
+LISTING = "listing"
+PRUNING = "prune"
+PROMOTION = "promote"
+_LOST = "-"
+# Of one command to Redis, wherever it comes from.
+TIMEOUT_SECONDS = 5.0
+_PASSING_RESPONSES = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
+_MAX_REQUEST_ID = 200
+_TOKEN_DIGITS = 18
+# Photos of a chunk of dead letters: each may be one that takes its worker down.
+_RETRY_CHUNK = 16
+
+
+class LeaseLostError(Exception):
+    """Somebody else works on this now, or the job has ended; what was done is not counted."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where one model's vectors go: the encoder's digest, and the collection."""
+
+    model: str
+    digest: str
+    collection: str
+
+
+def connect_redis(url: str) -> redis.Redis:
+    """Return a client that gives up promptly; who can wait does so outside."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=TIMEOUT_SECONDS,
+        socket_connect_timeout=TIMEOUT_SECONDS,
+        # Never twice: a script whose answer was lost has run, and some may not run again. An idle
+        # connection is tried before it is used; who can wait tries again outside.
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=1,
+    )
+
+
+@contextmanager
+def redis_failures(address: str) -> Iterator[None]:
+    """Turn what goes wrong in a call of redis-py into UnavailableError; `address` is Redis's."""
+    try:
+        yield
+    except redis.exceptions.ResponseError as error:
+        if not isinstance(error, _PASSING_RESPONSES) and not str(error).startswith(
+            ("LOADING", "MISCONF", "NOREPLICAS")
+        ):
+            raise
+        raise UnavailableError(f"Redis at {address} cannot store anything now: {error}") from error
+    except redis.exceptions.AuthenticationError as error:
+        raise UnavailableError(
+            f"Redis at {address} does not accept the password: {error}; set"
+            " LANDMARKS_REDIS_PASSWORD to the one it was given"
+        ) from error
+    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
+        raise UnavailableError(
+            f"Redis at {address} cannot be reached: {error}; start it, or set LANDMARKS_REDIS_URL"
+            " to where it is"
+        ) from error
+
+
+def redis_address(url: str) -> str:
+    """Return host:port of a Redis URL, without its password."""
+    parts = urlsplit(url)
+    return f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
+
+
+class JobStore:
+    """Reads and changes jobs. Every operation raises UnavailableError where Redis is not there."""
+
+    def __init__(self, client: redis.Redis, url: str) -> None:
+        self._redis = client
+        self._address = redis_address(url)
+        self._scripts = {
+            text: client.register_script(text)
+            for text in (
+                scripts.CREATE,
+                scripts.BEGIN,
+                scripts.ATTEMPT,
+                scripts.EXTEND,
+                scripts.ADD_CHUNK,
+                scripts.END_LISTING,
+                scripts.END_CHUNK,
+                scripts.SPLIT,
+                scripts.ADD_BEFORE,
+                scripts.FAIL,
+                scripts.TELL,
+                scripts.CANCEL,
+                scripts.RESUME,
+                scripts.RETRY,
+                scripts.TAKE_EXPIRED,
+            )
+        }
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+
+    # Jobs
+
+    def create(self, spec: IndexSpec, request_id: str = "", job_id: str = "") -> Job:
+        """Create a job, or return the one that `request_id` or `job_id` has made already.
+
+        Raises AlreadyExistsError where that one has another spec.
+        """
+        if len(request_id) > _MAX_REQUEST_ID:
+            raise InvalidInputError(
+                f"the request id is longer than {_MAX_REQUEST_ID} characters", field="request_id"
+            )
+        new = job_id or str(uuid.uuid4())
+        found = self._run(scripts.CREATE, new, request_id, spec.to_json())
+        return _same(self.get(_decoded(found)), spec, request_id or job_id)
+
+    def of_request(self, request_id: str, spec: IndexSpec) -> Job | None:
+        """Return the job that a request id has made, if any; raises AlreadyExistsError as above."""
+        if not request_id:
+            return None
+        with redis_failures(self._address):
+            job_id = self._redis.get(f"landmarks:request:{request_id}")
+        if job_id is None:
+            return None
+        try:
+            return _same(self.get(_decoded(job_id)), spec, request_id)
+        except NotFoundError:  # it has expired
+            return None
+
+    def get(self, job_id: str) -> Job:
+        """Return a job; raises NotFoundError."""
+        fields: Mapping[bytes | str, bytes | str] = {}
+        if ":" not in job_id:  # which other keys have
+            with redis_failures(self._address):
+                fields = self._redis.hgetall(f"landmarks:job:{job_id}")
+        if not fields:
+            raise NotFoundError(
+                f"there is no job {job_id!r}; ended jobs are kept for"
+                f" {scripts.KEEP_ENDED_SECONDS // 86400} days"
+            )
+        return Job.from_fields(job_id, {_decoded(k): _decoded(v) for k, v in fields.items()})
+
+    def page(self, gallery: str, size: int, token: str) -> tuple[list[Job], str]:
+        """Return up to `size` jobs, newest first, and the token of what follows, or ""."""
+        jobs: list[Job] = []
+        following = ""
+        for created, job_id in self._newest(token):
+            try:
+                job = self.get(job_id)
+            except NotFoundError:  # it has expired
+                with redis_failures(self._address):
+                    self._redis.zrem("landmarks:jobs", job_id)
+                continue
+            if gallery and job.spec.gallery != gallery:
+                continue
+            if len(jobs) == size:
+                return jobs, following
+            jobs.append(job)
+            following = f"{created}:{job_id}"
+        return jobs, ""
+
+    def _newest(self, token: str) -> Iterator[tuple[int, str]]:
+        """Return when jobs were created and their ids, newest first, after those up to `token`."""
+        last, _, last_id = token.partition(":")
+        highest = str(_number(last, "page_token")) if token else "+inf"
+        with redis_failures(self._address):
+            rows = cast(
+                "list[tuple[bytes, float]]",
+                self._redis.zrevrangebyscore("landmarks:jobs", highest, "-inf", withscores=True),
+            )
+        for member, score in rows:
+            job_id = _decoded(member)
+            # Those of the same moment come by id, downwards.
+            if not token or (int(score), job_id) < (int(last), last_id):
+                yield int(score), job_id
+
+    def active(self) -> list[str]:
+        """Return the ids of the jobs that have not ended."""
+        with redis_failures(self._address):
+            return sorted(_decoded(one) for one in self._redis.smembers("landmarks:active"))
+
+    def forget(self, job_id: str) -> None:
+        """Take a job that is not there out of those that have not ended."""
+        with redis_failures(self._address):
+            self._redis.srem("landmarks:active", job_id)
+
+    def fail(self, job_id: str, reason: str) -> None:
+        """End a job that cannot go on; one that has ended stays as it is."""
+        self._run(scripts.FAIL, job_id, reason)
+
+    def cancel(self, job_id: str) -> Job:
+        """End a job where it stands; one that has ended stays as it is. Raises NotFoundError."""
+        self.get(job_id)
+        self._run(scripts.CANCEL, job_id)
+        return self.get(job_id)
+
+    def resume(self, job_id: str) -> tuple[Job, bool]:
+        """Let a cancelled or failed job go on; the job, and whether there was anything to resume.
+
+        Its work is open again, and has to be enqueued. Raises NotFoundError; InvalidInputError for
+        one that was refused.
+        """
+        models = self.get(job_id).spec.models
+        if not models:
+            raise InvalidInputError(
+                f"job {job_id} was refused, and there is nothing to go on with; start another",
+                field="id",
+            )
+        resumed = bool(self._run(scripts.RESUME, job_id, *models))
+        return self.get(job_id), resumed
+
+    def retry_dead_letters(self, job_id: str, chunk_size: int = _RETRY_CHUNK) -> tuple[Job, bool]:
+        """Make chunks of a job's dead letters; the job, and whether there were any.
+
+        The chunks are open, and have to be enqueued. Raises NotFoundError; InvalidInputError for a
+        job that was cancelled or has failed, which has other work to go on with first.
+        """
+        while True:
+            job = self.get(job_id)
+            if job.state in (State.CANCELLED, State.FAILED):
+                raise InvalidInputError(
+                    f"job {job_id} is {job.state.value}; resume it, and when it has ended, try its"
+                    " dead letters again",
+                    field="job_id",
+                )
+            with redis_failures(self._address):
+                rows = self._redis.lrange(f"landmarks:job:{job_id}:dead", 0, -1)
+            letters = [DeadLetter.from_json(row) for row in rows]
+            if not letters:
+                return job, False
+            arguments: list[str | int | bytes] = []
+            for model in job.spec.models:
+                entries = [
+                    Listed(letter.entry, source=letter.source)
+                    for letter in letters
+                    if letter.model == model
+                ]
+                for chunk in batched(entries, chunk_size):
+                    arguments += [model, pack_chunk(chunk), len(chunk)]
+            # Others may have been added, or taken by another call, since they were read.
+            again = f"{job.spec.models[0]}/{PROMOTION}" if job.spec.reindex else ""
+            if self._run(scripts.RETRY, job_id, len(letters), again, *arguments):
+                return self.get(job_id), True
+
+    def dead_letters(self, job_id: str, size: int, token: str) -> tuple[list[DeadLetter], str]:
+        """Return up to `size` dead letters, oldest first, and the token of what follows, or ""."""
+        self.get(job_id)
+        start = _number(token, "page_token") if token else 0
+        with redis_failures(self._address):
+            rows = self._redis.lrange(f"landmarks:job:{job_id}:dead", start, start + size)
+        following = str(start + size) if len(rows) > size else ""
+        return [DeadLetter.from_json(row) for row in rows[:size]], following
+
+    # Work
+
+    def begin(self, job_id: str, field: str, seconds: float) -> Lease | None:
+        """Take the lease of a chunk or the listing; None where it is held, done or not needed."""
+        token, attempts = self._run(scripts.BEGIN, job_id, field, _milliseconds(seconds))
+        return Lease(job_id, field, token, attempts) if token > 0 else None
+
+    def attempt(self, lease: Lease) -> None:
+        """Count an attempt, as the work begins; raises LeaseLostError."""
+        if not self._run(scripts.ATTEMPT, lease.job_id, lease.field, lease.token):
+            raise LeaseLostError
+
+    def renew(self, lease: Lease, seconds: float) -> bool:
+        """Say that work goes on; False where the lease was lost."""
+        return bool(
+            self._run(
+                scripts.EXTEND, lease.job_id, lease.field, lease.token, _milliseconds(seconds), 0
+            )
+        )
+
+    def postpone(self, lease: Lease, seconds: float, *, blameless: bool) -> None:
+        """Give work back, to be begun again after some seconds.
+
+        A lease that nobody renews does that: when it expires, the work is enqueued again.
+        `blameless` takes back the attempt, where an outage and not the work was the reason.
+        """
+        self._run(
+            scripts.EXTEND,
+            lease.job_id,
+            lease.field,
+            lease.token,
+            _milliseconds(seconds),
+            int(blameless),
+        )
+
+    def take_expired(self, most: int = 1000) -> list[tuple[str, str]]:
+        """Return job and field of the leases that have expired, each to one caller only."""
+        members = [_decoded(one) for one in self._run(scripts.TAKE_EXPIRED, most)]
+        return [(job, field) for job, _, field in (one.partition("/") for one in members)]
+
+    def set_targets(self, job_id: str, source_name: str, targets: Sequence[Target]) -> None:
+        """Record what the source is called in points' ids, and where vectors go."""
+        fields = ["source_name", source_name]
+        for target in targets:
+            fields += [f"collection:{target.model}", target.collection]
+            fields += [f"digest:{target.model}", target.digest]
+        with redis_failures(self._address):
+            self._redis.hset(f"landmarks:job:{job_id}", items=fields)
+
+    def add_chunk(self, lease: Lease, chunk: Sequence[Listed], models: Sequence[str]) -> int:
+        """Add a chunk to do with each model and return its number; raises LeaseLostError."""
+        number = int(
+            self._run(
+                scripts.ADD_CHUNK, lease.job_id, lease.token, pack_chunk(chunk), len(chunk), *models
+            )
+        )
+        if number < 0:
+            raise LeaseLostError
+        return number
+
+    def end_listing(self, lease: Lease, further: Sequence[str] = (), after: str = "") -> str:
+        """Say that the source has been listed to its end; raises LeaseLostError.
+
+        `further` is work that is due now, as `<model>/prune`; `after` is due when all else is done.
+        Returns what of the latter is due now and has to be enqueued, or "".
+        """
+        due = self._run(scripts.END_LISTING, lease.job_id, lease.token, after, *further)
+        if _decoded(due) == _LOST:
+            raise LeaseLostError
+        return _decoded(due)
+
+    def chunk(self, job_id: str, number: int) -> list[Listed]:
+        """Return a chunk's entries; raises LeaseLostError where the job has ended."""
+        with redis_failures(self._address):
+            packed = self._redis.hget(f"landmarks:job:{job_id}:chunks", str(number))
+        if packed is None:
+            raise LeaseLostError
+        return unpack_chunk(cast("bytes", packed))
+
+    def chunks(self, job_id: str) -> Iterator[list[Listed]]:
+        """Return the chunks that were listed so far, in order."""
+        with redis_failures(self._address):
+            numbers = set(self._redis.hkeys(f"landmarks:job:{job_id}:chunks"))
+            numbers -= self._redis.smembers(f"landmarks:job:{job_id}:again")
+        for number in sorted(map(int, numbers)):
+            yield self.chunk(job_id, number)
+
+    def split(self, lease: Lease, model: str, parts: Sequence[Sequence[Listed]]) -> list[int]:
+        """Replace a leased chunk by parts of it; return their numbers.
+
+        There are none where the lease was lost, or the job has ended.
+        """
+        arguments: list[bytes | int] = []
+        for part in parts:
+            arguments += [pack_chunk(part), len(part)]
+        found = self._run(scripts.SPLIT, lease.job_id, lease.field, lease.token, model, *arguments)
+        return [int(number) for number in found]
+
+    def add_before(self, lease: Lease, model: str, chunks: Sequence[Sequence[Listed]]) -> list[int]:
+        """Add chunks that have to be done before the leased work, which comes again after them.
+
+        Returns their numbers; there are none where the lease was lost, or the job has ended.
+        """
+        arguments: list[bytes | int] = []
+        for chunk in chunks:
+            arguments += [pack_chunk(chunk), len(chunk)]
+        found = self._run(
+            scripts.ADD_BEFORE, lease.job_id, lease.field, lease.token, model, *arguments
+        )
+        return [int(number) for number in found]
+
+    def set_replaced(self, job_id: str, collection: str) -> None:
+        """Record which collection was live before the one that the job built."""
+        with redis_failures(self._address):
+            self._redis.hset(f"landmarks:job:{job_id}", "replaced", collection)
+
+    def writing_to(self, collection: str, but: str) -> list[str]:
+        """Return the jobs that have not ended and write to a collection, but for one."""
+        found = []
+        for job_id in self.active():
+            with suppress(NotFoundError):  # it is gone meanwhile
+                progress = self.get(job_id).progress
+                if job_id != but and any(one.collection == collection for one in progress):
+                    found.append(job_id)
+        return found
+
+    def set_outcome(self, job_id: str, outcome: str) -> None:
+        """Record in words what came of a job, or what it waits for; not once it has ended.
+
+        Words that begin with "waiting" are gone when it ends.
+        """
+        self._run(scripts.TELL, job_id, outcome)
+
+    def end_chunk(self, lease: Lease, model: str, outcome: Outcome) -> str | None:
+        """Count a chunk's photos, once; None where that was done, or the lease was lost.
+
+        Returns what is due now that all else is done, and has to be enqueued, or "".
+        """
+        due = _decoded(
+            self._run(
+                scripts.END_CHUNK,
+                lease.job_id,
+                lease.field,
+                lease.token,
+                model,
+                outcome.stored,
+                outcome.unchanged,
+                outcome.duplicate,
+                outcome.encoded,
+                outcome.pruned,
+                *(letter.to_json() for letter in outcome.dead),
+            )
+        )
+        return None if due == _LOST else due
+
+    def open_work(self, job_id: str) -> list[str]:
+        """Return the chunks that are not done, as `<model>/<number>`."""
+        with redis_failures(self._address):
+            return sorted(
+                _decoded(one) for one in self._redis.smembers(f"landmarks:job:{job_id}:open")
+            )
+
+    def unleased(self, job_id: str, queue_lengths: Mapping[str, int]) -> list[str]:
+        """Return the open work of a job that nobody holds though its queue is empty.
+
+        `queue_lengths` are by model, and by `listing`.
+        """
+        key = f"landmarks:job:{job_id}"
+        with redis_failures(self._address):
+            fields = self.open_work(job_id)
+            if self._redis.hget(key, "listing_complete") != b"1":
+                fields.append(LISTING)
+            idle = sorted(f for f in fields if queue_lengths.get(f.partition("/")[0], 0) == 0)
+            return [
+                field
+                for field in idle
+                if self._redis.zscore("landmarks:leases", f"{job_id}/{field}") is None
+            ]
+
+    @contextmanager
+    def alone(self, what: str, seconds: float) -> Iterator[None]:
+        """Do something that nobody else does meanwhile, for some seconds at most.
+
+        Raises UnavailableError, at once, where somebody does it now.
+        """
+        lock = self._redis.lock(f"landmarks:alone:{what}", timeout=seconds + TIMEOUT_SECONDS)
+        with redis_failures(self._address):
+            taken = lock.acquire(blocking=False)
+        if not taken:
+            raise UnavailableError(f"another worker is at {what} alone; it is waited for")
+        try:
+            yield
+        finally:
+            # It may have run out meanwhile, and be another's now.
+            with redis_failures(self._address), suppress(redis.exceptions.LockError):
+                lock.release()
+
+    def queue_length(self, queue: str) -> int:
+        """Return how many messages wait in a queue of Celery's."""
+        with redis_failures(self._address):
+            return int(self._redis.llen(queue))
+
+    def announce_worker(self, name: str, description: str, seconds: int) -> None:
+        """Say that a worker is ready, for some seconds."""
+        with redis_failures(self._address):
+            self._redis.set(f"landmarks:worker:{name}", description, ex=seconds)
+
+    def worker_is_announced(self, name: str) -> bool:
+        """Return whether a worker has lately said that it is at work."""
+        with redis_failures(self._address):
+            return bool(self._redis.exists(f"landmarks:worker:{name}"))
+
+    def retire_worker(self, name: str) -> None:
+        """Say that a worker is no longer ready."""
+        with redis_failures(self._address):
+            self._redis.delete(f"landmarks:worker:{name}")
+
+    def _run(self, script: str, *arguments: str | int | bytes) -> Any:  # noqa: ANN401 - Lua's value
+        with redis_failures(self._address):
+            return self._scripts[script](args=arguments)
+
+
+def _same(job: Job, spec: IndexSpec, request_id: str) -> Job:
+    if job.spec != spec:
+        raise AlreadyExistsError(
+            f"the request id {request_id!r} was used for another job, {job.id}; use a new one, or"
+            " ask for the same gallery, source, models and splits again"
+        )
+    return job
+
+
+def _decoded(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, int(seconds * 1000))
+
+
+def _number(text: str, field: str) -> int:
+    if not text.isdecimal() or len(text) > _TOKEN_DIGITS:
+        raise InvalidInputError(f"the page token {text!r} is not one of ours", field=field)
+    return int(text)

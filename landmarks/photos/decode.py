@@ -1,0 +1,312 @@
+"""Bytes to RGB: what is accepted, what is refused, and why.
+
+JPEG, PNG, WebP, GIF (first frame), BMP and TIFF (first page). The limits are checked against the
+file's header, before anything is decoded. Colour profiles are not applied.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from dataclasses import dataclass
+from io import BytesIO
+
+import numpy as np
+from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
+
+from landmarks.errors import InvalidPhotoError
+from landmarks.photos.box import Box
+
+_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+_NAMES = "JPEG, PNG, WebP, GIF, BMP or TIFF"
+_EXIF_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_JPEG_START = b"\xff\xd8\xff"
+# Markers of segments: not those without a length, nor what data have between them.
+_JPEG_MARKER = re.compile(rb"\xff+([\x02-\xcf\xd9-\xfe])")
+_SCAN, _JPEG_END = b"\xff\xda", b"\xd9"
+# A progressive photo has about ten. Each takes as long as all pixels do, in as few as 36 bytes.
+_MOST_SCANS = 100
+# A TIFF's tags, and how many pixels its tiles may hold for each that is accepted.
+_TILE_SIDES = (322, 323)
+_TILES_SHARE = 2
+# Enough for a JPEG's own header; what cameras and editors add may be longer.
+_EARLY_BYTES = 4096
+# Of a box, in pixels: fewer show nothing.
+_LEAST_SIDE = 8
+# Pillow's own guard warns or raises by a constant; ours is a setting, and checked on each header.
+Image.MAX_IMAGE_PIXELS = None
+
+
+@dataclass(frozen=True)
+class PhotoLimits:
+    """Most bytes of a file, and most pixels that its header may declare."""
+
+    max_bytes: int
+    max_pixels: int
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded photo, upright, mode RGB. `width` and `height` are the file's own, upright.
+
+    `image` may be smaller than that, where scaling down while decoding was allowed, and is the part
+    that was asked for, where one was.
+    """
+
+    image: Image.Image
+    width: int
+    height: int
+    format: str
+
+
+def declared_pixels(data: bytes, limits: PhotoLimits) -> int:
+    """Return how many pixels the header of a photo declares. Nothing is decoded.
+
+    Raises InvalidPhotoError where the bytes are no photo, or over a limit.
+    """
+    with _opened(data, limits) as image:
+        return image.width * image.height
+
+
+def pixels_declared_early(data: bytes, limits: PhotoLimits) -> int | None:
+    """Return what `declared_pixels` does where a JPEG's first bytes tell it; else None.
+
+    It takes microseconds, and no more than a few milliseconds whatever the bytes are, so that an
+    event loop may call it.
+    """
+    if len(data) > limits.max_bytes or not data.startswith(_JPEG_START):
+        return None
+    try:
+        with Image.open(BytesIO(data[:_EARLY_BYTES]), formats=("JPEG",)) as image:
+            pixels = image.width * image.height
+    except Exception:  # noqa: BLE001 - cut short or damaged, which `declared_pixels` tells
+        return None
+    return pixels if pixels <= limits.max_pixels else None
+
+
+def format_of(data: bytes, limits: PhotoLimits) -> str:
+    """Return the format of a photo, in Pillow's words, from its header; raises as above."""
+    with _opened(data, limits) as image:
+        return _kind(image)
+
+
+def decode(
+    data: bytes, limits: PhotoLimits, decode_size: int | None = None, box: Box | None = None
+) -> Photo:
+    """Return the photo in `data`, or the part of it in `box`.
+
+    JPEGs may be scaled down, so far that what is returned is no smaller than `decode_size`.
+
+    Raises InvalidPhotoError where the bytes are no photo, damaged, or over a limit, and where the
+    part has next to no pixels.
+    """
+    with _opened(data, limits) as image:
+        kind = _kind(image)
+        width, height = image.size
+        try:
+            if decode_size is not None and kind == "JPEG":
+                least = decode_size if box is None else math.ceil(decode_size / _narrowest(box))
+                image.draft(image.mode, (least, least))
+            image.load()
+            if kind == "TIFF":  # Pillow has applied the orientation to these
+                width, height = image.size
+            turn = _UPRIGHT.get(_orientation(image))
+            upright = _rgb(image if turn is None else image.transpose(turn))
+        except MemoryError:
+            raise
+        except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+            raise InvalidPhotoError(
+                f"the {kind} file is truncated or damaged ({error}); send the whole file, or save"
+                " it again from an image editor"
+            ) from error
+    if turn is not None and turn.name in {"TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90"}:
+        width, height = height, width
+    if box is not None:
+        upright = _part(upright, box, width, height)
+    return Photo(upright, width, height, kind)
+
+
+def _part(image: Image.Image, box: Box, width: int, height: int) -> Image.Image:
+    """Return what `box` holds of an image that may be smaller than the file's width and height."""
+    left, top, right, bottom = box.pixels(width, height)
+    if min(right - left, bottom - top) < _LEAST_SIDE:
+        raise InvalidPhotoError(
+            f"the box holds {right - left} × {bottom - top} pixels of the photo's {width} ×"
+            f" {height}, and must hold at least {_LEAST_SIDE} × {_LEAST_SIDE}; draw a larger one"
+        )
+    return image.crop(box.pixels(*image.size))
+
+
+def _narrowest(box: Box) -> float:
+    """Return the smaller side; which is which depends on an orientation that is read later."""
+    return min(box.right - box.left, box.bottom - box.top)
+
+
+def _opened(data: bytes, limits: PhotoLimits) -> Image.Image:
+    if not data:
+        raise InvalidPhotoError("the photo is empty (0 bytes); send the contents of its file")
+    if len(data) > limits.max_bytes:
+        raise InvalidPhotoError(
+            f"the photo has {len(data):,} bytes, and at most {limits.max_bytes:,} are accepted;"
+            " send a smaller copy"
+        )
+    _silence_pillow()
+    if (declared := _webp_size(data)) is not None:  # Pillow allocates a WebP's canvas to open it
+        _check_pixels(*declared, limits)
+    try:
+        image = Image.open(BytesIO(data), formats=_FORMATS)
+    except UnidentifiedImageError as error:
+        raise InvalidPhotoError(
+            f"the bytes are not a photo that can be read: they are no {_NAMES}; convert it to one"
+            " of these"
+        ) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's parsers raise nearly anything on damaged files
+        raise InvalidPhotoError(
+            f"the photo's header is damaged ({error}); save it again from an image editor"
+        ) from error
+    try:
+        _check_pixels(*image.size, limits)
+        _check_work(image, data, limits)
+    except InvalidPhotoError:
+        image.close()
+        raise
+    return image
+
+
+def _check_work(image: Image.Image, data: bytes, limits: PhotoLimits) -> None:
+    """Refuse what takes far longer, or more memory, than its pixels would."""
+    if _kind(image) == "JPEG" and data.count(_SCAN) > _MOST_SCANS:  # maybe by chance
+        scans = _jpeg_scans(data)
+        if scans > _MOST_SCANS:
+            raise InvalidPhotoError(
+                f"the JPEG has {scans:,} scans, and at most {_MOST_SCANS} are accepted; save it"
+                " again from an image editor"
+            )
+    if isinstance(image, TiffImageFile):
+        width, height = (image.tag_v2.get(tag, 0) for tag in _TILE_SIDES)
+        if not (isinstance(width, int) and isinstance(height, int) and width and height):
+            return
+        # What is decoded is whole tiles.
+        tiles = math.ceil(image.width / width) * math.ceil(image.height / height)
+        if tiles * width * height > _TILES_SHARE * limits.max_pixels:
+            raise InvalidPhotoError(
+                f"the TIFF's {tiles:,} tiles of {width:,} × {height:,} pixels hold far more than"
+                " the photo; save it again from an image editor"
+            )
+
+
+def _jpeg_scans(data: bytes) -> int:
+    """Return how many scans the first image of a JPEG file has.
+
+    Source: ITU-T T.81, annex B. What looks like a marker inside a segment is none.
+    """
+    scans, place = 0, len(_JPEG_START) - 1
+    while (found := _JPEG_MARKER.search(data, place)) and found[1] != _JPEG_END:
+        place = found.end()
+        scans += found[1] == _SCAN[1:]
+        place += int.from_bytes(data[place : place + 2], "big")
+    return scans
+
+
+def _check_pixels(width: int, height: int, limits: PhotoLimits) -> None:
+    if width * height > limits.max_pixels:
+        raise InvalidPhotoError(
+            f"the photo declares {width:,} × {height:,} pixels, and at most"
+            f" {limits.max_pixels:,} in all are accepted; send a smaller copy"
+        )
+
+
+def _webp_size(data: bytes) -> tuple[int, int] | None:
+    """Return the width and height that a WebP's header declares; None for what is no WebP.
+
+    Source: RFC 9649, sections 2.5 to 2.7.
+    """
+    if len(data) < 30 or data[:4] != b"RIFF" or data[8:12] != b"WEBP":
+        return None
+    match data[12:16]:
+        case b"VP8X":
+            width, height = data[24:27], data[27:30]
+            return int.from_bytes(width, "little") + 1, int.from_bytes(height, "little") + 1
+        case b"VP8L":
+            bits = int.from_bytes(data[21:25], "little")
+            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+        case b"VP8 ":
+            width, height = data[26:28], data[28:30]
+            return (
+                int.from_bytes(width, "little") & 0x3FFF,
+                int.from_bytes(height, "little") & 0x3FFF,
+            )
+        case _:
+            return None
+
+
+def _kind(image: Image.Image) -> str:
+    # A JPEG with further pictures inside, as of many phones, is opened as MPO.
+    return "JPEG" if image.format == "MPO" else image.format or ""
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - damaged EXIF does not make a photo unusable
+        return 1
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Return any mode as RGB. What is transparent becomes white, as on a page."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image.copy()
+    if image.mode.startswith("I") or image.mode == "F":
+        return _grey(image)
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        if converted is None:
+            raise ValueError("LAB colours could not be converted")
+        return converted
+    if image.has_transparency_data:
+        layered = image.convert("RGBA")
+        page = Image.new("RGBA", layered.size, "white")
+        return Image.alpha_composite(page, layered).convert("RGB")
+    return image.convert("RGB")
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    """Return 16-bit, 32-bit and float greys as RGB; Pillow would clip them at 255.
+
+    Floats are taken as 0–1 where none is above, else as 0–255, else, like integers, as 0–65,535.
+    """
+    values = np.nan_to_num(np.asarray(image).astype(np.float32), posinf=0, neginf=0)
+    white = 65535.0
+    if image.mode == "F" and values.max(initial=0) <= 255:
+        white = 1.0 if values.max(initial=0) <= 1 else 255.0
+    shades = np.clip(np.rint(values * (255 / white)), 0, 255).astype(np.uint8)
+    return Image.fromarray(shades).convert("RGB")
+
+
+def _silence_pillow() -> None:
+    # Pillow warns of oddities in files that it reads all the same. Each time, for something else
+    # may have replaced the filters; catch_warnings is not safe between threads.
+    wanted = ("ignore", None, Warning)
+    if not any(entry[:3] == wanted and _is_ours(entry[3]) for entry in warnings.filters):
+        warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
+
+
+_PILLOW_MODULES = r"PIL\."
+
+
+def _is_ours(module: object) -> bool:
+    return getattr(module, "pattern", module) == _PILLOW_MODULES

@@ -1,0 +1,124 @@
+"""How far the votes of a gallery can be trusted, and how its models' similarities compare.
+
+Every set of models that can answer has a scale of its own: the log-odds that a hit shows the
+query's landmark, as a weighted sum of its similarities. On it, a logistic regression says how
+probable it is that a vote is right (Platt, "Probabilistic Outputs for Support Vector Machines",
+1999). `landmarks.retrieval.calibration_fit` fits both.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Self
+
+from landmarks.retrieval.fusion import DEPTHS, Fused, Ranking, Scored, fuse
+from landmarks.retrieval.verdict import Neighbour, Outcome, Verdict, Vote, vote
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Group:
+    """The calibration of some models that answer together; `slopes` in the order of `models`.
+
+    `weights` are those of a vote's margin, share and best score, and the constant; a verdict is
+    given from the confidence `threshold` on.
+    """
+
+    models: tuple[str, ...]
+    slopes: tuple[float, ...]
+    intercept: float
+    weights: tuple[float, float, float, float]
+    threshold: float
+
+    def rankings(self, found: Mapping[str, Sequence[Scored]]) -> dict[str, Ranking]:
+        """Return the models' hits on the group's scale."""
+        return {
+            # The constant is the group's; each of its models has an equal part.
+            model: Ranking(found[model], 1.0, slope, self.intercept / len(self.models))
+            for model, slope in zip(self.models, self.slopes, strict=True)
+        }
+
+    def fused(self, found: Mapping[str, Sequence[Scored]]) -> list[Fused]:
+        """Return the models' hits in one ranking, by their log-odds."""
+        return fuse(self.rankings(found))
+
+    def confidence(self, found: Vote) -> float:
+        """Return the probability that the landmark of a vote is the right one."""
+        margin, share, best, constant = self.weights
+        odds = margin * found.margin + share * found.share + best * found.best + constant
+        return 1 / (1 + math.exp(-max(-500.0, min(500.0, odds))))
+
+    def verdict(
+        self, found: Mapping[str, Sequence[Scored]], landmarks: Mapping[str, str]
+    ) -> Verdict:
+        """Return the verdict of the models' hits; `landmarks` says what each hit shows.
+
+        Hits beyond the first depth have no part in it, as they had none in the calibration: how
+        large a page is asked for does not change what is told.
+        """
+        near = {
+            model: [hit for hit in hits if hit.place <= DEPTHS[0]] for model, hits in found.items()
+        }
+        told = vote([Neighbour(hit.id, landmarks[hit.id], hit.score) for hit in self.fused(near)])
+        if told is None:
+            return Verdict(Outcome.NO_HITS)
+        confidence = self.confidence(told)
+        known = confidence >= self.threshold
+        outcome = Outcome.KNOWN if known else Outcome.UNKNOWN
+        return Verdict(outcome, told, confidence, self.threshold)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What is kept with each collection that was calibrated, the same for all of them.
+
+    `digests` are those of the models' encoders; what is said of a model holds for no other digest.
+    `queries` is how many known and how many unknown ones it was fitted with.
+    """
+
+    digests: Mapping[str, str]
+    groups: tuple[Group, ...]
+    queries: tuple[int, int]
+    unknowns_answered: float
+
+    def group(self, digests: Mapping[str, str]) -> Group | None:
+        """Return the calibration of these models, by the digests of their encoders.
+
+        Where they were not calibrated together, as when one was replaced since, it is that of as
+        many of them as were; None where none was.
+        """
+        able = {model for model, digest in digests.items() if self.digests.get(model) == digest}
+        fitting = [group for group in self.groups if able.issuperset(group.models)]
+        return max(fitting, key=lambda group: len(group.models), default=None)
+
+    def to_json(self) -> str:
+        """Return what a collection's metadata holds."""
+        return json.dumps({"format": _FORMAT, **asdict(self)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Self | None:
+        """Read what `to_json` returned; None for what is of another version."""
+        values = json.loads(text)
+        if values.get("format") != _FORMAT:
+            return None
+        groups = tuple(
+            Group(
+                tuple(one["models"]),
+                tuple(map(float, one["slopes"])),
+                float(one["intercept"]),
+                tuple(map(float, one["weights"])),  # type: ignore[arg-type]
+                float(one["threshold"]),
+            )
+            for one in values["groups"]
+        )
+        known, unknown = values["queries"]
+        return cls(
+            dict(values["digests"]),
+            groups,
+            (int(known), int(unknown)),
+            float(values["unknowns_answered"]),
+        )

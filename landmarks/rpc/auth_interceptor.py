@@ -1,0 +1,81 @@
+"""Who may call what: asked before a call's message is read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import grpc
+import structlog
+
+from landmarks.errors import LandmarksError
+from landmarks.rpc.channel import KEY_HEADER
+from landmarks.rpc.handler_wrapping import Context, Handler, within
+
+_CLIENT = "client"
+
+
+class Gate(Protocol):
+    """Decides about calls."""
+
+    def admit(self, method: str, sent: Mapping[str, str | bytes]) -> str:
+        """Return the caller's name, empty where none is asked for; `sent` is the metadata.
+
+        `method` is as in /package.Service/Method. Raises UnauthenticatedError or ForbiddenError.
+        """
+
+    def count(self, method: str, request: object, client: str, peer: str) -> None:
+        """Count an admitted call of `client`, from `peer`; raises RateLimitedError."""
+
+
+class AdmissionInterceptor(grpc.aio.ServerInterceptor):
+    """Asks a gate about each call. Log lines of the call have the caller's name as `client`."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Return the method's handler where the caller may call it, else one that refuses."""
+        method = handler_call_details.method
+        sent = dict(handler_call_details.invocation_metadata or ())
+        handler = await continuation(handler_call_details)
+        if handler is None:  # first: a refusal of a method would be counted under its name
+            return None
+        try:
+            client = self._gate.admit(method, sent)
+        except LandmarksError as error:
+            return _refusing(error)
+
+        @asynccontextmanager
+        async def counted(request: object, context: Context) -> AsyncIterator[None]:
+            if client:
+                structlog.contextvars.bind_contextvars(**{_CLIENT: client})
+            self._gate.count(method, request, client, context.peer())
+            yield
+
+        return within(counted, handler) or _refusing(
+            LandmarksError(f"{method} has a form that this server does not serve")
+        )
+
+
+def bearer_of(sent: Mapping[str, str | bytes]) -> str:
+    """Return the key of `authorization: Bearer KEY`; empty where there is none."""
+    value = sent.get(KEY_HEADER)
+    if not isinstance(value, str):
+        return ""
+    scheme, _, key = value.strip().partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else ""
+
+
+def _refusing(error: LandmarksError) -> Handler:
+    async def refuse(_requests: Any, _context: Context) -> AsyncIterator[bytes]:  # noqa: ANN401
+        raise error
+        yield b""  # which makes it a stream
+
+    # Of a stream nothing is read until it is asked for; of one message all is read before.
+    return grpc.stream_stream_rpc_method_handler(refuse)

@@ -1,0 +1,165 @@
+"""What the search service asks of collections. For the event loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from qdrant_client import grpc as q
+
+from landmarks.errors import NotFoundError
+from landmarks.naming import parse_alias_name
+from landmarks.settings import QdrantSettings
+from landmarks.vector_store.client import address_of, connect_async, key_metadata, open_aio_channel
+from landmarks.vector_store.collections import (
+    CollectionState,
+    LiveCollection,
+    aliases_of,
+    is_of_gallery,
+    live_collection_of,
+    state_of,
+)
+from landmarks.vector_store.errors import qdrant_failures
+from landmarks.vector_store.filters import EVERYTHING, Filter, to_qdrant
+from landmarks.vector_store.points import FloatVector
+from landmarks.vector_store.queries import (
+    FacetCount,
+    Hit,
+    Query,
+    StoredPoint,
+    facet_counts,
+    point_ids,
+    stored_points,
+    vectors,
+    whole_seconds,
+)
+from landmarks.vector_store.wire import hits_of, query_message
+
+
+class SearchStore:
+    """Searches collections and says which are live.
+
+    Rare operations that change collections are those of `Collections`, run in a thread.
+    """
+
+    def __init__(self, settings: QdrantSettings) -> None:
+        """Connect when first asked.
+
+        Raises ConfigurationError where a file of TLS cannot be used.
+        """
+        self._client = connect_async(settings)
+        self._channel = open_aio_channel(settings)
+        self._points = q.PointsStub(self._channel)  # type: ignore[no-untyped-call]
+        self._metadata = key_metadata(settings)
+        self._address = address_of(settings)
+        self._timeout_seconds = math.ceil(settings.qdrant_timeout_seconds)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._channel.close()
+        await self._client.close()
+
+    async def ping(self) -> None:
+        """Ask something small. Raises UnavailableError where Qdrant does not answer."""
+        with qdrant_failures(self._address):
+            await self._client.get_aliases()
+
+    async def live_of(self, gallery: str) -> list[LiveCollection]:
+        """Return the live collections of a gallery, by model; no other collection is looked at."""
+        with qdrant_failures(self._address):
+            aliases = aliases_of(await self._client.get_aliases())
+            return [
+                live_collection_of(name, await self._client.get_collection(name))
+                for alias, name in sorted(aliases.items())
+                if (parsed := parse_alias_name(alias)) is not None and parsed[0] == gallery
+            ]
+
+    async def galleries(self) -> list[str]:
+        """Return the names of all galleries that have a live collection."""
+        with qdrant_failures(self._address):
+            aliases = aliases_of(await self._client.get_aliases())
+        return sorted({parsed[0] for alias in aliases if (parsed := parse_alias_name(alias))})
+
+    async def states(self, gallery: str | None = None) -> list[CollectionState]:
+        """Return all collections of ours, or those of one gallery, by name."""
+        found: list[CollectionState] = []
+        with qdrant_failures(self._address):
+            live = set(aliases_of(await self._client.get_aliases()).values())
+            names = [one.name for one in (await self._client.get_collections()).collections]
+        for name in sorted(names):
+            if not is_of_gallery(name, gallery):
+                continue
+            try:
+                with qdrant_failures(self._address):
+                    info = await self._client.get_collection(name)
+            except NotFoundError:
+                continue  # dropped meanwhile
+            found.append(state_of(name, info, live=name in live))
+        return found
+
+    async def query(
+        self, collection: str, queries: Sequence[Query], timeout_seconds: float | None = None
+    ) -> list[list[Hit]]:
+        """Run searches in one round trip; one list of hits for each, best first."""
+        if not queries:
+            return []
+        whole = whole_seconds(timeout_seconds)
+        batch = q.QueryBatchPoints(
+            collection_name=collection,
+            query_points=[query_message(collection, query) for query in queries],
+            timeout=whole,
+        )
+        # Through the client's values of its own, a search would take half as long again.
+        with qdrant_failures(self._address):
+            answer = await self._points.QueryBatch(
+                batch, timeout=whole or self._timeout_seconds, metadata=self._metadata
+            )
+        return [hits_of(one.result) for one in answer.result]
+
+    async def payloads(
+        self, collection: str, ids: Sequence[UUID]
+    ) -> dict[UUID, Mapping[str, object]]:
+        """Return the payloads of those points that there are."""
+        if not ids:
+            return {}
+        with qdrant_failures(self._address):
+            records = await self._client.retrieve(
+                collection, point_ids(ids), with_payload=True, with_vectors=False
+            )
+        return {point.id: point.payload for point in stored_points(records)}
+
+    async def vectors(self, collection: str, ids: Sequence[UUID]) -> dict[UUID, FloatVector]:
+        """Return the vectors of those points that there are: (dimension,) float32, unit length."""
+        if not ids:
+            return {}
+        with qdrant_failures(self._address):
+            records = await self._client.retrieve(
+                collection, point_ids(ids), with_payload=False, with_vectors=True
+            )
+        return vectors(records)
+
+    async def point(self, collection: str, point: UUID) -> StoredPoint:
+        """Return one point; raises NotFoundError."""
+        with qdrant_failures(self._address):
+            records = await self._client.retrieve(
+                collection, point_ids([point]), with_payload=True, with_vectors=False
+            )
+        if not records:
+            raise NotFoundError(f"there is no point {point} in {collection}")
+        return stored_points(records)[0]
+
+    async def count(self, collection: str, conditions: Filter = EVERYTHING) -> int:
+        """Return how many points pass a filter."""
+        with qdrant_failures(self._address):
+            return (await self._client.count(collection, to_qdrant(conditions), exact=True)).count
+
+    async def facet(
+        self, collection: str, field: str, conditions: Filter = EVERYTHING, limit: int = 1000
+    ) -> list[FacetCount]:
+        """Return the values of an indexed field and how many points have each, most first."""
+        with qdrant_failures(self._address):
+            response = await self._client.facet(
+                collection, field, to_qdrant(conditions), limit=limit, exact=True
+            )
+        return facet_counts(response)

@@ -1,0 +1,179 @@
+"""A collection as a file: JSON Lines, compressed by gzip, read and written as a stream.
+
+    line 1    the header: format and version, what encoder the vectors are of, what is noted of the
+              collection, its payload indexes
+    line …    a point each: id, vector (base64 of little-endian float32, so every bit survives),
+              payload
+    last      how many points there are, and the SHA-256 of all lines before this one
+
+So a file that was cut off or damaged anywhere is told from a whole one. The checksum guards against
+accidents, not against somebody who writes a file of his own.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from landmarks.errors import AlreadyExistsError, InvalidInputError, NotFoundError
+from landmarks.vector_store.points import FloatVector
+
+FORMAT = "landmarks-collection"
+VERSION = 1
+# Vectors hardly compress at any level; the rest does at the quickest.
+_LEVEL = 1
+
+
+@dataclass(frozen=True)
+class Header:
+    """What is said of a collection before its points.
+
+    `metadata` is what was noted of it beyond its lineage, as JSON has it. `indexes` is the kind of
+    each payload index by the path of its field. `export_id` is of this one export.
+    """
+
+    export_id: str
+    collection: str
+    gallery: str
+    model: str
+    digest: str
+    dimension: int
+    distance: str
+    metadata: Mapping[str, object]
+    indexes: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class ExportedPoint:
+    """A point of a file: `vector` is float32, shape (dimension,), bit for bit as it was stored."""
+
+    id: int | str
+    vector: FloatVector
+    payload: Mapping[str, object]
+
+
+def write_export(path: Path, header: Header, points: Iterable[ExportedPoint]) -> int:
+    """Write a file and return how many points it has; it appears when it is whole.
+
+    Raises AlreadyExistsError where there is one of that name.
+    """
+    if path.exists():
+        raise AlreadyExistsError(f"{path} exists; give another name, or delete it first")
+    partial = path.with_name(f"{path.name}.part")
+    count, digest = 0, hashlib.sha256()
+    try:
+        with partial.open("wb") as file:
+            # No name and time of its own: the same points are the same bytes.
+            with gzip.GzipFile("", "wb", _LEVEL, fileobj=file, mtime=0) as compressed:
+
+                def write(value: object) -> None:
+                    line = _line(value)
+                    digest.update(line)
+                    compressed.write(line)
+
+                write({"format": FORMAT, "version": VERSION, **asdict(header)})
+                for point in points:
+                    write(_encoded(point))
+                    count += 1
+                write({"points": count, "sha256": digest.hexdigest()})
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def check_export(path: Path) -> tuple[Header, int]:
+    """Read a file to its end; return its header and how many points it has.
+
+    Raises InvalidInputError where it is not such a file, was cut off or is damaged; NotFoundError.
+    """
+    lines = _lines(path)
+    header = _header(next(lines, b""), path)
+    return header, sum(1 for _ in lines)
+
+
+def read_points(path: Path, header: Header) -> Iterator[ExportedPoint]:
+    """Yield the points of a file, as they come. Raises as `check_export`, at the latest at the end.
+
+    Raises InvalidInputError for a point that is none of a collection with this header.
+    """
+    lines = _lines(path)
+    next(lines, b"")
+    for number, line in enumerate(lines, start=2):
+        try:
+            yield _decoded(line, header.dimension)
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidInputError(f"{path}, line {number}: not a point: {error}") from error
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """Yield all lines but the last, which has to agree with them."""
+    digest, lines, held = hashlib.sha256(), 0, b""
+    try:
+        with _opened(path) as file:
+            for line in file:
+                if held:
+                    digest.update(held)
+                    lines += 1
+                    yield held
+                held = line
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InvalidInputError(
+            f"{path} is cut off, damaged, or no export ({error}); copy or export it again"
+        ) from error
+    if held != _line({"points": lines - 1, "sha256": digest.hexdigest()}):
+        raise InvalidInputError(
+            f"{path} is cut off or damaged: its last line does not agree with the {lines} before"
+            " it; copy or export it again"
+        )
+
+
+def _opened(path: Path) -> gzip.GzipFile:
+    try:
+        return gzip.open(path, "rb")
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no file {path}") from error
+
+
+def _header(line: bytes, path: Path) -> Header:
+    try:
+        found = json.loads(line)
+        kind, version = found.pop("format"), found.pop("version")
+        if (kind, version) == (FORMAT, VERSION):
+            return Header(**found)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidInputError(f"{path} is not an export of a collection") from error
+    raise InvalidInputError(
+        f"{path} is {kind!r} of version {version!r}; this program reads {FORMAT!r} of {VERSION}"
+    )
+
+
+def _line(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _encoded(point: ExportedPoint) -> dict[str, object]:
+    numbers = np.asarray(point.vector, dtype="<f4").tobytes()
+    vector = base64.b64encode(numbers).decode()
+    return {"id": point.id, "vector": vector, "payload": dict(point.payload)}
+
+
+def _decoded(line: bytes, dimension: int) -> ExportedPoint:
+    found = json.loads(line)
+    vector = np.frombuffer(base64.b64decode(found["vector"], validate=True), dtype="<f4")
+    if vector.shape != (dimension,):
+        raise ValueError(f"its vector has {vector.size} numbers instead of {dimension}")
+    if not isinstance(found["id"], (int, str)) or not isinstance(found["payload"], dict):
+        raise TypeError("its id or payload is of another type")
+    return ExportedPoint(found["id"], vector.astype(np.float32, copy=False), found["payload"])

@@ -1,0 +1,180 @@
+"""What the indexer does with the points of a collection. For threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from uuid import UUID
+
+from qdrant_client import QdrantClient, models
+from qdrant_client.conversions import common_types as types
+
+from landmarks.batched import batched
+from landmarks.settings import QdrantSettings
+from landmarks.vector_store.client import address_of
+from landmarks.vector_store.errors import qdrant_failures
+from landmarks.vector_store.filters import EVERYTHING, Equals, Filter, to_qdrant
+from landmarks.vector_store.points import FloatVector, Point, Scalar
+from landmarks.vector_store.queries import (
+    FacetCount,
+    Hit,
+    Query,
+    StoredPoint,
+    facet_counts,
+    hits,
+    point_ids,
+    point_struct,
+    query_request,
+    stored_points,
+    vectors,
+    whole_seconds,
+)
+
+_SCAN_PAGE = 1000
+
+
+class PointStore:
+    """Reads and writes points. What it has written is confirmed: every write waits.
+
+    `collection` is the name of a collection or of an alias, everywhere.
+    """
+
+    def __init__(self, client: QdrantClient, settings: QdrantSettings) -> None:
+        self._client = client
+        self._address = address_of(settings)
+
+    def payloads(self, collection: str, ids: Sequence[UUID]) -> dict[UUID, Mapping[str, object]]:
+        """Return the payloads of those points that there are."""
+        if not ids:
+            return {}
+        with qdrant_failures(self._address):
+            records = self._client.retrieve(
+                collection, point_ids(ids), with_payload=True, with_vectors=False
+            )
+        return {point.id: point.payload for point in stored_points(records)}
+
+    def vectors(self, collection: str, ids: Sequence[UUID]) -> dict[UUID, FloatVector]:
+        """Return the vectors of those points that there are: (dimension,) float32, unit length."""
+        if not ids:
+            return {}
+        with qdrant_failures(self._address):
+            records = self._client.retrieve(
+                collection, point_ids(ids), with_payload=False, with_vectors=True
+            )
+        return vectors(records)
+
+    def upsert(self, collection: str, points: Sequence[Point]) -> None:
+        """Store points, replacing those of the same ids with payload and all."""
+        if not points:
+            return
+        structs = [point_struct(point) for point in points]
+        with qdrant_failures(self._address):
+            self._client.upsert(collection, structs, wait=True)
+
+    def set_payload(
+        self, collection: str, ids: Sequence[UUID], payload: Mapping[str, Scalar]
+    ) -> None:
+        """Set these fields of the points' payloads and keep the others, as for `stale`."""
+        if not ids:
+            return
+        with qdrant_failures(self._address):
+            self._client.set_payload(
+                collection, dict(payload), models.PointIdsList(points=point_ids(ids)), wait=True
+            )
+
+    def overwrite_payloads(
+        self, collection: str, payloads: Mapping[UUID, Mapping[str, Scalar]]
+    ) -> None:
+        """Replace the payload of each point by its own new one; vectors stay."""
+        if not payloads:
+            return
+        operations: list[models.UpdateOperation] = [
+            models.OverwritePayloadOperation(
+                overwrite_payload=models.SetPayload(payload=dict(payload), points=[str(point)])
+            )
+            for point, payload in payloads.items()
+        ]
+        with qdrant_failures(self._address):
+            self._client.batch_update_points(collection, operations, wait=True)
+
+    def delete(self, collection: str, ids: Sequence[UUID]) -> None:
+        """Delete points; those that are not there are no error."""
+        if not ids:
+            return
+        with qdrant_failures(self._address):
+            self._client.delete(collection, models.PointIdsList(points=point_ids(ids)), wait=True)
+
+    def delete_where(self, collection: str, conditions: Filter) -> None:
+        """Delete all points that pass a filter; raises ValueError for the empty one."""
+        chosen = to_qdrant(conditions)
+        if chosen is None:
+            raise ValueError("an empty filter would delete every point; drop the collection")
+        with qdrant_failures(self._address):
+            self._client.delete(collection, models.FilterSelector(filter=chosen), wait=True)
+
+    def delete_source(self, collection: str, source: str, path_prefix: str = "") -> int:
+        """Delete the points of a source whose path begins so, and return how many they were."""
+        chosen = Filter(must=(Equals("source", source),))
+        if not path_prefix:
+            count = self.count(collection, chosen)
+            self.delete_where(collection, chosen)
+            return count
+        # Qdrant matches no prefixes.
+        ids = [
+            point.id
+            for point in self.scan(collection, chosen, ["path"])
+            if str(point.payload.get("path", "")).startswith(path_prefix)
+        ]
+        for some in batched(ids, _SCAN_PAGE):
+            self.delete(collection, some)
+        return len(ids)
+
+    def scan(
+        self, collection: str, conditions: Filter = EVERYTHING, fields: Sequence[str] | None = None
+    ) -> Iterator[StoredPoint]:
+        """Return every point that passes a filter, in the order of ids, a page at a time.
+
+        `fields` limits what is read of the payloads; None is all of it.
+        """
+        offset: types.PointId | None = None
+        while True:
+            with qdrant_failures(self._address):
+                page, offset = self._client.scroll(
+                    collection,
+                    scroll_filter=to_qdrant(conditions),
+                    limit=_SCAN_PAGE,
+                    offset=offset,
+                    with_payload=True if fields is None else list(fields),
+                    with_vectors=False,
+                )
+            yield from stored_points(page)
+            if offset is None:
+                return
+
+    def count(self, collection: str, conditions: Filter = EVERYTHING) -> int:
+        """Return how many points pass a filter."""
+        with qdrant_failures(self._address):
+            return self._client.count(collection, to_qdrant(conditions), exact=True).count
+
+    def facet(
+        self, collection: str, field: str, conditions: Filter = EVERYTHING, limit: int = 1000
+    ) -> list[FacetCount]:
+        """Return the values of an indexed field and how many points have each, most first."""
+        with qdrant_failures(self._address):
+            return facet_counts(
+                self._client.facet(
+                    collection, field, to_qdrant(conditions), limit=limit, exact=True
+                )
+            )
+
+    def query(
+        self, collection: str, queries: Sequence[Query], timeout_seconds: float | None = None
+    ) -> list[list[Hit]]:
+        """Run searches in one round trip; one list of hits for each, best first."""
+        if not queries:
+            return []
+        requests = [query_request(query) for query in queries]
+        with qdrant_failures(self._address):
+            answers = self._client.query_batch_points(
+                collection, requests, timeout=whole_seconds(timeout_seconds)
+            )
+        return [hits(answer) for answer in answers]

@@ -1,0 +1,101 @@
+"""The `landmarks` command: one sub-command a file, and what all of them share."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from landmarks.errors import LandmarksError
+from landmarks.observability.telemetry import spans_sent
+from landmarks.settings import Settings
+from landmarks_tools.cli import (
+    backup,
+    collections,
+    demo,
+    evaluate,
+    gallery,
+    index,
+    jobs,
+    keys,
+    models,
+    report,
+    search,
+    train,
+    up,
+    verdicts,
+)
+from landmarks_tools.cli import export as transfer
+from landmarks_tools.cli.output import ExitCode, exit_code_of
+
+app = typer.Typer(
+    name="landmarks",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="""Landmark reverse image search: which photos of a gallery show the landmark of this one?
+
+Start everything on this machine with **landmarks up**, put a folder of photos into a gallery with
+**landmarks index**, and look for a photo with **landmarks search**.""",
+    epilog="""Exit status: 0 done; 1 failed; 2 input that cannot be used; 3 not found; 4 a
+service cannot be reached or is busy; 5 done, but some photos could not be indexed; 130 stopped by
+Ctrl-C (for `up`, that is done).""",
+)
+app.command()(up.up)
+app.command()(index.index)
+app.command()(search.search)
+app.command()(jobs.jobs)
+app.command()(models.models)
+app.command()(collections.collections)
+app.command()(collections.delete)
+app.command()(collections.reindex)
+app.command()(transfer.export)
+app.command("import")(transfer.import_)
+app.command()(backup.backup)
+app.command()(backup.restore)
+app.command()(gallery.calibrate)
+app.command("map")(gallery.map_)
+app.command()(models.weights)
+app.command()(report.report)
+app.command()(evaluate.evaluate)
+app.command()(verdicts.verdicts)
+app.command()(demo.demo)
+app.add_typer(train.train, name="train")
+app.add_typer(keys.keys, name="keys")
+
+
+def main() -> None:
+    """Run the command; say errors of the system in words, on standard error."""
+    # What the services would log is said to people by the command itself, but for warnings.
+    structlog.configure(
+        processors=[
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    try:
+        with spans_sent(Settings.load(), "landmarks"):
+            app()
+    except BrokenPipeError:
+        sys.exit(ExitCode.OK)
+    except LandmarksError as error:
+        _say(str(error))
+        sys.exit(exit_code_of(error))
+    except OSError as error:
+        _say(f"{error.filename or 'a file'}: {error.strerror or error}")
+        sys.exit(ExitCode.FAILED)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _say(message: str) -> None:
+    words = Text.assemble(("error: ", "bold red"), message)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(words)

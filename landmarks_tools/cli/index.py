@@ -1,0 +1,168 @@
+"""`landmarks index`: put the photos of a source into a gallery."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from landmarkapi.indexing.v1 import indexing_pb2 as pb
+from landmarks.client import DEFAULT_TARGET, Landmarks
+from landmarks.errors import LandmarksError
+from landmarks_tools.cli.connection import connect
+from landmarks_tools.cli.output import (
+    DEFAULT_GALLERY,
+    ExitCode,
+    GalleryOption,
+    JsonOption,
+    ModelsOption,
+    ServerOption,
+    comma_separated,
+    console,
+    print_json,
+    print_table,
+    progress,
+)
+
+_COUNTS = ("listed", "stored", "encoded", "unchanged", "dead", "duplicate", "cancelled", "pruned")
+
+
+def index(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A folder (a sub-folder's name is the landmark), a manifest (CSV with the columns"
+            " path and landmark), or an fsspec URI of either."
+        ),
+    ],
+    gallery: GalleryOption = DEFAULT_GALLERY,
+    models: ModelsOption = "",
+    split: Annotated[
+        list[str] | None,
+        typer.Option("--split", "-s", help="With a manifest: only rows of this split. Repeatable."),
+    ] = None,
+    source_name: Annotated[
+        str,
+        typer.Option(
+            help="Stands for the source in the points' ids, so that it may move; its own name if"
+            " left out."
+        ),
+    ] = "",
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune", help="Delete points of this source (and split) whose photos are gone."
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")
+    ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify", help="Read every photo, even if its size and time have not changed."
+        ),
+    ] = False,
+    request_id: Annotated[
+        str, typer.Option(help="Makes starting safe to repeat: the same id is the same job.")
+    ] = "",
+    wait: Annotated[
+        bool, typer.Option("--wait", "-w", help="Wait until the job has ended.")
+    ] = False,
+    server: ServerOption = DEFAULT_TARGET,
+    as_json: JsonOption = False,
+) -> None:
+    """Index a folder or a manifest of photos into a gallery.
+
+    Indexing again encodes only what has changed. With --wait, exit status 5 tells that some photos
+    could not be indexed; `landmarks jobs ID --dead-letters` lists them.
+    """
+    with connect(server) as client:
+        job = client.index(
+            source=absolute(source),
+            gallery=gallery,
+            models=comma_separated(models),
+            splits=split or [],
+            source_name=source_name,
+            prune=prune,
+            dry_run=dry_run,
+            verify=verify,
+            request_id=request_id,
+        )
+        if not wait and not dry_run:
+            print_json(job) if as_json else console.print(f"job {job.id}")
+            return
+        if not as_json:
+            console.print(f"job {job.id}")
+        job = follow(client, job.id, quiet=as_json)
+    print_json(job) if as_json else print_totals(job)
+    finish(job)
+
+
+def follow(client: Landmarks, job_id: str, *, quiet: bool = False) -> pb.IndexJob:
+    """Show a job's progress until it has ended, and return its last state."""
+    job = client.job(job_id)
+    if quiet:
+        for job in client.watch(job_id):  # noqa: B007 - the last one is what is wanted
+            pass
+        return job
+    with progress() as show:
+        for job in client.watch(job_id):
+            for item in job.progress:
+                total = item.listed if job.listing_complete else None
+                show(item.model, done(item), total, f"{item.photos_per_second:.1f} photos/s")
+    return job
+
+
+def done(item: pb.ModelProgress) -> int:
+    """Return how many listed photos are accounted for."""
+    return item.stored + item.unchanged + item.dead + item.duplicate
+
+
+def print_totals(job: pb.IndexJob) -> None:
+    """Print what became of every photo, per model."""
+    if job.spec.dry_run:
+        console.print("a dry run: nothing was changed, and this is what would be")
+    columns = (
+        "model",
+        *(f">{name}" for name in _COUNTS),
+        ">photos/s",
+    )
+    rows = [
+        (
+            item.model,
+            *(str(getattr(item, name)) for name in _COUNTS),
+            f"{item.photos_per_second:.1f}",
+        )
+        for item in job.progress
+    ]
+    print_table(columns, rows)
+    left = [item.time_left.ToTimedelta() for item in job.progress if item.HasField("time_left")]
+    if left:
+        console.print(f"about {timedelta(seconds=round(max(left).total_seconds()))} left")
+    if job.outcome:
+        console.print(job.outcome)
+    if dead := sum(item.dead for item in job.progress):
+        console.print(
+            f"{dead} cannot be indexed; `landmarks jobs {job.id} --dead-letters` says why, and"
+            " --retry tries them again"
+        )
+
+
+def finish(job: pb.IndexJob) -> None:
+    """End with the status that tells how the job ended."""
+    if job.state == pb.JOB_STATE_FAILED:
+        raise LandmarksError(f"job {job.id} failed: {job.error}")
+    if job.state == pb.JOB_STATE_CANCELLED:
+        raise LandmarksError(
+            f"job {job.id} was cancelled; `landmarks jobs {job.id} --resume` lets it go on"
+        )
+    if any(item.dead for item in job.progress):
+        raise typer.Exit(ExitCode.DEAD_LETTERS)
+
+
+def absolute(source: str) -> str:
+    """Return a local path as an absolute one: the workers have a working folder of their own."""
+    return source if "://" in source or "::" in source else str(Path(source).expanduser().resolve())

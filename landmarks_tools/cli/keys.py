@@ -1,0 +1,68 @@
+"""`landmarks keys`: who may call the search service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from landmarks.security import api_keys
+from landmarks.security.api_keys import Permission
+from landmarks_tools.cli.output import JsonOption, console, print_json, print_table
+
+keys = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="""Make, list and revoke the API keys of the search service.
+
+The file holds no key, only what one can be checked with; the service reads it again when it
+changes. To rotate a key, **create** one of another name, give it out, then **revoke** the old.""",
+)
+
+FileOption = Annotated[
+    Path,
+    typer.Option(
+        "--file",
+        envvar="LANDMARKS_API_KEYS_FILE",
+        help="The file of keys; the search service is told the same.",
+        dir_okay=False,
+    ),
+]
+NameArgument = Annotated[str, typer.Argument(help="Whose key it is, as logs will tell.")]
+
+
+@keys.command()
+def create(
+    name: NameArgument,
+    file: FileOption,
+    write: Annotated[
+        bool, typer.Option("--write", help="It may index, delete and promote, not only search.")
+    ] = False,
+) -> None:
+    """Make a key and print it, this once; the file, if there is none, is made too."""
+    permission = Permission.WRITE if write else Permission.READ
+    typer.echo(api_keys.create(file, name, permission))
+
+
+@keys.command("list")
+def list_(file: FileOption, as_json: JsonOption = False) -> None:
+    """List the names of all keys, and what each may do."""
+    found = api_keys.read(file)
+    if as_json:
+        print_json(
+            [
+                {"name": key.name, "permission": key.permission.value, "created": key.created}
+                for key in found
+            ]
+        )
+        return
+    rows = [(key.name, key.permission.value, key.created) for key in found]
+    print_table(("name", "may", "created (UTC)"), rows)
+
+
+@keys.command()
+def revoke(name: NameArgument, file: FileOption) -> None:
+    """Take a key away: its next call is refused."""
+    api_keys.revoke(file, name)
+    console.print(f"the key {name!r} is revoked")

@@ -1,0 +1,83 @@
+"""`landmarks report`: the study of how photos cluster by landmark, on anybody's photos."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from landmarks.errors import InvalidInputError
+from landmarks_tools.cli.output import ModelsOption, comma_separated, console, progress
+
+_SEED = 0
+
+
+def report(
+    out: Annotated[Path, typer.Argument(help="The folder to write into; made if need be.")],
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[SOURCE]",
+            help="A manifest (CSV with path, landmark, split), or a folder with a sub-folder for"
+            " each landmark; else the sample gallery.",
+        ),
+    ] = None,
+    gallery: Annotated[
+        str, typer.Option(metavar="SPLIT[,SPLIT]", help="Splits that are searched.")
+    ] = "",
+    queries: Annotated[
+        str, typer.Option(metavar="SPLIT[,SPLIT]", help="Splits that are searched for.")
+    ] = "",
+    models: ModelsOption = "",
+    photos: Annotated[
+        bool,
+        typer.Option("--photos/--no-photos", help="Show photos, or leave all of them out."),
+    ] = True,
+    views: Annotated[
+        int, typer.Option(min=4, help="Views drawn of each landmark of the sample gallery.")
+    ] = 12,
+) -> None:
+    """Study how photos cluster by landmark, and write index.html and report.md into OUT.
+
+    Maps, nearest photos and retrieval figures of each model, and a test of what keeps photos out of
+    clusters. Without splits, each photo is a query against all others. A manifest may have the
+    columns prominence, occluded, azimuth and elevation, which are then tested; the sample gallery
+    has them. Needs no running services.
+    """
+    if out.exists() and not out.is_dir():
+        raise InvalidInputError(f"{out} is not a folder", field="out")
+    # Here, so that --help stays quick.
+    from encoder_service.settings import EncoderSettings
+    from landmarks.retrieval.labelled_photos import read_gallery_and_queries
+    from landmarks_tools.cli.setup import models_with_weights
+    from landmarks_tools.evaluation.study.render import write_study
+    from landmarks_tools.evaluation.study.report import Input, make_study
+
+    settings = EncoderSettings.load()
+    splits = [comma_separated(gallery), comma_separated(queries)]
+    if source is None:
+        given = Input(
+            f"The sample gallery, {views} views of each landmark",
+            read_gallery_and_queries(
+                _sample(settings.cache_dir, views), splits[0] or ["gallery"], splits[1] or ["query"]
+            ),
+            drawn=True,
+        )
+    else:
+        given = Input(source.resolve().name, read_gallery_and_queries(source, *splits))
+    names = models_with_weights(comma_separated(models), settings)
+    with progress() as show:
+        study = make_study(given, names, settings, seed=_SEED, progress=show)
+    page = write_study(study, out, photos=photos)
+    console.print(f"report: {page}", soft_wrap=True)
+
+
+def _sample(cache_dir: Path, views: int) -> Path:
+    from landmarks_tools.sample_gallery.gallery import MANIFEST, ensure_sample_gallery
+
+    folder = cache_dir / "sample" / f"{views}-views"  # the demo's, so that it is drawn once
+    with progress() as show:
+        shown = partial(show, "sample views")
+        return ensure_sample_gallery(folder, views=views, progress=shown) / MANIFEST

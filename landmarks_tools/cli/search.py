@@ -1,0 +1,316 @@
+"""`landmarks search`: the photos of a gallery that are most like this one."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from landmarkapi.search.v1 import search_pb2 as pb
+from landmarks.client import DEFAULT_TARGET, Box, Search
+from landmarks.errors import InvalidInputError
+from landmarks_tools.cli.connection import connect
+from landmarks_tools.cli.output import (
+    DEFAULT_GALLERY,
+    GalleryOption,
+    JsonOption,
+    ModelsOption,
+    ServerOption,
+    comma_separated,
+    console,
+    print_json,
+    print_table,
+)
+
+_CLAUSE = re.compile(r"([^=!<>~]+)(!=|<=|>=|=|<|>|~)(.*)", re.DOTALL)
+_BOUNDS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
+
+
+class Fusion(StrEnum):
+    """How rankings are fused."""
+
+    RECIPROCAL_RANK = "reciprocal_rank"
+    CALIBRATED_SCORE = "calibrated_score"
+
+
+def search(
+    photo: Annotated[
+        Path | None,
+        typer.Argument(help="The photo to look for; none with --like or --point.", show_default=""),
+    ] = None,
+    gallery: GalleryOption = DEFAULT_GALLERY,
+    models: ModelsOption = "",
+    limit: Annotated[int, typer.Option("--limit", "-n", help="Hits per ranking.")] = 10,
+    offset: Annotated[int, typer.Option(help="Hits to skip.")] = 0,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=VALUE",
+            help="Only photos whose field has this value; != for all but it, < <= > >= for numbers,"
+            " ~ for words of an indexed text. Repeatable: the same field with = twice means either"
+            " value, all else must hold together.",
+        ),
+    ] = None,
+    box: Annotated[
+        str,
+        typer.Option(
+            metavar="L,T,R,B",
+            help="Only this part of PHOTO: left, top, right and bottom, as fractions of its width"
+            " and height, as in 0.2,0,0.8,0.5.",
+        ),
+    ] = "",
+    point: Annotated[
+        str, typer.Option(metavar="ID", help="More like this photo of the gallery.")
+    ] = "",
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PHOTO|ID",
+            help="Like the mean of these and PHOTO, if there is one. Repeatable.",
+        ),
+    ] = None,
+    unlike: Annotated[
+        list[str] | None, typer.Option(metavar="PHOTO|ID", help="And less like these. Repeatable.")
+    ] = None,
+    expand: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=50,
+            metavar="N",
+            help="Ask again with the first N hits in the query's vector.",
+        ),
+    ] = 0,
+    collapse: Annotated[
+        bool, typer.Option("--collapse", help="Of photos with the same bytes, show one.")
+    ] = False,
+    fusion: Annotated[
+        Fusion | None,
+        typer.Option(help="How rankings are fused; else as the collections' calibration allows."),
+    ] = None,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL=NUMBER", help="How much a model counts when fused. Repeatable."
+        ),
+    ] = None,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Compare with every photo, without the index.")
+    ] = False,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw the photo and a row of hits per model into this PNG.", metavar="PNG"
+        ),
+    ] = None,
+    server: ServerOption = DEFAULT_TARGET,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the photos most like PHOTO: a ranking per model, and one fused."""
+    if sheet is not None:
+        _check_sheet(sheet, photo)
+    asked = Search(
+        gallery=gallery,
+        models=comma_separated(models),
+        filter=parse_where(where or []),
+        limit=limit,
+        offset=offset,
+        exact=exact,
+        collapse_identical=collapse,
+        expansion=expand or None,
+        fusion=fusion.value if fusion else None,
+        weights=_weights(weight or []),
+    )
+    if not (photo or point or like):
+        raise typer.BadParameter("give a PHOTO, --point ID or --like PHOTO")
+    if photo and point:
+        raise typer.BadParameter("PHOTO and --point are two queries; --like takes both at once")
+    if box and (photo is None or like or unlike):
+        raise typer.BadParameter("--box marks a part of PHOTO, where that alone is searched for")
+    data = _read(photo) if photo else None
+    if like or unlike:
+        if point:
+            raise typer.BadParameter("--point is one query; give the id to --like")
+        first = [data] if data is not None else []
+        asked["positive"] = [*first, *map(_example, like or [])]
+        asked["negative"] = list(map(_example, unlike or []))
+    elif point:
+        asked["point_id"] = point
+    else:
+        asked["photo"] = data
+        asked["box"] = _box(box)
+    with connect(server) as client:
+        answer = client.search(**asked)
+    if as_json:
+        print_json(answer)
+    else:
+        print_answer(answer)
+    if sheet is not None and photo is not None and data is not None:
+        from landmarks_tools.cli.contact_sheet import (
+            draw_search_sheet,  # needs Pillow; searching does not
+        )
+
+        draw_search_sheet(data, photo.name, answer).save(sheet)
+        if not as_json:
+            console.print(f"\nsheet: {sheet}")
+
+
+def parse_where(clauses: list[str]) -> pb.Filter:
+    """Return the filter that clauses mean: a field, an operator and a value, as in `year>=1900`."""
+    wanted: dict[str, list[str]] = {}
+    ranges: dict[str, pb.NumberRange] = {}
+    passing = pb.Filter()
+    for clause in clauses:
+        parts = _CLAUSE.fullmatch(clause)
+        if parts is None:
+            raise InvalidInputError(
+                f"--where {clause!r} is not a field, one of = != < <= > >= ~ and a value, as in"
+                " landmark=Atomium",
+                field="filter",
+            )
+        field, operator, value = (part.strip() for part in parts.groups())
+        match operator:
+            case "=":
+                wanted.setdefault(field, []).append(value)
+            case "!=":
+                passing.must_not.append(_equal(field, [value]))
+            case "~":
+                passing.must.add(field=field, words=value)
+            case _:
+                bound = ranges.setdefault(field, pb.NumberRange())
+                setattr(bound, _BOUNDS[operator], _number(value, clause))
+    passing.must.extend(_equal(*item) for item in wanted.items())
+    passing.must.extend(pb.Condition(field=field, range=ends) for field, ends in ranges.items())
+    return passing
+
+
+def print_answer(answer: pb.SearchResponse) -> None:
+    """Print the verdict, a table of hits per model, and the fused one."""
+    console.print(_verdict_line(answer.verdict))
+    for ranking in answer.rankings:
+        rows = [
+            (str(hit.rank), f"{hit.score:.3f}", hit.point.landmark or "–", _path(hit.point))
+            for hit in ranking.hits
+        ]
+        seconds = (
+            ranking.timings.encode.ToNanoseconds() / 1e6,
+            ranking.timings.query.ToNanoseconds() / 1e6,
+        )
+        console.print(f"\n{ranking.model}  (encode {seconds[0]:.0f} ms, query {seconds[1]:.1f} ms)")
+        print_table((">rank", ">score", "landmark", "photo"), rows)
+    if len(answer.rankings) > 1:
+        models = [ranking.model for ranking in answer.rankings]
+        fused = [
+            (
+                str(hit.rank),
+                f"{hit.score:.4f}",
+                hit.point.landmark or "–",
+                *_ranks(hit, models),
+                _path(hit.point),
+            )
+            for hit in answer.fused
+        ]
+        columns = (">rank", ">score", "landmark", *(f">in {model}" for model in models), "photo")
+        console.print("\nfused")
+        print_table(columns, fused)
+    for failure in answer.failures:
+        console.print(f"\n{failure.model} did not answer: {failure.status.message}")
+
+
+def _verdict_line(verdict: pb.Verdict) -> str:
+    sure = f"{verdict.confidence:.0%} sure"
+    match verdict.outcome:
+        case pb.Verdict.OUTCOME_KNOWN:
+            return f"This is {verdict.landmark} ({sure})."
+        case pb.Verdict.OUTCOME_UNKNOWN:
+            return (
+                f"None of these landmarks, as far as can be told; the likeliest is"
+                f" {verdict.landmark} ({sure})."
+            )
+        case pb.Verdict.OUTCOME_UNCALIBRATED:
+            return (
+                f"Most of the nearest photos show {verdict.landmark} ({verdict.vote_share:.0%} of"
+                " the votes). How far that can be trusted, `landmarks calibrate` learns."
+            )
+        case _:
+            return "No labelled photo was found to tell the landmark by."
+
+
+def _path(point: pb.Point) -> str:
+    """Return the photo's path below its source: short, and it survives a moved source."""
+    return point.payload.fields["path"].string_value or point.uri
+
+
+def _ranks(hit: pb.FusedHit, models: list[str]) -> list[str]:
+    found = {standing.model: str(standing.rank) for standing in hit.standings}
+    return [found.get(model, "–") for model in models]
+
+
+def _equal(field: str, values: list[str]) -> pb.Condition:
+    texts = [pb.FieldValue(text=value) for value in values]
+    if len(texts) == 1:
+        return pb.Condition(field=field, equals=texts[0])
+    return pb.Condition(field=field, any_of=pb.FieldValues(values=texts))
+
+
+def _number(value: str, clause: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise InvalidInputError(
+            f"--where {clause!r}: {value!r} is not a number", field="filter"
+        ) from None
+
+
+def _weights(given: list[str]) -> dict[str, float]:
+    weights = {}
+    for one in given:
+        model, equals, number = one.partition("=")
+        if not equals:
+            raise InvalidInputError(f"--weight {one!r} is not MODEL=NUMBER, as in vgg16=2")
+        try:
+            weights[model.strip()] = float(number)
+        except ValueError:
+            raise InvalidInputError(f"--weight {one!r}: {number!r} is not a number") from None
+    return weights
+
+
+def _box(text: str) -> Box | None:
+    if not text:
+        return None
+    try:
+        left, top, right, bottom = map(float, text.split(","))
+    except ValueError:
+        raise InvalidInputError(
+            f"--box {text!r} is not four numbers, as in 0.2,0,0.8,0.5", field="box"
+        ) from None
+    return Box(left, top, right, bottom)
+
+
+def _example(given: str) -> bytes | str:
+    """Return a point's id as it is, and anything else as the bytes of that file."""
+    try:
+        return str(UUID(given))
+    except ValueError:
+        return _read(Path(given))
+
+
+def _check_sheet(sheet: Path, photo: Path | None) -> None:
+    """Refuse, before searching, a sheet that could not be written."""
+    if photo is None:
+        raise InvalidInputError("--sheet draws PHOTO above its hits, and there is none")
+    if sheet.suffix.lower() != ".png":
+        raise InvalidInputError(f"--sheet {sheet}: a sheet is a PNG; name it *.png")
+    if not sheet.parent.is_dir():
+        raise InvalidInputError(f"--sheet {sheet}: there is no folder {sheet.parent}")
+
+
+def _read(photo: Path) -> bytes:
+    try:
+        return photo.read_bytes()
+    except OSError as error:
+        raise InvalidInputError(f"cannot read {photo}: {error.strerror}", field="photo") from error

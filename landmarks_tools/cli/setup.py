@@ -1,0 +1,61 @@
+"""Getting the models' weights before anything is started, with progress."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from landmarks.errors import LandmarksError
+from landmarks.settings import Settings
+from landmarks_tools.cli.output import console, progress
+
+_MEGABYTE = 1_000_000
+
+
+def registered_models() -> list[str]:
+    """Return the names of all encoders, the user's own included."""
+    from encoder_service.models.registry import names_of  # here, so that --help stays quick
+    from encoder_service.settings import WeightsSettings
+
+    return names_of(WeightsSettings.load().trained_models)
+
+
+def default_models() -> list[str]:
+    """Return the names of the encoders that are meant where none is named."""
+    from encoder_service.models.registry import ON_REQUEST
+
+    return [name for name in registered_models() if name not in ON_REQUEST]
+
+
+def fetch_weights(model: str, settings: Settings, *, quiet: bool = False) -> str:
+    """Make sure of a model's verified weights, fetched first if need be, and say where they are."""
+    from encoder_service.settings import WeightsSettings
+    from encoder_service.weights import ensure_weights
+
+    places = WeightsSettings.load({"cache_dir": settings.cache_dir})
+    if quiet:
+        return str(ensure_weights(model, places) or "none needed")
+    with progress() as show:
+
+        def fetched(done: int, total: int) -> None:
+            show(f"weights of {model}", done // _MEGABYTE, max(total // _MEGABYTE, 1), "MB")
+
+        return str(ensure_weights(model, places, fetched) or "none needed")
+
+
+def models_with_weights(asked: Sequence[str], settings: Settings) -> list[str]:
+    """Return the models to serve: those asked for, or else all whose weights can be had.
+
+    Raises the error of a model that was asked for and cannot be had.
+    """
+    served: list[str] = []
+    for model in asked or default_models():
+        try:
+            place = fetch_weights(model, settings)
+        except LandmarksError as error:
+            if asked:
+                raise
+            console.print(f"  {model}: left out; {error}")
+        else:
+            served.append(model)
+            console.print(f"  weights of {model}: {place}")
+    return served

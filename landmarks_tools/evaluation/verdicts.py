@@ -1,0 +1,177 @@
+"""How far verdicts can be trusted on photos that were not used to calibrate them.
+
+The gallery calibrates itself as a running system's does (`indexer_worker.calibration`): each of a
+sample of its photos is looked for without itself, and without all photos of its landmark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from landmarks.errors import InvalidInputError
+from landmarks.retrieval.calibration import Calibration, Group
+from landmarks.retrieval.calibration_fit import READ_DEPTH, UNKNOWNS_ANSWERED, Query, calibrate
+from landmarks.retrieval.fusion import Scored
+from landmarks.retrieval.metrics import Figure, FloatMatrix, evaluate, figure
+from landmarks.retrieval.verdict import Outcome
+
+SAMPLE = 1000
+# A cosine from which on two photos are the same one.
+_SAME = 1 - 1e-6
+_Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Photos as every model sees them: unit rows (N, dimension) by model, and their landmarks."""
+
+    rows: Mapping[str, FloatMatrix]
+    landmarks: Sequence[str]
+
+    def of(self, chosen: Sequence[int]) -> Vectors:
+        """Return some of the photos."""
+        rows = {model: found[list(chosen)] for model, found in self.rows.items()}
+        return Vectors(rows, [self.landmarks[place] for place in chosen])
+
+
+@dataclass(frozen=True)
+class VerdictFigures:
+    """What verdicts of some models together are like.
+
+    `answered`: of photos whose landmark is in the gallery, the share that is given a landmark;
+    `accuracy`: of these, the share that is given the right one, None where none is; `forced`: the
+    share that would be right if all were answered. `unknown_answered`: of photos of landmarks that
+    are not in the gallery, the share that is given one all the same. `ranking`: the mAP of the
+    fused ranking, for the photos whose landmark is in the gallery.
+    """
+
+    models: tuple[str, ...]
+    answered: Figure
+    accuracy: Figure | None
+    forced: Figure
+    unknown_answered: Figure
+    ranking: Figure
+
+
+def verdict_figures(
+    gallery: Vectors,
+    known: Vectors,
+    unknown: Vectors,
+    held_back: Vectors | None = None,
+    unknowns_answered: float = UNKNOWNS_ANSWERED,
+) -> tuple[Calibration, list[VerdictFigures]]:
+    """Calibrate a gallery and measure it; each model alone, then all together.
+
+    `held_back` are photos of landmarks that are not in the gallery; where they are given, they are
+    what an unknown photo is like, instead of the gallery's own without their landmarks.
+
+    Raises InvalidInputError where `known` has landmarks that the gallery lacks, or `unknown` some
+    that it has, and as `calibrate`.
+    """
+    shown = set(gallery.landmarks)
+    if missing := sorted(set(known.landmarks) - shown):
+        raise InvalidInputError(f"the gallery has no photo of {missing[0]!r}")
+    if there := sorted(shown.intersection([*unknown.landmarks, *_landmarks(held_back)])):
+        raise InvalidInputError(f"{there[0]!r} is to be unknown, and the gallery has photos of it")
+    queries = _own_queries(gallery, of_unknown=held_back is None)
+    if held_back is not None:
+        queries += _queries(gallery, _sampled(held_back), known=False)
+    calibration = calibrate(queries, dict.fromkeys(gallery.rows, ""), unknowns_answered)
+    asked = _queries(gallery, known, known=True), _queries(gallery, unknown, known=False)
+    models = tuple(sorted(gallery.rows))
+    sets = [(model,) for model in models] + ([models] if len(models) > 1 else [])
+    groups = {group.models: group for group in calibration.groups}
+    return calibration, [_figures(groups[some], gallery, known, *asked) for some in sets]
+
+
+def fused_rows(group: Group, vectors: Vectors) -> FloatMatrix:
+    """Return unit rows whose cosines order as the group's fused scores do.
+
+    A weighted sum of cosines is the dot product of the rows side by side, each times the root of
+    its model's slope.
+    """
+    scales = np.sqrt(np.array(group.slopes) / sum(group.slopes))
+    parts = [vectors.rows[model] * scale for model, scale in zip(group.models, scales, strict=True)]
+    return np.concatenate(parts, axis=1, dtype=np.float32)
+
+
+def _figures(
+    group: Group,
+    gallery: Vectors,
+    known: Vectors,
+    known_queries: Sequence[Query],
+    unknown_queries: Sequence[Query],
+) -> VerdictFigures:
+    verdicts = [group.verdict(query.voters, query.landmarks) for query in known_queries]
+    named = np.array([verdict.outcome is Outcome.KNOWN for verdict in verdicts])
+    right = np.array(
+        [
+            verdict.vote is not None and verdict.vote.landmark == query.landmark
+            for verdict, query in zip(verdicts, known_queries, strict=True)
+        ]
+    )
+    unknown_named = [
+        group.verdict(query.voters, query.landmarks).outcome is Outcome.KNOWN
+        for query in unknown_queries
+    ]
+    rows = (fused_rows(group, gallery), fused_rows(group, known))
+    ranking = evaluate(rows[0], gallery.landmarks, rows[1], known.landmarks)
+    return VerdictFigures(
+        models=group.models,
+        answered=figure(named),
+        accuracy=figure(right[named]) if named.any() else None,
+        forced=figure(right),
+        unknown_answered=figure(np.array(unknown_named, dtype=float)),
+        ranking=ranking.mean_average_precision,
+    )
+
+
+def _own_queries(gallery: Vectors, *, of_unknown: bool) -> list[Query]:
+    chosen = np.random.default_rng(0).permutation(len(gallery.landmarks))[:SAMPLE]
+    names = np.array(gallery.landmarks)
+    some = gallery.of(chosen.tolist())
+    same = np.ones((len(chosen), len(names)), dtype=bool)
+    for model, rows in gallery.rows.items():
+        same &= some.rows[model] @ rows.T > _SAME
+    own = names[chosen][:, None] == names[None, :]
+    with_others = [int(place) for place in np.flatnonzero((own & ~same).any(axis=1))]
+    queries = _queries(gallery, some.of(with_others), known=True, without=same[with_others])
+    if of_unknown:
+        queries += _queries(gallery, some, known=False, without=own)
+    return queries
+
+
+def _sampled(vectors: Vectors) -> Vectors:
+    chosen = np.random.default_rng(0).permutation(len(vectors.landmarks))[:SAMPLE]
+    return vectors.of(chosen.tolist())
+
+
+def _queries(
+    gallery: Vectors, asked: Vectors, *, known: bool, without: _Flags | None = None
+) -> list[Query]:
+    """Return what is found for photos in the gallery, less what each is `without` (Q, G)."""
+    shown = {str(place): name for place, name in enumerate(gallery.landmarks)}
+    found: list[dict[str, list[Scored]]] = [{} for _ in asked.landmarks]
+    for model, rows in gallery.rows.items():
+        for place, row in enumerate(asked.rows[model]):
+            scores = rows @ row
+            if without is not None:
+                scores = np.where(without[place], -np.inf, scores)
+            first = np.argsort(-scores, kind="stable")[:READ_DEPTH]
+            found[place][model] = [
+                Scored(str(one), float(scores[one]), rank)
+                for rank, one in enumerate(first, start=1)
+                if np.isfinite(scores[one])
+            ]
+    return [
+        Query(landmark if known else None, hits, shown)
+        for landmark, hits in zip(asked.landmarks, found, strict=True)
+    ]
+
+
+def _landmarks(vectors: Vectors | None) -> Sequence[str]:
+    return vectors.landmarks if vectors is not None else ()

@@ -1,0 +1,273 @@
+"""Backup and restore of the stack on one machine, running or stopped.
+
+What has to be kept is the vectors and Valkey's append-only file, which holds the jobs. Valkey comes
+first: the backup's jobs then know of no photo that the vectors copied after them do not have. What
+was stored in between is indexed again after a restore, and found unchanged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+import redis
+
+from landmarks.edge_server.catalog import Catalog
+from landmarks.edge_server.dir_lock import lock
+from landmarks.edge_server.sparse_copy import copy_file, copy_tree
+from landmarks.errors import (
+    AlreadyExistsError,
+    ConfigurationError,
+    InvalidInputError,
+    LandmarksError,
+    NotFoundError,
+    UnavailableError,
+)
+from landmarks.settings import ENV_PREFIX, QdrantSettings
+from landmarks.vector_store.client import address_of, connect
+from landmarks.vector_store.errors import qdrant_failures
+from landmarks_tools.local_stack.manager import is_locked, lock_data
+
+_FORMAT = "landmarks-backup"
+_VERSION = 1
+_MANIFEST = "backup.json"
+_VECTORS, _JOBS = "qdrant", "valkey"
+_AOF = "appendonlydir"
+_REWRITES = "auto-aof-rewrite-percentage"
+# Valkey's default, which `landmarks up` leaves as it is. What is found there may be the 0 of a
+# backup that was killed.
+_REWRITE_PERCENTAGE = 100
+_SNAPSHOT_SECONDS = 3600.0
+_REWRITE_SECONDS = 600.0
+_REDIS_SECONDS = 30.0
+_ENDS_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of a backup."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Backup:
+    """What is in a backup. `files` are by their path in it."""
+
+    made_at: str
+    running: bool
+    collections: tuple[str, ...]
+    files: Mapping[str, File]
+
+    @property
+    def size(self) -> int:
+        """How many bytes it has."""
+        return sum(one.bytes for one in self.files.values())
+
+    def as_json(self) -> dict[str, object]:
+        """Return it for programs."""
+        return {
+            "made_at": self.made_at,
+            "running": self.running,
+            "collections": list(self.collections),
+            "files": len(self.files),
+            "bytes": self.size,
+        }
+
+
+def back_up(data_dir: Path, folder: Path) -> Backup:
+    """Copy a stack's data to a new folder, which appears when it is complete.
+
+    Raises AlreadyExistsError where the folder exists, NotFoundError where there are no data,
+    UnavailableError where the running stack does not answer.
+    """
+    if folder.exists():
+        raise AlreadyExistsError(f"{folder} exists; name a new folder, as with today's date")
+    if not (data_dir / _VECTORS).is_dir():
+        raise NotFoundError(f"{data_dir} has no data of `landmarks up`; see --data-dir")
+    with _at_work(data_dir):
+        return _back_up(data_dir, folder)
+
+
+def _back_up(data_dir: Path, folder: Path) -> Backup:
+    partial = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        running = is_locked(data_dir)
+        if running:
+            _copy_running(data_dir, partial)
+        else:
+            # The engine may outlive, by seconds, a `landmarks up` that was killed.
+            with lock_data(data_dir), lock(data_dir / _VECTORS / "server.lock", _ENDS_SECONDS):
+                _copy_stopped(data_dir, partial)
+        made = Backup(
+            made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            running=running,
+            collections=tuple(sorted(Catalog.load(partial / _VECTORS).collections)),
+            files=dict(_files(partial)),
+        )
+        _write_manifest(made, partial)
+        os.sync()
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return made
+
+
+def restore(folder: Path, data_dir: Path) -> Backup:
+    """Put a backup into a data folder that has no data, after every file of it was checked.
+
+    Raises NotFoundError and InvalidInputError for what is no whole backup, AlreadyExistsError where
+    there are data, ConfigurationError where a stack runs on the folder.
+    """
+    made = _read_manifest(folder)
+    _check(folder, made)
+    with _at_work(data_dir), lock_data(data_dir):
+        taken = [data_dir / name for name in (_VECTORS, _JOBS) if _has_data(data_dir / name)]
+        if taken:
+            raise AlreadyExistsError(
+                f"there are data already; move {' and '.join(map(str, taken))} away first"
+            )
+        arriving = data_dir / "restoring"
+        shutil.rmtree(arriving, ignore_errors=True)
+        for name in (_VECTORS, _JOBS):
+            copy_tree(folder / name, arriving / name)
+        os.sync()
+        for name in (_VECTORS, _JOBS):
+            shutil.rmtree(data_dir / name, ignore_errors=True)  # empty, as _has_data has said
+            (arriving / name).rename(data_dir / name)
+        arriving.rmdir()
+    return made
+
+
+def _at_work(data_dir: Path) -> IO[str]:
+    return lock_data(data_dir, "backup.lock", "another backup or restore is at work")
+
+
+def _copy_stopped(data_dir: Path, target: Path) -> None:
+    for name in (_JOBS, _VECTORS):
+        copy_tree(data_dir / name, target / name, leave_out=("*.lock", "snapshots"))
+
+
+def _copy_running(data_dir: Path, target: Path) -> None:
+    """Copy from the running stack, which tells in its plan where its parts are."""
+    plan = json.loads((data_dir / "run" / "plan.json").read_text())
+    environment = plan["qdrant"]["environment"]
+    (target / _JOBS).mkdir()
+    with _append_only_file_kept(environment[f"{ENV_PREFIX}REDIS_URL"], data_dir / _JOBS):
+        # Its end may be half a command, which Valkey leaves out when it starts.
+        copy_tree(data_dir / _JOBS / _AOF, target / _JOBS / _AOF)
+    settings = QdrantSettings.load(
+        {
+            "qdrant_host": environment[f"{ENV_PREFIX}QDRANT_HOST"],
+            "qdrant_port": environment[f"{ENV_PREFIX}QDRANT_PORT"],
+            "qdrant_timeout_seconds": _SNAPSHOT_SECONDS,
+            "qdrant_tls": False,  # whatever the shell says: `landmarks up` has none
+        }
+    )
+    with closing(connect(settings)) as client, qdrant_failures(address_of(settings)):
+        snapshot = client.create_full_snapshot()
+    if snapshot is None:
+        raise LandmarksError("the vector database made no snapshot, and did not say why")
+    made = data_dir / _VECTORS / "snapshots" / snapshot.name
+    try:
+        shutil.move(made, target / _VECTORS, copy_function=copy_file)
+    finally:  # a second copy of everything must not stay where that was the last room
+        shutil.rmtree(made, ignore_errors=True)
+
+
+@contextmanager
+def _append_only_file_kept(url: str, folder: Path) -> Iterator[None]:
+    """Have Valkey only append to its file, and not rewrite it, until the block ends.
+
+    As https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/ says it.
+    """
+    try:
+        with redis.Redis.from_url(
+            url, socket_timeout=_REDIS_SECONDS, decode_responses=True
+        ) as client:
+            where = Path(str(client.config_get("dir")["dir"]))
+            if where.resolve() != folder.resolve():
+                raise ConfigurationError(f"the Valkey at this port keeps its data in {where}")
+            client.config_set(_REWRITES, 0)
+            try:
+                _await_rewrite(client)
+                yield
+            finally:
+                client.config_set(_REWRITES, _REWRITE_PERCENTAGE)
+    except redis.RedisError as error:
+        raise UnavailableError(f"Valkey does not answer: {error}") from error
+
+
+def _await_rewrite(client: redis.Redis) -> None:
+    deadline = time.monotonic() + _REWRITE_SECONDS
+    while True:
+        told = client.info("persistence")
+        if not told["aof_rewrite_in_progress"] and not told["aof_rewrite_scheduled"]:
+            return
+        if time.monotonic() > deadline:
+            raise UnavailableError("Valkey rewrites its append-only file without an end")
+        time.sleep(0.2)
+
+
+def _files(folder: Path) -> Iterator[tuple[str, File]]:
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            yield path.relative_to(folder).as_posix(), File(path.stat().st_size, digest)
+
+
+def _write_manifest(made: Backup, folder: Path) -> None:
+    content = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "made_at": made.made_at,
+        "running": made.running,
+        "collections": list(made.collections),
+        "files": {path: [file.bytes, file.sha256] for path, file in made.files.items()},
+    }
+    (folder / _MANIFEST).write_text(json.dumps(content, indent=1))
+
+
+def _read_manifest(folder: Path) -> Backup:
+    path = folder / _MANIFEST
+    if not path.is_file():
+        raise NotFoundError(f"{folder} is no backup: there is no {_MANIFEST} in it")
+    try:
+        found = json.loads(path.read_text())
+        if (found["format"], found["version"]) != (_FORMAT, _VERSION):
+            raise InvalidInputError(f"{path} is of another version of the program")
+        return Backup(
+            made_at=str(found["made_at"]),
+            running=bool(found["running"]),
+            collections=tuple(map(str, found["collections"])),
+            files={name: File(int(size), str(sha)) for name, (size, sha) in found["files"].items()},
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidInputError(f"{path} cannot be read: {error}") from error
+
+
+def _check(folder: Path, made: Backup) -> None:
+    there = {name: file for name, file in _files(folder) if name != _MANIFEST}
+    for name in sorted({*there, *made.files}):
+        if there.get(name) != made.files.get(name):
+            wrong = "is not as it was backed up" if name in there else "is missing"
+            raise InvalidInputError(
+                f"{folder / name} {wrong}; the backup is damaged and cannot be restored"
+            )
+
+
+def _has_data(folder: Path) -> bool:
+    return folder.is_dir() and any(path.suffix != ".lock" for path in folder.iterdir())

@@ -1,0 +1,212 @@
+"""Runs a plan under supervisor, which restarts what dies, and restarts supervisor if that dies."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from landmarks.errors import ConfigurationError
+from landmarks_tools.local_stack.plan import Process, Role, StackPlan
+from landmarks_tools.local_stack.ports import is_free
+
+_STOP_SECONDS = 30
+# Engines first, the front door last; supervisor starts in this order and stops in reverse.
+_PRIORITY = {Role.BROKER: 10, Role.VECTORS: 10, Role.ENCODER: 20, Role.WORKER: 30, Role.SEARCH: 40}
+
+
+class StackManager:
+    """A started stack. Use as a context manager: leaving it stops everything.
+
+    Raises ConfigurationError where a port is in use or another stack runs on the same data.
+    """
+
+    def __init__(self, plan: StackPlan) -> None:
+        self.plan = plan
+        self._run_dir = plan.data_dir / "run"
+        self.log_dir = plan.data_dir / "logs"
+        self._supervisor: subprocess.Popen[bytes] | None = None
+        self._lock: IO[str] | None = None
+
+    def __enter__(self) -> StackManager:
+        """Check the ports, then start everything."""
+        for folder in (self._run_dir, self.log_dir, self.plan.data_dir / "valkey"):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._take_lock()
+        try:
+            for process in self.plan.processes:
+                _require_free_ports(process)
+            self._write_configuration()
+            self._start()
+        except BaseException:
+            self._release_lock()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop everything: SIGTERM, then SIGKILL for what has not ended in time."""
+        if self._supervisor is not None:
+            self._supervisor.send_signal(signal.SIGTERM)
+            try:
+                self._supervisor.wait(_STOP_SECONDS + 10)
+            except subprocess.TimeoutExpired:
+                self._supervisor.kill()
+                self._supervisor.wait()
+            self._supervisor = None
+        self._release_lock()
+
+    def restart_if_dead(self) -> bool:
+        """Start supervisor again if it has died; return whether it had.
+
+        Its processes die with it (see `landmarks_tools.local_stack.launch`), so nothing runs twice.
+        """
+        if self._supervisor is not None and self._supervisor.poll() is None:
+            return False
+        self._start()
+        return True
+
+    def log_file(self, name: str) -> Path:
+        """Return where a process writes its log."""
+        return self.log_dir / f"{name}.log"
+
+    def last_words(self, name: str, lines: int = 8) -> str:
+        """Return the end of a process's log."""
+        with contextlib.suppress(OSError):
+            text = self.log_file(name).read_text(errors="replace")
+            return "\n".join(text.splitlines()[-lines:])
+        return ""
+
+    def _take_lock(self) -> None:
+        self._lock = lock_data(self.plan.data_dir)
+
+    def _release_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def _start(self) -> None:
+        with (self.log_dir / "supervisor.err").open("ab") as errors:
+            self._supervisor = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "landmarks_tools.local_stack.launch"),
+                    *(str(self._plan_file), "supervisor"),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                start_new_session=True,  # Ctrl-C on the terminal reaches `landmarks up` alone
+            )
+
+    @property
+    def _plan_file(self) -> Path:
+        return self._run_dir / "plan.json"
+
+    def _write_configuration(self) -> None:
+        configuration = self._run_dir / "supervisord.conf"
+        supervisor = {
+            "command": [
+                *(sys.executable, "-m", "supervisor.supervisord"),
+                *("--nodaemon", "--silent", "--configuration", str(configuration)),
+            ],
+            "environment": {},
+        }
+        processes = {
+            process.name: {
+                "command": list(process.command),
+                "environment": dict(process.environment),
+            }
+            for process in self.plan.processes
+        }
+        self._plan_file.write_text(json.dumps({"supervisor": supervisor, **processes}, indent=1))
+        # The plan holds no secret today; addresses with passwords may come.
+        self._plan_file.chmod(0o600)
+        configuration.write_text("\n".join(self._configuration_lines()))
+
+    def _configuration_lines(self) -> Iterator[str]:
+        yield "[supervisord]"
+        yield f"logfile={_escaped(self.log_dir / 'supervisor.log')}"
+        yield f"pidfile={_escaped(self._run_dir / 'supervisord.pid')}"
+        yield f"directory={_escaped(self.plan.data_dir)}"
+        yield "minfds=256"
+        if os.getuid() == 0:
+            yield "user=root"  # said outright, or supervisor warns
+        for process in self.plan.processes:
+            launcher = [sys.executable, "-m", "landmarks_tools.local_stack.launch"]
+            launch = shlex.join([*launcher, str(self._plan_file), process.name])
+            yield f"[program:{process.name}]"
+            yield f"command={_escaped(launch)}"
+            yield f"stdout_logfile={_escaped(self.log_file(process.name))}"
+            yield "stdout_logfile_maxbytes=20MB"
+            yield "stdout_logfile_backups=2"
+            yield "redirect_stderr=true"
+            yield f"priority={_PRIORITY[process.role]}"
+            yield "autorestart=true"
+            yield "startsecs=2"
+            yield "startretries=1000"
+            yield f"stopwaitsecs={_STOP_SECONDS}"
+            yield "stopasgroup=true"
+            yield "killasgroup=true"
+
+
+def lock_data(data_dir: Path, name: str = "lock", holder: str = "another stack runs") -> IO[str]:
+    """Lock a data folder for as long as the returned file is open.
+
+    Raises ConfigurationError where somebody else has: a stack, unless `name` and `holder` tell of
+    another lock.
+    """
+    path = data_dir / "run" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise ConfigurationError(
+            f"{holder} on {data_dir}; stop it, or choose another folder with --data-dir"
+        ) from error
+    return lock
+
+
+def is_locked(data_dir: Path) -> bool:
+    """Say whether a stack runs on a data folder."""
+    try:
+        lock_data(data_dir).close()
+    except ConfigurationError:
+        return True
+    return False
+
+
+def _escaped(value: object) -> str:
+    """Return a value for supervisor's configuration, where % begins an expression."""
+    return str(value).replace("%", "%%")
+
+
+def _require_free_ports(process: Process) -> None:
+    for port in process.ports:
+        if not is_free(port):
+            raise ConfigurationError(
+                f"port {port}, which {process.name} would listen on, is in use; stop what uses"
+                f" it, or set {_port_variable(process, port)} to another port"
+            )
+
+
+def _port_variable(process: Process, port: int) -> str:
+    if port == process.metrics_port:
+        return "LANDMARKS_METRICS_PORT (the first of all)"
+    if port == process.page_port:
+        return "LANDMARKS_PAGE_PORT"
+    return {
+        Role.BROKER: "LANDMARKS_REDIS_PORT",
+        Role.VECTORS: "LANDMARKS_QDRANT_PORT",
+        Role.ENCODER: "LANDMARKS_ENCODER_PORT (the first encoder's)",
+        Role.SEARCH: "LANDMARKS_SEARCH_PORT",
+        Role.WORKER: "nothing",
+    }[process.role]

@@ -1,0 +1,42 @@
+"""Ports that nothing listens on now, on loopback."""
+
+from __future__ import annotations
+
+import socket
+
+from landmarks.errors import ConfigurationError
+from landmarks_tools.local_stack.plan import HOST
+
+# Below the ports that systems hand out by themselves.
+_FIRST, _LAST = 20051, 32000
+
+
+def free_ports(count: int) -> list[int]:
+    """Return different free ports. Another process may take one before it is used."""
+    probes = [socket.create_server((HOST, 0)) for _ in range(count)]
+    ports = [int(probe.getsockname()[1]) for probe in probes]
+    for probe in probes:
+        probe.close()
+    return ports
+
+
+def free_ports_in_a_row(count: int) -> int:
+    """Return the first of `count` free ports in a row.
+
+    Raises ConfigurationError where there are none.
+    """
+    for first in range(_FIRST, _LAST, count):
+        if all(is_free(port) for port in range(first, first + count)):
+            return first
+    raise ConfigurationError(
+        f"no {count} free ports in a row between {_FIRST} and {_LAST}; stop what uses them"
+    )
+
+
+def is_free(port: int) -> bool:
+    """Return whether a server could listen on a port."""
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,84 @@
+"""Tells when each process of a stack is ready to work."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+
+import grpc
+import redis
+
+from landmarkapi.encoder.v1.encoder_pb2 import GetModelRequest
+from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
+from landmarks.errors import LandmarksError
+from landmarks.probe import is_serving
+from landmarks.rpc.channel import open_channel
+from landmarks_tools.local_stack.plan import HOST, Process, Role, StackPlan
+
+_PROBE_SECONDS = 2.0
+
+
+def is_ready(process: Process, plan: StackPlan) -> bool:
+    """Return whether `process` answers and says that it is ready."""
+    if process.role in (Role.BROKER, Role.WORKER):
+        return _redis_says_so(process, plan)
+    if not is_serving(process.address, process.model, _PROBE_SECONDS):
+        return False
+    return not process.page_port or _accepts(process.page_port)
+
+
+def become_ready(plan: StackPlan, timeout_seconds: float) -> Iterator[Process]:
+    """Yield each process as it becomes ready; stop when all are, or when the time is up.
+
+    Raises LandmarksError as soon as an encoder says that it cannot load its model.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    waiting = list(plan.processes)
+    while waiting and time.monotonic() < deadline:
+        ready = [process for process in waiting if is_ready(process, plan)]
+        yield from ready
+        waiting = [process for process in waiting if process not in ready]
+        for process in waiting:
+            if process.role == Role.ENCODER and (reason := _load_failure(process)):
+                raise LandmarksError(f"{process.name} cannot serve its model: {reason}")
+        time.sleep(0.2 if ready else 0.5)
+
+
+def _load_failure(process: Process) -> str:
+    """Return why an encoder could not load its model; empty if it may yet."""
+    with open_channel(process.address) as channel:
+        try:
+            answer = EncoderServiceStub(channel).GetModel(
+                GetModelRequest(model=process.model), timeout=_PROBE_SECONDS
+            )
+        except grpc.RpcError:
+            return ""
+    return answer.model.failure
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection((HOST, port), _PROBE_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def _redis_says_so(process: Process, plan: StackPlan) -> bool:
+    with redis.Redis.from_url(plan.redis_url, socket_timeout=_PROBE_SECONDS) as client:
+        try:
+            if process.role == Role.BROKER:
+                return bool(client.ping())
+            announced = client.get(f"landmarks:worker:{process.name}")
+        except redis.RedisError:
+            return False
+    if not isinstance(announced, bytes):
+        return False
+    try:  # what a killed worker announced outlives it by some seconds
+        os.kill(json.loads(announced)["pid"], 0)
+    except ProcessLookupError:
+        return False
+    return True

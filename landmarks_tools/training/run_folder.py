@@ -1,0 +1,134 @@
+"""A training run's folder: what was asked for, where it stands, and what came of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, fields
+from pathlib import Path
+
+import torch
+
+from encoder_service.models.model_card import CurvePoint
+from landmarks.errors import ConfigurationError, InvalidInputError
+
+State = dict[str, object]
+# What a kill may leave of a file that was being written, here or by `write_tensors`.
+_NEW = ".new"
+_HALF_WRITTEN = (_NEW, ".partial")
+# What the settings of a run are called where they are not simply options of the command.
+_WORDS = {"data_digest": "photos (or their landmarks)", "base_digest": "weights of the base"}
+
+
+class Run:
+    """The folder of one run. `settings` decide its result; a run goes on only with the same.
+
+    `settings.json`, `checkpoint.pt` and `best.pt` while it runs, `curve.csv` from the first epoch
+    on; in the end `model.safetensors` with its card, `model.json` and `model.md`.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, object]) -> None:
+        self.folder = folder
+        self.settings = settings
+        folder.mkdir(parents=True, exist_ok=True)
+        told = json.loads(json.dumps(settings))  # as it will be read again
+        path = folder / "settings.json"
+        others = [one for one in folder.iterdir() if one != path and not _is_half_written(one)]
+        if not path.exists() and others:
+            raise InvalidInputError(f"{folder} is not empty and holds no run; name another --out")
+        # Settings alone are no run: one that failed at once, as for a damaged photo, is begun anew.
+        if others:
+            before = _read_settings(path)
+            if other := sorted(k for k in told | before if told.get(k) != before.get(k)):
+                named = ", ".join(_WORDS.get(key, key) for key in other)
+                raise InvalidInputError(
+                    f"{folder} holds a run with other settings: {named}. Go on with the same, name"
+                    " another folder with --out, or remove this one"
+                )
+        else:
+            replace_file(path, lambda new: new.write_text(json.dumps(told, indent=1) + "\n"))
+        if self.done:  # it may have been killed before it could
+            self.tidy()
+
+    @property
+    def model(self) -> Path:
+        """The trained model's file."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def card(self) -> Path:
+        """The model card, written last: where it is, the run is done."""
+        return self.folder / "model.json"
+
+    @property
+    def done(self) -> bool:
+        """Whether the run has ended."""
+        return self.card.exists()
+
+    @property
+    def activations(self) -> Path:
+        """Where the frozen layers' activations are kept while the run lasts."""
+        return self.folder / "activations"
+
+    def save(self, name: str, state: State) -> None:
+        """Keep a state of tensors, numbers and texts; the whole of it or nothing."""
+        replace_file(self.folder / f"{name}.pt", lambda new: torch.save(state, new))
+
+    def load(self, name: str) -> State | None:
+        """Return what was kept under `name`; None where nothing was."""
+        path = self.folder / f"{name}.pt"
+        if not path.exists():
+            return None
+        try:
+            state: State = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged archive: torch raises what it likes
+            raise ConfigurationError(
+                f"{path} cannot be read: {error}; remove {self.folder} to begin anew"
+            ) from error
+        return state
+
+    def write_curve(self, curve: Sequence[CurvePoint]) -> None:
+        """Write the curve so far as CSV."""
+
+        def write(new: Path) -> None:
+            with new.open("w", newline="") as file:
+                rows = csv.writer(file)
+                rows.writerow([field.name for field in fields(CurvePoint)])
+                rows.writerows(astuple(point) for point in curve)
+
+        replace_file(self.folder / "curve.csv", write)
+
+    def tidy(self) -> None:
+        """Remove what only an unfinished run needs."""
+        for name in ("checkpoint.pt", "best.pt"):
+            (self.folder / name).unlink(missing_ok=True)
+        for path in filter(_is_half_written, [*self.folder.iterdir()]):
+            path.unlink()
+        for path in self.activations.glob("*"):
+            path.unlink()
+        if self.activations.exists():
+            self.activations.rmdir()
+
+
+def _read_settings(path: Path) -> dict[str, object]:
+    try:
+        settings: dict[str, object] = json.loads(path.read_text())
+    except ValueError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error}") from error
+    return settings
+
+
+def _is_half_written(path: Path) -> bool:
+    return path.name.startswith(".") and path.name.endswith(_HALF_WRITTEN)
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Have `write` write a file that takes the place of `path` when it is whole."""
+    new = path.with_name(f".{path.name}.{os.getpid()}{_NEW}")
+    try:
+        write(new)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)

@@ -1,0 +1,137 @@
+"""What operators change: points are deleted, collections promoted, rolled back and dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+from qdrant_client import QdrantClient
+
+from landmarkapi.indexing.v1 import indexing_pb2 as pb
+from landmarks.errors import InvalidInputError, NotFoundError, UnavailableError
+from landmarks.job_store.maps import MapStore
+from landmarks.naming import check_gallery, check_model
+from landmarks.vector_store.collections import Collections, Lineage
+from landmarks.vector_store.filters import words_in
+from landmarks.vector_store.point_store import PointStore
+from landmarks.vector_store.settings import VectorStoreSettings
+from search_service.indexing.messages import collection_message
+from search_service.search.parse_filter import filter_of
+from search_service.search.parse_request import point_uuid
+
+_log = structlog.get_logger(__name__)
+
+_MAX_IDS = 10_000
+
+
+class GalleryChanges:
+    """The methods of IndexingService that change collections, as functions that block."""
+
+    def __init__(self, client: QdrantClient, settings: VectorStoreSettings, maps: MapStore) -> None:
+        self._client = client
+        self._maps = maps
+        self._collections = Collections(client, settings)
+        self._points = PointStore(client, settings)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def live(self, gallery: str, model: str) -> Lineage:
+        """Return the live collection; raises NotFoundError where a gallery has none for a model."""
+        return self._collections.live(gallery, model)
+
+    def live_models(self, gallery: str) -> set[str]:
+        """Return the models that a gallery is indexed with; raises NotFoundError without any."""
+        states = self._collections.states(gallery)
+        models = {one.lineage.model for one in states if one.live}
+        if not models:
+            raise NotFoundError(
+                f"there is no gallery {gallery!r}; fill one with"
+                f" `landmarks index SOURCE --gallery {gallery}`"
+            )
+        return models
+
+    def delete_points(self, request: pb.DeletePointsRequest) -> pb.DeletePointsResponse:
+        """Delete points in all collections of a gallery, or in those of some models."""
+        names = self._names(request.gallery, request.models)
+        if request.WhichOneof("points") == "filter":
+            chosen = filter_of(request.filter)
+            for name in names:  # all of them before the first deletes
+                if error := words_in(chosen, self._collections.text_fields(name), name):
+                    raise error
+        answer = pb.DeletePointsResponse()
+        for name in names:
+            answer.deleted.add(collection=name, points=self._delete(name, request))
+        return answer
+
+    def promote(self, name: str) -> pb.PromoteCollectionResponse:
+        """Make a collection live."""
+        previous = self._collections.promote(name)
+        return pb.PromoteCollectionResponse(live=self._state(name), previous=previous or "")
+
+    def roll_back(self, gallery: str, model: str, leaving: str) -> pb.RollbackCollectionResponse:
+        """Make the collection live that was so before."""
+        previous = self._collections.roll_back(check_gallery(gallery), check_model(model), leaving)
+        live = self._collections.live(gallery, model).name
+        return pb.RollbackCollectionResponse(live=self._state(live), previous=previous)
+
+    def drop(self, name: str, *, live_too: bool) -> pb.DropCollectionResponse:
+        """Delete a collection."""
+        self._collections.drop(name, live_too=live_too)
+        try:
+            self._maps.drop(name)
+        except UnavailableError as error:  # the collection is gone, and that is what was asked
+            _log.warning("the map of a dropped collection stays", name=name, reason=str(error))
+        return pb.DropCollectionResponse()
+
+    def _names(self, gallery: str, models: Sequence[str]) -> list[str]:
+        found = [state.lineage for state in self._collections.states(check_gallery(gallery))]
+        if not found:
+            raise NotFoundError(f"there is no gallery {gallery!r}")
+        for model in models:
+            if not any(one.model == check_model(model) for one in found):
+                raise NotFoundError(f"the gallery {gallery!r} has no collection of {model!r}")
+        return [one.name for one in found if not models or one.model in models]
+
+    def _delete(self, name: str, request: pb.DeletePointsRequest) -> int:
+        match request.WhichOneof("points"):
+            case "ids":
+                ids = _uuids(request.ids.ids)
+                count = len(self._points.payloads(name, ids))
+                self._points.delete(name, ids)
+                return count
+            case "filter":
+                chosen = filter_of(request.filter)
+                if not chosen:
+                    raise InvalidInputError(
+                        "the filter has no condition, and would delete every point; drop the"
+                        " collection instead",
+                        field="filter",
+                    )
+                count = self._points.count(name, chosen)
+                self._points.delete_where(name, chosen)
+                return count
+            case "source":
+                source = request.source
+                if not source.name:
+                    raise InvalidInputError("the source is not named", field="source.name")
+                return self._points.delete_source(name, source.name, source.path_prefix)
+            case _:
+                raise InvalidInputError(
+                    "nothing is chosen: give ids, a filter or a source", field="points"
+                )
+
+    def _state(self, name: str) -> pb.Collection:
+        gallery = self._collections.lineage(name).gallery
+        [state] = [s for s in self._collections.states(gallery) if s.lineage.name == name]
+        return collection_message(state)
+
+
+def _uuids(ids: Sequence[str]) -> list[UUID]:
+    if not 1 <= len(ids) <= _MAX_IDS:
+        raise InvalidInputError(
+            f"{len(ids)} ids are given, and must be 1 to {_MAX_IDS}", field="ids.ids"
+        )
+    return [point_uuid(one, "ids.ids") for one in ids]

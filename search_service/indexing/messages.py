@@ -1,0 +1,159 @@
+"""Jobs as the contract says them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from landmarkapi.indexing.v1 import indexing_pb2 as pb
+from landmarks.errors import InvalidInputError
+from landmarks.job_store.maps import GalleryMap
+from landmarks.job_store.records import DeadLetter, Job, Progress, State
+from landmarks.job_store.spec import IndexSpec, Kind
+from landmarks.rpc.status import duration
+from landmarks.vector_store.collections import CollectionState
+from search_service.search.recall_monitor import Recall
+
+_STATES = {
+    State.QUEUED: pb.JOB_STATE_QUEUED,
+    State.RUNNING: pb.JOB_STATE_RUNNING,
+    State.SUCCEEDED: pb.JOB_STATE_SUCCEEDED,
+    State.FAILED: pb.JOB_STATE_FAILED,
+    State.CANCELLED: pb.JOB_STATE_CANCELLED,
+}
+
+_KINDS = {
+    Kind.INDEX: pb.JOB_KIND_INDEX,
+    Kind.REINDEX: pb.JOB_KIND_REINDEX,
+    Kind.CALIBRATE: pb.JOB_KIND_CALIBRATE,
+    Kind.MAP: pb.JOB_KIND_MAP,
+}
+
+
+def spec_of(message: pb.IndexSpec) -> IndexSpec:
+    """Read what a job is to index; raises InvalidInputError for what is not a caller's to say."""
+    if message.HasField("reindexing"):
+        raise InvalidInputError(
+            "a collection is built anew by ReindexCollection, not by a job of one's own",
+            field="reindexing",
+        )
+    return IndexSpec(
+        gallery=message.gallery,
+        source=message.source,
+        models=tuple(message.models),
+        splits=tuple(message.splits),
+        source_name=message.source_name,
+        prune=message.prune,
+        dry_run=message.dry_run,
+        verify=message.verify,
+    )
+
+
+def job_message(job: Job) -> pb.IndexJob:
+    """Return a job's message."""
+    return pb.IndexJob(
+        id=job.id,
+        spec=pb.IndexSpec(
+            gallery=job.spec.gallery,
+            source=job.spec.source,
+            models=job.spec.models,
+            splits=job.spec.splits,
+            source_name=job.spec.source_name,
+            prune=job.spec.prune,
+            dry_run=job.spec.dry_run,
+            verify=job.spec.verify,
+            reindexing=pb.Reindexing(**asdict(job.spec.reindex)) if job.spec.reindex else None,
+        ),
+        state=_STATES[job.state],
+        kind=_KINDS[job.spec.kind],
+        error=job.error,
+        outcome=job.outcome,
+        progress=[
+            _progress_message(one, known=job.listing_complete and not job.ended)
+            for one in job.progress
+        ],
+        listing_complete=job.listing_complete,
+        create_time=_timestamp(job.created),
+        update_time=_timestamp(job.updated),
+    )
+
+
+def dead_letter_message(letter: DeadLetter) -> pb.DeadLetter:
+    """Return a dead letter's message."""
+    return pb.DeadLetter(
+        model=letter.model,
+        uri=letter.entry.uri,
+        path=letter.entry.path,
+        reason=letter.reason,
+        time=_timestamp(letter.time),
+        attempts=letter.attempts,
+    )
+
+
+def map_message(found: GalleryMap) -> pb.GetMapResponse:
+    """Return a map's message."""
+    return pb.GetMapResponse(
+        collection=found.collection,
+        points=[
+            pb.MapPoint(
+                point_id=point.id,
+                landmark=point.landmark,
+                x=point.x,
+                y=point.y,
+                in_no_cluster=point.in_no_cluster,
+            )
+            for point in found.points
+        ],
+        draw_time=_timestamp(found.drawn),
+        collection_points=found.collection_points,
+        perplexity=found.perplexity,
+        trustworthiness=found.trustworthiness,
+    )
+
+
+def collection_message(
+    state: CollectionState, recall: Recall | None = None, *, mapped: bool = False
+) -> pb.Collection:
+    """Return a collection's message."""
+    return pb.Collection(
+        name=state.lineage.name,
+        gallery=state.lineage.gallery,
+        model=state.lineage.model,
+        digest=state.lineage.digest,
+        points=state.points,
+        indexed_vectors=state.indexed_vectors,
+        dimension=state.lineage.dimension,
+        live=state.live,
+        status=state.status,
+        calibrated=state.calibrated,
+        mapped=mapped,
+        recall=recall.share if recall else None,
+        recall_queries=recall.queries if recall else 0,
+    )
+
+
+def _progress_message(progress: Progress, *, known: bool) -> pb.ModelProgress:
+    left = progress.seconds_left if known else None
+    return pb.ModelProgress(
+        time_left=None if left is None else duration(left),
+        model=progress.model,
+        collection=progress.collection,
+        digest=progress.digest,
+        listed=progress.listed,
+        stored=progress.stored,
+        unchanged=progress.unchanged,
+        dead=progress.dead,
+        duplicate=progress.duplicate,
+        cancelled=progress.cancelled,
+        pruned=progress.pruned,
+        encoded=progress.encoded,
+        photos_per_second=progress.photos_per_second,
+    )
+
+
+def _timestamp(time: datetime) -> Timestamp:
+    message = Timestamp()
+    message.FromDatetime(time)
+    return message

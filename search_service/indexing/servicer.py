@@ -1,0 +1,351 @@
+"""IndexingService: starts and follows indexing jobs, and lists and changes collections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import grpc
+import structlog
+
+from landmarkapi.indexing.v1 import indexing_pb2 as pb
+from landmarkapi.indexing.v1.indexing_pb2_grpc import IndexingServiceServicer
+from landmarks.errors import DeadlineError, InvalidInputError, NotFoundError, UnavailableError
+from landmarks.job_store.maps import MapStore
+from landmarks.job_store.records import Job
+from landmarks.job_store.store import JobStore, connect_redis
+from landmarks.naming import check_gallery, check_model
+from landmarks.photos.sources import Sources
+from landmarks.vector_store.async_store import SearchStore
+from landmarks.vector_store.client import connect
+from landmarks.vector_store.settings import VectorStoreSettings
+from search_service.indexing.collection_admin import GalleryChanges
+from search_service.indexing.job_watch import JobChanges
+from search_service.indexing.messages import (
+    collection_message,
+    dead_letter_message,
+    job_message,
+    map_message,
+    spec_of,
+)
+from search_service.indexing.submission import JobRequests
+from search_service.search.recall_monitor import RecallGauge
+
+_log = structlog.get_logger(__name__)
+
+# To start a job is to look at its source, which may be a server that hangs.
+_STARTING_THREADS = 4
+_MAX_PAGE = 1000
+_JOBS_PAGE = 50
+_LETTERS_PAGE = 100
+# Where a change was not told of, a watcher sees it when it looks again by itself; and of many
+# changes within a moment it sees the last.
+_LOOK_AGAIN_SECONDS = 1.0
+_MOMENT_SECONDS = 0.1
+
+
+def create_indexing_servicer(
+    *,
+    redis_url: str,
+    models: Collection[str],
+    sources: Sources,
+    collections: SearchStore,
+    qdrant: VectorStoreSettings,
+    recall: RecallGauge,
+) -> IndexingServicer:
+    """Put the servicer together; it connects to Redis when it is first used. Close it when done.
+
+    `models` are the names that have an encoder (the keys of `LANDMARKS_ENCODERS`), `sources` the
+    allowed roots as the workers have them: `Sources(SourceRoots(settings.source_roots))`.
+    """
+    jobs = JobStore(connect_redis(redis_url), redis_url)
+    maps = MapStore(connect_redis(redis_url), redis_url)
+    gallery_changes = GalleryChanges(connect(qdrant), qdrant, maps)
+    requests = JobRequests(jobs, redis_url, models, sources, gallery_changes)
+    return IndexingServicer(
+        jobs, JobChanges(redis_url), requests, collections, gallery_changes, maps, recall
+    )
+
+
+class IndexingServicer(IndexingServiceServicer):
+    """The service. What blocks (Redis, the broker, looking at a source) runs in threads."""
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        changes: JobChanges,
+        requests: JobRequests,
+        collections: SearchStore,
+        gallery_changes: GalleryChanges,
+        maps: MapStore,
+        recall: RecallGauge,
+    ) -> None:
+        self._jobs = jobs
+        self._changes = changes
+        self._requests = requests
+        self._collections = collections
+        self._gallery_changes = gallery_changes
+        self._maps = maps
+        self._recall = recall
+        self._starting = ThreadPoolExecutor(_STARTING_THREADS, thread_name_prefix="start-job")
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self._starting.shutdown(wait=False, cancel_futures=True)
+        await self._changes.close()
+        await asyncio.to_thread(self._gallery_changes.close)
+        await asyncio.to_thread(self._requests.close)
+        await asyncio.to_thread(self._maps.close)
+        await asyncio.to_thread(self._jobs.close)
+
+    async def CreateIndexJob(  # noqa: N802 - the contract's name
+        self,
+        request: pb.CreateIndexJobRequest,
+        context: grpc.aio.ServicerContext[pb.CreateIndexJobRequest, pb.CreateIndexJobResponse],
+    ) -> pb.CreateIndexJobResponse:
+        """Check what can be checked at once, record the job and enqueue it."""
+        try:
+            spec = spec_of(request.spec)
+            job = await self._started(
+                context.time_remaining(), lambda: self._requests.index(spec, request.request_id)
+            )
+        except InvalidInputError as error:
+            if error.field not in pb.IndexSpec.DESCRIPTOR.fields_by_name:
+                raise
+            raise InvalidInputError(str(error), field=f"spec.{error.field}") from error
+        return pb.CreateIndexJobResponse(job=job_message(job))
+
+    async def _started(self, seconds: float | None, start: Callable[[], Job]) -> Job:
+        """Start a job; raises DeadlineError where its caller does not wait any more."""
+        # With the call's variables, as its request id is one.
+        run = partial(contextvars.copy_context().run, start)
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.get_running_loop().run_in_executor(self._starting, run)
+        except TimeoutError:
+            raise DeadlineError(
+                "the source could not be looked at in time; is its server, or its mount, there?"
+            ) from None
+
+    async def GetIndexJob(  # noqa: N802
+        self,
+        request: pb.GetIndexJobRequest,
+        context: grpc.aio.ServicerContext[pb.GetIndexJobRequest, pb.GetIndexJobResponse],
+    ) -> pb.GetIndexJobResponse:
+        """Read one job."""
+        del context
+        job = await asyncio.to_thread(self._jobs.get, request.id)
+        return pb.GetIndexJobResponse(job=job_message(job))
+
+    async def ListIndexJobs(  # noqa: N802
+        self,
+        request: pb.ListIndexJobsRequest,
+        context: grpc.aio.ServicerContext[pb.ListIndexJobsRequest, pb.ListIndexJobsResponse],
+    ) -> pb.ListIndexJobsResponse:
+        """Read a page of jobs."""
+        del context
+        size = _page_size(request.page_size, _JOBS_PAGE)
+        jobs, following = await asyncio.to_thread(
+            self._jobs.page, request.gallery, size, request.page_token
+        )
+        return pb.ListIndexJobsResponse(
+            jobs=[job_message(job) for job in jobs], next_page_token=following
+        )
+
+    async def WatchIndexJob(  # noqa: N802
+        self,
+        request: pb.WatchIndexJobRequest,
+        context: grpc.aio.ServicerContext[pb.WatchIndexJobRequest, pb.WatchIndexJobResponse],
+    ) -> AsyncIterator[pb.WatchIndexJobResponse]:
+        """Send the job now, after each change, and a last time when it has ended."""
+        del context
+        sent: Job | None = None
+        with self._changes.of(request.id) as changed:
+            while True:
+                changed.clear()  # before reading, so that no change falls in between
+                job = await asyncio.to_thread(self._jobs.get, request.id)
+                if job != sent:
+                    yield pb.WatchIndexJobResponse(job=job_message(job))
+                    sent = job
+                if job.ended:
+                    return
+                await asyncio.sleep(_MOMENT_SECONDS)
+                try:
+                    async with asyncio.timeout(_LOOK_AGAIN_SECONDS):
+                        await changed.wait()
+                except TimeoutError:
+                    pass
+
+    async def CancelIndexJob(  # noqa: N802
+        self,
+        request: pb.CancelIndexJobRequest,
+        context: grpc.aio.ServicerContext[pb.CancelIndexJobRequest, pb.CancelIndexJobResponse],
+    ) -> pb.CancelIndexJobResponse:
+        """End a job where it stands."""
+        del context
+        job = await asyncio.to_thread(self._jobs.cancel, request.id)
+        return pb.CancelIndexJobResponse(job=job_message(job))
+
+    async def ResumeIndexJob(  # noqa: N802
+        self,
+        request: pb.ResumeIndexJobRequest,
+        context: grpc.aio.ServicerContext[pb.ResumeIndexJobRequest, pb.ResumeIndexJobResponse],
+    ) -> pb.ResumeIndexJobResponse:
+        """Let a cancelled or failed job go on."""
+        del context
+        job = await asyncio.to_thread(self._requests.resume, request.id)
+        return pb.ResumeIndexJobResponse(job=job_message(job))
+
+    async def RetryDeadLetters(  # noqa: N802
+        self,
+        request: pb.RetryDeadLettersRequest,
+        context: grpc.aio.ServicerContext[pb.RetryDeadLettersRequest, pb.RetryDeadLettersResponse],
+    ) -> pb.RetryDeadLettersResponse:
+        """Try a job's dead letters again."""
+        del context
+        job = await asyncio.to_thread(self._requests.retry_dead_letters, request.job_id)
+        return pb.RetryDeadLettersResponse(job=job_message(job))
+
+    async def ListDeadLetters(  # noqa: N802
+        self,
+        request: pb.ListDeadLettersRequest,
+        context: grpc.aio.ServicerContext[pb.ListDeadLettersRequest, pb.ListDeadLettersResponse],
+    ) -> pb.ListDeadLettersResponse:
+        """Read a page of a job's dead letters."""
+        del context
+        size = _page_size(request.page_size, _LETTERS_PAGE)
+        letters, following = await asyncio.to_thread(
+            self._jobs.dead_letters, request.job_id, size, request.page_token
+        )
+        return pb.ListDeadLettersResponse(
+            dead_letters=[dead_letter_message(one) for one in letters], next_page_token=following
+        )
+
+    async def ListCollections(  # noqa: N802
+        self,
+        request: pb.ListCollectionsRequest,
+        context: grpc.aio.ServicerContext[pb.ListCollectionsRequest, pb.ListCollectionsResponse],
+    ) -> pb.ListCollectionsResponse:
+        """Read what collections there are."""
+        del context
+        gallery = check_gallery(request.gallery) if request.gallery else None
+        states = await self._collections.states(gallery)
+        try:
+            names = [one.lineage.name for one in states]
+            mapped = await asyncio.to_thread(self._maps.mapped, names)
+        except UnavailableError as error:  # what Qdrant says is worth having without it
+            _log.warning("which collections have a map is not known", reason=str(error))
+            mapped = set()
+        return pb.ListCollectionsResponse(
+            collections=[
+                collection_message(
+                    one, self._recall.of(one.lineage.name), mapped=one.lineage.name in mapped
+                )
+                for one in states
+            ]
+        )
+
+    async def DeletePoints(  # noqa: N802
+        self,
+        request: pb.DeletePointsRequest,
+        context: grpc.aio.ServicerContext[pb.DeletePointsRequest, pb.DeletePointsResponse],
+    ) -> pb.DeletePointsResponse:
+        """Delete points of a gallery."""
+        del context
+        return await asyncio.to_thread(self._gallery_changes.delete_points, request)
+
+    async def ReindexCollection(  # noqa: N802
+        self,
+        request: pb.ReindexCollectionRequest,
+        context: grpc.aio.ServicerContext[
+            pb.ReindexCollectionRequest, pb.ReindexCollectionResponse
+        ],
+    ) -> pb.ReindexCollectionResponse:
+        """Check what can be checked at once, record the job and enqueue it."""
+        job = await self._started(context.time_remaining(), lambda: self._requests.reindex(request))
+        return pb.ReindexCollectionResponse(job=job_message(job))
+
+    async def CalibrateGallery(  # noqa: N802
+        self,
+        request: pb.CalibrateGalleryRequest,
+        context: grpc.aio.ServicerContext[pb.CalibrateGalleryRequest, pb.CalibrateGalleryResponse],
+    ) -> pb.CalibrateGalleryResponse:
+        """Check what can be checked at once, record the job and enqueue it."""
+        job = await self._started(
+            context.time_remaining(), lambda: self._requests.calibrate(request)
+        )
+        return pb.CalibrateGalleryResponse(job=job_message(job))
+
+    async def DrawMap(  # noqa: N802
+        self,
+        request: pb.DrawMapRequest,
+        context: grpc.aio.ServicerContext[pb.DrawMapRequest, pb.DrawMapResponse],
+    ) -> pb.DrawMapResponse:
+        """Check what can be checked at once, record the job and enqueue it."""
+        job = await self._started(
+            context.time_remaining(), lambda: self._requests.draw_map(request)
+        )
+        return pb.DrawMapResponse(job=job_message(job))
+
+    async def GetMap(  # noqa: N802
+        self,
+        request: pb.GetMapRequest,
+        context: grpc.aio.ServicerContext[pb.GetMapRequest, pb.GetMapResponse],
+    ) -> pb.GetMapResponse:
+        """Read the map of a live collection."""
+        del context
+        gallery, model = check_gallery(request.gallery), check_model(request.model)
+        lineage = await asyncio.to_thread(self._gallery_changes.live, gallery, model)
+        found = await asyncio.to_thread(self._maps.find, lineage.name)
+        if found is None:
+            raise NotFoundError(
+                f"no map of {lineage.name} has been drawn; draw it with"
+                f" `landmarks map {model} --gallery {gallery}`"
+            )
+        return map_message(found)
+
+    async def PromoteCollection(  # noqa: N802
+        self,
+        request: pb.PromoteCollectionRequest,
+        context: grpc.aio.ServicerContext[
+            pb.PromoteCollectionRequest, pb.PromoteCollectionResponse
+        ],
+    ) -> pb.PromoteCollectionResponse:
+        """Make a collection live."""
+        del context
+        return await asyncio.to_thread(self._gallery_changes.promote, request.name)
+
+    async def RollbackCollection(  # noqa: N802
+        self,
+        request: pb.RollbackCollectionRequest,
+        context: grpc.aio.ServicerContext[
+            pb.RollbackCollectionRequest, pb.RollbackCollectionResponse
+        ],
+    ) -> pb.RollbackCollectionResponse:
+        """Make the collection live that was so before."""
+        del context
+        return await asyncio.to_thread(
+            self._gallery_changes.roll_back, request.gallery, request.model, request.leaving
+        )
+
+    async def DropCollection(  # noqa: N802
+        self,
+        request: pb.DropCollectionRequest,
+        context: grpc.aio.ServicerContext[pb.DropCollectionRequest, pb.DropCollectionResponse],
+    ) -> pb.DropCollectionResponse:
+        """Delete a collection."""
+        del context
+        return await asyncio.to_thread(
+            self._gallery_changes.drop, request.name, live_too=request.live_too
+        )
+
+
+def _page_size(size: int, default: int) -> int:
+    if not 0 <= size <= _MAX_PAGE:
+        raise InvalidInputError(
+            f"the page size {size} is not 0 (for {default}) to {_MAX_PAGE}", field="page_size"
+        )
+    return size or default

@@ -1,0 +1,174 @@
+"""Jobs as they are asked for: checked, recorded and enqueued. For threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+import structlog
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from landmarkapi.indexing.v1 import indexing_pb2 as pb
+from landmarks.errors import InvalidInputError, NotFoundError
+from landmarks.job_store.records import Job
+from landmarks.job_store.spec import (
+    INDEX_QUEUE,
+    INDEX_TASK,
+    VISIBILITY_TIMEOUT_SECONDS,
+    IndexSpec,
+    Kind,
+    Reindex,
+    checked_spec,
+)
+from landmarks.job_store.store import JobStore
+from landmarks.naming import check_gallery, check_model
+from landmarks.observability.request_id import headers as request_headers
+from landmarks.photos.sources import Sources
+from search_service.indexing.collection_admin import GalleryChanges
+
+_log = structlog.get_logger(__name__)
+
+
+class JobRequests:
+    """Starts jobs, and lets them go on. Everything that can be checked at once is."""
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        redis_url: str,
+        models: Collection[str],
+        sources: Sources,
+        gallery_changes: GalleryChanges,
+    ) -> None:
+        self._jobs = jobs
+        self._models = tuple(models)
+        self._sources = sources
+        self._gallery_changes = gallery_changes
+        self._sender = Celery(
+            broker=redis_url,
+            set_as_current=False,
+            broker_transport_options={
+                "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+                "socket_connect_timeout": 2,
+                "socket_timeout": 5,
+            },
+        )
+
+    def close(self) -> None:
+        """Close the connection to the broker."""
+        self._sender.close()
+
+    def index(self, spec: IndexSpec, request_id: str) -> Job:
+        """Start to index a source."""
+        spec = checked_spec(spec, self._models)
+
+        def check() -> None:
+            try:
+                self._sources.open(spec.source, spec.splits).check()
+            except NotFoundError as error:
+                raise InvalidInputError(str(error), field="source") from error
+
+        return self._start(spec, request_id, check)
+
+    def reindex(self, request: pb.ReindexCollectionRequest) -> Job:
+        """Start to build a collection anew."""
+        wanted = request.reindexing
+        if not 0 <= wanted.margin <= 1:
+            raise InvalidInputError(
+                f"the margin {wanted.margin:g} is not 0 to 1, as a difference of mAP",
+                field="reindexing.margin",
+            )
+
+        def check() -> None:
+            self._gallery_changes.live(request.gallery, request.model)
+            if wanted.queries:
+                try:
+                    self._sources.open(wanted.queries, wanted.splits).check()
+                except (NotFoundError, InvalidInputError) as error:
+                    raise InvalidInputError(str(error), field="reindexing.queries") from error
+
+        spec = IndexSpec(
+            check_gallery(request.gallery),
+            source="",
+            models=(check_model(request.model),),
+            reindex=Reindex(wanted.queries, tuple(wanted.splits), wanted.margin),
+            kind=Kind.REINDEX,
+        )
+        return self._start(spec, request.request_id, check)
+
+    def calibrate(self, request: pb.CalibrateGalleryRequest) -> Job:
+        """Start to calibrate a gallery."""
+        gallery = check_gallery(request.gallery)
+        models = self._indexed(gallery, [check_model(model) for model in request.models])
+        spec = IndexSpec(
+            gallery,
+            source=request.unknowns,
+            models=models,
+            splits=tuple(dict.fromkeys(request.splits)),
+            kind=Kind.CALIBRATE,
+        )
+
+        def check() -> None:
+            if spec.source:
+                try:
+                    self._sources.open(spec.source, spec.splits).check()
+                except (NotFoundError, InvalidInputError) as error:
+                    raise InvalidInputError(str(error), field="unknowns") from error
+
+        return self._start(spec, request.request_id, check)
+
+    def draw_map(self, request: pb.DrawMapRequest) -> Job:
+        """Start to draw the map of a collection."""
+        gallery, model = check_gallery(request.gallery), check_model(request.model)
+        spec = IndexSpec(gallery, source="", models=(model,), kind=Kind.MAP)
+        return self._start(
+            spec, request.request_id, lambda: self._gallery_changes.live(gallery, model)
+        )
+
+    def resume(self, job_id: str) -> Job:
+        """Let a cancelled or failed job go on."""
+        return self._go_on(self._jobs.resume(job_id))
+
+    def retry_dead_letters(self, job_id: str) -> Job:
+        """Try a job's dead letters again."""
+        return self._go_on(self._jobs.retry_dead_letters(job_id))
+
+    def _indexed(self, gallery: str, models: Sequence[str]) -> tuple[str, ...]:
+        """Return the models that a gallery is indexed with, or those asked for, by name."""
+        live = self._gallery_changes.live_models(gallery)
+        for model in models:
+            if model not in live:
+                self._gallery_changes.live(gallery, model)  # which says what is missing
+        return tuple(sorted(set(models) or live))
+
+    def _start(self, spec: IndexSpec, request_id: str, check: Callable[[], object]) -> Job:
+        """Record and enqueue a job that passes `check`; a request that comes again is the same."""
+        earlier = self._jobs.of_request(request_id, spec)
+        if earlier is not None:
+            return earlier
+        check()
+        job = self._jobs.create(spec, request_id)
+        self._enqueue(job.id)
+        return job
+
+    def _go_on(self, changed: tuple[Job, bool]) -> Job:
+        job, has_work = changed
+        if has_work:
+            self._enqueue(job.id, resume=True)
+        return job
+
+    def _enqueue(self, job_id: str, **more: bool) -> None:
+        try:
+            self._sender.send_task(
+                INDEX_TASK,
+                kwargs={"job_id": job_id, **more},
+                queue=INDEX_QUEUE,
+                headers=request_headers(),
+                # A pooled connection may be one that Redis has closed since.
+                retry=True,
+                retry_policy={"max_retries": 2, "interval_start": 0, "interval_step": 0.2},
+                ignore_result=True,
+            )
+        except (OperationalError, OSError) as error:
+            # The job is recorded, and a worker's sweep enqueues what nobody has enqueued.
+            _log.warning("job recorded, and not enqueued yet", job=job_id, reason=str(error))

@@ -1,0 +1,244 @@
+"""One model's part of searches: encode the photos, ask the collection, say where the time went."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import structlog
+
+from landmarks.encoders.directory_aio import AsyncEncoderDirectory
+from landmarks.errors import DeadlineError, LandmarksError, LineageError, NotFoundError
+from landmarks.retrieval.calibration import Calibration
+from landmarks.retrieval.fusion import DEPTHS, depth_for
+from landmarks.vector_store.async_store import SearchStore
+from landmarks.vector_store.collections import CALIBRATION, LiveCollection
+from landmarks.vector_store.filters import words_in
+from landmarks.vector_store.queries import Hit, Query
+from search_service.search.live_collections import LiveCollections
+from search_service.search.query import FloatVector, SearchQuery
+from search_service.search.query_vectors import QueryVectors, expanded
+from search_service.search.recall_monitor import RecallGauge
+
+_log = structlog.get_logger(__name__)
+
+# Long rankings are read for fusing, which needs no more of the payload than this; what is shown is
+# read later. For short ones, that would be the slower way.
+_FIELDS = ("landmark", "sha256")
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A hit, and its place in the engine's own ranking, from 1, before any was left out."""
+
+    hit: Hit
+    place: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model found for one query, best first.
+
+    `encode_seconds` is None where nothing was encoded. `whole`: hits have all of their payload.
+    """
+
+    live: LiveCollection
+    ranked: Sequence[Ranked]
+    encode_seconds: float | None
+    query_seconds: float
+    whole: bool
+    vector: FloatVector = field(repr=False, compare=False)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What is known of how far the collection's votes can be trusted."""
+        noted = self.live.metadata.get(CALIBRATION)
+        return _calibration(noted) if isinstance(noted, str) else None
+
+
+@lru_cache(maxsize=256)
+def _calibration(noted: str) -> Calibration | None:
+    try:
+        return Calibration.from_json(noted)
+    except (ValueError, KeyError, TypeError) as error:
+        # What cannot be read costs the verdict its confidence, and must not cost the hits.
+        _log.warning("calibration not readable; calibrate the gallery again", reason=repr(error))
+        return None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a model did not answer one query."""
+
+    model: str
+    error: Exception
+
+
+class Asker:
+    """Asks one model at a time; the search asks several at once."""
+
+    def __init__(
+        self,
+        store: SearchStore,
+        live: LiveCollections,
+        encoders: AsyncEncoderDirectory,
+        recall: RecallGauge,
+    ) -> None:
+        self._store = store
+        self._recall = recall
+        self._live = live
+        self._vectors = QueryVectors(store, encoders)
+
+    async def ask(
+        self, queries: Sequence[SearchQuery], live: LiveCollection, least: int, deadline: float
+    ) -> list[Answer | Failure]:
+        """Return, for each query, its first hits in a collection, or why there are none.
+
+        At least `least` places of a ranking are read, and as many as the query's page needs.
+        `deadline` is on the clock of `time.monotonic`.
+        """
+        model = live.lineage.model
+        outcomes: Sequence[Answer | Exception]
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                outcomes = await self._ask_again(queries, live, least, deadline)
+        except TimeoutError:
+            outcomes = [DeadlineError(f"model {model!r} did not answer in time")] * len(queries)
+        except LandmarksError as error:
+            outcomes = [error] * len(queries)
+        except Exception as error:  # noqa: BLE001 - the other models' answers are still good
+            _log.error("a model's search failed", model=model, exc_info=error)
+            outcomes = [error] * len(queries)
+        return [one if isinstance(one, Answer) else Failure(model, one) for one in outcomes]
+
+    async def _ask_again(
+        self, queries: Sequence[SearchQuery], live: LiveCollection, least: int, deadline: float
+    ) -> Sequence[Answer | Exception]:
+        """Ask, and once more where another collection has become live meanwhile."""
+        failed: LandmarksError | None = None
+        outcomes: Sequence[Answer | Exception] = []
+        try:
+            outcomes = await self._ask(queries, live, least, deadline)
+        except (LineageError, NotFoundError) as error:
+            failed = error
+        if failed or any(isinstance(one, (LineageError, NotFoundError)) for one in outcomes):
+            lineage = live.lineage
+            current = await self._live.one(lineage.gallery, lineage.model, fresh=True)
+            if current.lineage != lineage:
+                return await self._ask(queries, current, least, deadline)
+        if failed:
+            raise failed
+        return outcomes
+
+    async def _ask(
+        self, queries: Sequence[SearchQuery], live: LiveCollection, least: int, deadline: float
+    ) -> Sequence[Answer | Exception]:
+        found = await self._vectors.of(queries, live.lineage, deadline)
+        outcomes: list[Answer | Exception | None] = [None] * len(queries)
+        ready: dict[int, FloatVector] = {}
+        for place, (query, vector) in enumerate(zip(queries, found.vectors, strict=True)):
+            if isinstance(vector, Exception):
+                outcomes[place] = vector
+            elif error := words_in(query.filter, live.text_fields, live.lineage.name):
+                outcomes[place] = error
+            else:
+                ready[place] = vector
+        started = time.monotonic()
+        await self._expand(queries, ready, live, deadline)
+        rankings = await self._rankings(queries, ready, live, least, deadline)
+        seconds = time.monotonic() - started
+        for place, (ranked, depth) in rankings.items():
+            outcomes[place] = Answer(
+                live,
+                ranked,
+                found.encode_seconds if queries[place].photos else None,
+                seconds,
+                depth == DEPTHS[0],
+                ready[place],
+            )
+        return [one for one in outcomes if one is not None]
+
+    async def _expand(
+        self,
+        queries: Sequence[SearchQuery],
+        vectors: dict[int, FloatVector],
+        live: LiveCollection,
+        deadline: float,
+    ) -> None:
+        """Replace the vectors of queries that are to be expanded by what their first hits say."""
+        wanted = {
+            place: (expansion, _query(queries[place], vector, expansion.neighbours, vectors=True))
+            for place, vector in vectors.items()
+            if (expansion := queries[place].expansion) is not None
+        }
+        first = await self._store.query(
+            live.lineage.name,
+            [query for _, query in wanted.values()],
+            timeout_seconds=deadline - time.monotonic(),
+        )
+        for (place, (expansion, _)), hits in zip(wanted.items(), first, strict=True):
+            vectors[place] = expanded(vectors[place], hits, expansion.alpha)
+
+    async def _rankings(
+        self,
+        queries: Sequence[SearchQuery],
+        vectors: dict[int, FloatVector],
+        live: LiveCollection,
+        least: int,
+        deadline: float,
+    ) -> dict[int, tuple[list[Ranked], int]]:
+        """Return the rankings, each read as deep as its page needs, and how deep that is."""
+        depths = {place: depth_for(max(queries[place].end, least)) for place in vectors}
+        rankings: dict[int, tuple[list[Ranked], int]] = {}
+        while depths:
+            asked = [
+                _query(queries[place], vectors[place], depth) for place, depth in depths.items()
+            ]
+            answers = await self._store.query(
+                live.lineage.name, asked, timeout_seconds=deadline - time.monotonic()
+            )
+            self._recall.consider(live.lineage.name, asked[0], answers[0])
+            deeper: dict[int, int] = {}
+            for (place, depth), hits in zip(depths.items(), answers, strict=True):
+                query = queries[place]
+                ranked = _ranked(hits, collapse=query.collapse_identical)
+                rankings[place] = ranked, depth
+                # What was left out must be made up for, where there is more.
+                if len(ranked) < query.end and len(hits) == depth < DEPTHS[-1]:
+                    deeper[place] = depth_for(depth + 1)
+            depths = deeper
+        return rankings
+
+
+def _query(query: SearchQuery, vector: FloatVector, limit: int, *, vectors: bool = False) -> Query:
+    return Query(
+        target=vector,
+        limit=limit,
+        filter=query.filter,
+        score_threshold=query.score_threshold,
+        exact=query.exact,
+        hnsw_ef=query.hnsw_ef,
+        oversampling=query.oversampling,
+        without=query.points,
+        with_vectors=vectors,
+        with_payload=not vectors,
+        fields=None if limit <= DEPTHS[0] else _FIELDS,
+    )
+
+
+def _ranked(hits: Sequence[Hit], *, collapse: bool) -> list[Ranked]:
+    """Return hits in one order on every page, whatever the engine does with equal scores.
+
+    `collapse`: of photos with the same bytes, the first alone.
+    """
+    ordered = sorted(hits, key=lambda hit: (-hit.score, hit.id))
+    ranked = [Ranked(hit, place) for place, hit in enumerate(ordered, start=1)]
+    if not collapse:
+        return ranked
+    first: dict[object, Ranked] = {}
+    for one in ranked:
+        first.setdefault(one.hit.payload.get("sha256") or one.hit.id, one)
+    return list(first.values())

@@ -1,0 +1,97 @@
+"""The live recall gauge: how much of what an exact search finds the approximate index finds too.
+
+A small share of searches is asked a second time, exactly, when its answer has gone out already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+from prometheus_client import Counter, Gauge
+
+from landmarks.errors import LandmarksError
+from landmarks.vector_store.async_store import SearchStore
+from landmarks.vector_store.queries import Hit, Query
+
+_log = structlog.get_logger(__name__)
+
+# Recall is of the first hits, recall@10: what people look at.
+DEPTH = 10
+# Of a collection, this many of the last queries count.
+_REMEMBERED = 500
+# Scores of the two ways may differ in the last digits.
+_TOLERANCE = 1e-5
+_TIMEOUT_SECONDS = 30.0
+
+_recall = Gauge(
+    "landmarks_search_recall",
+    "Recall@10 of the approximate index, over the last queries that were asked both ways.",
+    ["collection"],
+)
+_queries = Counter(
+    "landmarks_search_recall_queries", "Queries that were asked both ways.", ["collection"]
+)
+
+
+@dataclass(frozen=True)
+class Recall:
+    """Which share of the right hits was found, 0 to 1, and over how many queries."""
+
+    share: float
+    queries: int
+
+
+def recall_of(found: Sequence[Hit], exact: Sequence[Hit]) -> float:
+    """Return which share of `exact` was found; of hits of equal score, any counts."""
+    if not exact:
+        return 1.0
+    least = exact[-1].score - _TOLERANCE
+    return min(1.0, sum(hit.score >= least for hit in found[: len(exact)]) / len(exact))
+
+
+class RecallGauge:
+    """Asks some queries again, one at a time; those that come meanwhile are not asked again."""
+
+    def __init__(self, store: SearchStore, share: float) -> None:
+        """Ask this share of the queries again, 0 to 1."""
+        self._store = store
+        self._share = share
+        self._found: dict[str, deque[float]] = {}
+        self._asking: asyncio.Task[None] | None = None
+
+    def of(self, collection: str) -> Recall | None:
+        """Return a collection's recall; None where no query was asked again yet."""
+        found = self._found.get(collection)
+        return Recall(sum(found) / len(found), len(found)) if found else None
+
+    def consider(self, collection: str, query: Query, hits: Sequence[Hit]) -> None:
+        """Ask a query that was answered with `hits` again, or not. Returns at once."""
+        busy = self._asking is not None and not self._asking.done()
+        if query.exact or busy or random.random() >= self._share:  # noqa: S311 - no secret
+            return
+        self._asking = asyncio.create_task(self._ask(collection, query, hits[:DEPTH]))
+
+    async def close(self) -> None:
+        """Stop asking."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
+
+    async def _ask(self, collection: str, query: Query, hits: Sequence[Hit]) -> None:
+        again = replace(
+            query, exact=True, limit=DEPTH, hnsw_ef=None, oversampling=None, with_payload=False
+        )
+        try:
+            [exact] = await self._store.query(collection, [again], timeout_seconds=_TIMEOUT_SECONDS)
+        except LandmarksError as error:
+            _log.warning("recall not measured this time", reason=str(error))
+            return
+        found = self._found.setdefault(collection, deque(maxlen=_REMEMBERED))
+        found.append(recall_of(hits, exact))
+        _recall.labels(collection).set(sum(found) / len(found))
+        _queries.labels(collection).inc()

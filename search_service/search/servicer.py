@@ -1,0 +1,329 @@
+"""SearchService: asks all models at once, and makes one answer of theirs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+from uuid import UUID
+
+import grpc
+
+from landmarkapi.search.v1 import search_pb2 as pb
+from landmarkapi.search.v1.search_pb2_grpc import SearchServiceServicer
+from landmarks.encoders.directory_aio import AsyncEncoderDirectory
+from landmarks.errors import DeadlineError, InvalidInputError, LandmarksError, NotFoundError
+from landmarks.naming import check_gallery, check_model
+from landmarks.observability import metrics
+from landmarks.retrieval.fusion import depth_for
+from landmarks.retrieval.verdict import NEIGHBOURS
+from landmarks.rpc.status import duration, status_of
+from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES
+from landmarks.vector_store.async_store import SearchStore
+from landmarks.vector_store.collections import Lineage, LiveCollection
+from landmarks.vector_store.filters import words_in
+from landmarks.vector_store.queries import StoredPoint
+from search_service.search.error_selection import most_telling
+from search_service.search.live_collections import LiveCollections
+from search_service.search.model_search import Answer, Asker, Failure
+from search_service.search.parse_filter import filter_of, value_message
+from search_service.search.parse_request import point_uuid, search_query
+from search_service.search.query import SearchQuery
+from search_service.search.recall_monitor import RecallGauge
+from search_service.search.response import (
+    Composed,
+    Payloads,
+    compose,
+    point_message,
+    search_response,
+)
+
+# What is kept of the caller's time for fusing and for the way back, so that a model that is late
+# leaves a partial answer in time and not none.
+_RESERVED_SHARE = 0.1
+_RESERVED_SECONDS = 0.5
+# Of that, for reading what is shown, where a late model has used up all else.
+_SHOWN_SECONDS = 0.1
+
+MAX_SEARCHES = 64
+# Of all rankings of a batch, for each model: as many as make an answer of a few megabytes.
+MAX_BATCH_PLACES = 20_000
+MAX_VALUES = 10_000
+DEFAULT_VALUES = 100
+
+_BatchContext: TypeAlias = grpc.aio.ServicerContext[pb.BatchSearchRequest, pb.BatchSearchResponse]
+_CountContext: TypeAlias = grpc.aio.ServicerContext[pb.CountValuesRequest, pb.CountValuesResponse]
+_SearchContext: TypeAlias = grpc.aio.ServicerContext[pb.SearchRequest, pb.SearchResponse]
+_PointContext: TypeAlias = grpc.aio.ServicerContext[pb.GetPointRequest, pb.GetPointResponse]
+_ModelsContext: TypeAlias = grpc.aio.ServicerContext[pb.ListModelsRequest, pb.ListModelsResponse]
+
+
+class SearchServicer(SearchServiceServicer):
+    """Searches galleries."""
+
+    def __init__(
+        self,
+        store: SearchStore,
+        encoders: AsyncEncoderDirectory,
+        recall: RecallGauge,
+        max_seconds: float = 30,
+        max_photo_bytes: int = DEFAULT_MAX_PHOTO_BYTES,
+    ) -> None:
+        """Search in `store` for at most `max_seconds`, or as long as the caller waits."""
+        self._max_photo_bytes = max_photo_bytes
+        self._store = store
+        self._encoders = encoders
+        self._max_seconds = max_seconds
+        self._live = LiveCollections(store)
+        self._asker = Asker(store, self._live, encoders, recall)
+
+    async def Search(  # noqa: N802 - gRPC's own names
+        self, request: pb.SearchRequest, context: _SearchContext
+    ) -> pb.SearchResponse:
+        """Rank the photos of a gallery by likeness, once per model and fused."""
+        started = time.monotonic()
+        query = search_query(request, self._max_photo_bytes)
+        deadline = started + self._seconds(context.time_remaining())
+        [outcome] = await self._answered([query], deadline)
+        if isinstance(outcome, Exception):
+            raise outcome
+        outcome.total.CopyFrom(duration(time.monotonic() - started))
+        return outcome
+
+    async def BatchSearch(  # noqa: N802
+        self, request: pb.BatchSearchRequest, context: _BatchContext
+    ) -> pb.BatchSearchResponse:
+        """Answer several searches of one gallery, each with an answer or an error of its own."""
+        started = time.monotonic()
+        if not 1 <= len(request.searches) <= MAX_SEARCHES:
+            raise InvalidInputError(
+                f"{len(request.searches)} searches are asked, and must be 1 to {MAX_SEARCHES}",
+                field="searches",
+            )
+        galleries = {one.gallery for one in request.searches}
+        if len(galleries) > 1:
+            raise InvalidInputError(
+                f"the searches are of several galleries: {', '.join(sorted(galleries))}; ask for"
+                " each in a batch of its own",
+                field="searches",
+            )
+        deadline = started + self._seconds(context.time_remaining())
+        queries: dict[int, SearchQuery] = {}
+        outcomes: dict[int, pb.SearchResponse | Exception] = {}
+        for place, one in enumerate(request.searches):
+            try:
+                queries[place] = search_query(one, self._max_photo_bytes)
+            except InvalidInputError as error:
+                outcomes[place] = error
+        places = sum(depth_for(query.end) for query in queries.values())
+        if len(queries) > 1 and places > MAX_BATCH_PLACES:
+            raise InvalidInputError(
+                f"{places:,} places of rankings have to be read for these searches, and at most"
+                f" {MAX_BATCH_PLACES:,} are in one batch; ask for fewer, or for earlier pages",
+                field="searches",
+            )
+        answered = await self._answered(list(queries.values()), deadline) if queries else []
+        outcomes.update(zip(queries, answered, strict=True))
+        return pb.BatchSearchResponse(
+            results=[
+                _result(outcomes[place], time.monotonic() - started)
+                for place in range(len(request.searches))
+            ]
+        )
+
+    async def CountValues(  # noqa: N802
+        self, request: pb.CountValuesRequest, context: _CountContext
+    ) -> pb.CountValuesResponse:
+        """Count the points of a gallery by the values of an indexed field."""
+        gallery = check_gallery(request.gallery)
+        name = request.field or "landmark"
+        limit = request.limit or DEFAULT_VALUES
+        if not 1 <= limit <= MAX_VALUES:
+            raise InvalidInputError(
+                f"limit is {limit}, and must be 1 to {MAX_VALUES}", field="limit"
+            )
+        conditions = filter_of(request.filter)
+        try:
+            async with asyncio.timeout(self._seconds(context.time_remaining())):
+                live = await self._live.of(gallery)
+                chosen = (
+                    await self._live.one(gallery, check_model(request.model))
+                    if request.model
+                    else next(iter(live.values()))
+                )
+                if name not in chosen.value_fields:
+                    raise InvalidInputError(
+                        f"values of {name!r} cannot be counted: it is not indexed; fields that are:"
+                        f" {', '.join(sorted(chosen.value_fields))}",
+                        field="field",
+                    )
+                lineage = chosen.lineage
+                if error := words_in(conditions, chosen.text_fields, lineage.name):
+                    raise error
+                counts = await self._store.facet(lineage.name, name, conditions, limit)
+        except TimeoutError:
+            raise DeadlineError("Qdrant did not answer in time") from None
+        return pb.CountValuesResponse(
+            values=[
+                pb.ValueCount(value=value_message(one.value), points=one.count) for one in counts
+            ],
+            collection=lineage.name,
+        )
+
+    async def GetPoint(  # noqa: N802
+        self, request: pb.GetPointRequest, context: _PointContext
+    ) -> pb.GetPointResponse:
+        """Read one stored point, and say which models' collections hold it."""
+        gallery = check_gallery(request.gallery)
+        id_ = point_uuid(request.point_id)
+        try:
+            async with asyncio.timeout(self._seconds(context.time_remaining())):
+                live = await self._live.of(gallery)
+                found = await asyncio.gather(
+                    *(self._stored(one.lineage, id_) for one in live.values())
+                )
+        except TimeoutError:
+            raise DeadlineError("Qdrant did not answer in time") from None
+        held = {model: point for model, point in zip(live, found, strict=True) if point}
+        if not held:
+            raise NotFoundError(f"there is no point {id_} in gallery {gallery!r}")
+        point = next(iter(held.values()))
+        return pb.GetPointResponse(point=point_message(point.id, point.payload), models=held)
+
+    async def ListModels(  # noqa: N802
+        self,
+        request: pb.ListModelsRequest,  # noqa: ARG002 - it has no fields
+        context: _ModelsContext,
+    ) -> pb.ListModelsResponse:
+        """Describe every model that this system is set up with, at each of its targets."""
+        seconds = min(5.0, self._seconds(context.time_remaining()))
+        return pb.ListModelsResponse(
+            models=await asyncio.gather(
+                *(
+                    self._served(model, target, seconds)
+                    for model, target in sorted(self._encoders.targets)
+                )
+            )
+        )
+
+    def _seconds(self, callers: float | None) -> float:
+        """Return how long to work, given the caller's time, if that has an end."""
+        if callers is None:
+            return self._max_seconds
+        reserved = min(_RESERVED_SECONDS, callers * _RESERVED_SHARE)
+        return min(self._max_seconds, callers - reserved)
+
+    async def _answered(
+        self, queries: Sequence[SearchQuery], deadline: float
+    ) -> list[pb.SearchResponse | Exception]:
+        """Return the answer to each query, of one gallery, or why there is none."""
+        asked: list[list[LiveCollection] | LandmarksError] = []
+        for query in queries:
+            try:
+                asked.append(await self._asked(query, deadline))
+            except NotFoundError as error:
+                asked.append(error)
+        by_model: dict[LiveCollection, list[int]] = {}
+        for place, collections in enumerate(asked):
+            for live in () if isinstance(collections, LandmarksError) else collections:
+                by_model.setdefault(live, []).append(place)
+        outcomes = await asyncio.gather(
+            *(
+                self._asker.ask([queries[place] for place in places], live, NEIGHBOURS, deadline)
+                for live, places in by_model.items()
+            )
+        )
+        found: dict[tuple[int, LiveCollection], Answer | Failure] = {
+            (place, live): outcome
+            for (live, places), some in zip(by_model.items(), outcomes, strict=True)
+            for place, outcome in zip(places, some, strict=True)
+        }
+        composed: list[Composed | Exception] = []
+        for place, collections in enumerate(asked):
+            composed.append(
+                collections
+                if isinstance(collections, LandmarksError)
+                else _composed(queries[place], [found[place, live] for live in collections])
+            )
+            if len(queries) > 1:  # deep rankings take a while, and others have their turn
+                await asyncio.sleep(0)
+        try:
+            async with asyncio.timeout(max(_SHOWN_SECONDS, deadline - time.monotonic())):
+                payloads = await self._payloads([c for c in composed if isinstance(c, Composed)])
+        except TimeoutError:
+            return [DeadlineError("Qdrant did not say in time what the hits are")] * len(queries)
+        return [
+            search_response(one, payloads) if isinstance(one, Composed) else one for one in composed
+        ]
+
+    async def _payloads(self, composed: Sequence[Composed]) -> Payloads:
+        """Read what is shown of all answers: each collection is asked once."""
+        missing: dict[str, set[UUID]] = {}
+        for one in composed:
+            for collection, ids in one.missing().items():
+                missing.setdefault(collection, set()).update(ids)
+        read = await asyncio.gather(*(self._read(name, ids) for name, ids in missing.items()))
+        return dict(zip(missing, read, strict=True))
+
+    async def _read(self, collection: str, ids: set[UUID]) -> Mapping[UUID, Mapping[str, object]]:
+        try:
+            return await self._store.payloads(collection, list(ids))
+        except NotFoundError:  # dropped since it was searched; the hits are known all the same
+            return {}
+
+    async def _asked(self, query: SearchQuery, deadline: float) -> list[LiveCollection]:
+        """Return the collections to ask, in the order asked."""
+        try:
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                live = await self._live.of(query.gallery)
+                return [
+                    await self._live.one(query.gallery, model) for model in query.models or live
+                ]
+        except TimeoutError:
+            raise DeadlineError("Qdrant did not say in time which collections are live") from None
+
+    async def _stored(self, lineage: Lineage, id_: UUID) -> StoredPoint | None:
+        try:
+            return await self._store.point(lineage.name, id_)
+        except NotFoundError:
+            return None
+
+    async def _served(self, model: str, target: str, seconds: float) -> pb.ServedModel:
+        try:
+            said = await self._encoders.describe(model, target, seconds)
+        except LandmarksError as error:
+            return pb.ServedModel(name=model, target=target, reason=str(error))
+        return pb.ServedModel(
+            name=model,
+            target=target,
+            ready=said.ready,
+            reason="" if said.ready else said.failure or "it is still loading",
+            description=said.description,
+            layer=said.layer,
+            dimension=said.dimension,
+            digest=said.digest,
+            runtime=said.runtime,
+        )
+
+
+def _composed(query: SearchQuery, outcomes: Sequence[Answer | Failure]) -> Composed | Exception:
+    """Make one answer of all models' answers, or tell why there is none."""
+    answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    if not answers:
+        return most_telling(failures)
+    for failure in failures:  # what fails a whole call is counted where every call is
+        metrics.failed(failure.error)
+    try:
+        return compose(query, answers, failures)
+    except InvalidInputError as error:
+        return error
+
+
+def _result(outcome: pb.SearchResponse | Exception, seconds: float) -> pb.BatchSearchResult:
+    if isinstance(outcome, Exception):
+        metrics.failed(outcome)
+        return pb.BatchSearchResult(error=status_of(outcome))
+    outcome.total.CopyFrom(duration(seconds))
+    return pb.BatchSearchResult(response=outcome)

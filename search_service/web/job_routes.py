@@ -1,0 +1,225 @@
+"""Jobs and collections: what there is, and what can be done with it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from itertools import islice
+
+from aiohttp import web
+
+from landmarkapi.indexing.v1 import indexing_pb2 as pb
+from landmarks.client import AsyncLandmarks
+from landmarks.errors import InvalidInputError, LandmarksError
+from search_service.web.responses import Asked, answer, answers, body_of, plain
+from search_service.web.session import client_of
+
+_JOBS = 50
+_LETTERS = 200
+_MOST_WATCHED = 32
+# So often a stream says something, so that one that nobody reads is noticed.
+_BEAT_SECONDS = 15.0
+
+
+class NewJob(Asked):
+    """A job to start."""
+
+    source: str
+    gallery: str
+    models: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
+    prune: bool = False
+    dry_run: bool = False
+    verify: bool = False
+    request_id: str = ""
+
+
+class Calibration(Asked):
+    """Whose collections, all if empty; and where photos of other landmarks are."""
+
+    models: tuple[str, ...] = ()
+    unknowns: str = ""
+
+
+class Nothing(Asked):
+    """Nothing further."""
+
+
+class Drop(Asked):
+    """Whether a collection is dropped even if it is live."""
+
+    live_too: bool = False
+
+
+# The streams that are open, each by what it is about to send; None ends it.
+STREAMS = web.AppKey("streams", set[asyncio.Queue[bytes | None]])
+
+
+async def end_streams(app: web.Application) -> None:
+    """End every stream: they would last as long as their jobs do."""
+    for events in app[STREAMS]:
+        if events.full():
+            events.get_nowait()
+        events.put_nowait(None)
+
+
+def routes() -> list[web.RouteDef]:
+    """Return the routes."""
+    return [
+        web.get("/api/jobs", jobs),
+        web.post("/api/jobs", start),
+        web.get("/api/jobs/watch", watch),
+        web.get("/api/jobs/{id}/dead-letters", dead_letters),
+        web.post("/api/jobs/{id}/{change:cancel|resume|retry}", change),
+        web.get("/api/collections", collections),
+        web.post("/api/collections/{name}/promote", promote),
+        web.post("/api/collections/{name}/drop", drop),
+        web.post("/api/galleries/{gallery}/calibrate", calibrate),
+        web.get("/api/galleries/{gallery}/models/{model}/map", read_map),
+        web.post("/api/galleries/{gallery}/models/{model}/map", draw_map),
+        web.post("/api/galleries/{gallery}/models/{model}/roll-back", roll_back),
+    ]
+
+
+async def jobs(request: web.Request) -> web.Response:
+    """List the newest jobs."""
+    found: list[pb.IndexJob] = []
+    async for job in client_of(request).jobs(request.query.get("gallery", "")):
+        found.append(job)
+        if len(found) == _JOBS:
+            break
+    return answers("jobs", found)
+
+
+async def start(request: web.Request) -> web.Response:
+    """Start a job that indexes a source."""
+    asked = await body_of(request, NewJob)
+    job = await client_of(request).index(
+        asked.source,
+        gallery=asked.gallery,
+        models=asked.models,
+        splits=asked.splits,
+        prune=asked.prune,
+        dry_run=asked.dry_run,
+        verify=asked.verify,
+        request_id=asked.request_id,
+    )
+    return answer(job)
+
+
+async def change(request: web.Request) -> web.Response:
+    """Cancel, resume or retry a job."""
+    await body_of(request, Nothing)
+    client, id_ = client_of(request), request.match_info["id"]
+    match request.match_info["change"]:
+        case "cancel":
+            return answer(await client.cancel(id_))
+        case "resume":
+            return answer(await client.resume(id_))
+        case _:
+            return answer(await client.retry_dead_letters(id_))
+
+
+async def dead_letters(request: web.Request) -> web.Response:
+    """List the first dead letters of a job."""
+    found: list[pb.DeadLetter] = []
+    async for letter in client_of(request).dead_letters(request.match_info["id"]):
+        found.append(letter)
+        if len(found) == _LETTERS:
+            break
+    return answers("dead_letters", found)
+
+
+async def watch(request: web.Request) -> web.StreamResponse:
+    """Send the jobs with these ids as server-sent events, after each change, until all have ended.
+
+    An event `job` is a job, `failed` says why a job cannot be followed, `ended` is the last.
+    """
+    ids = list(islice(dict.fromkeys(request.query.getall("id", [])), _MOST_WATCHED + 1))
+    if not 1 <= len(ids) <= _MOST_WATCHED:
+        raise InvalidInputError(f"1 to {_MOST_WATCHED} jobs can be watched at once", field="id")
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    # Bounded: where nobody reads, the followers wait, and gRPC leaves out states in between.
+    events: asyncio.Queue[bytes | None] = asyncio.Queue(_MOST_WATCHED)
+    request.app[STREAMS].add(events)
+    followers = [asyncio.create_task(_follow(client_of(request), id_, events)) for id_ in ids]
+    try:
+        while not (events.empty() and all(task.done() for task in followers)):
+            try:
+                async with asyncio.timeout(_BEAT_SECONDS):
+                    event = await events.get()
+            except TimeoutError:
+                event = b": still here\n\n"
+            if event is None:
+                return response
+            await response.write(event)
+        await response.write(_event("ended", {}))
+    except ConnectionError:
+        pass  # whoever watched has gone
+    finally:
+        request.app[STREAMS].discard(events)
+        for task in followers:
+            task.cancel()
+        await asyncio.gather(*followers, return_exceptions=True)
+    return response
+
+
+async def _follow(client: AsyncLandmarks, id_: str, events: asyncio.Queue[bytes | None]) -> None:
+    try:
+        async for job in client.watch(id_):
+            await events.put(_event("job", plain(job)))
+    except LandmarksError as error:
+        await events.put(_event("failed", {"id": id_, "message": str(error)}))
+    await events.put(b": done\n\n")  # so that whoever waits looks whether all have ended
+
+
+def _event(kind: str, value: dict[str, object]) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps(value)}\n\n".encode()
+
+
+async def collections(request: web.Request) -> web.Response:
+    """List the collections."""
+    found = await client_of(request).collections(request.query.get("gallery", ""))
+    return answers("collections", found)
+
+
+async def promote(request: web.Request) -> web.Response:
+    """Make a collection the live one."""
+    await body_of(request, Nothing)
+    return answer(await client_of(request).promote(request.match_info["name"]))
+
+
+async def roll_back(request: web.Request) -> web.Response:
+    """Make the collection live that was so before."""
+    await body_of(request, Nothing)
+    gallery, model = request.match_info["gallery"], request.match_info["model"]
+    return answer(await client_of(request).roll_back(gallery, model))
+
+
+async def drop(request: web.Request) -> web.Response:
+    """Delete a collection."""
+    asked = await body_of(request, Drop)
+    await client_of(request).drop(request.match_info["name"], live_too=asked.live_too)
+    return web.json_response({})
+
+
+async def calibrate(request: web.Request) -> web.Response:
+    """Start a job that calibrates verdicts."""
+    asked = await body_of(request, Calibration)
+    gallery = request.match_info["gallery"]
+    job = await client_of(request).calibrate(gallery, models=asked.models, unknowns=asked.unknowns)
+    return answer(job)
+
+
+async def draw_map(request: web.Request) -> web.Response:
+    """Start a job that draws a map."""
+    await body_of(request, Nothing)
+    gallery, model = request.match_info["gallery"], request.match_info["model"]
+    return answer(await client_of(request).draw_map(gallery, model))
+
+
+async def read_map(request: web.Request) -> web.Response:
+    """Read a map."""
+    gallery, model = request.match_info["gallery"], request.match_info["model"]
+    return answer(await client_of(request).map(gallery, model))

@@ -1,0 +1,209 @@
+"""Searching, and what the page offers to search for."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from aiohttp import BodyPartReader, web
+from pydantic import Field
+
+from landmarkapi.search.v1 import search_pb2 as pb
+from landmarks.client import AsyncLandmarks, Search
+from landmarks.client.search_request import Example, Fusion
+from landmarks.errors import InvalidInputError, InvalidPhotoError, NotFoundError
+from landmarks.photos.box import Box
+from search_service.web.responses import Asked, answer, answers, asked_of, plain
+from search_service.web.session import client_of
+
+_SAMPLES = 12
+_MOST_SAMPLES = 48
+_VALUES = 500
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Most bytes of a photo, and how long a search may take."""
+
+    photo_bytes: int
+    seconds: float
+
+
+LIMITS = web.AppKey("limits", Limits)
+
+
+# What fits into the message; the service says what is too much.
+_MOST = 2**31 - 1
+
+
+class AskedSearch(Asked):
+    """A search, but for its photo."""
+
+    gallery: str
+    point_id: str | None = None
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    where: dict[str, list[str]] = Field(default_factory=dict)
+    limit: int = Field(10, ge=0, le=_MOST)
+    offset: int = Field(0, ge=0, le=_MOST)
+    box: tuple[float, float, float, float] | None = None
+    expansion: int | None = Field(None, ge=0, le=_MOST)
+    collapse_identical: bool = False
+    exact: bool = False
+    fusion: str | None = None
+    weights: dict[str, float] = Field(default_factory=dict)
+
+
+def routes() -> list[web.RouteDef]:
+    """Return the routes."""
+    return [
+        web.post("/api/search", search),
+        web.get("/api/models", models),
+        web.get("/api/galleries/{gallery}/values", values),
+        web.get("/api/galleries/{gallery}/samples", samples),
+        web.get("/api/galleries/{gallery}/points/{point}", point),
+    ]
+
+
+async def search(request: web.Request) -> web.Response:
+    """Search: a form with `asked`, JSON, and unless that names a point, `photo`."""
+    limits = request.app[LIMITS]
+    asked, photo = await _form(request, limits.photo_bytes)
+    query = _looked_for(asked, photo)
+    query.update(
+        {
+            "models": asked.models,
+            "where": {field: some for field, some in asked.where.items() if some},
+            "limit": asked.limit,
+            "offset": asked.offset,
+            "expansion": asked.expansion,
+            "collapse_identical": asked.collapse_identical,
+            "exact": asked.exact,
+            "fusion": cast("Fusion | None", asked.fusion),
+            "weights": asked.weights,
+        }
+    )
+    return answer(await client_of(request).search(timeout=limits.seconds, **query))
+
+
+def _looked_for(asked: AskedSearch, photo: bytes | None) -> Search:
+    """Return one query; with examples beside it, what else is asked for is one of them."""
+    if not (asked.positive or asked.negative):
+        return {
+            "gallery": asked.gallery,
+            "photo": photo,
+            "point_id": asked.point_id,
+            "box": asked.box,
+        }
+    positive: list[Example] = list(asked.positive)
+    if asked.point_id is not None:
+        positive.append(asked.point_id)
+    if photo is not None:
+        box = None if asked.box is None else Box(*asked.box).message()
+        positive.append(pb.Example(photo=photo, box=box))
+    return {"gallery": asked.gallery, "positive": positive, "negative": asked.negative}
+
+
+async def models(request: web.Request) -> web.Response:
+    """List the models."""
+    return answers("models", await client_of(request).models())
+
+
+async def values(request: web.Request) -> web.Response:
+    """Count the points of a gallery by the values of `field`."""
+    counts = await client_of(request).count_values(
+        request.match_info["gallery"],
+        request.query.get("field", "landmark"),
+        model=request.query.get("model", ""),
+        limit=_VALUES,
+    )
+    return answers("values", counts)
+
+
+async def point(request: web.Request) -> web.Response:
+    """Read one point."""
+    gallery, id_ = request.match_info["gallery"], request.match_info["point"]
+    return answer(await client_of(request).point(gallery, id_))
+
+
+async def samples(request: web.Request) -> web.Response:
+    """Choose some points, of as many landmarks as can be; another `seed` chooses others."""
+    gallery, client = request.match_info["gallery"], client_of(request)
+    chance = random.Random(f"{gallery} {request.query.get('seed', '')}")  # noqa: S311 - no secret
+    count = _count(request.query.get("count", str(_SAMPLES)))
+    found = await _some_points(client, gallery, count, chance)
+    return web.json_response({"points": [plain(one) for one in found]})
+
+
+async def _some_points(
+    client: AsyncLandmarks, gallery: str, count: int, chance: random.Random
+) -> Sequence[pb.Point]:
+    """Look for the points nearest to directions taken by chance, one of each landmark."""
+    live = [one for one in await client.collections(gallery) if one.live and one.points]
+    if not live:
+        raise NotFoundError(f"there is no gallery {gallery!r} with photos in it")
+    model = live[0].model
+    counts = await client.count_values(gallery, "landmark", model=model, limit=_VALUES)
+    names = [one.value.text for one in counts if one.value.text]
+    chance.shuffle(names)
+
+    def towards(where: Mapping[str, str], limit: int) -> Search:
+        direction = [chance.gauss(0, 1) for _ in range(live[0].dimension)]
+        return {
+            "gallery": gallery,
+            "vector": (model, direction),
+            "where": where,
+            "limit": limit,
+        }
+
+    asked = [towards({"landmark": name}, 1) for name in names[:count]]
+    if not asked:
+        asked = [towards({}, count)]
+    outcomes = await client.batch_search(asked)
+    answered = [one for one in outcomes if isinstance(one, pb.SearchResponse)]
+    failed = [one for one in outcomes if isinstance(one, Exception)]
+    if failed and not answered:
+        raise failed[0]
+    return [hit.point for one in answered for hit in one.fused]
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST_SAMPLES:
+        raise InvalidInputError(f"count is {text!r}, and must be 1 to {_MOST_SAMPLES}")
+    return int(text)
+
+
+async def _form(request: web.Request, most: int) -> tuple[AskedSearch, bytes | None]:
+    """Read a form in memory: a photo that somebody searches with is written to no file."""
+    if request.content_type != "multipart/form-data":
+        raise InvalidInputError("the request's body must be multipart/form-data")
+    asked: AskedSearch | None = None
+    photo: bytes | None = None
+    try:
+        async for part in await request.multipart():
+            if not isinstance(part, BodyPartReader):
+                raise InvalidInputError("the form has a form in it")
+            if part.name == "asked":
+                asked = asked_of(AskedSearch, await _read(part, most))
+            elif part.name == "photo":
+                photo = await _read(part, most)
+    except (ValueError, AssertionError) as error:
+        raise InvalidInputError(f"the form cannot be read: {error}") from error
+    if asked is None:
+        raise InvalidInputError("the form does not say what is asked", field="asked")
+    return asked, photo
+
+
+async def _read(part: BodyPartReader, most: int) -> bytes:
+    data = bytearray()
+    while chunk := await part.read_chunk():
+        data += chunk
+        if len(data) > most:
+            raise InvalidPhotoError(
+                f"the photo has more than {most:,} bytes, the most that are accepted; choose a"
+                " smaller copy"
+            )
+    return bytes(data)

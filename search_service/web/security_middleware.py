@@ -1,0 +1,115 @@
+"""What every request of the page passes, and what every answer of it carries.
+
+A page on loopback is reachable by every site that this machine's browsers visit. So a name that
+could have been rebound to this address is refused (an address or `localhost` cannot be), and what
+is posted must come from the page itself.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from landmarks.errors import ForbiddenError, InvalidInputError, LandmarksError
+from search_service.web.responses import failure
+
+_log = structlog.get_logger(__name__)
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
+        " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
+        # No text can become markup, whatever a script of ours does by mistake.
+        " require-trusted-types-for 'script'; trusted-types 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Cache-Control": "no-store",
+}
+
+
+def guard(hosts: Sequence[str]) -> Middleware:
+    """Return the middleware; `hosts` are further names under which the page may be asked."""
+    allowed = {"localhost", *(host.lower() for host in hosts)}
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            _check_host(request, allowed)
+            if request.method in ("GET", "HEAD"):
+                _check_embedding(request)
+            else:
+                _check_origin(request)
+            return await handler(request)
+        except LandmarksError as error:
+            return failure(error)
+        except web.HTTPRequestEntityTooLarge:
+            return failure(InvalidInputError("the request is too large"), status=413)
+        except web.HTTPException as error:
+            said = f"{request.method} {request.path}: {error.reason}"
+            return failure(LandmarksError(said), status=error.status)
+        except Exception as error:  # noqa: BLE001 - a page gets an answer, whatever went wrong
+            _log.exception("request of the page failed", path=request.path)
+            said = f"internal error ({type(error).__name__}); the server's log says more"
+            return failure(LandmarksError(said))
+
+    return guarded
+
+
+async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """Add the headers that every answer has, unless it has its own."""
+    del request
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+
+
+def _check_host(request: web.Request, allowed: set[str]) -> None:
+    name = _host_name(request.headers.get("Host", ""))
+    if name not in allowed and not _is_address(name):
+        raise ForbiddenError(
+            f"the page is not served as {name!r}; open it as localhost, or name that host in"
+            " LANDMARKS_PAGE_HOSTS"
+        )
+
+
+def _check_origin(request: web.Request) -> None:
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is None and origin is None:
+        raise ForbiddenError(
+            "only the page itself may send this: there is neither Origin nor Sec-Fetch-Site;"
+            " programs use gRPC, see docs/clients.md"
+        )
+    if site not in (None, "same-origin") or (
+        origin is not None and urlsplit(origin).netloc.lower() != request.host.lower()
+    ):
+        raise ForbiddenError("only the page itself may send this; it came from another site")
+
+
+def _check_embedding(request: web.Request) -> None:
+    """Refuse what another site asks for from inside a page of its own; a link to here is none."""
+    site, mode = request.headers.get("Sec-Fetch-Site"), request.headers.get("Sec-Fetch-Mode")
+    if site in ("cross-site", "same-site") and mode != "navigate":
+        raise ForbiddenError("another site may link to this page, but not ask it for anything")
+
+
+def _host_name(host: str) -> str:
+    try:
+        return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

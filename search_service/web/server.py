@@ -1,0 +1,94 @@
+"""Serves the page beside gRPC, in the search service's own process."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from aiohttp import web
+
+from landmarks.client import AsyncLandmarks
+from landmarks.errors import ConfigurationError
+from landmarks.photos.decode import PhotoLimits
+from landmarks.photos.source_roots import SourceRoots
+from search_service.authorization import FrontDoor
+from search_service.settings import SearchSettings
+from search_service.web import job_routes as jobs
+from search_service.web import photo_routes as pictures
+from search_service.web import search_routes as searches
+from search_service.web import security_middleware as guard
+from search_service.web import session
+from search_service.web import static_files as files
+from search_service.web.responses import CLIENT
+from search_service.web.thumbnails import Thumbnails
+
+_log = structlog.get_logger(__name__)
+
+# Beside the photo itself, an upload holds what is asked of it.
+_FORM_BYTES = 1_000_000
+
+
+@asynccontextmanager
+async def serving_page(
+    settings: SearchSettings, own_target: str, door: FrontDoor, roots: SourceRoots
+) -> AsyncIterator[int]:
+    """Serve the page until the block ends, and give its port.
+
+    It asks this process's own gRPC server at `own_target`, which must serve already, with the keys
+    of those who look at it, and reads the photos of points below `roots`.
+
+    Raises ConfigurationError where the port is in use, or a file of TLS cannot be used.
+    """
+    context = settings.tls.ssl_context() if settings.tls.serves else None
+    client = AsyncLandmarks(own_target)
+    limits = PhotoLimits(settings.max_photo_bytes, settings.page_max_pixels)
+    thumbnails = Thumbnails(roots, limits, settings.page_cache_bytes)
+    app = web.Application(
+        middlewares=[guard.guard(settings.page_hosts), session.admitting(door)],
+        client_max_size=settings.max_photo_bytes + _FORM_BYTES,
+    )
+    app[CLIENT] = client
+    app[session.DOOR] = door
+    app[jobs.STREAMS] = set()
+    app.on_shutdown.append(jobs.end_streams)
+    app[pictures.THUMBNAILS] = thumbnails
+    app[searches.LIMITS] = searches.Limits(settings.max_photo_bytes, settings.search_max_seconds)
+    app.on_response_prepare.append(guard.add_headers)
+    for part in (files, session, searches, jobs, pictures):
+        app.add_routes(part.routes())
+    # Neither addresses nor what was searched for are logged. Who has gone is not worked for.
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        handler_cancellation=True,
+        shutdown_timeout=settings.search_drain_seconds,
+    )
+    try:
+        await runner.setup()
+        site = web.TCPSite(
+            runner,
+            settings.page_host,
+            settings.page_port,
+            reuse_address=True,
+            ssl_context=context,
+        )
+        try:
+            await site.start()
+        except OSError as error:
+            why = "in use" if error.errno == errno.EADDRINUSE else (error.strerror or str(error))
+            raise ConfigurationError(
+                f"cannot serve the page on {settings.page_host}:{settings.page_port}: the port is"
+                f" {why}; set LANDMARKS_PAGE_PORT to another, or to nothing for no page"
+            ) from error
+        port = int(runner.addresses[0][1])
+        _log.info(
+            "the page is served",
+            address=f"{'https' if context else 'http'}://{settings.page_host}:{port}",
+        )
+        yield port
+    finally:
+        await runner.cleanup()
+        thumbnails.close()
+        await client.close()

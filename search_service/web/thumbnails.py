@@ -1,0 +1,132 @@
+"""Photos of points, read where they were indexed from, under the same rule, and made small.
+
+What is read is the user's, but may be anything by now: bytes and declared pixels are checked before
+anything is decoded, few are decoded at once, and what was made is kept up to a number of bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from io import BytesIO
+from typing import TypeAlias
+
+from PIL import Image
+
+from landmarks.errors import DeadlineError
+from landmarks.photos.decode import PhotoLimits, decode, format_of
+from landmarks.photos.source_roots import SourceRoots
+
+SIZES = (320, 160, 960)
+
+# Pillow's own guard warns or raises by a constant; ours is a setting, and checked on each header.
+Image.MAX_IMAGE_PIXELS = None
+
+_THREADS = 4
+_SECONDS = 20.0
+_QUALITY = 82
+
+
+@dataclass(frozen=True)
+class PointPhoto:
+    """A point's photo, as its payload tells: where it is, its bytes' sha256, its file's name."""
+
+    uri: str
+    sha256: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is sent, its content type, and whether it is still what was indexed."""
+
+    data: bytes
+    kind: str
+    is_indexed: bool
+
+
+_Work: TypeAlias = Callable[[PointPhoto, int], Picture]
+
+
+class Thumbnails:
+    """Makes and keeps small pictures. For one event loop; the work is done in threads."""
+
+    def __init__(self, roots: SourceRoots, limits: PhotoLimits, cache_bytes: int) -> None:
+        """Read below `roots`, and keep up to `cache_bytes` of what was made."""
+        self._roots = roots
+        self._limits = limits
+        self._cache_bytes = cache_bytes
+        self._kept: OrderedDict[tuple[str, str, int], Picture] = OrderedDict()
+        self.kept_bytes = 0
+        self._making: dict[tuple[str, str, int], asyncio.Task[Picture]] = {}
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="thumbnail")
+
+    async def small(self, photo: PointPhoto, size: int) -> Picture:
+        """Return a photo as a JPEG, no side longer than `size`.
+
+        Raises what `SourceRoots.read` does, InvalidPhotoError for what is no photo, damaged, or
+        over a limit, and DeadlineError where reading it takes too long.
+        """
+        key = (photo.uri, photo.sha256, size)
+        if (picture := self._kept.get(key)) is not None:
+            self._kept.move_to_end(key)
+            return picture
+        if (task := self._making.get(key)) is None:
+            task = asyncio.create_task(self._in_thread(self._make, photo, size))
+            self._making[key] = task
+            task.add_done_callback(lambda done: self._made(key, done))
+        return await asyncio.shield(task)
+
+    async def whole(self, photo: PointPhoto) -> Picture:
+        """Return a photo's own bytes; raises as `small`."""
+        return await self._in_thread(self._read_whole, photo, 0)
+
+    def close(self) -> None:
+        """Start nothing further."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _in_thread(self, work: _Work, photo: PointPhoto, size: int) -> Picture:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(_SECONDS):
+                return await loop.run_in_executor(self._pool, work, photo, size)
+        except TimeoutError:
+            raise DeadlineError(f"{photo.uri} was not read within {_SECONDS:g} s") from None
+
+    def _made(self, key: tuple[str, str, int], task: asyncio.Task[Picture]) -> None:
+        del self._making[key]
+        if task.cancelled() or task.exception() is not None:
+            return
+        picture = task.result()
+        if not picture.is_indexed:
+            return  # another file is there by now; it may change again
+        self._kept[key] = picture
+        self.kept_bytes += len(picture.data)
+        while self.kept_bytes > self._cache_bytes and self._kept:
+            _, oldest = self._kept.popitem(last=False)
+            self.kept_bytes -= len(oldest.data)
+
+    def _make(self, photo: PointPhoto, size: int) -> Picture:
+        data = self._roots.read(photo.uri, self._limits.max_bytes)
+        return Picture(_small(data, size, self._limits), "image/jpeg", _is(photo, data))
+
+    def _read_whole(self, photo: PointPhoto, size: int) -> Picture:
+        del size
+        data = self._roots.read(photo.uri, self._limits.max_bytes)
+        return Picture(data, Image.MIME[format_of(data, self._limits)], _is(photo, data))
+
+
+def _is(photo: PointPhoto, data: bytes) -> bool:
+    return sha256(data).hexdigest() == photo.sha256
+
+
+def _small(data: bytes, size: int, limits: PhotoLimits) -> bytes:
+    image = decode(data, limits, size).image
+    image.thumbnail((size, size), Image.Resampling.LANCZOS)
+    out = BytesIO()
+    image.save(out, "JPEG", quality=_QUALITY, optimize=True)
+    return out.getvalue()

@@ -1,0 +1,167 @@
+"""What has to be done for a photo, and how a source is cut up: plain values."""
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer_worker.change_detection import Described, Work, decide, payload_of
+from indexer_worker.listing import checked, marked, without
+from indexer_worker.retry import pause_seconds
+from landmarkapi.encoder.v1 import encoder_pb2 as pb
+from landmarks.batched import batched
+from landmarks.encoders.limits import batch_limits
+from landmarks.errors import InvalidInputError, OverloadedError, UnavailableError
+from landmarks.job_store.spec import IndexSpec, checked_spec
+from landmarks.photos.sources import Entry
+from landmarks.rpc.channel import MAX_MESSAGE_BYTES
+from landmarks.vector_store.points import point_id
+
+THEN = datetime(2026, 1, 1, tzinfo=UTC)
+NOW = datetime(2026, 2, 1, tzinfo=UTC)
+ENTRY = Entry("a/1.jpg", "file:///photos/a/1.jpg", "atomium", {"licence": "cc0", "sha256": "no"})
+
+
+def described(entry: Entry = ENTRY) -> Described:
+    return Described(entry, point_id("g", "photos", entry.path), "photos")
+
+
+def stored(entry: Entry = ENTRY, **changes: object) -> Mapping[str, object]:
+    payload = payload_of(
+        described(entry),
+        sha256="aa",
+        version="1-2",
+        width=3,
+        height=2,
+        indexed_at=THEN,
+        job_id="old",
+    )
+    return {**payload.to_payload(), **changes}
+
+
+def test_a_photo_without_a_point_or_with_other_bytes_is_encoded():
+    assert decide(described(), "aa", "1-2", None, "new", NOW).work is Work.ENCODE
+    assert decide(described(), "bb", "1-2", stored(), "new", NOW).work is Work.ENCODE
+
+
+def test_a_point_whose_payload_nobody_can_read_is_replaced():
+    assert decide(described(), "aa", "1-2", {"sha256": "aa"}, "new", NOW).work is Work.ENCODE
+
+
+def test_the_same_photo_needs_nothing_whichever_job_wrote_it():
+    decision = decide(described(), "aa", "1-2", stored(), "new", NOW)
+    assert (decision.work, decision.payload) == (Work.NOTHING, None)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        replace(ENTRY, landmark="soreq"),
+        replace(ENTRY, landmark=None),
+        replace(ENTRY, uri="file:///moved/a/1.jpg"),
+        replace(ENTRY, columns={"licence": "by"}),
+        replace(ENTRY, columns={}),
+        replace(ENTRY, columns={"licence": "cc0", "photographer": "x"}),
+    ],
+)
+def test_what_a_source_says_of_a_photo_is_written_without_encoding(entry):
+    decision = decide(described(entry), "aa", "1-2", stored(), "new", NOW)
+    assert decision.work is Work.PAYLOAD
+    payload = decision.payload
+    assert payload is not None
+    assert (payload.landmark, payload.uri) == (entry.landmark, entry.uri)
+    assert (payload.width, payload.height, payload.job_id) == (3, 2, "new")
+    assert payload.indexed_at == NOW
+    assert (
+        decide(described(entry), "aa", "1-2", payload.to_payload(), "newer", NOW).work
+        is Work.NOTHING
+    )
+
+
+def test_a_photo_that_can_be_read_again_is_stale_no_more():
+    decision = decide(described(), "aa", "1-2", stored(stale=True), "new", NOW)
+    assert decision.work is Work.PAYLOAD
+    assert decision.payload is not None
+    assert not decision.payload.stale
+
+
+def test_later_entries_of_a_path_are_duplicates_and_problems_are_not():
+    entries = [Entry("a", "u"), Entry("b", "u"), Entry("a", "u"), Entry("../c", "", problem="out")]
+    entries.append(entries[-1])
+    assert [one.duplicate for one in marked(entries, set())] == [False, False, True, False, False]
+
+
+def test_a_listing_that_is_begun_again_adds_what_is_missing_and_nothing_twice():
+    before = [Entry(path, "u") for path in "abcab"]
+    after = [Entry(path, "u") for path in "zabcabad"]
+    held = list(marked(before, set()))
+    seen: set[bytes] = set()
+    new = list(marked(without(Counter(one.entry.path for one in held), after, seen), seen))
+    assert [(one.entry.path, one.duplicate) for one in new] == [
+        ("z", False),
+        ("a", True),
+        ("d", False),
+    ]
+
+
+@given(st.integers(0, 50), st.integers(1, 10))
+def test_chunks_are_the_whole_stream_in_order(count, size):
+    entries = list(marked((Entry(str(n), "u") for n in range(count)), set()))
+    cut = list(batched(entries, size))
+    assert list(itertools.chain(*cut)) == entries
+    assert all(len(chunk) == size for chunk in cut[:-1])
+    assert all(cut)
+
+
+def test_a_column_that_no_payload_can_have_is_refused_and_indexings_own_are_not():
+    fine = [Entry("a", "u", None, {"split": "x", "width": "7", "source": "flickr"})]
+    assert list(checked(fine)) == fine
+    with pytest.raises(InvalidInputError, match=r"a\.b"):
+        list(checked([Entry("a", "u", None, {"a.b": "x"})]))
+
+
+def test_a_request_to_an_encoder_stays_below_its_limits_and_the_channels():
+    limits = batch_limits(
+        pb.InputLimits(max_photo_bytes=100, max_batch_photos=3, max_request_bytes=1_000_000)
+    )
+    assert limits.holds(3, 900_000)
+    assert not limits.holds(4, 300)
+    assert not limits.holds(2, 1_000_000)
+    unstated = batch_limits(pb.InputLimits())
+    assert 0 < unstated.photo_bytes <= unstated.total_bytes < MAX_MESSAGE_BYTES
+
+
+def test_waiting_grows_spreads_and_heeds_the_servers_hint():
+    away = UnavailableError("away")
+    longest = [pause_seconds(away, attempt, 1.0) for attempt in range(20)]
+    assert longest == sorted(longest)
+    assert longest[-1] <= 10
+    assert pause_seconds(away, 5, 0.0) == 0
+    assert pause_seconds(OverloadedError("full", retry_after=3), 0, 0.5) >= 3
+
+
+def test_a_spec_is_completed_or_refused_by_field():
+    spec = IndexSpec("g", "/photos", ("b", "a", "b"), ("train", "train"))
+    full = checked_spec(spec, ["a", "b", "c"])
+    assert (full.models, full.splits) == (("b", "a"), ("train",))
+    assert checked_spec(replace(spec, models=()), ["a", "b", "c"]).models == ("a", "b", "c")
+    assert IndexSpec.from_json(full.to_json()) == full
+    for change, field in (
+        ({"gallery": "A"}, "gallery"),
+        ({"source": ""}, "source"),
+        ({"models": ("d",)}, "models"),
+        ({"source_name": "a/b"}, "source_name"),
+    ):
+        with pytest.raises(InvalidInputError) as caught:
+            checked_spec(replace(spec, **change), ["a", "b", "c"])
+        assert caught.value.field == field
+
+
+def test_a_column_named_like_something_that_indexing_records_is_kept_under_another_name():
+    payload = stored()
+    assert (payload["sha256"], payload["manifest_sha256"]) == ("aa", "no")

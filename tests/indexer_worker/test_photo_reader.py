@@ -1,0 +1,54 @@
+"""Reading photos: what is wrong with one is its own failure."""
+
+import threading
+import zipfile
+from pathlib import Path
+
+import pytest
+import redis
+
+from indexer_worker.photo_reader import Described, PhotoReader, ReadPhoto, Unreadable
+from indexer_worker.retry import Patience
+from landmarks.errors import UnavailableError
+from landmarks.job_store.store import redis_failures
+from landmarks.photos.source_roots import SourceRoots
+from landmarks.photos.sources import Sources
+from landmarks.vector_store.points import point_id
+
+
+def test_an_encrypted_member_of_an_archive_is_that_photos_failure_alone(tmp_path: Path) -> None:
+    archive = tmp_path / "photos.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("a/locked.jpg", b"locked")
+        file.writestr("a/open.jpg", b"open")
+    data = bytearray(archive.read_bytes())
+    for header, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(header) + flags] |= 1  # the first member says that it is encrypted
+    archive.write_bytes(data)
+
+    sources = Sources(SourceRoots([str(tmp_path)]))
+    source = sources.open(f"zip://::file://{archive}")
+    photos = [Described(entry, point_id("g", "s", entry.path), "s") for entry in source.entries()]
+    reader = PhotoReader(sources, Patience(1, threading.Event()), threads=2)
+    try:
+        locked, readable = reader.read(photos, 1000, {})
+    finally:
+        reader.close()
+    assert isinstance(locked, Unreadable)
+    assert "encrypted" in locked.reason
+    assert isinstance(readable, ReadPhoto)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        redis.exceptions.OutOfMemoryError("command not allowed"),
+        redis.exceptions.ReadOnlyError("you can't write against a replica"),
+        redis.exceptions.ResponseError("LOADING the dataset"),
+        redis.exceptions.ConnectionError("refused"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_passes_in_redis_is_unavailable(error: Exception) -> None:
+    with pytest.raises(UnavailableError), redis_failures("redis:6379"):
+        raise error

@@ -1,0 +1,57 @@
+"""Errors keep their kind, their words and their hints over the wire."""
+
+import pytest
+from google.rpc.code_pb2 import Code
+
+from landmarks import errors
+from landmarks.rpc.status import error_from_status, status_of
+
+KINDS = [
+    errors.InvalidInputError("limit is 0; it must be 1 to 1000", field="limit"),
+    errors.InvalidPhotoError("not an image: 12 bytes of text"),
+    errors.UnauthenticatedError("no key"),
+    errors.ForbiddenError("/etc is not below an allowed root"),
+    errors.NotFoundError("no gallery 'x'"),
+    errors.AlreadyExistsError("request_id is taken"),
+    errors.LineageError("digest differs"),
+    errors.OverloadedError("queue full", retry_after=2.5),
+    errors.DeadlineError("too late"),
+    errors.UnavailableError("Qdrant cannot be reached"),
+    errors.UnsupportedError("shard_number"),
+]
+
+
+@pytest.mark.parametrize("error", KINDS, ids=lambda error: type(error).__name__)
+def test_an_error_is_the_same_on_the_other_side(error: errors.LandmarksError) -> None:
+    back = error_from_status(status_of(error))
+    assert type(back) is type(error)
+    assert str(back) == str(error)
+    assert vars(back) == vars(error)
+
+
+def test_an_error_that_is_not_ours_keeps_its_words_to_itself() -> None:
+    status = status_of(RuntimeError("password=secret"))
+    assert status.code == Code.INTERNAL
+    assert "secret" not in status.message
+    assert "RuntimeError" in status.message
+
+
+def test_every_kind_of_error_has_a_status() -> None:
+    def kinds(base: type) -> set[type]:
+        return {base, *(kind for child in base.__subclasses__() for kind in kinds(child))}
+
+    for kind in kinds(errors.LandmarksError) - {errors.LandmarksError}:
+        assert status_of(kind("why")).code not in (Code.OK, Code.INTERNAL, Code.UNKNOWN), kind
+
+
+def test_a_failure_of_no_known_kind_is_internal_and_keeps_its_words() -> None:
+    status = status_of(errors.LandmarksError("INTERNAL: the shard broke"))
+    assert (status.code, status.message) == (Code.INTERNAL, "INTERNAL: the shard broke")
+
+
+def test_a_message_too_long_for_the_headers_keeps_its_two_ends() -> None:
+    message = "start" + "x" * 10_000 + "end"
+    status = status_of(errors.InvalidInputError(message, field="gallery"))
+    assert len(status.SerializeToString()) < 2_000
+    assert status.message.startswith("start")
+    assert status.message.endswith("end")

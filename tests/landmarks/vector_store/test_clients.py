@@ -1,0 +1,216 @@
+"""How Qdrant is reached: over gRPC alone, and with errors that say where."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import grpc
+import httpx
+import numpy as np
+import pytest
+from qdrant_client import grpc as q
+
+from landmarks.errors import (
+    InvalidInputError,
+    NotFoundError,
+    OverloadedError,
+    UnavailableError,
+    UnsupportedError,
+)
+from landmarks.vector_store.async_store import SearchStore
+from landmarks.vector_store.client import connect
+from landmarks.vector_store.collections import INDEXED_FIELDS, Collections
+from landmarks.vector_store.filters import Equals, Filter
+from landmarks.vector_store.point_store import PointStore
+from landmarks.vector_store.points import PhotoPayload, Point
+from landmarks.vector_store.queries import Query
+from landmarks.vector_store.settings import VectorStoreSettings
+from tests.support.edge import free_port
+from tests.support.stores import DIGEST, StoreUnderTest, photo, photo_id, unit_rows
+
+
+@pytest.fixture
+def nowhere() -> VectorStoreSettings:
+    return VectorStoreSettings.load({"qdrant_port": free_port(), "qdrant_timeout_seconds": 5})
+
+
+def test_a_qdrant_that_is_not_there_is_unavailable_and_named(nowhere: VectorStoreSettings):
+    client = connect(nowhere)
+    for call in (
+        lambda: Collections(client, nowhere).live("sample", "vgg16"),
+        lambda: PointStore(client, nowhere).count("sample__vgg16"),
+        lambda: PointStore(client, nowhere).query("sample__vgg16", [Query(photo_id(1))]),
+    ):
+        with pytest.raises(UnavailableError, match=f"127.0.0.1:{nowhere.qdrant_port}"):
+            call()
+    client.close()
+
+
+async def test_the_same_on_the_event_loop(nowhere: VectorStoreSettings):
+    store = SearchStore(nowhere)
+    with pytest.raises(UnavailableError, match=f"127.0.0.1:{nowhere.qdrant_port}"):
+        await store.live_of("sample")
+    with pytest.raises(UnavailableError):
+        await store.query("sample__vgg16", [Query(photo_id(1))])
+    with pytest.raises(UnavailableError):
+        await store.ping()
+    await store.close()
+
+
+def test_another_service_in_qdrants_place_is_told_apart():
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    settings = VectorStoreSettings.load({"qdrant_port": port})
+    client = connect(settings)
+    try:
+        with pytest.raises(UnsupportedError, match=f"{port}.*Is it Qdrant that listens there"):
+            PointStore(client, settings).count("sample__vgg16")
+    finally:
+        client.close()
+        server.stop(None)
+
+
+class Overloaded(q.PointsServicer):
+    """Refuses as a Qdrant under strict mode does, and notes who asked."""
+
+    def __init__(self) -> None:
+        self.keys: list[object] = []
+
+    def QueryBatch(self, request: q.QueryBatchPoints, context: grpc.ServicerContext):  # noqa: N802
+        self.keys += [value for key, value in context.invocation_metadata() if key == "api-key"]
+        context.set_trailing_metadata((("retry-after", "7"),))
+        context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many requests")
+
+
+async def test_an_overloaded_qdrant_says_when_to_ask_again_and_learns_who_asks():
+    servicer = Overloaded()
+    server = grpc.server(ThreadPoolExecutor(1))
+    q.points_service_pb2_grpc.add_PointsServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    settings = VectorStoreSettings.load({"qdrant_port": port, "qdrant_api_key": "a-key"})
+    store, client = SearchStore(settings), connect(settings)
+    queries = [Query(photo_id(1))]
+    with pytest.raises(OverloadedError, match="too many requests") as on_the_loop:
+        await store.query("sample__vgg16", queries)
+    with pytest.raises(OverloadedError, match="too many requests") as in_a_thread:
+        await asyncio.to_thread(PointStore(client, settings).query, "sample__vgg16", queries)
+    await store.close()
+    client.close()
+    server.stop(None)
+    assert (on_the_loop.value.retry_after, in_a_thread.value.retry_after) == (7.0, 7.0)
+    assert servicer.keys == ["a-key", "a-key"]
+
+
+def test_no_call_falls_back_to_rest(
+    embedded: StoreUnderTest, monkeypatch: pytest.MonkeyPatch, stored
+):
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a call went over REST")
+
+    monkeypatch.setattr(httpx.Client, "send", refuse)
+    collections, points = embedded.collections, embedded.points
+    name, rows = stored(embedded, 20)
+    other = collections.create_beside(embedded.gallery, "vgg16", "cd" * 32, 4)
+    collections.promote(other.name)
+    collections.promote(name)
+    collections.states()
+    collections.drop(other.name)
+    points.query(name, [Query(rows[0]), Query(photo_id(2), exact=True)])
+    points.payloads(name, [photo_id(1)])
+    points.set_payload(name, [photo_id(1)], {"stale": True})
+    points.overwrite_payloads(name, {photo_id(1): photo(1).to_payload()})
+    points.facet(name, "landmark")
+    list(points.scan(name))
+    points.delete(name, [photo_id(3)])
+    points.delete_where(name, Filter(must=(Equals("source", "photos"),)))
+    assert points.count(name) == 10
+
+
+@pytest.fixture
+async def search(embedded: StoreUnderTest) -> AsyncIterator[SearchStore]:
+    store = SearchStore(embedded.settings)
+    yield store
+    await store.close()
+
+
+@pytest.mark.integration
+async def test_the_search_service_finds_what_the_indexer_stored(
+    embedded: StoreUnderTest, search: SearchStore
+):
+    lineage = await asyncio.to_thread(embedded.collection)
+    rows = unit_rows(40)
+    points = [Point(photo_id(n), rows[n], photo(n).to_payload()) for n in range(40)]
+    await asyncio.to_thread(embedded.points.upsert, lineage.name, points)
+
+    [live] = await search.live_of(embedded.gallery)
+    assert live.lineage == lineage
+    assert not live.text_fields
+    assert live.value_fields == set(INDEXED_FIELDS)
+    assert embedded.gallery in await search.galleries()
+    (state,) = await search.states(embedded.gallery)
+    assert (state.lineage.digest, state.live, state.status, state.points) == (
+        DIGEST,
+        True,
+        "green",
+        40,
+    )
+    by_vector, by_id = await search.query(
+        lineage.name, [Query(rows[5], limit=3), Query(photo_id(5), limit=3)], timeout_seconds=5
+    )
+    assert by_vector[0].id == photo_id(5)
+    assert [hit.id for hit in by_vector[1:]] == [hit.id for hit in by_id[:2]]
+    found = await search.point(lineage.name, photo_id(7))
+    assert PhotoPayload.from_payload(found.payload) == photo(7)
+    assert await search.count(lineage.name, Filter(must=(Equals("source", "photos"),))) == 20
+    assert sum(one.count for one in await search.facet(lineage.name, "source")) == 40
+    assert await search.query(lineage.name, []) == []
+
+
+@pytest.mark.integration
+async def test_what_is_not_there_is_not_found(embedded: StoreUnderTest, search: SearchStore):
+    assert await search.live_of(embedded.gallery) == []
+    name = (await asyncio.to_thread(embedded.collection)).name
+    with pytest.raises(NotFoundError, match="no point"):
+        await search.point(name, uuid4())
+    with pytest.raises(InvalidInputError, match="expected dim"):
+        await search.query(name, [Query(unit_rows(1, dimension=3)[0])])
+
+
+@pytest.mark.integration
+async def test_searches_find_the_same_through_qdrants_messages_and_through_its_client(
+    embedded: StoreUnderTest, search: SearchStore
+):
+    lineage = await asyncio.to_thread(embedded.collection)
+    rows = unit_rows(40)
+    odd = {"none": None, "list": [1, "two", 3.5, [True]], "nested": {"a": {"b": -1}}, "π": "π"}
+    points = [Point(photo_id(n), rows[n], {**photo(n).to_payload(), **odd}) for n in range(40)]
+    await asyncio.to_thread(embedded.points.upsert, lineage.name, points)
+    some = Filter(must=(Equals("source", "photos"),))
+    queries = [
+        Query(rows[0]),
+        Query(photo_id(1), limit=5, offset=2),
+        Query(rows[2], filter=some, without=(photo_id(3), photo_id(5))),
+        Query(rows[4], score_threshold=0.2, exact=True),
+        Query(rows[6], hnsw_ef=64, oversampling=2.0, with_payload=False),
+        Query(rows[7], fields=("landmark", "nested", "nowhere"), with_vectors=True),
+        Query(photo_id(8), filter=some, limit=40),
+    ]
+    found = await search.query(lineage.name, queries)
+    expected = await asyncio.to_thread(embedded.points.query, lineage.name, queries)
+    assert found == expected
+    assert [len(hits) for hits in found][:2] == [10, 5]
+    for ours, theirs in zip(found[5], expected[5], strict=True):
+        assert np.array_equal(ours.vector, theirs.vector)
+    payload = found[0][0].payload
+    assert dict(payload) == {**photo(0).to_payload(), **odd}
+    # What is not there is not made by looking for it.
+    assert payload.get("nowhere") is None
+    assert "nowhere" not in payload
+    assert len(payload) == len(dict(payload))
+    with pytest.raises(KeyError):
+        payload["nowhere"]

@@ -1,0 +1,73 @@
+from datetime import UTC, datetime, timedelta, timezone
+from uuid import UUID
+
+import pytest
+
+from landmarks.errors import InvalidInputError
+from landmarks.vector_store.points import RESERVED_COLUMNS, PhotoPayload, check_column, point_id
+from tests.support.stores import photo
+
+
+def test_ids_never_change():
+    assert point_id("sample", "s", "0.jpg") == UUID("f93b1f7f-791d-5493-b60d-13737f184edf")
+    assert point_id("landmarks", "photos", "paris/eiffel tower.jpg") == UUID(
+        "ec34df18-ebcd-579b-aa82-9563b82ca0c0"
+    )
+
+
+def test_ids_tell_galleries_sources_and_paths_apart():
+    ids = {
+        point_id("a", "b", "c"),
+        point_id("x", "b", "c"),
+        point_id("a", "x", "c"),
+        point_id("a", "b", "x"),
+    }
+    assert len(ids) == 4
+
+
+def test_a_payload_survives_being_stored():
+    for number in range(8):
+        assert PhotoPayload.from_payload(photo(number).to_payload()) == photo(number)
+    stale = photo(1, stale=True)
+    assert PhotoPayload.from_payload(stale.to_payload()) == stale
+
+
+def test_what_is_unknown_is_left_out_of_the_payload():
+    payload = photo(7, landmark=None).to_payload()
+    assert "landmark" not in payload
+    assert "stale" not in payload
+
+
+def test_times_are_stored_in_utc():
+    summer = timezone(timedelta(hours=2))
+    payload = photo(1, indexed_at=datetime(2026, 6, 1, 14, 0, tzinfo=summer)).to_payload()
+    assert payload["indexed_at"] == "2026-06-01T12:00:00+00:00"
+    with pytest.raises(InvalidInputError, match="time zone"):
+        photo(1, indexed_at=datetime(2026, 6, 1, 14, 0, tzinfo=UTC).replace(tzinfo=None))
+
+
+@pytest.mark.parametrize("column", sorted(RESERVED_COLUMNS))
+def test_a_column_cannot_overwrite_what_indexing_records(column: str):
+    with pytest.raises(InvalidInputError, match=column):
+        photo(1, columns={column: "mine"})
+
+
+@pytest.mark.parametrize("column", ["", " ", "a.b", 'a"b', "a[0]", "a\nb", "x" * 129])
+def test_a_column_that_could_not_be_filtered_by_is_refused(column: str):
+    with pytest.raises(InvalidInputError):
+        check_column(column)
+
+
+def test_a_column_may_be_called_almost_anything():
+    for column in ("year", "taken by", "Straße", "URI"):
+        assert check_column(column) == column
+
+
+@pytest.mark.parametrize(
+    "change", [{"uri": 1}, {"width": "3"}, {"width": True}, {"indexed_at": "soon"}, {"extra": [1]}]
+)
+def test_a_payload_of_somebody_else_is_refused(change: dict):
+    with pytest.raises(InvalidInputError):
+        PhotoPayload.from_payload({**photo(1).to_payload(), **change})
+    with pytest.raises(InvalidInputError, match="uri"):
+        PhotoPayload.from_payload({})
