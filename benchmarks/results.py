@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
+from landmarks.files import replace_file
+
 _DIGITS = 4
 _GOALS = {">=": operator.ge, "<=": operator.le}
 
@@ -59,9 +61,7 @@ def read_rows(path: Path) -> list[Row]:
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Write a file of rows, all of it or nothing."""
     text = json.dumps([asdict(row) for row in rows], indent=1, ensure_ascii=False) + "\n"
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    replace_file(path, lambda new: new.write_text(text, encoding="utf-8"))
 
 
 def merged(before: Iterable[Row], now: Sequence[Row]) -> list[Row]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
@@ -25,6 +24,7 @@ from encoder_service.runtimes.onnx import INPUT, OUTPUT
 from encoder_service.settings import WeightsSettings
 from encoder_service.weights.fetch import sha256_of
 from landmarks.errors import LandmarksError
+from landmarks.files import replace_file
 
 _FORMAT = 1
 _MODELS = Path(__file__).parent / "models"
@@ -72,7 +72,7 @@ def keep_prepared(
     folder = _folder(definition.name, settings)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{spec.digest[:12]}.onnx"
-    _replace(target, onnx)
+    replace_file(target, lambda new: new.write_bytes(onnx))
     made_of = [ensure_weights(definition.name, settings), definition.over, target]
     preprocessing = definition.preprocessing
     told = {
@@ -84,7 +84,8 @@ def keep_prepared(
         "bears_bfloat16": definition.bfloat16,
         "onnx": target.name,
     }
-    _replace(folder / "prepared.json", json.dumps(told, indent=1).encode())
+    described = json.dumps(told, indent=1)
+    replace_file(folder / "prepared.json", lambda new: new.write_text(described, encoding="utf-8"))
     for other in folder.glob("*.onnx"):
         if other != target:
             other.unlink(missing_ok=True)
@@ -147,13 +148,3 @@ def _preprocessing(
         return definition_of(model, settings.trained_models).preprocessing
     plain = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
     return Resized(**plain)  # type: ignore[arg-type]
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write a file, all of it or nothing."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

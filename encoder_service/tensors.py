@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError, safe_open
 
 from landmarks.errors import ConfigurationError
+from landmarks.files import replace_file
 
 if TYPE_CHECKING:  # what only looks at a file's metadata should not wait for it
     import torch
@@ -59,13 +59,6 @@ def write_tensors(tensors: Tensors, path: Path, metadata: Mapping[str, str] | No
     """Write a safetensors file, all of it or nothing."""
     from safetensors.torch import save_file
 
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        save_file(
-            {name: tensor.contiguous() for name, tensor in tensors.items()},
-            partial,
-            dict(metadata) if metadata else None,
-        )
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    packed = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    noted = dict(metadata) if metadata else None
+    replace_file(path, lambda new: save_file(packed, new, noted))

@@ -6,7 +6,6 @@ One file makes every change atomic, also one that touches several collections an
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from google.protobuf import json_format
 from qdrant_client import grpc as q
 
 from landmarks.errors import ConfigurationError
+from landmarks.files import replace_file
 
 _FILE = "catalog.json"
 _VERSION = 1
@@ -68,13 +68,8 @@ class Catalog:
             },
             "aliases": dict(self.aliases),
         }
-        temporary = directory / f"{_FILE}.new"
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(content, file, ensure_ascii=False, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(directory / _FILE)
-        sync_directory(directory)
+        text = json.dumps(content, ensure_ascii=False, indent=1)
+        replace_file(directory / _FILE, lambda new: new.write_text(text, encoding="utf-8"))
 
     @classmethod
     def load(cls, directory: Path) -> Self:
@@ -102,12 +97,3 @@ class Catalog:
             )
         except (ValueError, KeyError, TypeError, json_format.ParseError) as error:
             raise ConfigurationError(f"{path} cannot be read: {error}") from error
-
-
-def sync_directory(directory: Path) -> None:
-    """Make renames and new names in a folder durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

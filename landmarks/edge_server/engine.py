@@ -13,7 +13,7 @@ import structlog
 from qdrant_client import grpc as q
 
 from landmarks.edge_server import schema
-from landmarks.edge_server.catalog import Catalog, Entry, sync_directory
+from landmarks.edge_server.catalog import Catalog, Entry
 from landmarks.edge_server.fork_server import Zygote
 from landmarks.edge_server.served_collection import Collection
 from landmarks.errors import (
@@ -22,6 +22,7 @@ from landmarks.errors import (
     InvalidInputError,
     NotFoundError,
 )
+from landmarks.files import sync_directory
 
 _log = structlog.get_logger(__name__)
 

@@ -13,7 +13,6 @@ import hmac
 import os
 import re
 import secrets
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from landmarks.errors import (
     NotFoundError,
     UnauthenticatedError,
 )
+from landmarks.files import replace_file
 
 _log = structlog.get_logger(__name__)
 
@@ -180,25 +180,21 @@ def _write(path: Path, keys: Iterable[ApiKey]) -> None:
     lines = [f"{key.name} {key.permission} {key.digest} {key.created}".strip() for key in keys]
     before = path.stat() if path.exists() else None
     mode = before.st_mode & 0o777 if before else 0o600
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(_HEADER + "".join(f"{line}\n" for line in lines))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(mode)
+
+    def write(new: Path) -> None:
+        new.touch(0o600)
+        new.write_text(_HEADER + "".join(f"{line}\n" for line in lines), encoding="utf-8")
+        new.chmod(mode)
         if before:
-            os.chown(temporary, before.st_uid, before.st_gid)
-        Path(temporary).replace(path)
+            os.chown(new, before.st_uid, before.st_gid)
+
+    try:
+        replace_file(path, write)
     except PermissionError as error:
-        Path(temporary).unlink(missing_ok=True)
         raise ConfigurationError(
             f"{path} belongs to another user, who could not read it any more; change it as that"
             " user, or as root"
         ) from error
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 class KeyRing:

@@ -16,7 +16,6 @@ import base64
 import gzip
 import hashlib
 import json
-import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -25,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from landmarks.errors import AlreadyExistsError, InvalidInputError, NotFoundError
+from landmarks.files import replace_file
 from landmarks.vector_store.points import FloatVector
 
 FORMAT = "landmarks-collection"
@@ -68,28 +68,25 @@ def write_export(path: Path, header: Header, points: Iterable[ExportedPoint]) ->
     """
     if path.exists():
         raise AlreadyExistsError(f"{path} exists; give another name, or delete it first")
-    partial = path.with_name(f"{path.name}.part")
     count, digest = 0, hashlib.sha256()
-    try:
-        with partial.open("wb") as file:
-            # No name and time of its own: the same points are the same bytes.
-            with gzip.GzipFile("", "wb", _LEVEL, fileobj=file, mtime=0) as compressed:
 
-                def write(value: object) -> None:
-                    line = _line(value)
-                    digest.update(line)
-                    compressed.write(line)
+    def write_points(new: Path) -> None:
+        nonlocal count
+        # Neither name nor time is in the file: the same points are the same bytes.
+        with new.open("wb") as file, gzip.GzipFile("", "wb", _LEVEL, fileobj=file, mtime=0) as out:
 
-                write({"format": FORMAT, "version": VERSION, **asdict(header)})
-                for point in points:
-                    write(_encoded(point))
-                    count += 1
-                write({"points": count, "sha256": digest.hexdigest()})
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)
+            def write(value: object) -> None:
+                line = _line(value)
+                digest.update(line)
+                out.write(line)
+
+            write({"format": FORMAT, "version": VERSION, **asdict(header)})
+            for point in points:
+                write(_encoded(point))
+                count += 1
+            write({"points": count, "sha256": digest.hexdigest()})
+
+    replace_file(path, write_points)
     return count
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 import structlog
+
+from landmarks.files import replace_file
 
 _log = structlog.get_logger(__name__)
 
@@ -63,12 +64,7 @@ class EmbeddingCache:
         data = packed.getvalue()
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"{hashlib.sha256(data).hexdigest()[:_NAME_LENGTH]}.npz"
-        partial = self.folder / f".{path.name}.{os.getpid()}.partial"
-        try:
-            partial.write_bytes(data)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        replace_file(path, lambda new: new.write_bytes(data))
 
     def _part(self, path: Path) -> dict[bytes, FloatVector]:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as part:

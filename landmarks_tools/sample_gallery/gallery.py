@@ -5,7 +5,6 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from landmarks.files import replace_file
 from landmarks.settings import default_cache_dir
 from landmarks_tools.sample_gallery.landmarks import LANDMARKS
 from landmarks_tools.sample_gallery.render import render
@@ -109,8 +109,9 @@ def ensure_sample_gallery(
         photos[photo.path] = photo
         if progress:
             progress(done, len(tasks))
-    _write(directory / _KEY_FILE, key.encode())
-    _write(directory / MANIFEST, _manifest([photos[task.path] for task in tasks]))
+    replace_file(directory / _KEY_FILE, lambda new: new.write_text(key))
+    manifest = _manifest([photos[task.path] for task in tasks])
+    replace_file(directory / MANIFEST, lambda new: new.write_bytes(manifest))
     return directory
 
 
@@ -181,7 +182,7 @@ def _draw(task: _Task) -> Photo:
     Image.fromarray(rendering.image).save(
         jpeg, "JPEG", quality=_QUALITY, comment=json.dumps(truth).encode()
     )
-    _write(task.directory / task.path, jpeg.getvalue())
+    replace_file(task.directory / task.path, lambda new: new.write_bytes(jpeg.getvalue()))
     return _photo(task, rendering.prominence, rendering.occluded)
 
 
@@ -221,12 +222,3 @@ def _manifest(photos: list[Photo]) -> bytes:
     writer.writeheader()
     writer.writerows(asdict(photo) for photo in photos)
     return text.getvalue().encode()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".new-", delete=False) as file:
-        file.write(content)
-    temporary = Path(file.name)
-    temporary.chmod(0o644)  # temporary files are private to their owner; a gallery need not be
-    temporary.replace(path)

@@ -14,8 +14,9 @@ from torch import nn
 from encoder_service.models.fine_tuned import BASE, TWIN
 from encoder_service.models.model_card import CurvePoint, ModelCard, TrainingData
 from encoder_service.tensors import Tensors, tensors_digest, write_tensors
+from landmarks.files import replace_file
 from landmarks_tools.training.loop import Training
-from landmarks_tools.training.run_folder import Run, replace_file
+from landmarks_tools.training.run_folder import Run
 
 
 def write_outcome(

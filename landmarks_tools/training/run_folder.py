@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, fields
 from pathlib import Path
 
@@ -13,11 +12,9 @@ import torch
 
 from encoder_service.models.model_card import CurvePoint
 from landmarks.errors import ConfigurationError, InvalidInputError
+from landmarks.files import PARTIAL, replace_file
 
 State = dict[str, object]
-# What a kill may leave of a file that was being written, here or by `write_tensors`.
-_NEW = ".new"
-_HALF_WRITTEN = (_NEW, ".partial")
 # What the settings of a run are called where they are not simply options of the command.
 _WORDS = {"data_digest": "photos (or their landmarks)", "base_digest": "weights of the base"}
 
@@ -121,14 +118,4 @@ def _read_settings(path: Path) -> dict[str, object]:
 
 
 def _is_half_written(path: Path) -> bool:
-    return path.name.startswith(".") and path.name.endswith(_HALF_WRITTEN)
-
-
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Have `write` write a file that takes the place of `path` when it is whole."""
-    new = path.with_name(f".{path.name}.{os.getpid()}{_NEW}")
-    try:
-        write(new)
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
+    return path.name.startswith(".") and path.name.endswith(PARTIAL)

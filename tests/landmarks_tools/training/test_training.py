@@ -294,15 +294,15 @@ def test_what_a_kill_leaves_half_written_neither_stops_a_run_nor_stays(tmp_path,
     plan = replace(scratch.PLAN, epochs=1, batch=4)
     out = tmp_path / "run"
     out.mkdir()
-    (out / ".settings.json.77.new").write_text('{"epo')
-    (out / ".checkpoint.pt.77.new").write_bytes(b"half")
+    (out / ".settings.json.77.partial").write_text('{"epo')
+    (out / ".checkpoint.pt.77.partial").write_bytes(b"half")
     (out / ".model.safetensors.77.partial").write_bytes(b"half")
     scratch.train_scratch(photos, plan, out, "mine", CPU, silent)
     assert not list(out.glob(".*"))
     before = sorted(out.iterdir())
 
     (out / "checkpoint.pt").write_bytes(b"killed before it was removed")
-    (out / ".model.json.77.new").write_bytes(b"half")
+    (out / ".model.json.77.partial").write_bytes(b"half")
     scratch.train_scratch(photos, plan, out, "mine", CPU, silent)
     assert sorted(out.iterdir()) == before
 
