@@ -12,7 +12,7 @@ help: ## Show this list
 
 setup: $(STAMP) ## Make the environment in .venv (does nothing if it is there)
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock pyproject.toml weights/pyproject.toml
 	@scripts/setup $(PYTHON) $(VENV)
 	@touch $@
 

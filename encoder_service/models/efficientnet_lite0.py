@@ -16,7 +16,8 @@ from encoder_service.models.base import ModelDefinition
 from encoder_service.models.batchnorm_folding import fold
 from encoder_service.models.pooling import POOLING, CentredPool
 from encoder_service.models.preprocessing import Resized
-from encoder_service.models.weight_overlay import COMMITTED, lay_over, separated
+from encoder_service.models.shipped_weights import shipped
+from encoder_service.models.weight_overlay import lay_over, separated
 from encoder_service.models.weight_sources import FetchedWeights, PackageSource
 from encoder_service.tensors import Tensors
 
@@ -128,6 +129,6 @@ MODEL = ModelDefinition(
     pooling=POOLING,
     weights=WEIGHTS,
     build=build,
-    over=COMMITTED / "efficientnet_lite0_pooling.safetensors",
+    over=shipped("efficientnet_lite0_pooling.safetensors"),
     split=split,
 )

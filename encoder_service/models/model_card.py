@@ -11,9 +11,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Self
 
+from encoder_service.models.shipped_weights import shipped
 from landmarks.errors import ConfigurationError
-
-_COMMITTED = Path(__file__).parent.parent / "weights"
 
 
 @dataclass(frozen=True)
@@ -119,5 +118,5 @@ def _or_dash(value: float | None) -> str:
 
 def committed_card(model: str) -> ModelCard | None:
     """Return the card of weights that ship with the program; None where the model has none."""
-    path = _COMMITTED / f"{model}.json"
+    path = shipped(f"{model}.json")
     return ModelCard.read(path) if path.is_file() else None

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from torch import nn
 
 from encoder_service.models.base import ModelDefinition
 from encoder_service.models.batchnorm_folding import fold
 from encoder_service.models.preprocessing import Resized
 from encoder_service.models.scratch_network import DIMENSION, ScratchNetwork
+from encoder_service.models.shipped_weights import shipped
 from encoder_service.models.weight_sources import CommittedWeights
 from encoder_service.tensors import Tensors
 
 # Squashed, as in training: half of the photos it was trained on came square already.
 PREPROCESSING = Resized(112, "squash", (127.5,) * 3, (64.0,) * 3, decode_size=224)
-WEIGHTS = Path(__file__).parent.parent / "weights" / "scratch.safetensors"
+WEIGHTS = shipped("scratch.safetensors")
 
 
 def build(tensors: Tensors) -> nn.Module:

@@ -15,7 +15,8 @@ from encoder_service.models.base import ModelDefinition
 from encoder_service.models.pooling import POOLING, CentredPool
 from encoder_service.models.precision import in_single
 from encoder_service.models.preprocessing import Resized
-from encoder_service.models.weight_overlay import COMMITTED, lay_over, separated
+from encoder_service.models.shipped_weights import shipped
+from encoder_service.models.weight_overlay import lay_over, separated
 from encoder_service.models.weight_sources import FetchedWeights, PackageSource, UrlSource
 from encoder_service.tensors import Tensors
 
@@ -148,7 +149,7 @@ MODEL = ModelDefinition(
     pooling=POOLING,
     weights=WEIGHTS,
     build=build,
-    over=COMMITTED / "vgg16_pooling.safetensors",
+    over=shipped("vgg16_pooling.safetensors"),
     split=split,
     bfloat16=True,
 )

@@ -5,7 +5,6 @@ They keep the names that the built network has for them, behind a prefix that no
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from landmarks.errors import ConfigurationError
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
     from encoder_service.tensors import Tensors
 
-COMMITTED = Path(__file__).parent.parent / "weights"
 _PREFIX = "ours."
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 import structlog
 
 from encoder_service.models.registry import definition_of, names_of
+from encoder_service.models.shipped_weights import check_present
 from encoder_service.models.weight_overlay import marked
 from encoder_service.models.weight_sources import (
     CommittedWeights,
@@ -92,8 +93,7 @@ def ensure_weights(
     if isinstance(recipe, NoWeights):
         return None
     if isinstance(recipe, CommittedWeights):
-        if not recipe.path.is_file():
-            raise ConfigurationError(f"the weights of {model} are missing: {recipe.path}")
+        check_present(model, recipe.path)
         return recipe.path
     target = _cached(recipe, settings)
     named = settings.weights_files.get(recipe.name)
@@ -117,7 +117,10 @@ def load_weights(
     path = ensure_weights(model, settings, progress)
     tensors = {} if path is None else read_tensors(path)
     over = definition_of(model, settings.trained_models).over
-    return tensors if over is None else {**tensors, **marked(read_tensors(over))}
+    if over is None:
+        return tensors
+    check_present(model, over)
+    return {**tensors, **marked(read_tensors(over))}
 
 
 def _converted(named: Path, recipe: FetchedWeights, target: Path) -> Path:

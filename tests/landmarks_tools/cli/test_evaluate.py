@@ -12,7 +12,7 @@ import pytest
 import structlog
 from PIL import Image
 
-from encoder_service.models.weight_overlay import COMMITTED
+from encoder_service.models.shipped_weights import shipped
 from encoder_service.tensors import read_tensors, write_tensors
 from landmarks.retrieval.labelled_photos import read_photos
 from landmarks_tools.evaluation.evaluate_service import gallery_name
@@ -220,7 +220,7 @@ def test_a_model_of_the_users_own_is_evaluated_under_its_name(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mine = tmp_path / "mine.safetensors"
-    write_tensors(read_tensors(COMMITTED / "scratch.safetensors"), mine, {"base": "scratch"})
+    write_tensors(read_tensors(shipped("scratch.safetensors")), mine, {"base": "scratch"})
     monkeypatch.setenv("LANDMARKS_TRAINED_MODELS", json.dumps({"mine": str(mine)}))
     source = (manifest, "--gallery", "gallery", "--queries", "query")
     [own, scratch] = evaluate(*source, "--models", "mine,scratch", "--json").json()
