@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -43,15 +42,35 @@ def test_an_image_has_its_own_extra_only(image: str) -> None:
     assert re.findall(r"--extra (\w+)", installs) == [image]
 
 
-def test_what_the_package_is_made_of_is_sent_to_the_build_and_nothing_else() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    needed = [*packages, "pyproject.toml", "requirements.lock", "README.md", "LICENSE"]
-    assert [path for path in needed if not is_sent(path)] == []
+def test_what_the_images_install_is_sent_to_the_build_and_nothing_else() -> None:
+    needed = {
+        path
+        for stage in stages().values()
+        for text in stage.of("COPY")
+        if not text.startswith("--from")
+        for path in text.split()[:-1]
+    }
+    assert {"landmarks", "protos", "weights", "search_service"} <= needed
+    assert [path for path in sorted(needed) if not is_sent(path)] == []
     kept_out = [
         ".git/HEAD",
         ".venv/bin/python",
-        "tests/conftest.py",
+        "benchmarks/harness.py",
         "deploy/compose/secrets/ca.key",
+        "landmarks_tools/cli/app.py",
+        "tests/conftest.py",
     ]
     assert [path for path in kept_out if is_sent(path)] == []
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_gets_its_own_package_on_the_shared_ground_and_no_other(image: str) -> None:
+    copied = {
+        path
+        for text in stages()[f"build-{image}"].of("COPY")
+        for path in text.split()[:-1]
+        if (ROOT / path).is_dir()
+    }
+    package = {"search": "search_service", "indexer": "indexer_worker"}.get(image)
+    own = {package} if package else {"encoder_service", "weights"}
+    assert copied == {"landmarks", "protos", *own}

