@@ -6,10 +6,17 @@ import sys
 import pytest
 import structlog
 
+from tests.support import needs
 from tests.support.stores import SERVER_URL
 
 # The tests of the page ask for it; all others would share one port.
 os.environ["LANDMARKS_PAGE_PORT"] = ""
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip, or fail under CI, what needs something that this machine does not have."""
+    for mark in item.iter_markers("needs"):
+        needs.check(mark)
 
 
 def pytest_report_header() -> str:

@@ -32,6 +32,8 @@ from tests.support.kustomize import (
 from tests.support.promtool import selectors
 from tests.support.valkey import running_valkey
 
+pytestmark = pytest.mark.needs(program="kubectl")
+
 FOLDERS = ("base", "overlays/keda", "overlays/secure", "overlays/gpu", "overlays/production")
 SECURE = ("overlays/secure", "overlays/production")
 SCALED_BY_KEDA = ("overlays/keda", "overlays/production")

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.support.compose import compose_config
@@ -24,10 +25,12 @@ def test_the_alarms_are_those_that_the_documentation_names() -> None:
     assert all(rule["labels"]["severity"] in ("warning", "critical") for rule in RULES)
 
 
+@pytest.mark.needs(program="promtool")
 def test_prometheus_accepts_its_configuration_and_rules() -> None:
     promtool("check", "config", str(PROMETHEUS / "prometheus.yml"))
 
 
+@pytest.mark.needs(program="promtool")
 def test_prometheus_accepts_the_configuration_for_kubernetes(tmp_path: Path) -> None:
     """Debian's promtool knows no discovery of Kubernetes; all else of the file it checks."""
     config = yaml.safe_load((PROMETHEUS / "kubernetes.yml").read_text())
@@ -38,6 +41,7 @@ def test_prometheus_accepts_the_configuration_for_kubernetes(tmp_path: Path) -> 
     promtool("check", "config", str(tmp_path / "config.yml"))
 
 
+@pytest.mark.needs(program="promtool")
 def test_each_alarm_rings_when_it_should_and_only_then() -> None:
     promtool("test", "rules", str(PROMETHEUS / "rules.test.yml"))
 

@@ -11,15 +11,14 @@ from encoder_service.models.registry import definition_of
 from encoder_service.runtimes.base import unit_rows
 from encoder_service.settings import EncoderSettings
 from encoder_service.weights import load_weights
-from landmarks.errors import UnavailableError
 from landmarks_tools.sample_gallery.landmarks import LANDMARKS
 from landmarks_tools.sample_gallery.render import render
 from landmarks_tools.sample_gallery.views import plan_view
-from tests.encoder_service.test_golden_vectors import NAMES
+from tests.encoder_service.test_golden_vectors import NEEDING_WEIGHTS
 from tests.support.photos import drawn_photo
 
 LEAST_COSINE = 0.9999
-BEAR_BFLOAT16 = [name for name in NAMES if definition_of(name).bfloat16]
+BEAR_BFLOAT16 = [one for one in NEEDING_WEIGHTS if definition_of(str(one.values[0])).bfloat16]
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +37,7 @@ def reference(photos):
         if name not in made:
             settings = EncoderSettings.load()
             definition = definition_of(name)
-            try:
-                network = definition.build(load_weights(name, settings)).float().eval()
-            except UnavailableError as error:
-                pytest.skip(f"the weights cannot be had: {error}")
+            network = definition.build(load_weights(name, settings)).float().eval()
             pixels = [torch.from_numpy(definition.preprocessing(photo))[None] for photo in photos]
             with torch.inference_mode():
                 vectors = torch.cat([network(one) for one in pixels]).numpy()
@@ -58,7 +54,7 @@ def least_cosine(name, photos, reference, **settings):
     return encoder.plan, float((encoder.embed(batch) * expected).sum(axis=1).min())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NEEDING_WEIGHTS)
 @pytest.mark.parametrize("settings", [{}, {"threads": 2}, {"runtime": "torch"}], ids=str)
 def test_what_runs_a_model_does_not_change_its_vectors(name, settings, photos, reference):
     _, cosine = least_cosine(name, photos, reference, **settings)
@@ -75,14 +71,13 @@ def test_bfloat16_does_not_change_the_vectors_of_models_that_are_said_to_bear_it
 
 
 def test_some_model_bears_bfloat16_and_is_run_in_it_where_the_processor_can():
-    assert "vgg16" in BEAR_BFLOAT16
+    assert "vgg16" in [one.values[0] for one in BEAR_BFLOAT16]
     plan = load_encoder("vgg16", EncoderSettings.load()).plan
     assert (plan.precision == "bfloat16") == cpu_has_bfloat16()
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.needs(device="cuda")
+@pytest.mark.parametrize("name", NEEDING_WEIGHTS)
 def test_a_gpu_does_not_change_the_vectors(name, photos, reference):
     plan, cosine = least_cosine(name, photos, reference, device="cuda")
     assert plan.device == "cuda"

@@ -69,7 +69,7 @@ def faulted_in_again(**variables):
     return tuned == "True", int(faults)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="glibc is Linux's")
+@pytest.mark.needs(system="linux")
 def test_the_allocator_keeps_what_the_next_batch_needs_unless_a_launcher_chose_otherwise():
     tuned, faults = faulted_in_again()
     left_alone, as_ever = faulted_in_again(MALLOC_ARENA_MAX="4")

@@ -1,5 +1,4 @@
 import hashlib
-import subprocess
 import sys
 import types
 import zipfile
@@ -241,11 +240,8 @@ def test_without_pip_uv_is_used_and_without_both_it_is_said_what_to_do(
         fetch(source, folder, lambda done, total: None)
 
 
+@pytest.mark.needs(program="uv")
 def test_uv_unpacks_the_package(local_wheel, tmp_path, monkeypatch):
-    try:
-        subprocess.run(["uv", "--version"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("uv is not installed")
     source, ran = local_wheel
     folder = tmp_path / "folder"
     folder.mkdir()

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from landmarks_tools.local_stack.broker import broker_binary
 from tests.support.compose import environment_of
 from tests.support.dockerfile import image_environment
+from tests.support.needs import skip_or_fail
 
 _PATIENCE_SECONDS = 300
 # For how long Linux remembers a connection that has ended, and then some.
@@ -212,9 +212,7 @@ def _reserve_ports(services: Mapping[str, Wired], ends: ExitStack) -> None:
             while (kept := _bound(port)) is None:
                 if time.monotonic() > deadline:
                     why = f"port {port} of {service.name} is in use: is a stack running?"
-                    if os.environ.get("CI"):
-                        pytest.fail(why)
-                    pytest.skip(why)
+                    skip_or_fail(why)
                 time.sleep(0.5)
             ends.enter_context(kept)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import sys
 from pathlib import Path
 
 import pytest
@@ -87,7 +86,7 @@ async def test_a_process_is_loaded_once_though_whoever_came_first_leaves(
 
 
 @pytest.mark.integration
-@pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be asked")
+@pytest.mark.needs(system="linux")
 @pytest.mark.parametrize("given", [None, "glibc.malloc.hugetlb=0"])
 def test_large_pages_are_asked_for_unless_somebody_has_said_otherwise(
     given: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

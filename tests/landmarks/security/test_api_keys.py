@@ -167,7 +167,7 @@ def test_changes_at_once_lose_no_key(file: Path) -> None:
     assert [key.name for key in api_keys.read(file)] == names[:1]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+@pytest.mark.needs(user="root")
 def test_a_file_stays_its_owners(file: Path) -> None:
     api_keys.create(file, "one", READ)
     os.chown(file, 10001, 10001)

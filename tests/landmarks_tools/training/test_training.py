@@ -431,8 +431,7 @@ def test_a_device_that_is_not_there_is_refused():
         Device.named("cuda:77")
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.needs(device="cuda")
 def test_training_runs_on_a_gpu_in_half_precision(manifest, tmp_path):
     photos = read_training_photos(manifest, "train", "val")
     plan = replace(scratch.PLAN, epochs=1, batch=4)

@@ -12,7 +12,7 @@ from tests.support.browser import Opened, answered, hits, named, search_by
 from tests.support.browser_stack import GALLERY, LANDMARKS, SCRATCH, BrowserStack
 from tests.support.indexing_rig import MODEL
 
-pytestmark = [pytest.mark.browser, pytest.mark.integration]
+pytestmark = [pytest.mark.needs(program="chromium"), pytest.mark.integration]
 
 
 def test_a_photo_that_is_dropped_shows_its_landmark_and_a_row_for_each_model(

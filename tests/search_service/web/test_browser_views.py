@@ -17,7 +17,7 @@ from tests.support.edge import edge_process
 from tests.support.indexing_rig import MODEL, draw_photo, running
 from tests.support.processes import free_port
 
-pytestmark = [pytest.mark.browser, pytest.mark.integration]
+pytestmark = [pytest.mark.needs(program="chromium"), pytest.mark.integration]
 
 # And what is in them once they have loaded.
 VIEWS = {"search": "#answer h1", "map": "canvas", "jobs": ".job", "collections": ".card"}

@@ -233,7 +233,7 @@ async def test_the_page_speaks_https_and_takes_a_new_certificate_without_a_resta
         assert await asyncio.to_thread(served_serial, address, files) == authority.serial(files)
 
 
-@pytest.mark.browser
+@pytest.mark.needs(program="chromium")
 def test_in_a_browser_a_key_is_asked_for_kept_and_forgotten(
     qdrant: Qdrant, browser: Browser, file: Path
 ) -> None:
