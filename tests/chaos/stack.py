@@ -26,8 +26,8 @@ from landmarks.vector_store.client import connect
 from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.settings import VectorStoreSettings
 from tests.support.colour_encoder import embedded
-from tests.support.indexing_rig import Kept, kept_running, running
-from tests.support.processes import eventually, free_port
+from tests.support.indexing_rig import Kept, kept_running
+from tests.support.processes import eventually, free_port, running_module
 from tests.support.valkey import Valkey
 
 LONG = os.environ.get("LANDMARKS_CHAOS") == "long"
@@ -75,7 +75,7 @@ class Stack:
         with ExitStack() as parts:
             self.qdrant = parts.enter_context(
                 kept_running(
-                    lambda: running(
+                    lambda: running_module(
                         "landmarks.edge_server",
                         qdrant_port=str(self.qdrant_port),
                         edge_data_dir=str(self.directory / "qdrant"),
@@ -87,7 +87,7 @@ class Stack:
                 arguments += (str(self.log(model)), str(MODELS[model]))
                 self.encoders[model] = parts.enter_context(
                     kept_running(
-                        lambda arguments=arguments: running(
+                        lambda arguments=arguments: running_module(
                             "tests.support.colour_encoder", *arguments, log_level="ERROR"
                         )
                     )
@@ -97,7 +97,9 @@ class Stack:
                 self.workers.append(
                     parts.enter_context(
                         kept_running(
-                            lambda name=name: running("indexer_worker", worker_name=name, **worker)
+                            lambda name=name: running_module(
+                                "indexer_worker", worker_name=name, **worker
+                            )
                         )
                     )
                 )

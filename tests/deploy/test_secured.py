@@ -27,14 +27,13 @@ from landmarks.vector_store.errors import qdrant_failures
 from landmarks.vector_store.settings import VectorStoreSettings
 from tests.support.certificates import Authority, served_serial
 from tests.support.indexing_rig import MODEL
-from tests.support.processes import eventually, free_port
+from tests.support.processes import eventually, free_port, running_module
 from tests.support.secured_stack import (
     PASSWORD,
     QDRANT_KEY,
     Secured,
     indexed,
     key_of,
-    logged,
     model_by,
     secured_running,
     stored_by,
@@ -229,11 +228,13 @@ def test_no_part_listens_to_the_network_without_a_lock_unless_it_is_told_to(
     ports = {"encoder_port": "0", "search_port": "0", "models": "scratch"}
     log = tmp_path / "log"
     more = {"edge_data_dir": str(tmp_path / "data"), "qdrant_port": str(free_port())}
-    with logged(log, module, **ports, **told, **more) as process:
+    with running_module(module, log=log, **ports, **told, **more) as process:
         assert process.wait(60) == 2
     assert advice in log.read_text()
     assert "LANDMARKS_ALLOW_UNAUTHENTICATED" in log.read_text()
-    with logged(log, module, **ports, **told, **more, allow_unauthenticated="true") as process:
+    with running_module(
+        module, log=log, **ports, **told, **more, allow_unauthenticated="true"
+    ) as process:
         eventually(lambda: "anybody who can reach this may call it" in log.read_text(), "a warning")
         assert process.poll() is None
 
@@ -246,7 +247,7 @@ def test_a_certificate_that_cannot_be_used_is_told_at_the_start_in_words(
     files.key.write_text("no key\n")
     log = tmp_path / "log"
     ports = {"encoder_port": "0", "search_port": "0", "models": "scratch"}
-    with logged(log, module, **ports, **files.settings) as process:
+    with running_module(module, log=log, **ports, **files.settings) as process:
         assert process.wait(60) == 2
     said = log.read_text()
     assert "part.pem and" in said

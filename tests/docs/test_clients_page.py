@@ -15,8 +15,8 @@ import pytest
 
 from landmarks.client import Landmarks
 from landmarks.probe import is_serving
-from tests.support.indexing_rig import MODEL, Rig, draw_photo, running
-from tests.support.processes import eventually, free_port
+from tests.support.indexing_rig import MODEL, Rig, draw_photo
+from tests.support.processes import eventually, free_port, running_module
 from tests.support.valkey import running_valkey
 
 pytestmark = pytest.mark.integration
@@ -75,7 +75,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             "qdrant_port": str(rig.qdrant_port),
             "redis_url": valkey.url,
         }
-        with rig.qdrant(), rig.encoder(), rig.worker(), running("search_service", **service):
+        with rig.qdrant(), rig.encoder(), rig.worker(), running_module("search_service", **service):
             eventually(lambda: is_serving(target), "the search service is ready")
             rig.index("landmarks", rig.photos)
             yield Place(folder, target, rig.photos)

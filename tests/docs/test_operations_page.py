@@ -21,9 +21,9 @@ import landmarks.observability.metrics
 import search_service.search.recall_monitor
 from landmarks.probe import is_serving
 from tests.support.edge import edge_process
-from tests.support.indexing_rig import MODEL, Rig, running
+from tests.support.indexing_rig import MODEL, Rig
 from tests.support.local_stack import COLOURS, Stack, photo
-from tests.support.processes import eventually, free_port
+from tests.support.processes import eventually, free_port, running_module
 from tests.support.valkey import running_valkey
 
 ROOT = Path(__file__).parents[2]
@@ -195,7 +195,7 @@ def test_rolling_a_model_out_and_back(tmp_path: Path) -> None:
             "redis_url": valkey.url,
         }
         shell = {**os.environ, "LANDMARKS_SERVER": f"127.0.0.1:{port}"}
-        with rig.qdrant(), rig.encoder(), rig.worker(), running("search_service", **service):
+        with rig.qdrant(), rig.encoder(), rig.worker(), running_module("search_service", **service):
             eventually(lambda: is_serving(shell["LANDMARKS_SERVER"], "", 1), "it serves")
             rig.index("landmarks", rig.photos)
             fill, calibrate, back = (

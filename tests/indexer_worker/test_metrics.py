@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from tests.support.indexing_rig import MODEL, Rig, draw_photo, running
-from tests.support.processes import eventually, free_port
+from tests.support.indexing_rig import MODEL, Rig, draw_photo
+from tests.support.processes import eventually, free_port, running_module
 from tests.support.scrape import scrape
 
 pytestmark = pytest.mark.integration
@@ -54,7 +54,7 @@ def test_a_port_for_metrics_that_is_in_use_ends_the_worker_in_words(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        with running("indexer_worker", **own_rig.settings(metrics_port=port)) as process:
+        with running_module("indexer_worker", **own_rig.settings(metrics_port=port)) as process:
             try:
                 assert process.wait(60) == 2
             except subprocess.TimeoutExpired:

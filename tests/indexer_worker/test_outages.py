@@ -13,8 +13,8 @@ from landmarks.job_store.records import Job, Listed, State
 from landmarks.job_store.store import LISTING, Target
 from landmarks.photos.sources import Entry
 from tests.support.colour_encoder import DIGEST
-from tests.support.indexing_rig import MODEL, ROOT, Rig, draw_photo
-from tests.support.processes import eventually
+from tests.support.indexing_rig import MODEL, Rig, draw_photo
+from tests.support.processes import ROOT, eventually
 
 pytestmark = pytest.mark.integration
 

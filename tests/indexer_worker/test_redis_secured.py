@@ -19,8 +19,7 @@ from landmarks.job_store.spec import INDEX_QUEUE
 from landmarks.job_store.store import JobStore, connect_redis
 from landmarks.settings import BrokerSettings
 from tests.support.certificates import Authority, Files
-from tests.support.indexing_rig import running
-from tests.support.processes import eventually, free_port
+from tests.support.processes import eventually, free_port, running_module
 from tests.support.valkey import Valkey, running_valkey
 
 pytestmark = pytest.mark.integration
@@ -33,7 +32,7 @@ def tls_before(port: int, files: Files) -> Iterator[int]:
     """Speak mutual TLS before `port`, and give the port for that."""
     own = free_port()
     told = (str(own), str(port), str(files.certificate), str(files.key), str(files.ca))
-    with running("tests.support.tls_relay", *told):
+    with running_module("tests.support.tls_relay", *told):
         eventually(lambda: accepts(own), "the relay listens")
         yield own
 

@@ -7,8 +7,8 @@ import pytest
 from landmarks.client import Landmarks
 from landmarks.errors import LandmarksError
 from landmarks.observability import request_id
-from tests.support.indexing_rig import MODEL, Rig, draw_photo, running
-from tests.support.processes import eventually, free_port
+from tests.support.indexing_rig import MODEL, Rig, draw_photo
+from tests.support.processes import eventually, free_port, running_module
 
 pytestmark = pytest.mark.integration
 
@@ -37,8 +37,10 @@ def test_one_request_id_leads_from_the_caller_through_celery_and_the_worker_to_t
     encoder = ("tests.support.colour_encoder", str(own_rig.encoder_port), MODEL)
     with (
         own_rig.qdrant(),
-        running(*encoder, log_format="json"),
-        running("search_service", **{**own_rig.settings(**settings), "search_port": str(port)}),
+        running_module(*encoder, log_format="json"),
+        running_module(
+            "search_service", **{**own_rig.settings(**settings), "search_port": str(port)}
+        ),
         own_rig.worker(**settings),
         Landmarks(f"127.0.0.1:{port}") as client,
     ):

@@ -19,7 +19,8 @@ from landmarks.vector_store.filters import Filter, Words
 from landmarks.vector_store.point_store import PointStore
 from landmarks.vector_store.settings import VectorStoreSettings
 from tests.support.colour_encoder import DIGEST, MAX_PHOTO_BYTES
-from tests.support.indexing_rig import MODEL, ROOT, Rig, draw_photo
+from tests.support.indexing_rig import MODEL, Rig, draw_photo
+from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.integration
 

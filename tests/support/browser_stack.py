@@ -12,8 +12,8 @@ from landmarks.client import Landmarks
 from landmarks.errors import LandmarksError
 from landmarks.probe import is_serving
 from landmarks_tools.sample_gallery.gallery import ensure_sample_gallery, read_manifest
-from tests.support.indexing_rig import MODEL, Rig, running
-from tests.support.processes import eventually, free_port
+from tests.support.indexing_rig import MODEL, Rig
+from tests.support.processes import eventually, free_port, running_module
 from tests.support.valkey import running_valkey
 
 GALLERY = "sample"
@@ -90,9 +90,9 @@ def browser_stack(folder: Path) -> Iterator[BrowserStack]:
         models = {"models": SCRATCH, "encoder_port": str(scratch), "threads": "1"}
         with (
             rig.qdrant(),
-            running("encoder_service", **models),
+            running_module("encoder_service", **models),
             rig.worker(**shared),
-            running("search_service", **service),
+            running_module("search_service", **service),
         ):
             try:
                 eventually(lambda: is_serving(stack.target), "the search service serves", 60)

@@ -14,7 +14,7 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.support.processes import free_port
+from tests.support.processes import free_port, running_command
 
 _START_SECONDS = 60
 
@@ -49,20 +49,11 @@ def edge_process(
 ) -> Iterator[EdgeProcess]:
     """Run a server on `data_dir` and wait until it serves; stop it in order at the end."""
     port = port or free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "landmarks.edge_server"],
-        env={**edge_environment(data_dir, port), **(settings or {})},
-    )
-    try:
+    environment = {**edge_environment(data_dir, port), **(settings or {})}
+    command = [sys.executable, "-m", "landmarks.edge_server"]
+    with running_command(command, environment, end_seconds=30) as process:
         _wait_until_serving(process, port)
         yield EdgeProcess(port, process)
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 @contextmanager

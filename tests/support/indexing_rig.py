@@ -1,9 +1,7 @@
 """Real parts for tests of indexing: Valkey, the embedded Qdrant, an encoder, a Celery worker."""
 
 import json
-import os
 import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -26,36 +24,10 @@ from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.point_store import PointStore
 from landmarks.vector_store.settings import VectorStoreSettings
 from tests.support.colour_encoder import DIGEST, DIMENSION
-from tests.support.processes import eventually, free_port
+from tests.support.processes import eventually, free_port, running_module
 from tests.support.valkey import Valkey
 
 MODEL = "colours"
-ROOT = Path(__file__).parents[2]
-
-
-@contextmanager
-def running(*module: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `python -m module…` with settings; it is ended by its id."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", *module],
-        cwd=ROOT,
-        env={
-            **{k: v for k, v in os.environ.items() if not k.startswith("LANDMARKS_")},
-            "LANDMARKS_LOG_FORMAT": "console",
-            "LANDMARKS_PAGE_PORT": "",  # the tests of the page ask for it
-            **{f"LANDMARKS_{name.upper()}": value for name, value in environment.items()},
-        },
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 @dataclass
@@ -119,7 +91,7 @@ class Rig:
         }
 
     def qdrant(self, **more: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
-        return running(
+        return running_module(
             "landmarks.edge_server",
             qdrant_port=str(self.qdrant_port),
             edge_data_dir=str(self.directory / "qdrant"),
@@ -146,7 +118,7 @@ class Rig:
         self, port: int, revision: int, seconds: float, **more: str
     ) -> AbstractContextManager[subprocess.Popen[bytes]]:
         arguments = (str(port), MODEL, str(seconds), str(self.encoded_log), str(revision))
-        return running("tests.support.colour_encoder", *arguments, **more)
+        return running_module("tests.support.colour_encoder", *arguments, **more)
 
     @property
     def encoded_log(self) -> Path:
@@ -160,7 +132,7 @@ class Rig:
     @contextmanager
     def worker(self, **more: str) -> Iterator[subprocess.Popen[bytes]]:
         name = f"test-{uuid.uuid4().hex[:8]}"
-        with running("indexer_worker", **self.settings(worker_name=name, **more)) as process:
+        with running_module("indexer_worker", **self.settings(worker_name=name, **more)) as process:
             key = f"landmarks:worker:{name}"
             with self.valkey.client() as client:
                 eventually(lambda: bool(client.exists(key)), "the worker is ready")

@@ -1,11 +1,67 @@
-"""Looking at, and ending, the processes that a test started (Linux)."""
+"""Starts, inspects and ends the processes of tests (Linux)."""
 
 import contextlib
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from landmarks_tools.local_stack.ports import free_ports
+
+ROOT = Path(__file__).parents[2]
+_END_SECONDS = 15
+
+
+@contextlib.contextmanager
+def running_command(
+    command: Sequence[str | Path],
+    environment: Mapping[str, str],
+    *,
+    directory: Path = ROOT,
+    log: Path | None = None,
+    end_seconds: float = _END_SECONDS,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command until the block ends; its output goes to `log`, by default to pytest's."""
+    with contextlib.ExitStack() as files:
+        out = files.enter_context(log.open("wb")) if log else None
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=environment,
+            stdout=out,
+            stderr=subprocess.STDOUT if out else None,
+        )
+    try:
+        yield process
+    finally:
+        end(process, end_seconds)
+
+
+def running_module(
+    *module: str, log: Path | None = None, **settings: str
+) -> contextlib.AbstractContextManager[subprocess.Popen[bytes]]:
+    """Run `python -m module…` with these settings, and none of this process's own."""
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("LANDMARKS_")},
+        "LANDMARKS_LOG_FORMAT": "json" if log else "console",
+        "LANDMARKS_PAGE_PORT": "",  # the tests of the page name one; all others would share it
+        **{f"LANDMARKS_{name.upper()}": value for name, value in settings.items()},
+    }
+    return running_command([sys.executable, "-m", *module], environment, log=log)
+
+
+def end(process: subprocess.Popen[bytes], seconds: float = _END_SECONDS) -> None:
+    """End a process by its id: by SIGTERM, and by SIGKILL where that does not suffice."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def free_port() -> int:

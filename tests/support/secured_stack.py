@@ -6,9 +6,6 @@ Each pair is on two addresses of this machine, as two replicas would be.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -28,7 +25,7 @@ from landmarks.security.api_keys import Permission
 from landmarks.security.tls import Tls
 from tests.support.certificates import SERVER_NAME, Authority, Files
 from tests.support.indexing_rig import MODEL, draw_photo
-from tests.support.processes import eventually, free_port
+from tests.support.processes import eventually, free_port, running_module
 from tests.support.scrape import scrape
 from tests.support.valkey import Valkey, running_valkey
 
@@ -95,31 +92,6 @@ class Secured:
 
 
 @contextmanager
-def logged(file: Path, *module: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a part as `running` does; what it says goes to a file."""
-    with file.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *module],
-            env={
-                **{k: v for k, v in os.environ.items() if not k.startswith("LANDMARKS_")},
-                "LANDMARKS_PAGE_PORT": "",
-                **{f"LANDMARKS_{name.upper()}": value for name, value in environment.items()},
-            },
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-@contextmanager
 def secured_running(folder: Path) -> Iterator[Secured]:
     """Run all parts, with everything of theirs in `folder`."""
     for name in ("secrets", "valkey", "photos"):
@@ -144,7 +116,7 @@ def secured_running(folder: Path) -> Iterator[Secured]:
 
         def start(name: str, *module: str, **environment: str) -> None:
             made.logs.append(folder / f"{name}.log")
-            stack.enter_context(logged(made.logs[-1], *module, **environment))
+            stack.enter_context(running_module(*module, log=made.logs[-1], **environment))
 
         start(
             "qdrant",

@@ -10,7 +10,7 @@ from pathlib import Path
 import redis
 
 from landmarks_tools.local_stack.broker import broker_binary
-from tests.support.processes import eventually, free_port
+from tests.support.processes import end, eventually, free_port
 
 
 @dataclass
@@ -50,8 +50,7 @@ class Valkey:
     def stop(self) -> None:
         """Stop the server, by its id."""
         if self.process is not None:
-            self.process.terminate()
-            self.process.wait(10)
+            end(self.process)
             self.process = None
 
     def kill(self) -> None:

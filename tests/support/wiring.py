@@ -27,6 +27,7 @@ from landmarks_tools.local_stack.broker import broker_binary
 from tests.support.compose import environment_of
 from tests.support.dockerfile import image_environment
 from tests.support.needs import skip_or_fail
+from tests.support.processes import running_command
 
 _PATIENCE_SECONDS = 300
 # For how long Linux remembers a connection that has ended, and then some.
@@ -188,11 +189,15 @@ def running(services: Mapping[str, Wired], folder: Path) -> Iterator[None]:
                 _await(services[other], processes[other], folder)
             directory = folder / f"{service.name}.d"
             directory.mkdir(exist_ok=True)
-            log = ends.enter_context((folder / f"{service.name}.log").open("wb"))
-            processes[service.name] = subprocess.Popen(
-                service.command, env=service.environment, cwd=directory, stdout=log, stderr=log
+            processes[service.name] = ends.enter_context(
+                running_command(
+                    service.command,
+                    service.environment,
+                    directory=directory,
+                    log=folder / f"{service.name}.log",
+                    end_seconds=60,
+                )
             )
-            ends.callback(_end, processes[service.name])
         for name, service in services.items():
             _await(service, processes[name], folder)
         yield
@@ -248,12 +253,3 @@ def _await(service: Wired, process: subprocess.Popen[bytes], folder: Path) -> No
         assert process.poll() is None, f"{service.name} ended with {process.returncode}: {log}"
         assert time.monotonic() < deadline, f"{service.name} is not healthy: {log}"
         time.sleep(0.5)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(60)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -12,8 +12,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from landmarks.probe import is_serving
 from tests.support.collector import Collector, running_collector
-from tests.support.indexing_rig import ROOT, Rig, draw_photo, running
-from tests.support.processes import eventually, free_port
+from tests.support.indexing_rig import Rig, draw_photo
+from tests.support.processes import ROOT, eventually, free_port, running_module
 from tests.support.valkey import running_valkey
 
 pytestmark = pytest.mark.integration
@@ -85,7 +85,7 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
             rig.qdrant(**sent),
             rig.encoder(**sent),
             rig.worker(**sent),
-            running("search_service", **search),
+            running_module("search_service", **search),
         ):
             server = f"127.0.0.1:{port}"
             eventually(lambda: is_serving(server), "the search service is ready")

@@ -14,8 +14,8 @@ from landmarks.errors import NotFoundError
 from tests.support.browser import Opened, answered, search_by
 from tests.support.browser_stack import GALLERY, LANDMARKS, SCRATCH, BrowserStack
 from tests.support.edge import edge_process
-from tests.support.indexing_rig import MODEL, draw_photo, running
-from tests.support.processes import free_port
+from tests.support.indexing_rig import MODEL, draw_photo
+from tests.support.processes import free_port, running_module
 
 pytestmark = [pytest.mark.needs(program="chromium"), pytest.mark.integration]
 
@@ -204,7 +204,7 @@ def test_an_empty_stack_says_how_to_index(
 ) -> None:
     port, qdrant = free_port(), free_port()
     settings = stack.rig.settings(qdrant_port=str(qdrant), page_port=str(port), search_port="0")
-    with edge_process(tmp_path, qdrant), running("search_service", **settings):
+    with edge_process(tmp_path, qdrant), running_module("search_service", **settings):
         page = opened_when_served(opened, f"http://127.0.0.1:{port}")
         expect(page.locator("#answer")).to_contain_text("Nothing is indexed yet")
         expect(page.locator("#answer code")).to_have_text("landmarks index ~/photos --wait")

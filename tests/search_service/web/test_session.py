@@ -18,10 +18,9 @@ from search_service.server import running as service_running
 from search_service.settings import SearchSettings
 from tests.support.browser import BOUND_MS
 from tests.support.certificates import Authority, served_serial
-from tests.support.indexing_rig import running
 from tests.support.page_gallery import Files
 from tests.support.page_stack import Page, page_running
-from tests.support.processes import eventually, free_port
+from tests.support.processes import eventually, free_port, running_module
 from tests.support.search_stack import GALLERY, Qdrant, draw
 
 pytestmark = pytest.mark.integration
@@ -246,7 +245,7 @@ def test_in_a_browser_a_key_is_asked_for_kept_and_forgotten(
         "api_keys_file": str(file),
     }
     problems: list[str] = []
-    with running("search_service", **settings):
+    with running_module("search_service", **settings):
         eventually(lambda: _accepts(page_port), "the page is served")
         assert is_serving(f"127.0.0.1:{port}") is False  # there is no encoder, and it says so
         context = browser.new_context()

@@ -11,8 +11,7 @@ import pytest
 from landmarks.job_store.spec import IndexSpec
 from landmarks.job_store.store import JobStore, connect_redis
 from landmarks.probe import is_serving
-from tests.support.indexing_rig import running
-from tests.support.processes import eventually, free_port
+from tests.support.processes import eventually, free_port, running_module
 from tests.support.search_stack import Qdrant
 from tests.support.valkey import running_valkey
 
@@ -34,7 +33,7 @@ def test_a_stream_of_a_job_that_goes_on_does_not_hold_up_the_end(
             "redis_url": valkey.url,
             "search_drain_seconds": "600",
         }
-        with running("search_service", **settings) as service:
+        with running_module("search_service", **settings) as service:
             eventually(lambda: _is_served(page), "the page is served")
             watched = f"http://127.0.0.1:{page}/api/jobs/watch?id={job.id}"
             with urllib.request.urlopen(watched, timeout=60) as stream:
