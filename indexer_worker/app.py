@@ -11,8 +11,8 @@ from kombu.exceptions import OperationalError
 from indexer_worker.context import Runtime
 from indexer_worker.settings import IndexerSettings
 from landmarks.errors import UnavailableError
+from landmarks.job_store.redis_client import TIMEOUT_SECONDS
 from landmarks.job_store.spec import INDEX_QUEUE, VISIBILITY_TIMEOUT_SECONDS
-from landmarks.job_store.store import TIMEOUT_SECONDS
 from landmarks.observability.request_id import headers as request_headers
 
 settings = IndexerSettings.load()

@@ -20,6 +20,7 @@ from indexer_worker.settings import IndexerSettings
 from landmarks.encoders.directory import EncoderDirectory
 from landmarks.errors import LandmarksError
 from landmarks.job_store.maps import MapStore
+from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.spec import (
     CHUNK_TASK,
     INDEX_QUEUE,
@@ -28,7 +29,7 @@ from landmarks.job_store.spec import (
     PRUNE_TASK,
     encode_queue,
 )
-from landmarks.job_store.store import LISTING, PROMOTION, PRUNING, JobStore, connect_redis
+from landmarks.job_store.store import LISTING, PROMOTION, PRUNING, JobStore
 from landmarks.photos.source_roots import SourceRoots
 from landmarks.photos.sources import Sources
 from landmarks.vector_store.client import connect

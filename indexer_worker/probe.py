@@ -10,7 +10,8 @@ import sys
 
 from indexer_worker.settings import IndexerSettings
 from landmarks.errors import LandmarksError
-from landmarks.job_store.store import JobStore, connect_redis
+from landmarks.job_store.redis_client import connect_redis
+from landmarks.job_store.store import JobStore
 
 
 def main() -> int:

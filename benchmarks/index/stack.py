@@ -16,8 +16,9 @@ from celery import Celery
 from benchmarks.harness import CannotMeasureError
 from benchmarks.processes import HOST, encoder, listens, running, wait_until
 from landmarks.job_store.records import Job, State
+from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.spec import INDEX_QUEUE, INDEX_TASK, IndexSpec
-from landmarks.job_store.store import JobStore, connect_redis
+from landmarks.job_store.store import JobStore
 from landmarks_tools.local_stack.broker import broker_binary
 from landmarks_tools.local_stack.ports import free_ports
 

@@ -17,8 +17,9 @@ from benchmarks.harness import Bench, CannotMeasureError, Case, Figure
 from benchmarks.index.stack import broker, vector_engine
 from benchmarks.processes import HOST, encoder, running, wait_until
 from benchmarks.scale.memory import MEBIBYTE, disk_bytes, peak_of_group
+from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.spec import INDEX_QUEUE, INDEX_TASK, IndexSpec
-from landmarks.job_store.store import JobStore, connect_redis
+from landmarks.job_store.store import JobStore
 
 _PHOTOS, _QUICK_PHOTOS = 1_000_000, 2_000
 _IN_A_FOLDER = 1_000

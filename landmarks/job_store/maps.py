@@ -13,7 +13,7 @@ from typing import Self, cast
 
 import redis
 
-from landmarks.job_store.store import redis_address, redis_failures
+from landmarks.job_store.redis_client import redis_address, redis_failures
 
 _KEY = "landmarks:map:"
 

@@ -23,11 +23,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from landmarks.batched import batched
 from landmarks.errors import (
@@ -47,6 +44,7 @@ from landmarks.job_store.records import (
     pack_chunk,
     unpack_chunk,
 )
+from landmarks.job_store.redis_client import TIMEOUT_SECONDS, redis_address, redis_failures
 from landmarks.job_store.spec import IndexSpec
 
 CHANGES_CHANNEL = "landmarks:changes"
@@ -54,9 +52,6 @@ LISTING = "listing"
 PRUNING = "prune"
 PROMOTION = "promote"
 _LOST = "-"
-# Of one command to Redis, wherever it comes from.
-TIMEOUT_SECONDS = 5.0
-_PASSING_RESPONSES = (redis.exceptions.OutOfMemoryError, redis.exceptions.ReadOnlyError)
 _MAX_REQUEST_ID = 200
 _TOKEN_DIGITS = 18
 # Photos of a chunk of dead letters: each may be one that takes its worker down.
@@ -74,48 +69,6 @@ class Target:
     model: str
     digest: str
     collection: str
-
-
-def connect_redis(url: str) -> redis.Redis:
-    """Return a client that gives up promptly; who can wait does so outside."""
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=TIMEOUT_SECONDS,
-        socket_connect_timeout=TIMEOUT_SECONDS,
-        # Never twice: a script whose answer was lost has run, and some may not run again. An idle
-        # connection is tried before it is used; who can wait tries again outside.
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=1,
-    )
-
-
-@contextmanager
-def redis_failures(address: str) -> Iterator[None]:
-    """Turn what goes wrong in a call of redis-py into UnavailableError; `address` is Redis's."""
-    try:
-        yield
-    except redis.exceptions.ResponseError as error:
-        if not isinstance(error, _PASSING_RESPONSES) and not str(error).startswith(
-            ("LOADING", "MISCONF", "NOREPLICAS")
-        ):
-            raise
-        raise UnavailableError(f"Redis at {address} cannot store anything now: {error}") from error
-    except redis.exceptions.AuthenticationError as error:
-        raise UnavailableError(
-            f"Redis at {address} does not accept the password: {error}; set"
-            " LANDMARKS_REDIS_PASSWORD to the one it was given"
-        ) from error
-    except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
-        raise UnavailableError(
-            f"Redis at {address} cannot be reached: {error}; start it, or set LANDMARKS_REDIS_URL"
-            " to where it is"
-        ) from error
-
-
-def redis_address(url: str) -> str:
-    """Return host:port of a Redis URL, without its password."""
-    parts = urlsplit(url)
-    return f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
 
 
 class JobStore:

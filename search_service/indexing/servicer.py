@@ -16,7 +16,8 @@ from landmarkapi.indexing.v1.indexing_pb2_grpc import IndexingServiceServicer
 from landmarks.errors import DeadlineError, InvalidInputError, NotFoundError, UnavailableError
 from landmarks.job_store.maps import MapStore
 from landmarks.job_store.records import Job
-from landmarks.job_store.store import JobStore, connect_redis
+from landmarks.job_store.redis_client import connect_redis
+from landmarks.job_store.store import JobStore
 from landmarks.naming import check_gallery, check_model
 from landmarks.photos.sources import Sources
 from landmarks.vector_store.async_store import SearchStore

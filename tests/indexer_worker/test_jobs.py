@@ -8,8 +8,9 @@ import pytest
 from indexer_worker.requeue import Sweeper
 from landmarks.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from landmarks.job_store.records import DeadLetter, Job, Lease, Listed, Outcome, State
+from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.spec import IndexSpec
-from landmarks.job_store.store import LISTING, JobStore, LeaseLostError, Target, connect_redis
+from landmarks.job_store.store import LISTING, JobStore, LeaseLostError, Target
 from landmarks.photos.sources import Entry
 from tests.support.valkey import Valkey
 

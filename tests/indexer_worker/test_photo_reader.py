@@ -10,7 +10,7 @@ import redis
 from indexer_worker.photo_reader import Described, PhotoReader, ReadPhoto, Unreadable
 from indexer_worker.retry import Patience
 from landmarks.errors import UnavailableError
-from landmarks.job_store.store import redis_failures
+from landmarks.job_store.redis_client import redis_failures
 from landmarks.photos.source_roots import SourceRoots
 from landmarks.photos.sources import Sources
 from landmarks.vector_store.points import point_id

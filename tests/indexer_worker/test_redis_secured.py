@@ -15,8 +15,9 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from landmarks.errors import UnavailableError
+from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.spec import INDEX_QUEUE
-from landmarks.job_store.store import JobStore, connect_redis
+from landmarks.job_store.store import JobStore
 from landmarks.settings import BrokerSettings
 from tests.support.certificates import Authority, Files
 from tests.support.processes import eventually, free_port, running_module

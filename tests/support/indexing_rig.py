@@ -17,8 +17,9 @@ from qdrant_client import QdrantClient
 
 from landmarks.errors import LandmarksError
 from landmarks.job_store.records import Job
+from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.spec import INDEX_QUEUE, INDEX_TASK, IndexSpec
-from landmarks.job_store.store import JobStore, connect_redis
+from landmarks.job_store.store import JobStore
 from landmarks.vector_store.client import connect
 from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.point_store import PointStore
