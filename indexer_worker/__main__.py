@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from landmarks.errors import LandmarksError
-from landmarks.job_store.spec import INDEX_QUEUE, encode_queue
+from landmarks.job_store.task_messages import INDEX_QUEUE, encode_queue
 from landmarks.service import EXIT_CONFIGURATION
 
 

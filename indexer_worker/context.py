@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import structlog
 
@@ -19,17 +19,11 @@ from indexer_worker.retry import Patience
 from indexer_worker.settings import IndexerSettings
 from landmarks.encoders.directory import EncoderDirectory
 from landmarks.errors import LandmarksError
+from landmarks.job_store.celery_app import TaskSender
 from landmarks.job_store.maps import MapStore
 from landmarks.job_store.redis_client import connect_redis
-from landmarks.job_store.spec import (
-    CHUNK_TASK,
-    INDEX_QUEUE,
-    INDEX_TASK,
-    PROMOTE_TASK,
-    PRUNE_TASK,
-    encode_queue,
-)
-from landmarks.job_store.store import LISTING, PROMOTION, PRUNING, JobStore
+from landmarks.job_store.store import JobStore
+from landmarks.job_store.task_messages import encode_queue, work_message
 from landmarks.photos.source_roots import SourceRoots
 from landmarks.photos.sources import Sources
 from landmarks.vector_store.client import connect
@@ -38,8 +32,6 @@ from landmarks.vector_store.point_store import PointStore
 
 _log = structlog.get_logger(__name__)
 
-# Enqueues a task: its name, its arguments, its queue. Raises UnavailableError.
-Send = Callable[[str, Mapping[str, str | int], str], None]
 _RENEWALS_PER_LEASE = 4
 
 
@@ -49,7 +41,7 @@ class Runtime:
     Raises ConfigurationError where a file of TLS cannot be used.
     """
 
-    def __init__(self, settings: IndexerSettings, send: Send) -> None:
+    def __init__(self, settings: IndexerSettings, sender: TaskSender) -> None:
         settings.tls.check()
         self.settings = settings
         self.stopping = threading.Event()
@@ -65,21 +57,14 @@ class Runtime:
         self.collections = Collections(client, settings)
         self.points = PointStore(client, settings)
         self.name = settings.name
-        self._send = send
+        self._sender = sender
         self._closed = threading.Event()
         self._sweeper = Sweeper(self.jobs, self.send_work)
 
     def send_work(self, job_id: str, field: str) -> None:
         """Enqueue a job's listing, a chunk or a pruning; `field` is as in `Lease`."""
-        model, _, what = field.partition("/")
-        if field == LISTING:
-            self._enqueue(INDEX_TASK, {"job_id": job_id}, INDEX_QUEUE)
-        elif what in (PRUNING, PROMOTION):
-            task = PRUNE_TASK if what == PRUNING else PROMOTE_TASK
-            self._enqueue(task, {"job_id": job_id, "model": model}, encode_queue(model))
-        else:
-            chunk: dict[str, str | int] = {"job_id": job_id, "model": model, "chunk": int(what)}
-            self._enqueue(CHUNK_TASK, chunk, encode_queue(model))
+        message = work_message(job_id, field)
+        self.patience.wait_out(lambda: self._sender.send(message))
 
     def encoder(self, model: str, digest: str) -> ModelEncoder:
         """Return the encoder of a digest, for one piece of work; waits until it is there."""
@@ -112,9 +97,6 @@ class Runtime:
             _log.warning("worker not retired", reason=str(error))
         self.reader.close()
         self.encoders.close()
-
-    def _enqueue(self, task: str, arguments: Mapping[str, str | int], queue: str) -> None:
-        self.patience.wait_out(lambda: self._send(task, arguments, queue))
 
     def _announce(self) -> None:
         description = {"models": self.settings.consumed_models, "pid": os.getpid()}

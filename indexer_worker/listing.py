@@ -19,7 +19,8 @@ from landmarks.batched import batched
 from landmarks.errors import InvalidInputError, LandmarksError
 from landmarks.job_store.records import Job, Listed, Progress
 from landmarks.job_store.spec import Kind
-from landmarks.job_store.store import LISTING, PRUNING, LeaseLostError, Target
+from landmarks.job_store.store import LeaseLostError, Target
+from landmarks.job_store.task_messages import LISTING, PRUNING
 from landmarks.observability.metrics import failed
 from landmarks.photos.sources import Entry, Source
 from landmarks.vector_store.points import RESERVED_COLUMNS, check_column

@@ -11,7 +11,7 @@ from indexer_worker.context import Runtime
 from indexer_worker.leased_work import Attempt, run_work
 from landmarks.batched import batched
 from landmarks.job_store.records import Job, Outcome
-from landmarks.job_store.store import PRUNING
+from landmarks.job_store.task_messages import PRUNING
 from landmarks.vector_store.filters import AnyOf, Equals, Filter
 from landmarks.vector_store.points import point_id
 

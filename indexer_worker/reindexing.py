@@ -22,7 +22,8 @@ from landmarks.batched import batched
 from landmarks.errors import InvalidInputError, UnavailableError
 from landmarks.job_store.records import Job, Listed, Outcome
 from landmarks.job_store.spec import Reindex
-from landmarks.job_store.store import PROMOTION, LeaseLostError, Target
+from landmarks.job_store.store import LeaseLostError, Target
+from landmarks.job_store.task_messages import PROMOTION
 from landmarks.photos.sources import Entry
 from landmarks.retrieval.metrics import DEPTH, average_precision
 from landmarks.vector_store.collections import Lineage

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from landmarks.errors import NotFoundError
-from landmarks.job_store.spec import INDEX_QUEUE, encode_queue
-from landmarks.job_store.store import LISTING, JobStore
+from landmarks.job_store.store import JobStore
+from landmarks.job_store.task_messages import INDEX_QUEUE, LISTING, encode_queue
 
 _log = structlog.get_logger(__name__)
 

@@ -25,15 +25,8 @@ from indexer_worker.listing import run_listing
 from indexer_worker.pruning import run_pruning
 from indexer_worker.reindexing import run_promotion
 from landmarks.errors import AlreadyExistsError, ConfigurationError, InvalidInputError
-from landmarks.job_store.spec import (
-    CHUNK_TASK,
-    FLAGS,
-    INDEX_TASK,
-    PROMOTE_TASK,
-    PRUNE_TASK,
-    IndexSpec,
-    checked_spec,
-)
+from landmarks.job_store.spec import FLAGS, IndexSpec, checked_spec
+from landmarks.job_store.task_messages import CHUNK_TASK, INDEX_TASK, PROMOTE_TASK, PRUNE_TASK
 from landmarks.observability import request_id
 from landmarks.observability.logging import configure_logging
 from landmarks.observability.telemetry import telemetry

@@ -11,14 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from celery import Celery
-
 from benchmarks.harness import CannotMeasureError
 from benchmarks.processes import HOST, encoder, listens, running, wait_until
+from landmarks.job_store.celery_app import TaskSender, celery_app
 from landmarks.job_store.records import Job, State
 from landmarks.job_store.redis_client import connect_redis
-from landmarks.job_store.spec import INDEX_QUEUE, INDEX_TASK, IndexSpec
+from landmarks.job_store.spec import IndexSpec
 from landmarks.job_store.store import JobStore
+from landmarks.job_store.task_messages import job_message
 from landmarks_tools.local_stack.broker import broker_binary
 from landmarks_tools.local_stack.ports import free_ports
 
@@ -46,8 +46,8 @@ class IndexStack:
         jobs = JobStore(connect_redis(self.redis_url), self.redis_url)
         begun = time.monotonic()
         job = jobs.create(IndexSpec(gallery, str(self.photos), (self.model,)))
-        with Celery(broker=self.redis_url) as sender:
-            sender.send_task(INDEX_TASK, kwargs={"job_id": job.id}, queue=INDEX_QUEUE)
+        with TaskSender(celery_app(self.redis_url)) as sender:
+            sender.send(job_message(job.id))
         while not (job := jobs.get(job.id)).ended:
             if time.monotonic() - begun > _ENDS_WITHIN_SECONDS:
                 raise CannotMeasureError(f"the job did not end within {_ENDS_WITHIN_SECONDS:g} s")

@@ -11,15 +11,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from subprocess import Popen
 
-from celery import Celery
-
 from benchmarks.harness import Bench, CannotMeasureError, Case, Figure
 from benchmarks.index.stack import broker, vector_engine
 from benchmarks.processes import HOST, encoder, running, wait_until
 from benchmarks.scale.memory import MEBIBYTE, disk_bytes, peak_of_group
+from landmarks.job_store.celery_app import TaskSender, celery_app
 from landmarks.job_store.redis_client import connect_redis
-from landmarks.job_store.spec import INDEX_QUEUE, INDEX_TASK, IndexSpec
+from landmarks.job_store.spec import IndexSpec
 from landmarks.job_store.store import JobStore
+from landmarks.job_store.task_messages import job_message
 
 _PHOTOS, _QUICK_PHOTOS = 1_000_000, 2_000
 _IN_A_FOLDER = 1_000
@@ -101,8 +101,8 @@ def _list(jobs: JobStore, redis_url: str, photos: Path, count: int) -> float:
     """Have the photos listed; return how many seconds it took."""
     begun = time.monotonic()
     job = jobs.create(IndexSpec("bench", str(photos), (_MODEL,)))
-    with Celery(broker=redis_url) as sender:
-        sender.send_task(INDEX_TASK, kwargs={"job_id": job.id}, queue=INDEX_QUEUE)
+    with TaskSender(celery_app(redis_url)) as sender:
+        sender.send(job_message(job.id))
     while not (job := jobs.get(job.id)).listing_complete:
         if job.ended:
             raise CannotMeasureError(f"the job ended as {job.state.value}: {job.error}")

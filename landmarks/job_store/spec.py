@@ -1,4 +1,4 @@
-"""What a job indexes, and how tasks and queues are called. Imports no engine."""
+"""What a job indexes. Imports no engine."""
 
 from __future__ import annotations
 
@@ -11,22 +11,9 @@ from typing import Self
 from landmarks.errors import InvalidInputError
 from landmarks.naming import check_gallery, check_model
 
-INDEX_TASK = "indexer_worker.index"
-CHUNK_TASK = "indexer_worker.index_chunk"
-PRUNE_TASK = "indexer_worker.prune"
-PROMOTE_TASK = "indexer_worker.promote"
-INDEX_QUEUE = "index"
 FLAGS = ("prune", "dry_run", "verify")
-# Seconds until Redis hands out again what a worker took and did not acknowledge. The same for every
-# process, for the smallest counts. Leases find dead workers long before; this is the backstop.
-VISIBILITY_TIMEOUT_SECONDS = 3600
 _MAX_SOURCE_LENGTH = 4096
 _MAX_NAME_LENGTH = 128
-
-
-def encode_queue(model: str) -> str:
-    """Return the queue of a model's chunks: one per model, so that each scales by itself."""
-    return f"encode.{model}"
 
 
 class Kind(StrEnum):

@@ -46,11 +46,9 @@ from landmarks.job_store.records import (
 )
 from landmarks.job_store.redis_client import TIMEOUT_SECONDS, redis_address, redis_failures
 from landmarks.job_store.spec import IndexSpec
+from landmarks.job_store.task_messages import LISTING, PROMOTION
 
 CHANGES_CHANNEL = "landmarks:changes"
-LISTING = "listing"
-PRUNING = "prune"
-PROMOTION = "promote"
 _LOST = "-"
 _MAX_REQUEST_ID = 200
 _TOKEN_DIGITS = 18

@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 import structlog
-from celery import Celery
-from kombu.exceptions import OperationalError
 
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
-from landmarks.errors import InvalidInputError, NotFoundError
+from landmarks.errors import InvalidInputError, NotFoundError, UnavailableError
+from landmarks.job_store.celery_app import TaskSender, celery_app
 from landmarks.job_store.records import Job
 from landmarks.job_store.spec import (
-    INDEX_QUEUE,
-    INDEX_TASK,
-    VISIBILITY_TIMEOUT_SECONDS,
     IndexSpec,
     Kind,
     Reindex,
     checked_spec,
 )
 from landmarks.job_store.store import JobStore
+from landmarks.job_store.task_messages import job_message
 from landmarks.naming import check_gallery, check_model
-from landmarks.observability.request_id import headers as request_headers
 from landmarks.photos.sources import Sources
 from search_service.indexing.collection_admin import GalleryChanges
 
@@ -44,15 +40,7 @@ class JobRequests:
         self._models = tuple(models)
         self._sources = sources
         self._gallery_changes = gallery_changes
-        self._sender = Celery(
-            broker=redis_url,
-            set_as_current=False,
-            broker_transport_options={
-                "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
-                "socket_connect_timeout": 2,
-                "socket_timeout": 5,
-            },
-        )
+        self._sender = TaskSender(celery_app(redis_url), retries=2)
 
     def close(self) -> None:
         """Close the connection to the broker."""
@@ -157,18 +145,9 @@ class JobRequests:
             self._enqueue(job.id, resume=True)
         return job
 
-    def _enqueue(self, job_id: str, **more: bool) -> None:
+    def _enqueue(self, job_id: str, *, resume: bool = False) -> None:
         try:
-            self._sender.send_task(
-                INDEX_TASK,
-                kwargs={"job_id": job_id, **more},
-                queue=INDEX_QUEUE,
-                headers=request_headers(),
-                # A pooled connection may be one that Redis has closed since.
-                retry=True,
-                retry_policy={"max_retries": 2, "interval_start": 0, "interval_step": 0.2},
-                ignore_result=True,
-            )
-        except (OperationalError, OSError) as error:
+            self._sender.send(job_message(job_id, resume=resume))
+        except UnavailableError as error:
             # The job is recorded, and a worker's sweep enqueues what nobody has enqueued.
             _log.warning("job recorded, and not enqueued yet", job=job_id, reason=str(error))

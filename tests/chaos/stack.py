@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from celery import Celery
 
 from landmarks.errors import LandmarksError
+from landmarks.job_store.celery_app import TaskSender, celery_app
 from landmarks.job_store.records import Job, State
 from landmarks.job_store.redis_client import connect_redis
-from landmarks.job_store.spec import INDEX_QUEUE, INDEX_TASK, IndexSpec
+from landmarks.job_store.spec import IndexSpec
 from landmarks.job_store.store import JobStore
+from landmarks.job_store.task_messages import job_message
 from landmarks.vector_store.client import connect
 from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.settings import VectorStoreSettings
@@ -116,8 +117,8 @@ class Stack:
     def start(self) -> str:
         """Enqueue a job; return its id."""
         job = self.jobs.create(IndexSpec(GALLERY, str(self.photos), tuple(MODELS)))
-        with Celery(broker=self.valkey.url) as sender:
-            sender.send_task(INDEX_TASK, kwargs={"job_id": job.id}, queue=INDEX_QUEUE)
+        with TaskSender(celery_app(self.valkey.url)) as sender:
+            sender.send(job_message(job.id))
         return job.id
 
     def progress(self, job_id: str) -> int:

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from indexer_worker.app import app
-from landmarks.job_store.spec import CHUNK_TASK, encode_queue
+from landmarks.job_store.task_messages import CHUNK_TASK, encode_queue
 from tests.chaos.stack import MODELS, Stack, one_of
 from tests.support.processes import eventually
 
@@ -82,9 +82,9 @@ def test_every_chunk_is_delivered_twice(stack: Stack):
 _IMPATIENT = """
 import os
 from kombu.transport.redis import Channel, QoS
-from indexer_worker import spec
+from landmarks.job_store import celery_app
 
-spec.VISIBILITY_TIMEOUT_SECONDS = 1
+celery_app.VISIBILITY_TIMEOUT_SECONDS = 1
 Channel.unacked_restore_interval = Channel.unacked_restore_throttle = 1  # look each second
 restore = QoS.restore_by_tag
 

@@ -7,13 +7,13 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from celery import Celery
 from prometheus_client import REGISTRY
 
 import encoder_service.metrics  # noqa: F401 - registers what an encoder exports
 from encoder_service.settings import EncoderSettings
 from indexer_worker.settings import IndexerSettings
-from landmarks.job_store.spec import CHUNK_TASK, encode_queue
+from landmarks.job_store.celery_app import TaskSender, celery_app
+from landmarks.job_store.task_messages import CHUNK_TASK, TaskMessage, encode_queue
 from landmarks.settings import ENV_PREFIX, Settings
 from search_service.settings import SearchSettings
 from tests.support import compose
@@ -357,9 +357,9 @@ def test_the_lists_that_keda_measures_are_those_in_which_chunks_wait(
     }
     assert len(lists) == 3
     with running_valkey(tmp_path) as valkey, valkey.client() as client:
-        with Celery(broker=valkey.url) as sender:
+        with TaskSender(celery_app(valkey.url)) as sender:
             for (model,) in lists:
-                sender.send_task(CHUNK_TASK, kwargs={}, queue=encode_queue(model))
+                sender.send(TaskMessage(CHUNK_TASK, {}, encode_queue(model)))
         for trigger in lists.values():
             assert client.llen(trigger["listName"]) == 1
             assert trigger["address"].endswith(":6379")

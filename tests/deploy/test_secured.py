@@ -17,8 +17,8 @@ from landmarkapi.indexing.v1 import indexing_pb2
 from landmarks.client import Landmarks
 from landmarks.errors import UnauthenticatedError, UnavailableError
 from landmarks.job_store.redis_client import connect_redis
-from landmarks.job_store.spec import INDEX_QUEUE, INDEX_TASK
 from landmarks.job_store.store import JobStore
+from landmarks.job_store.task_messages import INDEX_QUEUE, INDEX_TASK
 from landmarks.security import api_keys
 from landmarks.security.api_keys import Permission
 from landmarks.security.tls import NO_TLS

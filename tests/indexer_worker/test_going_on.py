@@ -1,10 +1,10 @@
 """Jobs that are cancelled and resumed, and dead letters that are tried again, by real workers."""
 
 import pytest
-from celery import Celery
 
+from landmarks.job_store.celery_app import TaskSender, celery_app
 from landmarks.job_store.records import State
-from landmarks.job_store.spec import INDEX_QUEUE, INDEX_TASK
+from landmarks.job_store.task_messages import job_message
 from tests.support.indexing_rig import Rig, draw_photo
 from tests.support.processes import eventually
 
@@ -13,9 +13,8 @@ pytestmark = pytest.mark.integration
 
 def go_on(rig: Rig, job_id: str) -> None:
     """Enqueue what is open of a job, as the search service does."""
-    with Celery(broker=rig.valkey.url) as sender:
-        arguments = {"job_id": job_id, "resume": True}
-        sender.send_task(INDEX_TASK, kwargs=arguments, queue=INDEX_QUEUE)
+    with TaskSender(celery_app(rig.valkey.url)) as sender:
+        sender.send(job_message(job_id, resume=True))
 
 
 def test_a_job_is_cancelled_in_the_middle_and_goes_on_to_its_end(own_rig):

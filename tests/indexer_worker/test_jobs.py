@@ -10,7 +10,8 @@ from landmarks.errors import AlreadyExistsError, InvalidInputError, NotFoundErro
 from landmarks.job_store.records import DeadLetter, Job, Lease, Listed, Outcome, State
 from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.spec import IndexSpec
-from landmarks.job_store.store import LISTING, JobStore, LeaseLostError, Target
+from landmarks.job_store.store import JobStore, LeaseLostError, Target
+from landmarks.job_store.task_messages import LISTING
 from landmarks.photos.sources import Entry
 from tests.support.valkey import Valkey
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from landmarks.job_store.records import Job, Listed, State
-from landmarks.job_store.store import LISTING, Target
+from landmarks.job_store.store import Target
+from landmarks.job_store.task_messages import LISTING
 from landmarks.photos.sources import Entry
 from tests.support.colour_encoder import DIGEST
 from tests.support.indexing_rig import MODEL, Rig, draw_photo
@@ -183,10 +184,12 @@ def test_a_job_survives_a_restart_of_redis(own_rig):
 
 def test_a_broker_that_falls_silent_is_given_up_on():
     send = """
-from indexer_worker.app import send
+import os
 from landmarks.errors import UnavailableError
+from landmarks.job_store.celery_app import TaskSender, celery_app
+from landmarks.job_store.task_messages import TaskMessage
 try:
-    send("task", {}, "queue")
+    TaskSender(celery_app(os.environ["LANDMARKS_REDIS_URL"])).send(TaskMessage("task", {}, "queue"))
 except UnavailableError as error:
     print(error)
 """

@@ -11,15 +11,16 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from celery import Celery
 from PIL import Image
 from qdrant_client import QdrantClient
 
 from landmarks.errors import LandmarksError
+from landmarks.job_store.celery_app import TaskSender, celery_app
 from landmarks.job_store.records import Job
 from landmarks.job_store.redis_client import connect_redis
-from landmarks.job_store.spec import INDEX_QUEUE, INDEX_TASK, IndexSpec
+from landmarks.job_store.spec import IndexSpec
 from landmarks.job_store.store import JobStore
+from landmarks.job_store.task_messages import job_message
 from landmarks.vector_store.client import connect
 from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.point_store import PointStore
@@ -170,8 +171,8 @@ class Rig:
         spec = IndexSpec(gallery, str(source), (MODEL,), **more)
         job = self.jobs.create(spec)
         if enqueue:
-            with Celery(broker=self.valkey.url) as sender:
-                sender.send_task(INDEX_TASK, kwargs={"job_id": job.id}, queue=INDEX_QUEUE)
+            with TaskSender(celery_app(self.valkey.url)) as sender:
+                sender.send(job_message(job.id))
         return job.id
 
     def ended(self, job_id: str, seconds: float = 60) -> Job:
