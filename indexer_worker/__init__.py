@@ -11,7 +11,7 @@
     listing    the task that lists a source and cuts it into chunks
     chunk      the task that indexes one chunk with one model
     sweeper    re-enqueues what a dead worker left
-    runtime    what a worker process holds: connections and threads
+    context    what a worker process holds: connections and threads
     app        the Celery app; `tasks` are its tasks; `python -m indexer_worker` starts a worker
 
 It reads bytes and never decodes a photo. `docs/indexing.md` says how jobs are started and what is

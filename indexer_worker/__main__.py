@@ -12,9 +12,9 @@ from landmarks.service import EXIT_CONFIGURATION
 def main() -> int:
     """Start a worker and run until it is told to stop; SIGTERM lets running chunks end."""
     try:
-        from indexer_worker.app import app, runtime, settings  # which reads the settings
+        from indexer_worker.app import app, context, settings  # which reads the settings
 
-        name = runtime().name
+        name = context().name
     except LandmarksError as error:
         sys.stderr.write(f"indexer_worker: {error}\n")
         return EXIT_CONFIGURATION

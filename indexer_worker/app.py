@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from indexer_worker.context import Runtime
+from indexer_worker.context import WorkerContext
 from indexer_worker.settings import IndexerSettings
 from landmarks.job_store.celery_app import TaskSender, celery_app
 
 settings = IndexerSettings.load()
 app = celery_app(settings.broker_url, include=("indexer_worker.tasks",))
 
-_runtime: list[Runtime] = []
+_context: list[WorkerContext] = []
 
 
-def runtime() -> Runtime:
+def context() -> WorkerContext:
     """Return what this process holds; made on first use."""
-    if not _runtime:
-        _runtime.append(Runtime(settings, TaskSender(app)))
-    return _runtime[0]
+    if not _context:
+        _context.append(WorkerContext(settings, TaskSender(app)))
+    return _context[0]

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from indexer_worker.context import Runtime
+from indexer_worker.context import WorkerContext
 from indexer_worker.leases import HeldLease
 from indexer_worker.query_photos import encoded_photos, photos_of
 from indexer_worker.reservoir import sampled
@@ -46,21 +46,21 @@ class _Point:
     others: bool  # whether its landmark has other points
 
 
-def calibrate_gallery(runtime: Runtime, job: Job, held: HeldLease) -> None:
+def calibrate_gallery(context: WorkerContext, job: Job, held: HeldLease) -> None:
     """Calibrate the live collections of a job's models, alone and together."""
-    wait_out, gallery = runtime.patience.wait_out, job.spec.gallery
+    wait_out, gallery = context.patience.wait_out, job.spec.gallery
     lineages = [
-        wait_out(lambda model=model: runtime.collections.live(gallery, model))  # type: ignore[misc]
+        wait_out(lambda model=model: context.collections.live(gallery, model))  # type: ignore[misc]
         for model in job.spec.models
     ]
     targets = [Target(one.model, one.digest, one.name) for one in lineages]
-    runtime.jobs.set_targets(job.id, "", targets)
-    points = _sample(runtime, lineages)
+    context.jobs.set_targets(job.id, "", targets)
+    points = _sample(context, lineages)
     queries: list[CalibrationQuery] = []
     for some in batched(points, _QUERIES_AT_ONCE):
         held.check()
         queries += wait_out(
-            lambda some=some: _queries(runtime, lineages, some, both=not job.spec.source)  # type: ignore[misc]
+            lambda some=some: _queries(context, lineages, some, both=not job.spec.source)  # type: ignore[misc]
         )
         if sum(query.landmark is not None for query in queries) >= SAMPLE:
             break
@@ -71,25 +71,25 @@ def calibrate_gallery(runtime: Runtime, job: Job, held: HeldLease) -> None:
             " with each, or calibrate one by one with --models"
         )
     if job.spec.source:
-        queries += _unknown_queries(runtime, job, lineages, held)
+        queries += _unknown_queries(context, job, lineages, held)
     found = calibrate(queries, {one.model: one.digest for one in lineages})
     noted = found.to_json()
     for lineage in lineages:
         held.check()
         wait_out(
-            lambda lineage=lineage: runtime.collections.note(lineage.name, CALIBRATION, noted)  # type: ignore[misc]
+            lambda lineage=lineage: context.collections.note(lineage.name, CALIBRATION, noted)  # type: ignore[misc]
         )
-    runtime.jobs.set_outcome(job.id, _told(found, queries))
-    wait_out(lambda: runtime.jobs.end_listing(held.lease))
+    context.jobs.set_outcome(job.id, _told(found, queries))
+    wait_out(lambda: context.jobs.end_listing(held.lease))
 
 
-def _sample(runtime: Runtime, lineages: Sequence[Lineage]) -> list[_Point]:
+def _sample(context: WorkerContext, lineages: Sequence[Lineage]) -> list[_Point]:
     """Return labelled points in an order that is always the same for the same collection."""
     shown: Counter[str] = Counter()
 
     def labelled() -> Iterator[tuple[UUID, str, str]]:
         fields = ["landmark", "sha256", "stale"]
-        for point in runtime.points.scan(lineages[0].name, fields=fields):
+        for point in context.points.scan(lineages[0].name, fields=fields):
             landmark = point.payload.get("landmark")
             if landmark and not point.payload.get("stale"):
                 shown[str(landmark)] += 1
@@ -104,14 +104,14 @@ def _sample(runtime: Runtime, lineages: Sequence[Lineage]) -> list[_Point]:
 
 
 def _queries(
-    runtime: Runtime, lineages: Sequence[Lineage], points: Sequence[_Point], *, both: bool
+    context: WorkerContext, lineages: Sequence[Lineage], points: Sequence[_Point], *, both: bool
 ) -> list[CalibrationQuery]:
     """Return what is found for points as known, and for `both` also as unknown.
 
     Points that a collection lacks are left out.
     """
     ids = [point.id for point in points]
-    vectors = [runtime.points.vectors(lineage.name, ids) for lineage in lineages]
+    vectors = [context.points.vectors(lineage.name, ids) for lineage in lineages]
     held = [point for point in points if all(point.id in some for some in vectors)]
     queries: list[CalibrationQuery] = []
     # Photos with the same bytes would find each other, whatever they show.
@@ -120,7 +120,7 @@ def _queries(
     ways = [(True, without_copies), *([(False, without_own)] if both else [])]
     for known, filters in ways:
         answers = [
-            runtime.points.query(
+            context.points.query(
                 lineage.name,
                 [
                     _query(point, some[point.id], conditions)
@@ -140,23 +140,23 @@ def _queries(
 
 
 def _unknown_queries(
-    runtime: Runtime, job: Job, lineages: Sequence[Lineage], held: HeldLease
+    context: WorkerContext, job: Job, lineages: Sequence[Lineage], held: HeldLease
 ) -> list[CalibrationQuery]:
     """Return what is found for photos of other landmarks than the gallery's."""
     shown = {
         str(point.payload.get("landmark"))
-        for point in runtime.points.scan(lineages[0].name, fields=["landmark"])
+        for point in context.points.scan(lineages[0].name, fields=["landmark"])
     }
-    photos = photos_of(runtime, job.spec.source, job.spec.splits)
+    photos = photos_of(context, job.spec.source, job.spec.splits)
     chosen, _ = sampled((one for one in photos if one.entry.landmark not in shown), SAMPLE)
     found: dict[str, dict[str, list[Hit]]] = {}
     for lineage in lineages:
-        encoded = encoded_photos(runtime, lineage, chosen)
+        encoded = encoded_photos(context, lineage, chosen)
         for some in batched(encoded, _QUERIES_AT_ONCE):
             held.check()
             asked = [Query(vector, limit=READ_DEPTH, fields=("landmark",)) for _, _, vector in some]
-            answers = runtime.patience.wait_out(
-                lambda name=lineage.name, asked=asked: runtime.points.query(name, asked)  # type: ignore[misc]
+            answers = context.patience.wait_out(
+                lambda name=lineage.name, asked=asked: context.points.query(name, asked)  # type: ignore[misc]
             )
             for (_, sha256, _), hits in zip(some, answers, strict=True):
                 found.setdefault(sha256, {})[lineage.model] = hits

@@ -35,7 +35,7 @@ _log = structlog.get_logger(__name__)
 _RENEWALS_PER_LEASE = 4
 
 
-class Runtime:
+class WorkerContext:
     """Made once per process, and shared by its threads; connects when first used.
 
     Raises ConfigurationError where a file of TLS cannot be used.

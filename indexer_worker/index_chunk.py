@@ -19,7 +19,7 @@ from indexer_worker.change_detection import (
     known_version,
     payload_of,
 )
-from indexer_worker.context import Runtime
+from indexer_worker.context import WorkerContext
 from indexer_worker.leased_work import Attempt, run_work
 from indexer_worker.photo_reader import ReadPhoto, Unread, Unreadable
 from landmarks.batched import batched
@@ -32,16 +32,16 @@ _log = structlog.get_logger(__name__)
 _PARTS = 8
 
 
-def run_chunk(runtime: Runtime, job_id: str, model: str, number: int) -> None:
+def run_chunk(context: WorkerContext, job_id: str, model: str, number: int) -> None:
     """Index a chunk, unless that was done or somebody else is at it."""
-    run_work(runtime, job_id, model, str(number), lambda attempt: _index(attempt, number))
+    run_work(context, job_id, model, str(number), lambda attempt: _index(attempt, number))
 
 
 def _index(attempt: Attempt, number: int) -> Outcome | None:
-    runtime, job, lease = attempt.runtime, attempt.job, attempt.held.lease
-    listed = runtime.jobs.chunk(job.id, number)
+    context, job, lease = attempt.context, attempt.job, attempt.held.lease
+    listed = context.jobs.chunk(job.id, number)
     begun_before = lease.attempts - 1
-    if begun_before >= runtime.settings.chunk_max_attempts:
+    if begun_before >= context.settings.chunk_max_attempts:
         if len(listed) > 1:
             _split(attempt, listed)
             return None
@@ -55,26 +55,26 @@ def _index(attempt: Attempt, number: int) -> Outcome | None:
 
 def _split(attempt: Attempt, listed: Sequence[Listed]) -> None:
     """Replace a chunk that never ends by parts of it, so that in the end the culprit is alone."""
-    runtime, job, model = attempt.runtime, attempt.job, attempt.progress.model
+    context, job, model = attempt.context, attempt.job, attempt.progress.model
     parts = list(batched(listed, ceil(len(listed) / _PARTS)))
     _log.warning("split: begun again and again, never ended", job=job.id, parts=len(parts))
-    for number in runtime.patience.wait_out(
-        lambda: runtime.jobs.split(attempt.held.lease, model, parts)
+    for number in context.patience.wait_out(
+        lambda: context.jobs.split(attempt.held.lease, model, parts)
     ):
-        runtime.send_work(job.id, f"{model}/{number}")
+        context.send_work(job.id, f"{model}/{number}")
 
 
 class ChunkRun:
     """One attempt at a chunk."""
 
     def __init__(self, attempt: Attempt) -> None:
-        self._runtime = runtime = attempt.runtime
+        self._context = context = attempt.context
         self._job = attempt.job
         self._model = attempt.progress.model
         self._collection = attempt.progress.collection
         self._held = attempt.held
         self._now = datetime.now(UTC)
-        self._encoder = runtime.encoder(self._model, attempt.progress.digest)
+        self._encoder = context.encoder(self._model, attempt.progress.digest)
         self._points: list[Point] = []
         self._payloads: dict[UUID, PhotoPayload] = {}
         self._would_encode = 0
@@ -125,8 +125,8 @@ class ChunkRun:
         if not self._collection:  # a dry run that would create it
             return {}
         ids = [one.point for one in photos]
-        return self._runtime.patience.wait_out(
-            lambda: self._runtime.points.payloads(self._collection, ids)
+        return self._context.patience.wait_out(
+            lambda: self._context.points.payloads(self._collection, ids)
         )
 
     def _described(self, one: Listed) -> Described:
@@ -152,7 +152,7 @@ class ChunkRun:
             for photo in readable
             if not self._job.spec.verify
         }
-        for read in self._runtime.reader.read(readable, limits.photo_bytes, known):
+        for read in self._context.reader.read(readable, limits.photo_bytes, known):
             before = existing.get(read.photo.point)
             if isinstance(read, Unreadable):
                 self._dead.append((read.photo, read.reason))
@@ -211,7 +211,7 @@ class ChunkRun:
         """Write what changed. Each write can be repeated, so an attempt that dies does no harm."""
         if self._job.spec.dry_run:
             return
-        points, wait_out = self._runtime.points, self._runtime.patience.wait_out
+        points, wait_out = self._context.points, self._context.patience.wait_out
         payloads = {point: payload.to_payload() for point, payload in self._payloads.items()}
         fresh = {point.id for point in self._points} | payloads.keys()
         stale = [
@@ -222,7 +222,7 @@ class ChunkRun:
         # Those of unchanged photos too: the settings may name more columns than they did.
         columns = {column for photo in photos for column in photo.entry.columns}
         self._held.check()
-        wait_out(lambda: self._runtime.collections.index_words_of(self._collection, columns))
+        wait_out(lambda: self._context.collections.index_words_of(self._collection, columns))
         wait_out(lambda: points.upsert(self._collection, self._points))
         wait_out(lambda: points.overwrite_payloads(self._collection, payloads))
         wait_out(lambda: points.set_payload(self._collection, stale, {"stale": True}))

@@ -10,7 +10,7 @@ from typing import TypeVar
 import structlog
 
 from indexer_worker.calibration import calibrate_gallery
-from indexer_worker.context import Runtime
+from indexer_worker.context import WorkerContext
 from indexer_worker.leases import HeldLease
 from indexer_worker.projection import draw_map
 from indexer_worker.reindexing import list_live
@@ -32,71 +32,71 @@ _Result = TypeVar("_Result")
 _MOST_BEGINNINGS = 10
 
 
-def run_listing(runtime: Runtime, job_id: str) -> None:
+def run_listing(context: WorkerContext, job_id: str) -> None:
     """List a job's source, unless somebody else does or has done."""
-    with runtime.leases.hold(job_id, LISTING) as held:
+    with context.leases.hold(job_id, LISTING) as held:
         if held is None:
             return
         try:
-            _begin(runtime, held)
-            job = runtime.jobs.get(job_id)
-            _WORK[job.spec.kind](runtime, job, held)
+            _begin(context, held)
+            job = context.jobs.get(job_id)
+            _WORK[job.spec.kind](context, job, held)
         except LeaseLostError:
             _log.warning("listing given up: the job ended or another worker lists it", job=job_id)
         except PASSING as error:
             failed(error)
             _log.warning("listing postponed", job=job_id, reason=str(error))
-            runtime.leases.release(held)
-            runtime.jobs.postpone(held.lease, runtime.settings.sweep_seconds, blameless=True)
+            context.leases.release(held)
+            context.jobs.postpone(held.lease, context.settings.sweep_seconds, blameless=True)
         except LandmarksError as error:
             failed(error)
             _log.warning("job failed", job=job_id, reason=str(error))
-            runtime.jobs.fail(job_id, str(error))
+            context.jobs.fail(job_id, str(error))
         except Exception as error:  # noqa: BLE001 - logged, and tried again
             failed(error)
             _log.exception("listing failed", job=job_id)
-            if held.lease.attempts < runtime.settings.chunk_max_attempts:
-                runtime.leases.release(held)
-                runtime.jobs.postpone(held.lease, runtime.settings.sweep_seconds, blameless=False)
+            if held.lease.attempts < context.settings.chunk_max_attempts:
+                context.leases.release(held)
+                context.jobs.postpone(held.lease, context.settings.sweep_seconds, blameless=False)
             else:
                 kind = type(error).__name__
-                runtime.jobs.fail(job_id, f"listing the source failed: {kind}: {error}")
+                context.jobs.fail(job_id, f"listing the source failed: {kind}: {error}")
 
 
-def _begin(runtime: Runtime, held: HeldLease) -> None:
+def _begin(context: WorkerContext, held: HeldLease) -> None:
     begun_before = held.lease.attempts - 1
     if begun_before >= _MOST_BEGINNINGS:
         raise InvalidInputError(
             f"given up: it was begun {begun_before} times and never ended, as if it took its"
             " workers down"
         )
-    runtime.jobs.attempt(held.lease)
+    context.jobs.attempt(held.lease)
 
 
-def _list(runtime: Runtime, job: Job, held: HeldLease) -> None:
+def _list(context: WorkerContext, job: Job, held: HeldLease) -> None:
     spec = job.spec
-    source = runtime.sources.open(spec.source, spec.splits)
-    _wait_out(runtime, held, source.check)  # before a collection is made for nothing
-    _open_targets(runtime, job, source, held)
-    runtime.patience.wait_out(lambda: runtime.jobs.set_outcome(job.id, ""))  # waits no more
+    source = context.sources.open(spec.source, spec.splits)
+    _wait_out(context, held, source.check)  # before a collection is made for nothing
+    _open_targets(context, job, source, held)
+    context.patience.wait_out(lambda: context.jobs.set_outcome(job.id, ""))  # waits no more
     seen: set[bytes] = set()
     before: Counter[str] = Counter()
-    for earlier in runtime.jobs.chunks(job.id):  # of a listing that died
+    for earlier in context.jobs.chunks(job.id):  # of a listing that died
         before.update(one.entry.path for one in earlier)
     new = without(before, source.entries(), seen)
-    for chunk in batched(marked(checked(new), seen), runtime.settings.chunk_size):
+    for chunk in batched(marked(checked(new), seen), context.settings.chunk_size):
         held.check()
-        number = runtime.jobs.add_chunk(held.lease, chunk, spec.models)
+        number = context.jobs.add_chunk(held.lease, chunk, spec.models)
         for model in spec.models:
-            runtime.send_work(job.id, f"{model}/{number}")
+            context.send_work(job.id, f"{model}/{number}")
     # Only now is it known what is gone: a listing that fails half-way prunes nothing.
     pruning = [f"{model}/{PRUNING}" for model in spec.models if spec.prune]
-    runtime.patience.wait_out(lambda: runtime.jobs.end_listing(held.lease, pruning))
+    context.patience.wait_out(lambda: context.jobs.end_listing(held.lease, pruning))
     for field in pruning:
-        runtime.send_work(job.id, field)
+        context.send_work(job.id, field)
 
 
-_WORK: Mapping[Kind, Callable[[Runtime, Job, HeldLease], None]] = {
+_WORK: Mapping[Kind, Callable[[WorkerContext, Job, HeldLease], None]] = {
     Kind.INDEX: _list,
     Kind.REINDEX: list_live,
     Kind.CALIBRATE: calibrate_gallery,
@@ -104,7 +104,7 @@ _WORK: Mapping[Kind, Callable[[Runtime, Job, HeldLease], None]] = {
 }
 
 
-def _wait_out(runtime: Runtime, held: HeldLease, call: Callable[[], _Result]) -> _Result:
+def _wait_out(context: WorkerContext, held: HeldLease, call: Callable[[], _Result]) -> _Result:
     """Wait out what passes, and tell in the job what is waited for.
 
     Raises LeaseLostError where the job has ended meanwhile, as when it was cancelled.
@@ -115,28 +115,28 @@ def _wait_out(runtime: Runtime, held: HeldLease, call: Callable[[], _Result]) ->
         try:
             return call()
         except PASSING as error:
-            runtime.jobs.set_outcome(held.lease.job_id, f"waiting: {error}")
+            context.jobs.set_outcome(held.lease.job_id, f"waiting: {error}")
             raise
 
-    return runtime.patience.wait_out(attempt)
+    return context.patience.wait_out(attempt)
 
 
-def _open_targets(runtime: Runtime, job: Job, source: Source, held: HeldLease) -> None:
+def _open_targets(context: WorkerContext, job: Job, source: Source, held: HeldLease) -> None:
     """Find each model's encoder, and its collection, which is created where there is none."""
     gallery = job.spec.gallery
     targets = [
-        _wait_out(runtime, held, lambda one=one: _target(runtime, gallery, one, job.spec.dry_run))  # type: ignore[misc]
+        _wait_out(context, held, lambda one=one: _target(context, gallery, one, job.spec.dry_run))  # type: ignore[misc]
         for one in job.progress
     ]
-    runtime.jobs.set_targets(job.id, job.spec.source_name or source.name, targets)
+    context.jobs.set_targets(job.id, job.spec.source_name or source.name, targets)
 
 
-def _target(runtime: Runtime, gallery: str, begun: Progress, dry_run: bool) -> Target:
-    collections, model = runtime.collections, begun.model
+def _target(context: WorkerContext, gallery: str, begun: Progress, dry_run: bool) -> Target:
+    collections, model = context.collections, begun.model
     live = collections.find_live(gallery, model)
     # A job keeps the encoder that it began with, and begins with that of the live collection:
     # another may run beside it, for one that is built anew.
-    served = runtime.encoders.find(model, begun.digest or (live.digest if live else None))
+    served = context.encoders.find(model, begun.digest or (live.digest if live else None))
     if dry_run and live is None:
         return Target(model, served.digest, "")
     lineage = collections.to_write(gallery, model, served.digest, served.dimension)

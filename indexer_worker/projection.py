@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from indexer_worker.context import Runtime
+from indexer_worker.context import WorkerContext
 from indexer_worker.leases import HeldLease
 from indexer_worker.reservoir import sampled
 from landmarks.batched import batched
@@ -27,14 +27,14 @@ _FEWEST_POINTS = 4
 _VECTORS_AT_ONCE = 500
 
 
-def draw_map(runtime: Runtime, job: Job, held: HeldLease) -> None:
+def draw_map(context: WorkerContext, job: Job, held: HeldLease) -> None:
     """Draw the map of a live collection, and keep it."""
-    wait_out = runtime.patience.wait_out
+    wait_out = context.patience.wait_out
     (model,) = job.spec.models
-    lineage = wait_out(lambda: runtime.collections.live(job.spec.gallery, model))
-    runtime.jobs.set_targets(job.id, "", [Target(model, lineage.digest, lineage.name)])
-    chosen, count = sampled(runtime.points.scan(lineage.name, fields=["landmark"]), MOST_POINTS)
-    shown, vectors = _vectors(runtime, lineage, chosen, held)
+    lineage = wait_out(lambda: context.collections.live(job.spec.gallery, model))
+    context.jobs.set_targets(job.id, "", [Target(model, lineage.digest, lineage.name)])
+    chosen, count = sampled(context.points.scan(lineage.name, fields=["landmark"]), MOST_POINTS)
+    shown, vectors = _vectors(context, lineage, chosen, held)
     if len(shown) < _FEWEST_POINTS:
         raise InvalidInputError(
             f"{lineage.name} has {len(shown)} points, and a map needs at least {_FEWEST_POINTS};"
@@ -42,18 +42,18 @@ def draw_map(runtime: Runtime, job: Job, held: HeldLease) -> None:
         )
     found = _drawn(lineage.name, shown, vectors, count)
     held.check()
-    wait_out(lambda: runtime.maps.keep(found))
+    wait_out(lambda: context.maps.keep(found))
     part = "" if len(shown) == count else f" of {count:,}"
-    runtime.jobs.set_outcome(
+    context.jobs.set_outcome(
         job.id,
         f"a map of {len(shown):,}{part} points of {lineage.name}, trustworthiness"
         f" {found.trustworthiness:.3f}",
     )
-    wait_out(lambda: runtime.jobs.end_listing(held.lease))
+    wait_out(lambda: context.jobs.end_listing(held.lease))
 
 
 def _vectors(
-    runtime: Runtime, lineage: Lineage, points: Sequence[StoredPoint], held: HeldLease
+    context: WorkerContext, lineage: Lineage, points: Sequence[StoredPoint], held: HeldLease
 ) -> tuple[list[StoredPoint], FloatVector]:
     """Return those points that are still there, and their vectors (N, dimension)."""
     shown: list[StoredPoint] = []
@@ -61,8 +61,8 @@ def _vectors(
     for some in batched(points, _VECTORS_AT_ONCE):
         held.check()
         ids = [point.id for point in some]
-        found = runtime.patience.wait_out(
-            lambda ids=ids: runtime.points.vectors(lineage.name, ids)  # type: ignore[misc]
+        found = context.patience.wait_out(
+            lambda ids=ids: context.points.vectors(lineage.name, ids)  # type: ignore[misc]
         )
         shown += [point for point in some if point.id in found]
         rows += [found[point.id] for point in some if point.id in found]

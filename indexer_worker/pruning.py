@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from uuid import UUID
 
-from indexer_worker.context import Runtime
+from indexer_worker.context import WorkerContext
 from indexer_worker.leased_work import Attempt, run_work
 from landmarks.batched import batched
 from landmarks.job_store.records import Job, Outcome
@@ -18,42 +18,42 @@ from landmarks.vector_store.points import point_id
 _AT_ONCE = 1000
 
 
-def run_pruning(runtime: Runtime, job_id: str, model: str) -> None:
+def run_pruning(context: WorkerContext, job_id: str, model: str) -> None:
     """Delete one model's points of the job's source and splits that the job did not list.
 
     The listing has ended by now; what it found is in the job's chunks.
     """
-    run_work(runtime, job_id, model, PRUNING, _prune)
+    run_work(context, job_id, model, PRUNING, _prune)
 
 
 def _prune(attempt: Attempt) -> Outcome:
-    runtime, job, collection = attempt.runtime, attempt.job, attempt.progress.collection
+    context, job, collection = attempt.context, attempt.job, attempt.progress.collection
     pruned = 0
     if collection:  # a dry run may have none
-        for gone in batched(_gone(runtime, job, collection), _AT_ONCE):
+        for gone in batched(_gone(context, job, collection), _AT_ONCE):
             attempt.held.check()
             if not job.spec.dry_run:
-                runtime.patience.wait_out(
-                    lambda gone=gone: runtime.points.delete(collection, gone)  # type: ignore[misc]
+                context.patience.wait_out(
+                    lambda gone=gone: context.points.delete(collection, gone)  # type: ignore[misc]
                 )
             pruned += len(gone)
     return Outcome(stored=0, unchanged=0, duplicate=0, dead=(), encoded=0, pruned=pruned)
 
 
-def _gone(runtime: Runtime, job: Job, collection: str) -> Iterator[UUID]:
+def _gone(context: WorkerContext, job: Job, collection: str) -> Iterator[UUID]:
     """Yield the ids of points whose photos were not listed."""
     gallery, source = job.spec.gallery, job.source_name
     # By id, sixteen bytes a photo, so that those of millions fit in memory.
     listed: set[bytes] = set()
     unknown: set[str] = set()  # what could not be looked at may be a folder
-    for chunk in runtime.jobs.chunks(job.id):
+    for chunk in context.jobs.chunks(job.id):
         listed.update(point_id(gallery, source, one.entry.path).bytes for one in chunk)
         unknown.update(one.entry.path for one in chunk if one.entry.problem)
     chosen: list[Equals | AnyOf] = [Equals("source", source)]
     if job.spec.splits:
         chosen.append(AnyOf("split", job.spec.splits))
     fields = ["path", "job_id", "indexed_at"]
-    found = runtime.points.scan(collection, Filter(must=tuple(chosen)), fields=fields)
+    found = context.points.scan(collection, Filter(must=tuple(chosen)), fields=fields)
     for point in found:
         path = PurePosixPath(str(point.payload.get("path", "")))
         if (

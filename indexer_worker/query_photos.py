@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from indexer_worker.batch_encoder import Encoded
 from indexer_worker.change_detection import Described
-from indexer_worker.context import Runtime
+from indexer_worker.context import WorkerContext
 from indexer_worker.photo_reader import ReadPhoto
 from landmarks.batched import batched
 from landmarks.vector_store.collections import Lineage
@@ -16,24 +16,24 @@ _AT_ONCE = 16
 
 
 def photos_of(
-    runtime: Runtime, uri: str, splits: Sequence[str], *, labelled: bool = False
+    context: WorkerContext, uri: str, splits: Sequence[str], *, labelled: bool = False
 ) -> Iterator[Described]:
     """Yield the photos of a source; `labelled`: only those whose landmark is known."""
-    source = runtime.sources.open(uri, splits)
+    source = context.sources.open(uri, splits)
     for entry in source.entries():
         if not entry.problem and (entry.landmark or not labelled):
             yield Described(entry, point_id("", source.name, entry.path), source.name)
 
 
 def encoded_photos(
-    runtime: Runtime, lineage: Lineage, photos: Iterable[Described]
+    context: WorkerContext, lineage: Lineage, photos: Iterable[Described]
 ) -> Iterator[tuple[str, str, FloatVector]]:
     """Yield landmark, sha256 and vector of each photo that can be read and encoded."""
-    encoder = runtime.encoder(lineage.model, lineage.digest)
+    encoder = context.encoder(lineage.model, lineage.digest)
     for some in batched(photos, min(encoder.limits.photos, _AT_ONCE)):
         read = [
             one
-            for one in runtime.reader.read(some, encoder.limits.photo_bytes, {})
+            for one in context.reader.read(some, encoder.limits.photo_bytes, {})
             if isinstance(one, ReadPhoto)
         ]
         for photo, outcome in zip(read, encoder.encode([one.data for one in read]), strict=True):

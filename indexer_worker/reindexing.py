@@ -14,7 +14,7 @@ from uuid import UUID
 import numpy as np
 import structlog
 
-from indexer_worker.context import Runtime
+from indexer_worker.context import WorkerContext
 from indexer_worker.leased_work import Attempt, run_work
 from indexer_worker.leases import HeldLease
 from indexer_worker.query_photos import encoded_photos, photos_of
@@ -39,66 +39,66 @@ _MOST_CHUNKS = 1000
 _OWN = frozenset({"sha256", "width", "height", "file_version", "stale", "indexed_at", "job_id"})
 
 
-def list_live(runtime: Runtime, job: Job, held: HeldLease) -> None:
+def list_live(context: WorkerContext, job: Job, held: HeldLease) -> None:
     """List what the collection beside lacks, as chunks."""
     (model,) = job.spec.models
-    live, beside = _collections(runtime, job, model)
+    live, beside = _collections(context, job, model)
     if job.spec.reindex and job.spec.reindex.queries:  # else hours later
-        _check_queries(runtime, job.spec.reindex, live)
+        _check_queries(context, job.spec.reindex, live)
     listed = {
-        (one.source, one.entry.path) for chunk in runtime.jobs.chunks(job.id) for one in chunk
+        (one.source, one.entry.path) for chunk in context.jobs.chunks(job.id) for one in chunk
     }
     missing = (
         one
-        for one in _missing(runtime, live.name, beside.name)
+        for one in _missing(context, live.name, beside.name)
         if (one.source, one.entry.path) not in listed
     )
-    for chunk in batched(missing, runtime.settings.chunk_size):
+    for chunk in batched(missing, context.settings.chunk_size):
         held.check()
-        number = runtime.jobs.add_chunk(held.lease, chunk, (model,))
-        runtime.send_work(job.id, f"{model}/{number}")
+        number = context.jobs.add_chunk(held.lease, chunk, (model,))
+        context.send_work(job.id, f"{model}/{number}")
     after = f"{model}/{PROMOTION}"
-    if due := runtime.patience.wait_out(lambda: runtime.jobs.end_listing(held.lease, (), after)):
-        runtime.send_work(job.id, due)
+    if due := context.patience.wait_out(lambda: context.jobs.end_listing(held.lease, (), after)):
+        context.send_work(job.id, due)
 
 
-def run_promotion(runtime: Runtime, job_id: str, model: str) -> None:
+def run_promotion(context: WorkerContext, job_id: str, model: str) -> None:
     """Promote the collection beside, once it has all that the live one has."""
-    run_work(runtime, job_id, model, PROMOTION, _promote)
+    run_work(context, job_id, model, PROMOTION, _promote)
 
 
-def _collections(runtime: Runtime, job: Job, model: str) -> tuple[Lineage, Lineage]:
+def _collections(context: WorkerContext, job: Job, model: str) -> tuple[Lineage, Lineage]:
     """Return the live collection, and the one beside it, which is created where there is none.
 
     Raises NotFoundError where nothing is live, LineageError where no other encoder is there.
     """
-    wait_out, gallery = runtime.patience.wait_out, job.spec.gallery
+    wait_out, gallery = context.patience.wait_out, job.spec.gallery
     (progress,) = job.progress
-    live = wait_out(lambda: runtime.collections.live(gallery, model))
+    live = wait_out(lambda: context.collections.live(gallery, model))
     if progress.digest:  # a job keeps the encoder that it began with
-        served = wait_out(lambda: runtime.encoders.find(model, progress.digest))
+        served = wait_out(lambda: context.encoders.find(model, progress.digest))
     else:
-        served = wait_out(lambda: runtime.encoders.find_another(model, live.digest))
+        served = wait_out(lambda: context.encoders.find_another(model, live.digest))
     beside = wait_out(
-        lambda: runtime.collections.create_beside(
+        lambda: context.collections.create_beside(
             gallery, model, served.digest, served.dimension, unindexed=True
         )
     )
-    runtime.jobs.set_targets(job.id, "", [Target(model, served.digest, beside.name)])
+    context.jobs.set_targets(job.id, "", [Target(model, served.digest, beside.name)])
     return live, beside
 
 
 def _missing(
-    runtime: Runtime, live: str, beside: str, *, promoted: bool = False
+    context: WorkerContext, live: str, beside: str, *, promoted: bool = False
 ) -> Iterator[Listed]:
     """Yield what the collection beside does not have as the live one has it.
 
     Once it is `promoted`, others write to it too, and only what the other says later counts.
     """
-    for page in batched(runtime.points.scan(live), _SCAN):
+    for page in batched(context.points.scan(live), _SCAN):
         ids = [point.id for point in page]
-        have = runtime.patience.wait_out(
-            lambda ids=ids: runtime.points.payloads(beside, ids)  # type: ignore[misc]
+        have = context.patience.wait_out(
+            lambda ids=ids: context.points.payloads(beside, ids)  # type: ignore[misc]
         )
         for point in page:
             said = have.get(point.id)
@@ -128,22 +128,22 @@ def _listed(payload: Mapping[str, object]) -> Listed:
 
 def _promote(attempt: Attempt) -> Outcome | None:
     """Catch up with the live collection, promote, and catch up with what came there till then."""
-    runtime, job, held = attempt.runtime, attempt.job, attempt.held
-    live, beside = _collections(runtime, job, attempt.progress.model)
+    context, job, held = attempt.context, attempt.job, attempt.held
+    live, beside = _collections(context, job, attempt.progress.model)
     pruned = 0
     before = job.replaced
     if live.name != beside.name:  # else an earlier attempt has promoted it
         if _catch_up(attempt, live.name, beside.name, promoted=False):
             return None
-        pruned = _prune(runtime, live, beside, held)
-        runtime.collections.build_index(beside.name)
-        if (status := runtime.collections.status(beside.name)) != "green":
+        pruned = _prune(context, live, beside, held)
+        context.collections.build_index(beside.name)
+        if (status := context.collections.status(beside.name)) != "green":
             waiting = f"waiting for the index of {beside.name}, which is {status}"
-            runtime.jobs.set_outcome(job.id, waiting)
+            context.jobs.set_outcome(job.id, waiting)
             raise UnavailableError(waiting)
-        before = live.name if _decide(runtime, job, live, beside, held) else ""
+        before = live.name if _decide(context, job, live, beside, held) else ""
     elif not before:
-        runtime.jobs.set_outcome(job.id, f"{beside.name} was promoted by somebody else meanwhile")
+        context.jobs.set_outcome(job.id, f"{beside.name} was promoted by somebody else meanwhile")
     # A job may have begun to write to the one that was live, before it was not.
     if before and _catch_up(attempt, before, beside.name, promoted=True):
         return None
@@ -155,43 +155,45 @@ def _catch_up(attempt: Attempt, live: str, beside: str, *, promoted: bool) -> bo
 
     Raises UnavailableError while other jobs write to the one that is, or was, live.
     """
-    runtime, job, model = attempt.runtime, attempt.job, attempt.progress.model
-    if writers := runtime.jobs.writing_to(live, but=job.id):
+    context, job, model = attempt.context, attempt.job, attempt.progress.model
+    if writers := context.jobs.writing_to(live, but=job.id):
         waiting = f"waiting for job {', '.join(writers)}, which still writes to {live}"
         if not promoted:  # else what is told already is what people want to know
-            runtime.jobs.set_outcome(job.id, waiting)
+            context.jobs.set_outcome(job.id, waiting)
         raise UnavailableError(waiting)
-    dead = _dead(runtime, job)
+    dead = _dead(context, job)
     missing = (
         one
-        for one in _missing(runtime, live, beside, promoted=promoted)
+        for one in _missing(context, live, beside, promoted=promoted)
         if point_id(job.spec.gallery, one.source, one.entry.path) not in dead
     )
     # What is left of a long list, the next round finds.
-    chunks = list(islice(batched(missing, runtime.settings.chunk_size), _MOST_CHUNKS))
+    chunks = list(islice(batched(missing, context.settings.chunk_size), _MOST_CHUNKS))
     if chunks:
         _log.info("catching up", job=job.id, collection=live, chunks=len(chunks))
-        for number in runtime.jobs.add_before(attempt.held.lease, model, chunks):
-            runtime.send_work(job.id, f"{model}/{number}")
+        for number in context.jobs.add_before(attempt.held.lease, model, chunks):
+            context.send_work(job.id, f"{model}/{number}")
     return bool(chunks)
 
 
-def _check(runtime: Runtime, live: Lineage, held: HeldLease) -> None:
+def _check(context: WorkerContext, live: Lineage, held: HeldLease) -> None:
     """Raise LeaseLostError where this job was ended, UnavailableError where another is live now."""
-    if not runtime.jobs.renew(held.lease, runtime.settings.lease_seconds):
+    if not context.jobs.renew(held.lease, context.settings.lease_seconds):
         raise LeaseLostError
-    if runtime.collections.live(live.gallery, live.model).name != live.name:
+    if context.collections.live(live.gallery, live.model).name != live.name:
         raise UnavailableError(f"{live.name} is not live any more")
 
 
-def _decide(runtime: Runtime, job: Job, live: Lineage, beside: Lineage, held: HeldLease) -> bool:
+def _decide(
+    context: WorkerContext, job: Job, live: Lineage, beside: Lineage, held: HeldLease
+) -> bool:
     """Promote the collection beside, or not; record which, and why."""
     by_hand = f"`landmarks collections --promote {beside.name}` does it all the same"
     wanted = job.spec.reindex or Reindex()
     figures, enough = "", True
-    dead = len(_dead(runtime, job))
+    dead = len(_dead(context, job))
     if wanted.queries and not dead:
-        was, now = (_mean_average_precision(runtime, wanted, one) for one in (live, beside))
+        was, now = (_mean_average_precision(context, wanted, one) for one in (live, beside))
         figures = f": mAP@{DEPTH} {now:.4f} instead of {was:.4f}"
         enough = now >= was - wanted.margin
     if dead:
@@ -203,37 +205,37 @@ def _decide(runtime: Runtime, job: Job, live: Lineage, beside: Lineage, held: He
         outcome = f"not promoted{figures}, and {wanted.margin:g} less is allowed; {by_hand}"
     else:
         outcome = f"promoted {beside.name}{figures}"
-        _check(runtime, live, held)
-        runtime.jobs.set_replaced(job.id, live.name)
-        runtime.collections.promote(beside.name)
-    runtime.jobs.set_outcome(job.id, outcome)
+        _check(context, live, held)
+        context.jobs.set_replaced(job.id, live.name)
+        context.collections.promote(beside.name)
+    context.jobs.set_outcome(job.id, outcome)
     return enough and not dead
 
 
-def _dead(runtime: Runtime, job: Job) -> set[UUID]:
+def _dead(context: WorkerContext, job: Job) -> set[UUID]:
     found: set[UUID] = set()
     token = ""
     while True:
-        letters, token = runtime.jobs.dead_letters(job.id, _SCAN, token)
+        letters, token = context.jobs.dead_letters(job.id, _SCAN, token)
         found.update(point_id(job.spec.gallery, one.source, one.entry.path) for one in letters)
         if not token:
             return found
 
 
-def _prune(runtime: Runtime, live: Lineage, beside: Lineage, held: HeldLease) -> int:
+def _prune(context: WorkerContext, live: Lineage, beside: Lineage, held: HeldLease) -> int:
     """Delete from the collection beside what the live one does not have any more."""
     pruned = 0
-    points = (point.id for point in runtime.points.scan(beside.name, fields=["path"]))
+    points = (point.id for point in context.points.scan(beside.name, fields=["path"]))
     for page in batched(points, _SCAN):
-        have = runtime.points.payloads(live.name, page)
+        have = context.points.payloads(live.name, page)
         if gone := [point for point in page if point not in have]:
-            _check(runtime, live, held)
-            runtime.points.delete(beside.name, gone)
+            _check(context, live, held)
+            context.points.delete(beside.name, gone)
         pruned += len(gone)
     return pruned
 
 
-def _mean_average_precision(runtime: Runtime, wanted: Reindex, collection: Lineage) -> float:
+def _mean_average_precision(context: WorkerContext, wanted: Reindex, collection: Lineage) -> float:
     """Return the mAP@100 of labelled photos in a collection, by exact search.
 
     A photo does not find itself: hits of the same bytes do not count. Raises InvalidInputError
@@ -242,10 +244,10 @@ def _mean_average_precision(runtime: Runtime, wanted: Reindex, collection: Linea
     found: list[float] = []
     readable = False
     for landmark, sha256, vector in encoded_photos(
-        runtime, collection, photos_of(runtime, wanted.queries, wanted.splits, labelled=True)
+        context, collection, photos_of(context, wanted.queries, wanted.splits, labelled=True)
     ):
         readable = True
-        total = runtime.points.count(
+        total = context.points.count(
             collection.name,
             Filter(must=(Equals("landmark", landmark),), must_not=(Equals("sha256", sha256),)),
         )
@@ -257,7 +259,7 @@ def _mean_average_precision(runtime: Runtime, wanted: Reindex, collection: Linea
                 exact=True,
                 fields=("landmark",),
             )
-            [hits] = runtime.points.query(collection.name, [query])
+            [hits] = context.points.query(collection.name, [query])
             relevant = np.array([hit.payload.get("landmark") == landmark for hit in hits])
             found.append(average_precision(relevant, DEPTH, total))
     if not readable:
@@ -269,10 +271,10 @@ def _mean_average_precision(runtime: Runtime, wanted: Reindex, collection: Linea
     return float(np.mean(found))
 
 
-def _check_queries(runtime: Runtime, wanted: Reindex, live: Lineage) -> None:
+def _check_queries(context: WorkerContext, wanted: Reindex, live: Lineage) -> None:
     """Raise InvalidInputError where no query can be read."""
-    photos = photos_of(runtime, wanted.queries, wanted.splits, labelled=True)
-    if next(encoded_photos(runtime, live, photos), None) is None:
+    photos = photos_of(context, wanted.queries, wanted.splits, labelled=True)
+    if next(encoded_photos(context, live, photos), None) is None:
         raise _unreadable(wanted)
 
 

@@ -18,8 +18,8 @@ from celery.signals import (
     worker_shutting_down,
 )
 
-from indexer_worker.app import app, runtime, settings
-from indexer_worker.context import Runtime
+from indexer_worker.app import app, context, settings
+from indexer_worker.context import WorkerContext
 from indexer_worker.index_chunk import run_chunk
 from indexer_worker.listing import run_listing
 from indexer_worker.pruning import run_pruning
@@ -48,7 +48,7 @@ def index(
 
     `resume`: it has chunks that were not done, and that no queue has any more.
     """
-    held = runtime()
+    held = context()
     if job_id is None:
         task_id = current_task.request.id or str(uuid.uuid4())
         job_id = held.patience.wait_out(lambda: create_job(held, arguments, task_id))
@@ -62,22 +62,22 @@ def index(
 @app.task(name=CHUNK_TASK)
 def index_chunk(job_id: str, model: str, chunk: int) -> None:
     """Index one chunk of a job with one model."""
-    run_chunk(runtime(), job_id, model, chunk)
+    run_chunk(context(), job_id, model, chunk)
 
 
 @app.task(name=PRUNE_TASK)
 def prune(job_id: str, model: str) -> None:
     """Delete the points of one model whose photos a job did not list."""
-    run_pruning(runtime(), job_id, model)
+    run_pruning(context(), job_id, model)
 
 
 @app.task(name=PROMOTE_TASK)
 def promote(job_id: str, model: str) -> None:
     """Promote the collection that a job has built beside the live one."""
-    run_promotion(runtime(), job_id, model)
+    run_promotion(context(), job_id, model)
 
 
-def create_job(held: Runtime, arguments: dict[str, object], task_id: str) -> str:
+def create_job(held: WorkerContext, arguments: dict[str, object], task_id: str) -> str:
     """Create the job of a message that names none, and return its id: that of the Celery task.
 
     So a message that is delivered twice makes one job, and its sender knows the job's id. Where
@@ -128,16 +128,16 @@ def _end(**_: object) -> None:
 
 @worker_ready.connect
 def _ready(**_: object) -> None:
-    runtime().start_threads()
+    context().start_threads()
 
 
 @worker_shutting_down.connect
 def _shutting_down(**_: object) -> None:
     # Whoever waits for another part gives its chunk back instead, so that stopping is prompt.
-    runtime().stopping.set()
+    context().stopping.set()
 
 
 @worker_shutdown.connect
 def _shut_down(**_: object) -> None:
-    runtime().close()
+    context().close()
     _telemetry.close()
