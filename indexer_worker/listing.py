@@ -3,77 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from typing import TypeVar
 
-import structlog
-
-from indexer_worker.calibration import calibrate_gallery
 from indexer_worker.context import WorkerContext
 from indexer_worker.leases import HeldLease
-from indexer_worker.projection import draw_map
-from indexer_worker.reindexing import list_live
 from indexer_worker.retry import PASSING
 from landmarks.batched import batched
-from landmarks.errors import InvalidInputError, LandmarksError
+from landmarks.errors import InvalidInputError
 from landmarks.job_store.records import Job, Listed, Progress
-from landmarks.job_store.spec import Kind
-from landmarks.job_store.store import LeaseLostError, Target
-from landmarks.job_store.task_messages import LISTING, PRUNING
-from landmarks.observability.metrics import failed
+from landmarks.job_store.store import Target
+from landmarks.job_store.task_messages import PRUNING
 from landmarks.photos.sources import Entry, Source
 from landmarks.vector_store.points import RESERVED_COLUMNS, check_column
 
-_log = structlog.get_logger(__name__)
 _Result = TypeVar("_Result")
 
-# More than a chunk's: a listing is long, and goes on where it was when a worker is stopped.
-_MOST_BEGINNINGS = 10
 
-
-def run_listing(context: WorkerContext, job_id: str) -> None:
-    """List a job's source, unless somebody else does or has done."""
-    with context.leases.hold(job_id, LISTING) as held:
-        if held is None:
-            return
-        try:
-            _begin(context, held)
-            job = context.jobs.get(job_id)
-            _WORK[job.spec.kind](context, job, held)
-        except LeaseLostError:
-            _log.warning("listing given up: the job ended or another worker lists it", job=job_id)
-        except PASSING as error:
-            failed(error)
-            _log.warning("listing postponed", job=job_id, reason=str(error))
-            context.leases.release(held)
-            context.jobs.postpone(held.lease, context.settings.sweep_seconds, blameless=True)
-        except LandmarksError as error:
-            failed(error)
-            _log.warning("job failed", job=job_id, reason=str(error))
-            context.jobs.fail(job_id, str(error))
-        except Exception as error:  # noqa: BLE001 - logged, and tried again
-            failed(error)
-            _log.exception("listing failed", job=job_id)
-            if held.lease.attempts < context.settings.chunk_max_attempts:
-                context.leases.release(held)
-                context.jobs.postpone(held.lease, context.settings.sweep_seconds, blameless=False)
-            else:
-                kind = type(error).__name__
-                context.jobs.fail(job_id, f"listing the source failed: {kind}: {error}")
-
-
-def _begin(context: WorkerContext, held: HeldLease) -> None:
-    begun_before = held.lease.attempts - 1
-    if begun_before >= _MOST_BEGINNINGS:
-        raise InvalidInputError(
-            f"given up: it was begun {begun_before} times and never ended, as if it took its"
-            " workers down"
-        )
-    context.jobs.attempt(held.lease)
-
-
-def _list(context: WorkerContext, job: Job, held: HeldLease) -> None:
+def list_source(context: WorkerContext, job: Job, held: HeldLease) -> None:
+    """List the source into chunks, and enqueue each for each model."""
     spec = job.spec
     source = context.sources.open(spec.source, spec.splits)
     _wait_out(context, held, source.check)  # before a collection is made for nothing
@@ -94,14 +43,6 @@ def _list(context: WorkerContext, job: Job, held: HeldLease) -> None:
     context.patience.wait_out(lambda: context.jobs.end_listing(held.lease, pruning))
     for field in pruning:
         context.send_work(job.id, field)
-
-
-_WORK: Mapping[Kind, Callable[[WorkerContext, Job, HeldLease], None]] = {
-    Kind.INDEX: _list,
-    Kind.REINDEX: list_live,
-    Kind.CALIBRATE: calibrate_gallery,
-    Kind.MAP: draw_map,
-}
 
 
 def _wait_out(context: WorkerContext, held: HeldLease, call: Callable[[], _Result]) -> _Result:

@@ -21,7 +21,7 @@ from celery.signals import (
 from indexer_worker.app import app, context, settings
 from indexer_worker.context import WorkerContext
 from indexer_worker.index_chunk import run_chunk
-from indexer_worker.listing import run_listing
+from indexer_worker.job_runner import run_job
 from indexer_worker.pruning import run_pruning
 from indexer_worker.reindexing import run_promotion
 from landmarks.errors import AlreadyExistsError, ConfigurationError, InvalidInputError
@@ -55,7 +55,7 @@ def index(
     if resume:
         for field in held.jobs.open_work(job_id):
             held.send_work(job_id, field)
-    run_listing(held, job_id)
+    run_job(held, job_id)
     return {"job_id": job_id}
 
 
