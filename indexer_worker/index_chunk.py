@@ -20,7 +20,7 @@ from indexer_worker.change_detection import (
     payload_of,
 )
 from indexer_worker.context import WorkerContext
-from indexer_worker.leased_work import Attempt, run_work
+from indexer_worker.leased_work import Attempt, leased_attempt
 from indexer_worker.photo_reader import ReadPhoto, Unread, Unreadable
 from landmarks.batched import batched
 from landmarks.errors import LandmarksError
@@ -33,24 +33,26 @@ _PARTS = 8
 
 
 def run_chunk(context: WorkerContext, job_id: str, model: str, number: int) -> None:
-    """Index a chunk, unless that was done or somebody else is at it."""
-    run_work(context, job_id, model, str(number), lambda attempt: _index(attempt, number))
+    """Index a chunk, unless it is done or another worker holds it."""
+    with leased_attempt(context, job_id, model, str(number)) as attempt:
+        if attempt is not None:
+            _index(attempt, number)
 
 
-def _index(attempt: Attempt, number: int) -> Outcome | None:
+def _index(attempt: Attempt, number: int) -> None:
     context, job, lease = attempt.context, attempt.job, attempt.held.lease
     listed = context.jobs.chunk(job.id, number)
     begun_before = lease.attempts - 1
     if begun_before >= context.settings.chunk_max_attempts:
         if len(listed) > 1:
             _split(attempt, listed)
-            return None
+            return
         outcome = ChunkRun(attempt).give_up(listed, begun_before)
     else:
         outcome = ChunkRun(attempt).run(listed)
     if outcome.total != len(listed):
         raise AssertionError(f"{outcome.total} photos accounted for of {len(listed)}")
-    return outcome
+    attempt.end(outcome)
 
 
 def _split(attempt: Attempt, listed: Sequence[Listed]) -> None:

@@ -1,8 +1,9 @@
-"""One attempt at a piece of a job: leased, counted once, and given back where it cannot end now."""
+"""A piece of a job's work under its lease: begun once, and given back if it cannot end now."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -14,92 +15,140 @@ from indexer_worker.retry import PASSING
 from landmarks.errors import DeadlineError, LandmarksError, LineageError, NotFoundError
 from landmarks.job_store.records import Job, Outcome, Progress
 from landmarks.job_store.store import LeaseLostError
+from landmarks.job_store.task_messages import LISTING
 from landmarks.observability.metrics import failed
 
 _log = structlog.get_logger(__name__)
 
 
 class CollectionDroppedError(Exception):
-    """The collection that a job writes to is not there any more."""
+    """The collection that a job writes to no longer exists."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What an attempt at one model's work has to hand."""
+    """An attempt at a piece of one model's work."""
 
     context: WorkerContext
     job: Job
     progress: Progress
     held: HeldLease
 
+    def end(self, outcome: Outcome) -> None:
+        """Count the outcome, once, and enqueue what is due after it; raises LeaseLostError."""
+        context, lease, model = self.context, self.held.lease, self.progress.model
+        self.held.check()
+        due = context.patience.wait_out(lambda: context.jobs.end_chunk(lease, model, outcome))
+        metrics.chunk_ended(model, outcome)
+        if due:
+            context.send_work(lease.job_id, due)
 
-# Does the work, and says what came of it; None where it was replaced by other work.
-Do = Callable[[Attempt], Outcome | None]
 
+@contextmanager
+def leased(context: WorkerContext, job_id: str, field: str) -> Iterator[HeldLease | None]:
+    """Hold the lease of a piece of work; None if it is done, or another worker holds it.
 
-def run_work(context: WorkerContext, job_id: str, model: str, what: str, do: Do) -> None:
-    """Do `<model>/<what>` of a job, unless that was done or somebody else is at it."""
-    with context.leases.hold(job_id, f"{model}/{what}") as held:
+    No error of the block passes: the work is postponed, or the job fails.
+    """
+    with context.leases.hold(job_id, field) as held:
         if held is None:
+            yield None
             return
         try:
-            # What was begun before and never ended may be what took its worker down. Alone, it
-            # takes nobody along, and nobody else is suspected.
-            with context.isolation.hold(alone=held.lease.attempts > 1):
-                _attempt(context, job_id, model, held, do)
+            yield held
         except LeaseLostError:
-            _log.warning("work given up: the job ended or another worker has it", job=job_id)
-        except PASSING as error:
-            _postpone(context, held, error, blameless=not isinstance(error, DeadlineError))
-        except (LineageError, CollectionDroppedError) as error:
-            # No later attempt can end otherwise: the collection, or its encoder, is gone.
-            _fail(context, job_id, error)
+            _log.warning(
+                "work given up: the job ended or another worker has it", job=job_id, work=field
+            )
         except Exception as error:  # noqa: BLE001 - logged, and tried again
-            # A chunk has dead letters to end with; other work can only fail.
-            enough = held.lease.attempts >= context.settings.chunk_max_attempts
-            if not what.isdigit() and (enough or isinstance(error, LandmarksError)):
-                _fail(context, job_id, error)
-            else:
-                _postpone(context, held, error, blameless=False)
+            failed(error)
+            _postpone_or_fail(context, held, error)
 
 
-def _attempt(context: WorkerContext, job_id: str, model: str, held: HeldLease, do: Do) -> None:
+@contextmanager
+def leased_attempt(
+    context: WorkerContext, job_id: str, model: str, what: str
+) -> Iterator[Attempt | None]:
+    """Hold the lease of `<model>/<what>`, as `leased` does, and count an attempt at it."""
+    attempt: Attempt | None = None
+    with leased(context, job_id, f"{model}/{what}") as held:
+        if held is not None:
+            # Work that began before and never ended may have killed its worker. Alone in the
+            # process, it takes no other work down, and makes none suspect.
+            with context.isolation.hold(alone=held.lease.attempts > 1):
+                attempt = _begin(context, held, model)
+                with _dropped_collection_found(attempt):
+                    yield attempt
+    if attempt is None:
+        yield None
+
+
+def _begin(context: WorkerContext, held: HeldLease, model: str) -> Attempt:
     context.jobs.attempt(held.lease)  # not before: it may have waited to be alone
-    job = context.jobs.get(job_id)
+    job = context.jobs.get(held.lease.job_id)
     progress = next(one for one in job.progress if one.model == model)
+    return Attempt(context, job, progress, held)
+
+
+@contextmanager
+def _dropped_collection_found(attempt: Attempt) -> Iterator[None]:
+    """Raise CollectionDroppedError for a NotFoundError whose reason is the collection."""
     try:
-        outcome = do(Attempt(context, job, progress, held))
+        yield
     except NotFoundError as error:
         # A point that was deleted meanwhile is found missing by the next attempt.
-        collection = progress.collection
+        context, collection = attempt.context, attempt.progress.collection
         if context.patience.wait_out(lambda: context.collections.exists(collection)):
             raise
         raise CollectionDroppedError(
-            f"the collection {collection} was dropped while it was written to; index again to"
-            " build it anew"
+            f"the collection {collection} was dropped while the job wrote to it; index again to"
+            " rebuild it"
         ) from error
-    if outcome is None:
-        return
-    held.check()
-    due = context.patience.wait_out(lambda: context.jobs.end_chunk(held.lease, model, outcome))
-    metrics.chunk_ended(model, outcome)
-    if due:
-        context.send_work(job_id, due)
 
 
-def _fail(context: WorkerContext, job_id: str, error: Exception) -> None:
+def _postpone_or_fail(context: WorkerContext, held: HeldLease, error: Exception) -> None:
+    field, attempts = held.lease.field, held.lease.attempts
+    if isinstance(error, PASSING):
+        # The photos of a chunk may be why the encoder took too long.
+        blameless = field == LISTING or not isinstance(error, DeadlineError)
+        _postpone(context, held, error, blameless=blameless)
+    elif isinstance(error, (LineageError, CollectionDroppedError)):
+        # No later attempt can succeed: the collection, or its encoder, is gone.
+        _fail(context, held, error)
+    elif _is_chunk(field):  # which ends with dead letters
+        _postpone(context, held, error, blameless=False)
+    elif isinstance(error, LandmarksError) or attempts >= context.settings.chunk_max_attempts:
+        _fail(context, held, error)
+    else:
+        _postpone(context, held, error, blameless=False)
+
+
+def _is_chunk(field: str) -> bool:
+    return field.rpartition("/")[2].isdigit()
+
+
+def _fail(context: WorkerContext, held: HeldLease, error: Exception) -> None:
     known = isinstance(error, (LandmarksError, CollectionDroppedError))
-    reason = str(error) if known else f"{type(error).__name__}: {error}"
-    failed(error)
-    _log.warning("job failed", job=job_id, reason=reason, exc_info=None if known else error)
-    context.jobs.fail(job_id, reason)
+    reason = (
+        str(error)
+        if known
+        else f"an unexpected {type(error).__name__}, see the worker's log: {error}"
+    )
+    lease = held.lease
+    _log.warning(
+        "job failed",
+        job=lease.job_id,
+        work=lease.field,
+        reason=reason,
+        exc_info=None if known else error,
+    )
+    context.jobs.fail(lease.job_id, reason)
 
 
 def _postpone(
     context: WorkerContext, held: HeldLease, error: Exception, *, blameless: bool
 ) -> None:
     lease = held.lease
-    failed(error)
     _log.warning(
         "work postponed",
         job=lease.job_id,

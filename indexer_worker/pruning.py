@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from uuid import UUID
 
 from indexer_worker.context import WorkerContext
-from indexer_worker.leased_work import Attempt, run_work
+from indexer_worker.leased_work import Attempt, leased_attempt
 from landmarks.batched import batched
 from landmarks.job_store.records import Job, Outcome
 from landmarks.job_store.task_messages import PRUNING
@@ -23,7 +23,9 @@ def run_pruning(context: WorkerContext, job_id: str, model: str) -> None:
 
     The listing has ended by now; what it found is in the job's chunks.
     """
-    run_work(context, job_id, model, PRUNING, _prune)
+    with leased_attempt(context, job_id, model, PRUNING) as attempt:
+        if attempt is not None:
+            attempt.end(_prune(attempt))
 
 
 def _prune(attempt: Attempt) -> Outcome:

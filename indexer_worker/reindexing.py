@@ -15,7 +15,7 @@ import numpy as np
 import structlog
 
 from indexer_worker.context import WorkerContext
-from indexer_worker.leased_work import Attempt, run_work
+from indexer_worker.leased_work import Attempt, leased_attempt
 from indexer_worker.leases import HeldLease
 from indexer_worker.query_photos import encoded_photos, photos_of
 from landmarks.batched import batched
@@ -64,7 +64,9 @@ def list_live(context: WorkerContext, job: Job, held: HeldLease) -> None:
 
 def run_promotion(context: WorkerContext, job_id: str, model: str) -> None:
     """Promote the collection beside, once it has all that the live one has."""
-    run_work(context, job_id, model, PROMOTION, _promote)
+    with leased_attempt(context, job_id, model, PROMOTION) as attempt:
+        if attempt is not None:
+            _promote(attempt)
 
 
 def _collections(context: WorkerContext, job: Job, model: str) -> tuple[Lineage, Lineage]:
@@ -126,7 +128,7 @@ def _listed(payload: Mapping[str, object]) -> Listed:
     return Listed(Entry(photo.path, photo.uri, photo.landmark, columns), source=photo.source)
 
 
-def _promote(attempt: Attempt) -> Outcome | None:
+def _promote(attempt: Attempt) -> None:
     """Catch up with the live collection, promote, and catch up with what came there till then."""
     context, job, held = attempt.context, attempt.job, attempt.held
     live, beside = _collections(context, job, attempt.progress.model)
@@ -134,7 +136,7 @@ def _promote(attempt: Attempt) -> Outcome | None:
     before = job.replaced
     if live.name != beside.name:  # else an earlier attempt has promoted it
         if _catch_up(attempt, live.name, beside.name, promoted=False):
-            return None
+            return
         pruned = _prune(context, live, beside, held)
         context.collections.build_index(beside.name)
         if (status := context.collections.status(beside.name)) != "green":
@@ -146,8 +148,8 @@ def _promote(attempt: Attempt) -> Outcome | None:
         context.jobs.set_outcome(job.id, f"{beside.name} was promoted by somebody else meanwhile")
     # A job may have begun to write to the one that was live, before it was not.
     if before and _catch_up(attempt, before, beside.name, promoted=True):
-        return None
-    return Outcome(stored=0, unchanged=0, duplicate=0, dead=(), encoded=0, pruned=pruned)
+        return
+    attempt.end(Outcome(stored=0, unchanged=0, duplicate=0, dead=(), encoded=0, pruned=pruned))
 
 
 def _catch_up(attempt: Attempt, live: str, beside: str, *, promoted: bool) -> bool:
