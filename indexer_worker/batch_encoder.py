@@ -11,7 +11,7 @@ import grpc
 import numpy as np
 import structlog
 
-from indexer_worker.retry import PASSING, Patience
+from indexer_worker.retry import TRANSIENT_ERRORS, RetryPolicy
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarks.batched import batched
 from landmarks.encoders.directory import EncoderDirectory, ServedModel
@@ -51,19 +51,19 @@ class ModelEncoder:
     def __init__(
         self,
         directory: EncoderDirectory,
-        patience: Patience,
+        retry: RetryPolicy,
         model: str,
         digest: str,
         timeout_seconds: float,
         alone: Alone,
     ) -> None:
         self._directory = directory
-        self._patience = patience
+        self._retry = retry
         self._model = model
         self._digest = digest
         self._timeout = timeout_seconds
         self._alone = alone
-        self._served = patience.wait_out(self._find)
+        self._served = retry.call(self._find)
         self.limits = batch_limits(self._served.limits)
 
     def encode(self, photos: Sequence[bytes]) -> list[Encoded | LandmarksError]:
@@ -117,7 +117,7 @@ class ModelEncoder:
             passing: LandmarksError | None = None
             for index, result in zip(missing, results, strict=True):
                 outcome = self._outcome(result)
-                if isinstance(outcome, PASSING):
+                if isinstance(outcome, TRANSIENT_ERRORS):
                     passing = outcome
                 else:
                     outcomes[index] = outcome
@@ -125,7 +125,7 @@ class ModelEncoder:
                 raise passing
 
         try:
-            self._patience.wait_out(attempt)
+            self._retry.call(attempt)
         except _LostError:
             _log.warning("the encoder is lost with these photos", photos=len(part))
             return False

@@ -48,20 +48,14 @@ class _Point:
 
 def calibrate_gallery(context: WorkerContext, job: Job, held: HeldLease) -> None:
     """Calibrate the live collections of a job's models, alone and together."""
-    wait_out, gallery = context.patience.wait_out, job.spec.gallery
-    lineages = [
-        wait_out(lambda model=model: context.collections.live(gallery, model))  # type: ignore[misc]
-        for model in job.spec.models
-    ]
+    lineages = [context.collections.live(job.spec.gallery, model) for model in job.spec.models]
     targets = [Target(one.model, one.digest, one.name) for one in lineages]
     context.jobs.set_targets(job.id, "", targets)
     points = _sample(context, lineages)
     queries: list[CalibrationQuery] = []
     for some in batched(points, _QUERIES_AT_ONCE):
         held.check()
-        queries += wait_out(
-            lambda some=some: _queries(context, lineages, some, both=not job.spec.source)  # type: ignore[misc]
-        )
+        queries += _queries(context, lineages, some, both=not job.spec.source)
         if sum(query.landmark is not None for query in queries) >= SAMPLE:
             break
     if not queries and len(lineages) > 1:
@@ -76,11 +70,9 @@ def calibrate_gallery(context: WorkerContext, job: Job, held: HeldLease) -> None
     noted = found.to_json()
     for lineage in lineages:
         held.check()
-        wait_out(
-            lambda lineage=lineage: context.collections.note(lineage.name, CALIBRATION, noted)  # type: ignore[misc]
-        )
+        context.collections.note(lineage.name, CALIBRATION, noted)
     context.jobs.set_outcome(job.id, _told(found, queries))
-    wait_out(lambda: context.jobs.end_listing(held.lease))
+    context.jobs.end_listing(held.lease)
 
 
 def _sample(context: WorkerContext, lineages: Sequence[Lineage]) -> list[_Point]:
@@ -155,9 +147,7 @@ def _unknown_queries(
         for some in batched(encoded, _QUERIES_AT_ONCE):
             held.check()
             asked = [Query(vector, limit=READ_DEPTH, fields=("landmark",)) for _, _, vector in some]
-            answers = context.patience.wait_out(
-                lambda name=lineage.name, asked=asked: context.points.query(name, asked)  # type: ignore[misc]
-            )
+            answers = context.points.query(lineage.name, asked)
             for (_, sha256, _), hits in zip(some, answers, strict=True):
                 found.setdefault(sha256, {})[lineage.model] = hits
     return [_calibration_query(None, hits) for hits in found.values() if len(hits) == len(lineages)]

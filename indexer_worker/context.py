@@ -9,13 +9,13 @@ from collections.abc import Callable
 
 import structlog
 
-from indexer_worker import metrics
+from indexer_worker import metrics, retried_calls
 from indexer_worker.batch_encoder import ModelEncoder
 from indexer_worker.exclusive_lock import Isolation
 from indexer_worker.leases import LeaseKeeper
 from indexer_worker.photo_reader import PhotoReader
 from indexer_worker.requeue import Sweeper
-from indexer_worker.retry import Patience
+from indexer_worker.retry import RetryPolicy, once
 from indexer_worker.settings import IndexerSettings
 from landmarks.encoders.directory import EncoderDirectory
 from landmarks.errors import LandmarksError
@@ -45,33 +45,36 @@ class WorkerContext:
         settings.tls.check()
         self.settings = settings
         self.stopping = threading.Event()
-        self.patience = Patience(settings.outage_patience_seconds, self.stopping)
-        self.jobs = JobStore(connect_redis(settings.broker_url), settings.redis_url)
-        self.maps = MapStore(connect_redis(settings.broker_url), settings.redis_url)
+        self.retry = retry = RetryPolicy(settings.outage_patience_seconds, self.stopping)
+        jobs = JobStore(connect_redis(settings.broker_url), settings.redis_url)
+        self.jobs = retry.retrying(jobs, retried_calls.JOBS)
+        maps = MapStore(connect_redis(settings.broker_url), settings.redis_url)
+        self.maps = retry.retrying(maps, retried_calls.MAPS)
         self.isolation = Isolation()
-        self.leases = LeaseKeeper(self.jobs, settings.lease_seconds)
-        self.encoders = EncoderDirectory(settings.encoders, settings.tls)
-        self.sources = Sources(SourceRoots(settings.source_roots))
-        self.reader = PhotoReader(self.sources, self.patience, settings.read_threads)
+        self.leases = LeaseKeeper(jobs, settings.lease_seconds)
+        encoders = EncoderDirectory(settings.encoders, settings.tls)
+        self.encoders = retry.retrying(encoders, retried_calls.ENCODERS)
+        sources = Sources(SourceRoots(settings.source_roots))
+        self.sources = retry.retrying(sources, retried_calls.SOURCES)
+        self.reader = PhotoReader(self.sources, self.stopping, settings.read_threads)
         client = connect(settings)
-        self.collections = Collections(client, settings)
-        self.points = PointStore(client, settings)
+        self.collections = retry.retrying(Collections(client, settings), retried_calls.COLLECTIONS)
+        self.points = retry.retrying(PointStore(client, settings), retried_calls.POINTS)
         self.name = settings.name
-        self._sender = sender
+        self._sender = retry.retrying(sender, retried_calls.SENDER)
         self._closed = threading.Event()
-        self._sweeper = Sweeper(self.jobs, self.send_work)
+        self._sweeper = Sweeper(jobs, self.send_work)
 
     def send_work(self, job_id: str, field: str) -> None:
         """Enqueue a job's listing, a chunk or a pruning; `field` is as in `Lease`."""
-        message = work_message(job_id, field)
-        self.patience.wait_out(lambda: self._sender.send(message))
+        self._sender.send(work_message(job_id, field))
 
     def encoder(self, model: str, digest: str) -> ModelEncoder:
         """Return the encoder of a digest, for one piece of work; waits until it is there."""
         seconds = self.settings.encode_timeout_seconds
         return ModelEncoder(
-            self.encoders,
-            self.patience,
+            once(self.encoders),
+            self.retry,
             model,
             digest,
             seconds,

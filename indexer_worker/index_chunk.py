@@ -60,9 +60,7 @@ def _split(attempt: Attempt, listed: Sequence[Listed]) -> None:
     context, job, model = attempt.context, attempt.job, attempt.progress.model
     parts = list(batched(listed, ceil(len(listed) / _PARTS)))
     _log.warning("split: begun again and again, never ended", job=job.id, parts=len(parts))
-    for number in context.patience.wait_out(
-        lambda: context.jobs.split(attempt.held.lease, model, parts)
-    ):
+    for number in context.jobs.split(attempt.held.lease, model, parts):
         context.send_work(job.id, f"{model}/{number}")
 
 
@@ -127,9 +125,7 @@ class ChunkRun:
         if not self._collection:  # a dry run that would create it
             return {}
         ids = [one.point for one in photos]
-        return self._context.patience.wait_out(
-            lambda: self._context.points.payloads(self._collection, ids)
-        )
+        return self._context.points.payloads(self._collection, ids)
 
     def _described(self, one: Listed) -> Described:
         source = one.source or self._job.source_name
@@ -213,7 +209,7 @@ class ChunkRun:
         """Write what changed. Each write can be repeated, so an attempt that dies does no harm."""
         if self._job.spec.dry_run:
             return
-        points, wait_out = self._context.points, self._context.patience.wait_out
+        points = self._context.points
         payloads = {point: payload.to_payload() for point, payload in self._payloads.items()}
         fresh = {point.id for point in self._points} | payloads.keys()
         stale = [
@@ -224,10 +220,10 @@ class ChunkRun:
         # Those of unchanged photos too: the settings may name more columns than they did.
         columns = {column for photo in photos for column in photo.entry.columns}
         self._held.check()
-        wait_out(lambda: self._context.collections.index_words_of(self._collection, columns))
-        wait_out(lambda: points.upsert(self._collection, self._points))
-        wait_out(lambda: points.overwrite_payloads(self._collection, payloads))
-        wait_out(lambda: points.set_payload(self._collection, stale, {"stale": True}))
+        self._context.collections.index_words_of(self._collection, columns)
+        points.upsert(self._collection, self._points)
+        points.overwrite_payloads(self._collection, payloads)
+        points.set_payload(self._collection, stale, {"stale": True})
 
     def _letter(self, photo: Described, reason: str) -> DeadLetter:
         attempts = self._held.lease.attempts

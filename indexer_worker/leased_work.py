@@ -11,7 +11,7 @@ import structlog
 from indexer_worker import metrics
 from indexer_worker.context import WorkerContext
 from indexer_worker.leases import HeldLease
-from indexer_worker.retry import PASSING
+from indexer_worker.retry import TRANSIENT_ERRORS
 from landmarks.errors import DeadlineError, LandmarksError, LineageError, NotFoundError
 from landmarks.job_store.records import Job, Outcome, Progress
 from landmarks.job_store.store import LeaseLostError
@@ -38,7 +38,7 @@ class Attempt:
         """Count the outcome, once, and enqueue what is due after it; raises LeaseLostError."""
         context, lease, model = self.context, self.held.lease, self.progress.model
         self.held.check()
-        due = context.patience.wait_out(lambda: context.jobs.end_chunk(lease, model, outcome))
+        due = context.jobs.end_chunk(lease, model, outcome)
         metrics.chunk_ended(model, outcome)
         if due:
             context.send_work(lease.job_id, due)
@@ -98,7 +98,7 @@ def _dropped_collection_found(attempt: Attempt) -> Iterator[None]:
     except NotFoundError as error:
         # A point that was deleted meanwhile is found missing by the next attempt.
         context, collection = attempt.context, attempt.progress.collection
-        if context.patience.wait_out(lambda: context.collections.exists(collection)):
+        if context.collections.exists(collection):
             raise
         raise CollectionDroppedError(
             f"the collection {collection} was dropped while the job wrote to it; index again to"
@@ -108,7 +108,7 @@ def _dropped_collection_found(attempt: Attempt) -> Iterator[None]:
 
 def _postpone_or_fail(context: WorkerContext, held: HeldLease, error: Exception) -> None:
     field, attempts = held.lease.field, held.lease.attempts
-    if isinstance(error, PASSING):
+    if isinstance(error, TRANSIENT_ERRORS):
         # The photos of a chunk may be why the encoder took too long.
         blameless = field == LISTING or not isinstance(error, DeadlineError)
         _postpone(context, held, error, blameless=blameless)
@@ -155,8 +155,8 @@ def _postpone(
         work=lease.field,
         attempts=lease.attempts,
         reason=f"{type(error).__name__}: {error}",
-        exc_info=None if isinstance(error, PASSING) else error,
+        exc_info=None if isinstance(error, TRANSIENT_ERRORS) else error,
     )
     context.leases.release(held)
     pause = context.settings.sweep_seconds
-    context.patience.wait_out(lambda: context.jobs.postpone(lease, pause, blameless=blameless))
+    context.jobs.postpone(lease, pause, blameless=blameless)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from hashlib import blake2b
 from typing import TypeVar
 
 from indexer_worker.context import WorkerContext
 from indexer_worker.leases import HeldLease
-from indexer_worker.retry import PASSING
+from indexer_worker.retry import TRANSIENT_ERRORS, once
 from landmarks.batched import batched
 from landmarks.errors import InvalidInputError
 from landmarks.job_store.records import Job, Listed, Progress
@@ -25,9 +26,9 @@ def list_source(context: WorkerContext, job: Job, held: HeldLease) -> None:
     """List the source into chunks, and enqueue each for each model."""
     spec = job.spec
     source = context.sources.open(spec.source, spec.splits)
-    _wait_out(context, held, source.check)  # before a collection is made for nothing
+    _retried(context, held, source.check)  # before a collection is created for nothing
     _open_targets(context, job, source, held)
-    context.patience.wait_out(lambda: context.jobs.set_outcome(job.id, ""))  # waits no more
+    context.jobs.set_outcome(job.id, "")  # waits no more
     seen: set[bytes] = set()
     before: Counter[str] = Counter()
     for earlier in context.jobs.chunks(job.id):  # of a listing that died
@@ -40,44 +41,44 @@ def list_source(context: WorkerContext, job: Job, held: HeldLease) -> None:
             context.send_work(job.id, f"{model}/{number}")
     # Only now is it known what is gone: a listing that fails half-way prunes nothing.
     pruning = [f"{model}/{PRUNING}" for model in spec.models if spec.prune]
-    context.patience.wait_out(lambda: context.jobs.end_listing(held.lease, pruning))
+    context.jobs.end_listing(held.lease, pruning)
     for field in pruning:
         context.send_work(job.id, field)
 
 
-def _wait_out(context: WorkerContext, held: HeldLease, call: Callable[[], _Result]) -> _Result:
-    """Wait out what passes, and tell in the job what is waited for.
+def _retried(context: WorkerContext, held: HeldLease, call: Callable[[], _Result]) -> _Result:
+    """Retry a call, and show in the job what it waits for.
 
-    Raises LeaseLostError where the job has ended meanwhile, as when it was cancelled.
+    Raises LeaseLostError if the job ends meanwhile, as when it is cancelled.
     """
 
     def attempt() -> _Result:
         held.check()
         try:
             return call()
-        except PASSING as error:
-            context.jobs.set_outcome(held.lease.job_id, f"waiting: {error}")
+        except TRANSIENT_ERRORS as error:
+            once(context.jobs).set_outcome(held.lease.job_id, f"waiting: {error}")
             raise
 
-    return context.patience.wait_out(attempt)
+    return context.retry.call(attempt)
 
 
 def _open_targets(context: WorkerContext, job: Job, source: Source, held: HeldLease) -> None:
     """Find each model's encoder, and its collection, which is created where there is none."""
     gallery = job.spec.gallery
     targets = [
-        _wait_out(context, held, lambda one=one: _target(context, gallery, one, job.spec.dry_run))  # type: ignore[misc]
+        _retried(context, held, partial(_target, context, gallery, one, job.spec.dry_run))
         for one in job.progress
     ]
     context.jobs.set_targets(job.id, job.spec.source_name or source.name, targets)
 
 
 def _target(context: WorkerContext, gallery: str, begun: Progress, dry_run: bool) -> Target:
-    collections, model = context.collections, begun.model
+    collections, model = once(context.collections), begun.model
     live = collections.find_live(gallery, model)
     # A job keeps the encoder that it began with, and begins with that of the live collection:
     # another may run beside it, for one that is built anew.
-    served = context.encoders.find(model, begun.digest or (live.digest if live else None))
+    served = once(context.encoders).find(model, begun.digest or (live.digest if live else None))
     if dry_run and live is None:
         return Target(model, served.digest, "")
     lineage = collections.to_write(gallery, model, served.digest, served.dimension)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from uuid import UUID
 
 from indexer_worker.change_detection import Described
-from indexer_worker.retry import PASSING, Patience
+from indexer_worker.retry import TRANSIENT_ERRORS
 from landmarks.errors import LandmarksError
 from landmarks.photos.sources import Sources
 
@@ -43,9 +44,9 @@ class Unreadable:
 class PhotoReader:
     """Reads photos with a few threads, shared by the chunks of a process."""
 
-    def __init__(self, sources: Sources, patience: Patience, threads: int) -> None:
+    def __init__(self, sources: Sources, stopping: threading.Event, threads: int) -> None:
         self._sources = sources
-        self._patience = patience
+        self._stopping = stopping
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
 
@@ -73,12 +74,12 @@ class PhotoReader:
     ) -> ReadPhoto | Unread | Unreadable:
         try:
             # Before the bytes: of a photo that changes in between, the next run sees that it did.
-            version = self._patience.wait_out(lambda: self._sources.version(photo.entry))
+            version = self._sources.version(photo.entry)
             if version and known.get(photo.point) == version:
                 return Unread(photo, version)
-            data = self._patience.wait_out(lambda: self._sources.read(photo.entry, max_bytes))
-        except PASSING as error:
-            if self._patience.stopping:
+            data = self._sources.read(photo.entry, max_bytes)
+        except TRANSIENT_ERRORS as error:
+            if self._stopping.is_set():
                 raise
             return Unreadable(photo, str(error))
         except LandmarksError as error:

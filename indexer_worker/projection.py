@@ -29,9 +29,8 @@ _VECTORS_AT_ONCE = 500
 
 def draw_map(context: WorkerContext, job: Job, held: HeldLease) -> None:
     """Draw the map of a live collection, and keep it."""
-    wait_out = context.patience.wait_out
     (model,) = job.spec.models
-    lineage = wait_out(lambda: context.collections.live(job.spec.gallery, model))
+    lineage = context.collections.live(job.spec.gallery, model)
     context.jobs.set_targets(job.id, "", [Target(model, lineage.digest, lineage.name)])
     chosen, count = sampled(context.points.scan(lineage.name, fields=["landmark"]), MOST_POINTS)
     shown, vectors = _vectors(context, lineage, chosen, held)
@@ -42,14 +41,14 @@ def draw_map(context: WorkerContext, job: Job, held: HeldLease) -> None:
         )
     found = _drawn(lineage.name, shown, vectors, count)
     held.check()
-    wait_out(lambda: context.maps.keep(found))
+    context.maps.keep(found)
     part = "" if len(shown) == count else f" of {count:,}"
     context.jobs.set_outcome(
         job.id,
         f"a map of {len(shown):,}{part} points of {lineage.name}, trustworthiness"
         f" {found.trustworthiness:.3f}",
     )
-    wait_out(lambda: context.jobs.end_listing(held.lease))
+    context.jobs.end_listing(held.lease)
 
 
 def _vectors(
@@ -61,9 +60,7 @@ def _vectors(
     for some in batched(points, _VECTORS_AT_ONCE):
         held.check()
         ids = [point.id for point in some]
-        found = context.patience.wait_out(
-            lambda ids=ids: context.points.vectors(lineage.name, ids)  # type: ignore[misc]
-        )
+        found = context.points.vectors(lineage.name, ids)
         shown += [point for point in some if point.id in found]
         rows += [found[point.id] for point in some if point.id in found]
     return shown, np.array(rows, dtype=np.float32).reshape(len(rows), lineage.dimension)

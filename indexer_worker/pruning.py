@@ -35,9 +35,7 @@ def _prune(attempt: Attempt) -> Outcome:
         for gone in batched(_gone(context, job, collection), _AT_ONCE):
             attempt.held.check()
             if not job.spec.dry_run:
-                context.patience.wait_out(
-                    lambda gone=gone: context.points.delete(collection, gone)  # type: ignore[misc]
-                )
+                context.points.delete(collection, gone)
             pruned += len(gone)
     return Outcome(stored=0, unchanged=0, duplicate=0, dead=(), encoded=0, pruned=pruned)
 

@@ -18,6 +18,7 @@ from indexer_worker.context import WorkerContext
 from indexer_worker.leased_work import Attempt, leased_attempt
 from indexer_worker.leases import HeldLease
 from indexer_worker.query_photos import encoded_photos, photos_of
+from indexer_worker.retry import once
 from landmarks.batched import batched
 from landmarks.errors import InvalidInputError, UnavailableError
 from landmarks.job_store.records import Job, Listed, Outcome
@@ -58,7 +59,7 @@ def list_live(context: WorkerContext, job: Job, held: HeldLease) -> None:
         number = context.jobs.add_chunk(held.lease, chunk, (model,))
         context.send_work(job.id, f"{model}/{number}")
     after = f"{model}/{PROMOTION}"
-    if due := context.patience.wait_out(lambda: context.jobs.end_listing(held.lease, (), after)):
+    if due := context.jobs.end_listing(held.lease, (), after):
         context.send_work(job.id, due)
 
 
@@ -74,17 +75,15 @@ def _collections(context: WorkerContext, job: Job, model: str) -> tuple[Lineage,
 
     Raises NotFoundError where nothing is live, LineageError where no other encoder is there.
     """
-    wait_out, gallery = context.patience.wait_out, job.spec.gallery
+    gallery = job.spec.gallery
     (progress,) = job.progress
-    live = wait_out(lambda: context.collections.live(gallery, model))
+    live = context.collections.live(gallery, model)
     if progress.digest:  # a job keeps the encoder that it began with
-        served = wait_out(lambda: context.encoders.find(model, progress.digest))
+        served = context.encoders.find(model, progress.digest)
     else:
-        served = wait_out(lambda: context.encoders.find_another(model, live.digest))
-    beside = wait_out(
-        lambda: context.collections.create_beside(
-            gallery, model, served.digest, served.dimension, unindexed=True
-        )
+        served = context.encoders.find_another(model, live.digest)
+    beside = context.collections.create_beside(
+        gallery, model, served.digest, served.dimension, unindexed=True
     )
     context.jobs.set_targets(job.id, "", [Target(model, served.digest, beside.name)])
     return live, beside
@@ -99,9 +98,7 @@ def _missing(
     """
     for page in batched(context.points.scan(live), _SCAN):
         ids = [point.id for point in page]
-        have = context.patience.wait_out(
-            lambda ids=ids: context.points.payloads(beside, ids)  # type: ignore[misc]
-        )
+        have = context.points.payloads(beside, ids)
         for point in page:
             said = have.get(point.id)
             if said is None or _is_behind(said, point.payload, promoted=promoted):
@@ -182,7 +179,7 @@ def _check(context: WorkerContext, live: Lineage, held: HeldLease) -> None:
     """Raise LeaseLostError where this job was ended, UnavailableError where another is live now."""
     if not context.jobs.renew(held.lease, context.settings.lease_seconds):
         raise LeaseLostError
-    if context.collections.live(live.gallery, live.model).name != live.name:
+    if once(context.collections).live(live.gallery, live.model).name != live.name:
         raise UnavailableError(f"{live.name} is not live any more")
 
 
@@ -232,7 +229,7 @@ def _prune(context: WorkerContext, live: Lineage, beside: Lineage, held: HeldLea
         have = context.points.payloads(live.name, page)
         if gone := [point for point in page if point not in have]:
             _check(context, live, held)
-            context.points.delete(beside.name, gone)
+            once(context.points).delete(beside.name, gone)
         pruned += len(gone)
     return pruned
 

@@ -1,60 +1,104 @@
-"""Waiting out what passes: overload, and other parts being away."""
+"""Retrying calls whose failure will pass: overload, and parts that are unavailable for a while."""
 
 from __future__ import annotations
 
-import random
 import threading
-import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import ParamSpec, TypeVar, cast
 
 import structlog
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception_type,
+    stop_before_delay,
+    stop_when_event_set,
+)
+from tenacity.nap import sleep_using_event
+from tenacity.wait import wait_combine, wait_random_exponential
 
 from landmarks.errors import DeadlineError, OverloadedError, UnavailableError
 
 _log = structlog.get_logger(__name__)
+_Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
+_Store = TypeVar("_Store")
 
-PASSING = (OverloadedError, UnavailableError, DeadlineError)
+TRANSIENT_ERRORS = (OverloadedError, UnavailableError, DeadlineError)
 _FIRST_SECONDS = 0.25
 _LONGEST_SECONDS = 10.0
+_RETRIES_PER_LOG_LINE = 20
 
 
-def pause_seconds(error: Exception, attempt: int, chance: float) -> float:
-    """Return how long to wait after the `attempt`-th failure, from 0.
+class RetryPolicy:
+    """Retries with exponential backoff and full jitter, so that waiting callers spread out.
 
-    Exponential with full jitter (`chance` is uniform in 0…1), so that waiting callers spread out;
-    a server's own hint is the least.
+    Each call is retried for up to `bound_seconds`, and no more once `stop` is set; then its last
+    error is raised. A server's hint is the least that is waited.
     """
-    longest = min(_LONGEST_SECONDS, _FIRST_SECONDS * 2.0 ** min(attempt, 16))
-    hint = error.retry_after if isinstance(error, OverloadedError) else 0.0
-    return hint + longest * chance
-
-
-class Patience:
-    """Repeats calls until they succeed, up to `bound_seconds` each, or until `stop` is set."""
 
     def __init__(self, bound_seconds: float, stop: threading.Event) -> None:
-        self._bound = bound_seconds
-        self._stop = stop
+        self._retrying = Retrying(
+            retry=retry_if_exception_type(TRANSIENT_ERRORS),
+            wait=wait_combine(
+                wait_random_exponential(multiplier=_FIRST_SECONDS, max=_LONGEST_SECONDS),
+                _hinted_seconds,
+            ),
+            stop=stop_before_delay(bound_seconds) | stop_when_event_set(stop),
+            sleep=sleep_using_event(stop),
+            before_sleep=_log_wait,
+            reraise=True,
+        )
 
-    @property
-    def stopping(self) -> bool:
-        """Whether nothing is waited for any more."""
-        return self._stop.is_set()
+    def call(self, call: Callable[[], _Result]) -> _Result:
+        """Return what `call` returns, at last; raises its last error."""
+        return self._retrying.copy()(call)
 
-    def wait_out(self, call: Callable[[], _Result]) -> _Result:
-        """Return what `call` returns; its last error where it is one that did not pass."""
-        begun = time.monotonic()
-        attempt = 0
-        while True:
-            try:
-                return call()
-            except PASSING as error:
-                pause = pause_seconds(error, attempt, random.random())  # noqa: S311
-                if time.monotonic() + pause - begun > self._bound or self._stop.is_set():
-                    raise
-                if attempt in (0, 5) or attempt % 20 == 0:
-                    _log.warning("waiting", reason=str(error), seconds=round(pause, 2))
-            attempt += 1
-            self._stop.wait(pause)
+    def retrying(self, store: _Store, methods: Iterable[Callable[..., object]]) -> _Store:
+        """Return the store with these of its methods retried; all others are called once.
+
+        `methods` are functions of its class. They must return when they are done, not yield, and
+        may run twice: a call whose answer was lost has run.
+        """
+        names = frozenset(method.__name__ for method in methods)
+        return cast("_Store", _RetryingStore(store, names, self))
+
+    def wrapped(self, call: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+        """Return `call`, retried."""
+
+        @wraps(call)
+        def retried(*arguments: _Parameters.args, **options: _Parameters.kwargs) -> _Result:
+            return self.call(lambda: call(*arguments, **options))
+
+        return retried
+
+
+class _RetryingStore:
+    """Stands for a store, and has its attributes."""
+
+    def __init__(self, store: object, names: frozenset[str], policy: RetryPolicy) -> None:
+        self.store = store
+        self._names = names
+        self._policy = policy
+
+    def __getattr__(self, name: str) -> object:
+        found = getattr(self.store, name)
+        return self._policy.wrapped(found) if name in self._names else found
+
+
+def once(store: _Store) -> _Store:
+    """Return a store without its retries, for a call that must be current, or not be repeated."""
+    return cast("_Store", store.store) if isinstance(store, _RetryingStore) else store
+
+
+def _hinted_seconds(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    return error.retry_after if isinstance(error, OverloadedError) else 0.0
+
+
+def _log_wait(state: RetryCallState) -> None:
+    attempt = state.attempt_number - 1
+    if attempt in (0, 5) or attempt % _RETRIES_PER_LOG_LINE == 0:
+        error = state.outcome.exception() if state.outcome else None
+        _log.warning("waiting", reason=str(error), seconds=round(state.upcoming_sleep, 2))

@@ -51,7 +51,7 @@ def index(
     held = context()
     if job_id is None:
         task_id = current_task.request.id or str(uuid.uuid4())
-        job_id = held.patience.wait_out(lambda: create_job(held, arguments, task_id))
+        job_id = create_job(held, arguments, task_id)
     if resume:
         for field in held.jobs.open_work(job_id):
             held.send_work(job_id, field)

@@ -1,0 +1,56 @@
+"""Which calls of the stores a worker retries: those that read, or that can be repeated.
+
+Any other call is made once. Scans and lists of chunks yield: a retry would yield twice. Taking a
+lease, counting an attempt and adding chunks change something each time. The sweeper and the thread
+that renews leases repeat their calls anyway. Promotion must follow its checks at once.
+"""
+
+from __future__ import annotations
+
+from landmarks.encoders.directory import EncoderDirectory
+from landmarks.job_store.celery_app import TaskSender
+from landmarks.job_store.maps import MapStore
+from landmarks.job_store.store import JobStore
+from landmarks.photos.sources import Sources
+from landmarks.vector_store.collections import Collections
+from landmarks.vector_store.point_store import PointStore
+
+JOBS = (
+    JobStore.create,  # an id makes one job
+    JobStore.get,
+    JobStore.chunk,
+    JobStore.open_work,
+    JobStore.dead_letters,
+    JobStore.writing_to,
+    JobStore.set_targets,
+    JobStore.set_outcome,
+    # These do nothing the second time, and say so.
+    JobStore.end_listing,
+    JobStore.end_chunk,
+    JobStore.split,
+    JobStore.postpone,
+    JobStore.fail,
+)
+MAPS = (MapStore.keep,)
+COLLECTIONS = (
+    Collections.live,
+    Collections.find_live,
+    Collections.exists,
+    Collections.to_write,
+    Collections.create_beside,
+    Collections.note,
+    Collections.index_words_of,
+)
+POINTS = (
+    PointStore.payloads,
+    PointStore.vectors,
+    PointStore.count,
+    PointStore.query,
+    PointStore.upsert,
+    PointStore.set_payload,
+    PointStore.overwrite_payloads,
+    PointStore.delete,
+)
+ENCODERS = (EncoderDirectory.find, EncoderDirectory.find_another)
+SOURCES = (Sources.version, Sources.read)
+SENDER = (TaskSender.send,)
