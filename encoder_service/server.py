@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import grpc
 import structlog
 
+from encoder_service.decoding import DecodeThreads
 from encoder_service.loader import load_encoder
 from encoder_service.model_host import Load, ModelHost
 from encoder_service.models.registry import names_of
@@ -42,7 +43,7 @@ class EncoderServer:
     grpc_server: grpc.aio.Server
     health: HealthServicer
     hosts: Sequence[ModelHost]
-    servicer: EncoderServicer
+    decode_threads: DecodeThreads
     port: int
     loading: asyncio.Task[None]
 
@@ -52,7 +53,7 @@ class EncoderServer:
         await self.grpc_server.stop(grace_seconds)
         for host in self.hosts:
             await host.close()
-        self.servicer.close()
+        self.decode_threads.close()
 
 
 async def start(settings: EncoderSettings, load: Load = load_encoder) -> EncoderServer:
@@ -76,9 +77,9 @@ async def start(settings: EncoderSettings, load: Load = load_encoder) -> Encoder
     for name in ("", SERVICE_NAME, *settings.models):
         await health.set(name, NOT_SERVING)
     port = bind(server, f"{settings.encoder_host}:{settings.encoder_port}", settings.tls)
-    hosts = [ModelHost(name, settings, load) for name in settings.models]
-    servicer = EncoderServicer(hosts, settings)
-    add_EncoderServiceServicer_to_server(servicer, server)
+    decode_threads = DecodeThreads(settings.decoders)
+    hosts = [ModelHost(name, settings, decode_threads, load) for name in settings.models]
+    add_EncoderServiceServicer_to_server(EncoderServicer(hosts, settings), server)
     await server.start()
     _log.info(
         "listening",
@@ -89,7 +90,7 @@ async def start(settings: EncoderSettings, load: Load = load_encoder) -> Encoder
         mutual_tls=settings.tls.mutual,
     )
     loading = asyncio.get_running_loop().create_task(_load_all(hosts, health))
-    return EncoderServer(server, health, hosts, servicer, port, loading)
+    return EncoderServer(server, health, hosts, decode_threads, port, loading)
 
 
 async def _load_all(hosts: Sequence[ModelHost], health: HealthServicer) -> None:

@@ -94,7 +94,7 @@ async def test_an_unknown_model_is_not_found_and_those_served_are_named():
 
 async def test_another_digest_than_expected_is_a_failed_precondition():
     async with running_encoder(toy_settings()) as (server, stub):
-        digest = server.hosts[0].encoder().spec.digest
+        digest = server.hosts[0].pipeline().spec.digest
         fine = await stub.Encode(pb.EncodeRequest(photo=JPEG, expected_digest=digest))
         assert fine.digest == digest
         for call in (
@@ -120,14 +120,14 @@ async def test_too_many_photos_are_refused_with_the_limit():
 async def test_a_full_queue_is_resource_exhausted_with_a_time_to_try_again():
     settings = toy_settings(max_queued_photos=1)
     async with running_encoder(settings) as (server, stub):
-        with server.hosts[0].batcher.admit(1, 0):
+        with server.hosts[0].pipeline().batcher.admit(1, 0):
             refused = await refusal(stub.Encode(pb.EncodeRequest(photo=JPEG)))
         assert refused.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         error = error_from_rpc(refused)
         assert isinstance(error, OverloadedError)
         assert error.retry_after > 0
         await stub.Encode(pb.EncodeRequest(photo=JPEG))
-        assert server.hosts[0].batcher.queued_photos == 0
+        assert server.hosts[0].pipeline().batcher.queued_photos == 0
 
 
 async def test_a_message_over_the_published_limit_is_refused():

@@ -365,10 +365,10 @@ async def test_a_caller_that_leaves_frees_its_place_in_the_queue():
     async with running_encoder(toy_settings(), lambda *a: Slow(load_encoder(*a))) as (server, stub):
         call = stub.BatchEncode(pb.BatchEncodeRequest(photos=PHOTOS))
         await asyncio.to_thread(entered.wait, 30)
-        assert server.hosts[0].batcher.queued_photos == len(PHOTOS)
+        assert server.hosts[0].pipeline().batcher.queued_photos == len(PHOTOS)
         call.cancel()
         async with asyncio.timeout(30):
-            while server.hosts[0].batcher.queued_photos:  # noqa: ASYNC110 - nothing tells of it
+            while server.hosts[0].pipeline().batcher.queued_photos:  # noqa: ASYNC110 - nothing tells of it
                 await asyncio.sleep(0.01)
         go.set()
 
