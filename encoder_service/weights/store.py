@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import structlog
+from filelock import FileLock
 
 from encoder_service.models.registry import definition_of, names_of
 from encoder_service.models.shipped_weights import check_present
@@ -100,7 +99,9 @@ def ensure_weights(
     if named is None and target.is_file() and _is_right(target, recipe):
         return target  # without a write: in an image, the cache may be read-only
     target.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(target.with_name(f".{target.stem}.lock")):
+    # The kernel releases this lock when the process ends, however it ends. The file stays: removing
+    # it would let two processes hold locks on different files of the same name.
+    with FileLock(target.with_name(f".{target.stem}.lock")):
         if named is not None:
             return _converted(named, recipe, target)
         if target.is_file():
@@ -261,11 +262,3 @@ def _place(recipe: WeightsRecipe, settings: WeightsSettings) -> tuple[Where, Pat
 
 def _silent(done: int, total: int) -> None:
     del done, total
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the kernel lets go of when the process ends, however it does."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -1,4 +1,5 @@
 import hashlib
+import subprocess
 import sys
 import types
 import zipfile
@@ -106,6 +107,30 @@ def test_processes_that_ask_at_once_fetch_once(settings):
         asked = [pool.submit(ensure_weights, "fetched", settings, None, fetcher) for _ in range(4)]
         assert len({future.result() for future in asked}) == 1
     assert fetcher.asked == ["host"]
+
+
+def test_a_process_that_is_killed_while_it_fetches_does_not_lock_out_the_next(settings):
+    target = ensure_weights("fetched", settings, fetch_source=Fetcher(host=RIGHT))
+    target.unlink()
+    lock = target.with_name(f".{target.stem}.lock")
+    hold = (
+        "import time; from filelock import FileLock\n"
+        f"with FileLock({str(lock)!r}): print('held', flush=True); time.sleep(60)"
+    )
+    fetcher = Fetcher(host=RIGHT)
+    with (
+        subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE) as holder,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        try:
+            holder.stdout.readline()
+            waits = pool.submit(ensure_weights, "fetched", settings, None, fetcher)
+            with pytest.raises(TimeoutError):
+                waits.result(timeout=1)
+            assert fetcher.asked == []
+        finally:
+            holder.kill()
+        assert waits.result(timeout=60) == target
 
 
 def test_a_file_that_the_user_names_is_used_and_nothing_fetched(settings, tmp_path):
