@@ -25,7 +25,7 @@ from benchmarks.harness import CannotMeasureError
 from benchmarks.load_results import OK, Call, Traffic, Window
 from benchmarks.processes import running
 from encoder_service.allocator import tune_allocator
-from encoder_service.execution_plan import Plan
+from encoder_service.execution_plan import ExecutionPlan
 from encoder_service.loader import load_encoder
 from encoder_service.models.base import Encoder, FloatArray
 from encoder_service.settings import EncoderSettings
@@ -69,9 +69,9 @@ class Loop:
 
     process: Popen[bytes] = field(repr=False)
 
-    def plan(self) -> Plan:
+    def plan(self) -> ExecutionPlan:
         """Return the plan by which the service runs the model."""
-        return Plan(**json.loads(self._answer("plan")))
+        return ExecutionPlan(**json.loads(self._answer("plan")))
 
     def rate(self, trial: Trial) -> float:
         """Return the photos per second of a trial."""

@@ -53,7 +53,7 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True)
-class BatchLimits:
+class QueueLimits:
     """Photos of one batch; seconds the oldest may wait for more; caps on what is admitted.
 
     The caps hold for what was admitted and has not ended: photos, their bytes as they came, and
@@ -69,7 +69,7 @@ class BatchLimits:
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[Result]):
+class BatchedResult(Generic[Result]):
     """A result, how long it waited, and the number of the batch that it was made in."""
 
     result: Result
@@ -82,7 +82,7 @@ class _Entry(Generic[Item, Result]):
     item: Item
     deadline: float | None
     since: float
-    outcome: asyncio.Future[Outcome[Result]]
+    outcome: asyncio.Future[BatchedResult[Result]]
 
 
 @dataclass(eq=False)
@@ -107,7 +107,7 @@ class Admission(Generic[Item, Result]):
         """
         self.batcher.add_pixels(self, pixels)
 
-    async def submit(self, item: Item) -> Outcome[Result]:
+    async def submit(self, item: Item) -> BatchedResult[Result]:
         """Wait for the result of `item`.
 
         Raises DeadlineError where the deadline could not be met, UnavailableError where the
@@ -133,7 +133,7 @@ class Batcher(Generic[Item, Result]):
     def __init__(
         self,
         run: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
-        limits: BatchLimits,
+        limits: QueueLimits,
         clock: Clock | None = None,
     ) -> None:
         self._run = run
@@ -196,11 +196,11 @@ class Batcher(Generic[Item, Result]):
             retry_after=max(_LEAST_RETRY_SECONDS, batches * self._typical_seconds),
         )
 
-    async def enqueue(self, request: Admission[Item, Result], item: Item) -> Outcome[Result]:
+    async def enqueue(self, request: Admission[Item, Result], item: Item) -> BatchedResult[Result]:
         """Wait for the result of one item of an admitted request; see `Admission.submit`."""
         if self._closed:
             raise UnavailableError("the model is shutting down")
-        outcome: asyncio.Future[Outcome[Result]] = asyncio.get_running_loop().create_future()
+        outcome: asyncio.Future[BatchedResult[Result]] = asyncio.get_running_loop().create_future()
         if not request.waiting:
             self._lane(request).append(request)
         request.waiting.append(_Entry(item, request.deadline, self._clock.time(), outcome))
@@ -294,7 +294,7 @@ class Batcher(Generic[Item, Result]):
             for entry, result in zip(batch, results, strict=True):
                 if not entry.outcome.done():
                     waited = started - entry.since
-                    entry.outcome.set_result(Outcome(result, waited, number))
+                    entry.outcome.set_result(BatchedResult(result, waited, number))
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
             if len(batch) == 1:
                 _fail(batch[0], error)

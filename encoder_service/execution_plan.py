@@ -23,7 +23,7 @@ _GPU_BATCH = 32
 
 
 @dataclass(frozen=True)
-class Plan:
+class ExecutionPlan:
     """What runs a model: `workers` batches at once, each of up to `batch` photos, on `threads`."""
 
     runtime: RuntimeName
@@ -51,7 +51,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Wishes:
+class PlanOverrides:
     """What of a plan is asked for; None or 0 leaves it to the measured default."""
 
     runtime: RuntimeName | None = None
@@ -62,50 +62,59 @@ class Wishes:
 
 
 def choose_plan(
-    device: str, cores: int, *, bears_bfloat16: bool, has_bfloat16: bool, wishes: Wishes
-) -> Plan:
+    device: str,
+    cores: int,
+    *,
+    supports_bfloat16: bool,
+    has_bfloat16: bool,
+    overrides: PlanOverrides,
+) -> ExecutionPlan:
     """Return how to run a model on `device`, as torch calls it, with `cores` of the CPU.
 
-    `bears_bfloat16`: the model's vectors stay what they are in that precision; `has_bfloat16`: the
-    processor computes in it. Raises ConfigurationError for wishes that cannot be met.
+    `supports_bfloat16`: the model's vectors stay the same in that precision; `has_bfloat16`: the
+    processor computes in it. Raises ConfigurationError for overrides that cannot be met.
     """
-    runtime, precision = _how(device, bears_bfloat16, has_bfloat16, wishes)
+    runtime, precision = _runtime_and_precision(device, supports_bfloat16, has_bfloat16, overrides)
     if device != "cpu":
-        return Plan(runtime, device, precision, 1, wishes.threads or 1, wishes.batch or _GPU_BATCH)
+        return ExecutionPlan(
+            runtime, device, precision, 1, overrides.threads or 1, overrides.batch or _GPU_BATCH
+        )
     # Torch's kernels share one batch well; ONNX Runtime is faster with a batch for each core, and
     # one more, which computes while another's worker waits for its next.
     if runtime == "torch":
         side_by_side = 1
-    elif wishes.threads > 1:
-        side_by_side = max(1, cores // wishes.threads)
+    elif overrides.threads > 1:
+        side_by_side = max(1, cores // overrides.threads)
     else:
         side_by_side = cores + 1
-    workers = wishes.workers or side_by_side
-    threads = wishes.threads or max(1, cores // workers)
-    batch = wishes.batch or (_TORCH_BATCH if runtime == "torch" else _ONNX_BATCH)
-    return Plan(runtime, device, precision, workers, threads, batch)
+    workers = overrides.workers or side_by_side
+    threads = overrides.threads or max(1, cores // workers)
+    batch = overrides.batch or (_TORCH_BATCH if runtime == "torch" else _ONNX_BATCH)
+    return ExecutionPlan(runtime, device, precision, workers, threads, batch)
 
 
-def _how(
-    device: str, bears_bfloat16: bool, has_bfloat16: bool, wishes: Wishes
+def _runtime_and_precision(
+    device: str, supports_bfloat16: bool, has_bfloat16: bool, overrides: PlanOverrides
 ) -> tuple[RuntimeName, Precision]:
-    if wishes.precision == "bfloat16" and not bears_bfloat16:
+    if overrides.precision == "bfloat16" and not supports_bfloat16:
         raise ConfigurationError(
             "this model's vectors change too much in bfloat16; leave LANDMARKS_PRECISION unset"
         )
-    if wishes.runtime == "onnxruntime" and (device != "cpu" or wishes.precision == "bfloat16"):
+    if overrides.runtime == "onnxruntime" and (
+        device != "cpu" or overrides.precision == "bfloat16"
+    ):
         raise ConfigurationError(
             "LANDMARKS_RUNTIME=onnxruntime computes on the CPU and in float32, and"
-            f" LANDMARKS_DEVICE={device}, LANDMARKS_PRECISION={wishes.precision or 'unset'} ask for"
-            " something else; leave it unset, or set it to torch"
+            f" LANDMARKS_DEVICE={device} or LANDMARKS_PRECISION={overrides.precision or 'unset'}"
+            " contradicts that; leave it unset, or set it to torch"
         )
-    quick = bears_bfloat16 and (device != "cpu" or has_bfloat16)
-    if wishes.runtime != "onnxruntime" and quick and wishes.precision != "float32":
+    bfloat16_pays = supports_bfloat16 and (device != "cpu" or has_bfloat16)
+    if overrides.runtime != "onnxruntime" and bfloat16_pays and overrides.precision != "float32":
         return "torch", "bfloat16"
-    precision = wishes.precision or "float32"
+    precision = overrides.precision or "float32"
     if device != "cpu" or precision == "bfloat16":
         return "torch", precision
-    return wishes.runtime or "onnxruntime", precision
+    return overrides.runtime or "onnxruntime", precision
 
 
 def cpu_has_bfloat16() -> bool:

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 import structlog
 
-from encoder_service.execution_plan import Plan, choose_plan, cpu_has_bfloat16
+from encoder_service.execution_plan import ExecutionPlan, choose_plan, cpu_has_bfloat16
 from encoder_service.models.registry import definition_of
-from encoder_service.onnx_cache import export, keep_prepared, read_prepared
+from encoder_service.onnx_cache import export, read_prepared_model, write_prepared_model
 from encoder_service.runtimes.base import Runtime, RuntimeEncoder
 from encoder_service.runtimes.onnx import OnnxRuntime
 from encoder_service.settings import EncoderSettings
-from encoder_service.weights import Progress, load_weights
+from encoder_service.weights import DownloadProgress, load_weights
 
 _log = structlog.get_logger(__name__)
 
 
 def load_encoder(
-    name: str, settings: EncoderSettings, progress: Progress | None = None
+    name: str, settings: EncoderSettings, progress: DownloadProgress | None = None
 ) -> RuntimeEncoder:
     """Return the encoder `name`, its weights fetched if need be. Takes seconds; blocks.
 
     Raises NotFoundError where there is no such model, ConfigurationError where it cannot run as the
     settings ask, and as `weights.ensure_weights`.
     """
-    prepared = read_prepared(name, settings)
+    prepared = read_prepared_model(name, settings)
     if prepared is not None:
-        plan = _plan(settings, bears_bfloat16=prepared.bears_bfloat16)
+        plan = _plan(settings, supports_bfloat16=prepared.supports_bfloat16)
         if plan.runtime == "onnxruntime":
             runtime: Runtime = OnnxRuntime(prepared.onnx, plan)
             return RuntimeEncoder(prepared.spec, prepared.preprocessing, runtime)
     definition = definition_of(name, settings.trained_models)
-    plan = _plan(settings, bears_bfloat16=definition.bfloat16)
+    plan = _plan(settings, supports_bfloat16=definition.bfloat16)
     tensors = load_weights(name, settings, progress)
     spec, network = definition.spec(tensors), definition.build(tensors)
     if plan.runtime == "onnxruntime":
@@ -41,10 +41,10 @@ def load_encoder(
             if settings.runtime == "onnxruntime":
                 raise
             _log.warning("not exported to ONNX; torch runs it", model=name, exc_info=error)
-            plan = _plan(settings.model_copy(update={"runtime": "torch"}), bears_bfloat16=False)
+            plan = _plan(settings.model_copy(update={"runtime": "torch"}), supports_bfloat16=False)
         else:
             try:
-                runtime = OnnxRuntime(keep_prepared(definition, spec, onnx, settings), plan)
+                runtime = OnnxRuntime(write_prepared_model(definition, spec, onnx, settings), plan)
             except OSError as error:
                 _log.warning("the prepared model cannot be kept", model=name, reason=str(error))
                 runtime = OnnxRuntime(onnx, plan)
@@ -54,11 +54,11 @@ def load_encoder(
     return RuntimeEncoder(spec, definition.preprocessing, TorchRuntime(network, plan))
 
 
-def _plan(settings: EncoderSettings, *, bears_bfloat16: bool) -> Plan:
+def _plan(settings: EncoderSettings, *, supports_bfloat16: bool) -> ExecutionPlan:
     return choose_plan(
         settings.device,
         settings.cores,
-        bears_bfloat16=bears_bfloat16,
+        supports_bfloat16=supports_bfloat16,
         has_bfloat16=cpu_has_bfloat16(),
-        wishes=settings.wishes,
+        overrides=settings.plan_overrides,
     )

@@ -17,7 +17,7 @@ from typing import TypeVar
 import grpc
 from prometheus_client import Counter, Gauge, Histogram
 
-from encoder_service.batcher import Outcome
+from encoder_service.batcher import BatchedResult
 from landmarks.errors import DeadlineError
 from landmarks.observability.metrics import CALL_SECONDS
 from landmarks.rpc.status import code_of
@@ -111,7 +111,7 @@ class ModelMetrics:
         """Count a photo that was decoded and preprocessed."""
         self._decode.observe(seconds)
 
-    async def queued(self, submitted: Awaitable[Outcome[Result]]) -> Outcome[Result]:
+    async def queued(self, submitted: Awaitable[BatchedResult[Result]]) -> BatchedResult[Result]:
         """Wait for a photo's outcome, and count how long it was in the queue.
 
         So is one whose time was up or whose caller left: without those, the waits of an overloaded

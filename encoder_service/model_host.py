@@ -14,12 +14,12 @@ from encoder_service.metrics import ModelMetrics
 from encoder_service.models.base import Encoder
 from encoder_service.pipeline import Pipeline
 from encoder_service.settings import EncoderSettings
-from encoder_service.weights import Progress
+from encoder_service.weights import DownloadProgress
 from landmarks.errors import ConfigurationError, LandmarksError, UnavailableError
 
 _log = structlog.get_logger(__name__)
 
-Load = Callable[[str, EncoderSettings, Progress], Encoder]
+LoadEncoder = Callable[[str, EncoderSettings, DownloadProgress], Encoder]
 
 # A download that failed may succeed when the network is back.
 _RETRY_LOADING_SECONDS = 30.0
@@ -33,7 +33,7 @@ class ModelHost:
         name: str,
         settings: EncoderSettings,
         decode_threads: DecodeThreads,
-        load: Load = load_encoder,
+        load: LoadEncoder = load_encoder,
     ) -> None:
         self.name = name
         self.failure = ""
@@ -130,7 +130,7 @@ class ModelHost:
             raise ConfigurationError(f"asked for {self.name!r}, loaded {encoder.spec.name!r}")
         return encoder
 
-    def _download_progress(self) -> Progress:
+    def _download_progress(self) -> DownloadProgress:
         """Return a progress that logs each tenth, and raises CancelledError once this closes.
 
         Otherwise the process, which waits for its threads, would outlive its grace period by as

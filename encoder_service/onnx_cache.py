@@ -26,44 +26,44 @@ from encoder_service.weights.fetch import sha256_of
 from landmarks.errors import LandmarksError
 from landmarks.files import replace_file
 
-_FORMAT = 1
+_FORMAT = 2
 _MODELS = Path(__file__).parent / "models"
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedModel:
     """A model that can be served from its ONNX file."""
 
     spec: EncoderSpec
     preprocessing: Preprocessing
-    bears_bfloat16: bool
+    supports_bfloat16: bool
     onnx: Path
 
 
-def read_prepared(model: str, settings: WeightsSettings) -> Prepared | None:
+def read_prepared_model(model: str, settings: WeightsSettings) -> PreparedModel | None:
     """Return the prepared model, if it is there and made of what the model is made of now."""
     folder = _folder(model, settings)
     try:
-        told = json.loads((folder / "prepared.json").read_text())
-        files = [Path(path) for path in told["files"]]
+        recorded = json.loads((folder / "prepared.json").read_text())
+        files = [Path(path) for path in recorded["files"]]
         if (
-            told["format"] != _FORMAT
-            or told["asked"] != _asked(model, settings)
-            or told["files"] != _hashes([*_code(model), *files])
+            recorded["format"] != _FORMAT
+            or recorded["settings"] != _settings_used(model, settings)
+            or recorded["files"] != _hashes([*_code(model), *files])
         ):
             return None
-        onnx = folder / told["onnx"]
-        return Prepared(
-            spec=EncoderSpec(**told["spec"]),
-            preprocessing=_preprocessing(told["preprocessing"], model, settings),
-            bears_bfloat16=told["bears_bfloat16"],
+        onnx = folder / recorded["onnx"]
+        return PreparedModel(
+            spec=EncoderSpec(**recorded["spec"]),
+            preprocessing=_preprocessing(recorded["preprocessing"], model, settings),
+            supports_bfloat16=recorded["supports_bfloat16"],
             onnx=onnx,
         )
     except (OSError, ValueError, KeyError, TypeError, LandmarksError):
         return None  # not there, or damaged: it is made anew
 
 
-def keep_prepared(
+def write_prepared_model(
     definition: ModelDefinition, spec: EncoderSpec, onnx: bytes, settings: WeightsSettings
 ) -> Path:
     """Keep an exported model; return its ONNX file. Raises OSError where the cache is read-only."""
@@ -73,18 +73,18 @@ def keep_prepared(
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{spec.digest[:12]}.onnx"
     replace_file(target, lambda new: new.write_bytes(onnx))
-    made_of = [ensure_weights(definition.name, settings), definition.over, target]
+    made_of = [ensure_weights(definition.name, settings), definition.overlay, target]
     preprocessing = definition.preprocessing
-    told = {
+    recorded = {
         "format": _FORMAT,
-        "asked": _asked(definition.name, settings),
+        "settings": _settings_used(definition.name, settings),
         "files": _hashes([*_code(definition.name), *(path for path in made_of if path)]),
         "spec": asdict(spec),
         "preprocessing": asdict(preprocessing) if isinstance(preprocessing, Resized) else None,
-        "bears_bfloat16": definition.bfloat16,
+        "supports_bfloat16": definition.bfloat16,
         "onnx": target.name,
     }
-    described = json.dumps(told, indent=1)
+    described = json.dumps(recorded, indent=1)
     replace_file(folder / "prepared.json", lambda new: new.write_text(described, encoding="utf-8"))
     for other in folder.glob("*.onnx"):
         if other != target:
@@ -121,7 +121,7 @@ def _folder(model: str, settings: WeightsSettings) -> Path:
     return settings.cache_dir / "prepared" / model
 
 
-def _asked(model: str, settings: WeightsSettings) -> Mapping[str, object]:
+def _settings_used(model: str, settings: WeightsSettings) -> Mapping[str, object]:
     """Return what of the settings decides which files a model is made of."""
     trained = settings.trained_models.get(model)
     return {
@@ -142,9 +142,11 @@ def _hashes(files: Iterable[Path]) -> dict[str, str]:
 
 
 def _preprocessing(
-    told: Mapping[str, object] | None, model: str, settings: WeightsSettings
+    recorded: Mapping[str, object] | None, model: str, settings: WeightsSettings
 ) -> Preprocessing:
-    if told is None:  # of the model's own making: only its file knows it
+    if recorded is None:  # of the model's own making: only its file knows it
         return definition_of(model, settings.trained_models).preprocessing
-    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
+    plain = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in recorded.items()
+    }
     return Resized(**plain)  # type: ignore[arg-type]

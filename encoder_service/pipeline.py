@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import structlog
 
-from encoder_service.batcher import Admission, Batcher, BatchLimits, Outcome
+from encoder_service.batcher import Admission, BatchedResult, Batcher, QueueLimits
 from encoder_service.decoding import DecodedPhoto, DecodeThreads, PhotoDecoder, UndecodedPhoto
-from encoder_service.execution_plan import Plan
+from encoder_service.execution_plan import ExecutionPlan
 from encoder_service.inference import EmbeddedPhoto, InferenceWorkers, Vector
 from encoder_service.metrics import ModelMetrics
 from encoder_service.models.base import Encoder, EncoderSpec
@@ -34,7 +34,7 @@ _GPU_DELAY_SECONDS = 0.004
 class PhotoResult:
     """A photo's vector or its error; `decoded` is None where the photo was not decoded."""
 
-    outcome: Outcome[EmbeddedPhoto] | Exception
+    outcome: BatchedResult[EmbeddedPhoto] | Exception
     decoded: DecodedPhoto | None
 
 
@@ -49,7 +49,7 @@ class Pipeline:
         metrics: ModelMetrics,
     ) -> None:
         self.spec: EncoderSpec = encoder.spec
-        self.plan: Plan = encoder.plan
+        self.plan: ExecutionPlan = encoder.plan
         self._metrics = metrics
         self._photo_limits = PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels)
         self._decoder = PhotoDecoder(encoder, self._photo_limits, metrics)
@@ -138,14 +138,14 @@ class Pipeline:
             # One photo's trouble is not that of the others; its caller learns nothing internal.
             _log.exception("encoding a photo failed", model=self.spec.name)
             return PhotoResult(error, decoded)
-        return PhotoResult(Outcome(embedded, outcome.queue_seconds, outcome.batch), decoded)
+        return PhotoResult(BatchedResult(embedded, outcome.queue_seconds, outcome.batch), decoded)
 
 
-def _limits(plan: Plan, settings: EncoderSettings) -> BatchLimits:
+def _limits(plan: ExecutionPlan, settings: EncoderSettings) -> QueueLimits:
     delay = settings.batch_delay_seconds
     if delay is None:
         delay = 0.0 if plan.device == "cpu" else _GPU_DELAY_SECONDS
-    return BatchLimits(
+    return QueueLimits(
         plan.batch,
         delay,
         settings.max_queued_photos,

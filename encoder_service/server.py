@@ -11,8 +11,8 @@ import structlog
 
 from encoder_service.decoding import DecodeThreads
 from encoder_service.loader import load_encoder
-from encoder_service.model_host import Load, ModelHost
-from encoder_service.models.registry import names_of
+from encoder_service.model_host import LoadEncoder, ModelHost
+from encoder_service.models.registry import model_names
 from encoder_service.servicer import EncoderServicer
 from encoder_service.settings import EncoderSettings
 from landmarkapi.encoder.v1.encoder_pb2 import DESCRIPTOR
@@ -56,12 +56,12 @@ class EncoderServer:
         self.decode_threads.close()
 
 
-async def start(settings: EncoderSettings, load: Load = load_encoder) -> EncoderServer:
+async def start(settings: EncoderSettings, load: LoadEncoder = load_encoder) -> EncoderServer:
     """Listen, and begin to load the models.
 
     Raises ConfigurationError where a model is unknown, the port is in use, or anybody could call.
     """
-    known = names_of(settings.trained_models)
+    known = model_names(settings.trained_models)
     if unknown := sorted(set(settings.models) - set(known)):
         raise ConfigurationError(
             f"LANDMARKS_MODELS names {', '.join(unknown)}; there are: {', '.join(sorted(known))}"

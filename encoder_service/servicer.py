@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import grpc
 
-from encoder_service.batcher import Outcome
+from encoder_service.batcher import BatchedResult
 from encoder_service.decoding import DecodedPhoto, UndecodedPhoto
 from encoder_service.inference import EmbeddedPhoto
 from encoder_service.model_host import ModelHost
@@ -156,7 +156,7 @@ def _batch_result(result: PhotoResult) -> pb.BatchEncodeResult:
 
 
 def _timings(results: Sequence[PhotoResult]) -> pb.EncodeTimings:
-    outcomes = [one.outcome for one in results if isinstance(one.outcome, Outcome)]
+    outcomes = [one.outcome for one in results if isinstance(one.outcome, BatchedResult)]
     batches = {outcome.batch: outcome.result.inference_seconds for outcome in outcomes}
     return pb.EncodeTimings(
         decode=duration(sum(one.decoded.seconds for one in results if one.decoded)),

@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from encoder_service.execution_plan import Precision, RuntimeName, Wishes
+from encoder_service.execution_plan import PlanOverrides, Precision, RuntimeName
 from landmarks.rpc.channel import MAX_MESSAGE_BYTES
 from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES, NameList, Settings
 
@@ -78,9 +78,11 @@ class EncoderSettings(WeightsSettings):
         return self
 
     @property
-    def wishes(self) -> Wishes:
+    def plan_overrides(self) -> PlanOverrides:
         """What of a model's plan is asked for."""
-        return Wishes(self.runtime, self.precision, self.workers, self.threads, self.batch_size)
+        return PlanOverrides(
+            self.runtime, self.precision, self.workers, self.threads, self.batch_size
+        )
 
     @property
     def cores(self) -> int:

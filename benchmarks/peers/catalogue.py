@@ -14,7 +14,7 @@ from benchmarks.peers.environment import python_with
 from benchmarks.peers.shared import PeerSettings, Sharing
 from benchmarks.processes import Server, listens, running, wait_until
 from encoder_service.models.preprocessing import Resized
-from encoder_service.onnx_cache import Prepared
+from encoder_service.onnx_cache import PreparedModel
 from landmarks_tools.local_stack.ports import free_ports
 
 _HERE = "benchmarks.peers"
@@ -80,7 +80,7 @@ PEERS = (
 
 @contextlib.contextmanager
 def serving(
-    peer: Peer, model: str, prepared: Prepared, sharing: Sharing, cache: Path
+    peer: Peer, model: str, prepared: PreparedModel, sharing: Sharing, cache: Path
 ) -> Iterator[Server]:
     """Run a peer until the block ends; it listens when the block begins."""
     if not isinstance(prepared.preprocessing, Resized):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from encoder_service.execution_plan import Plan
+from encoder_service.execution_plan import ExecutionPlan
 from encoder_service.models.base import FloatArray, FloatMatrix
 from encoder_service.models.preprocessing import Resized
 from encoder_service.runtimes.base import unit_rows
@@ -69,7 +69,9 @@ class PeerModel:
         }
         self._preprocessing = Resized(**fields)  # type: ignore[arg-type]
         shared = settings.sharing
-        plan = Plan("onnxruntime", "cpu", "float32", shared.workers, shared.threads, shared.batch)
+        plan = ExecutionPlan(
+            "onnxruntime", "cpu", "float32", shared.workers, shared.threads, shared.batch
+        )
         self._runtime = OnnxRuntime(Path(settings.onnx), plan)
         side = self._preprocessing.input_size
         for count in {1, shared.batch}:

@@ -27,7 +27,7 @@ from benchmarks.peers.catalogue import PEERS, Peer, serving
 from benchmarks.peers.shared import Sharing
 from benchmarks.processes import Server, encoder
 from benchmarks.serve.loads import CLIENTS, phase, singles
-from encoder_service.onnx_cache import Prepared
+from encoder_service.onnx_cache import PreparedModel
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
 from landmarks.rpc.channel import open_channel
@@ -84,7 +84,7 @@ def _measure(model: str, peer: Peer, bench: Bench) -> Mapping[str, Figure]:
     }
 
 
-def _tuned(model: str, peer: Peer, prepared: Prepared, bench: Bench) -> tuple[Sharing, int]:
+def _tuned(model: str, peer: Peer, prepared: PreparedModel, bench: Bench) -> tuple[Sharing, int]:
     """Return the sharing by which a peer is fastest under this very load, and of how many."""
     effort = bench.effort
     candidates = peer.sharings(len(cores()))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from benchmarks.baseline_loop import Loop, Trial
 from benchmarks.harness import CannotMeasureError, Effort
 from benchmarks.machine import cores
-from encoder_service.execution_plan import Plan
+from encoder_service.execution_plan import ExecutionPlan
 
 _BATCHES = (1, 2, 4, 8, 16)
 
@@ -22,7 +22,7 @@ def sweep(
     return found, len(trials)
 
 
-def trial_of(plan: Plan, effort: Effort) -> Trial:
+def trial_of(plan: ExecutionPlan, effort: Effort) -> Trial:
     """Return the trial that runs a plan of the service, photos decoded beforehand."""
     if plan.device != "cpu":
         raise CannotMeasureError(f"the bars are those of a CPU, and the device is {plan.device}")

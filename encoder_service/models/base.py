@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from encoder_service.execution_plan import Plan
+from encoder_service.execution_plan import ExecutionPlan
 from encoder_service.models.weight_sources import WeightsRecipe
 
 if TYPE_CHECKING:  # serving a prepared model needs no torch, which takes seconds to import
@@ -51,7 +51,7 @@ class Encoder(Protocol):
         """What this encoder is."""
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> ExecutionPlan:
         """How it runs."""
 
     def preprocess(self, image: Image.Image) -> FloatArray:
@@ -105,7 +105,7 @@ class ModelDefinition:
     pooling: Json
     weights: WeightsRecipe
     build: Callable[[Tensors], nn.Module]
-    over: Path | None = None
+    overlay: Path | None = None
     split: Callable[[nn.Module], tuple[nn.Module, nn.Module]] | None = None
     bfloat16: bool = False
 

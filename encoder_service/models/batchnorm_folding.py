@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
-def fold(module: nn.Module, pairs: Mapping[str, str]) -> None:
+def fold_batchnorm(module: nn.Module, pairs: Mapping[str, str]) -> None:
     """Fold, in place, the norms of `module` into its convolutions (names: convolution, norm).
 
     Pairs that the module does not have are passed over. The module has to be in

@@ -13,11 +13,11 @@ from efficientnet_lite_pytorch import EfficientNet
 from torch import nn
 
 from encoder_service.models.base import ModelDefinition
-from encoder_service.models.batchnorm_folding import fold
+from encoder_service.models.batchnorm_folding import fold_batchnorm
 from encoder_service.models.pooling import POOLING, CentredPool
 from encoder_service.models.preprocessing import Resized
 from encoder_service.models.shipped_weights import shipped
-from encoder_service.models.weight_overlay import lay_over, separated
+from encoder_service.models.weight_overlay import apply_overlay, split_overlay
 from encoder_service.models.weight_sources import FetchedWeights, PackageSource
 from encoder_service.tensors import Tensors
 
@@ -55,7 +55,7 @@ WEIGHTS = FetchedWeights(
 )
 
 
-class _PooledFeatures(nn.Module):
+class _PooledEfficientNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.network = EfficientNet.from_name("efficientnet-lite0")
@@ -95,8 +95,8 @@ class _Tail(nn.Module):
 
 def build(tensors: Tensors) -> nn.Module:
     """Return the network up to its last convolution, and the pooling behind."""
-    original, ours = separated(tensors)
-    module = _PooledFeatures()
+    original, overlay = split_overlay(tensors)
+    module = _PooledEfficientNet()
     counters = {
         name: tensor
         for name, tensor in module.network.state_dict().items()
@@ -104,17 +104,19 @@ def build(tensors: Tensors) -> nn.Module:
     }
     module.network.load_state_dict({**original, **counters}, strict=True)
     network = module.eval().network
-    fold(network, {"_conv_stem": "_bn0", "_conv_head": "_bn1"})
+    fold_batchnorm(network, {"_conv_stem": "_bn0", "_conv_head": "_bn1"})
     for block in network._blocks:
-        fold(block, {"_expand_conv": "_bn0", "_depthwise_conv": "_bn1", "_project_conv": "_bn2"})
-    module.pool = CentredPool.fitting(DIMENSION, ours)
-    lay_over(module, ours)
+        fold_batchnorm(
+            block, {"_expand_conv": "_bn0", "_depthwise_conv": "_bn1", "_project_conv": "_bn2"}
+        )
+    module.pool = CentredPool.for_overlay(DIMENSION, overlay)
+    apply_overlay(module, overlay)
     return module
 
 
 def split(network: nn.Module) -> tuple[nn.Module, nn.Module]:
     """Cut after the blocks of 80 channels: 15,680 numbers a photo, and what is made of them."""
-    if not isinstance(network, _PooledFeatures):
+    if not isinstance(network, _PooledEfficientNet):
         raise TypeError(f"{type(network).__name__} was not made by `build`")
     return _Trunk(network.network), _Tail(network.network, network.pool)
 
@@ -129,6 +131,6 @@ MODEL = ModelDefinition(
     pooling=POOLING,
     weights=WEIGHTS,
     build=build,
-    over=shipped("efficientnet_lite0_pooling.safetensors"),
+    overlay=shipped("efficientnet_lite0_pooling.safetensors"),
     split=split,
 )

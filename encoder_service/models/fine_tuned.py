@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # what only describes a model should not wait for torch
 # In a trained file's metadata: the model whose network the tensors fit; and where its last layers
 # are there twice, the length of the vectors.
 BASE = "base"
-TWIN = "twin"
+TWO_BRANCH_DIMENSION = "twin"
 
 
 def trained_from(base: ModelDefinition, name: str, path: Path) -> ModelDefinition:
@@ -39,21 +39,21 @@ def trained_from(base: ModelDefinition, name: str, path: Path) -> ModelDefinitio
         base,
         name=name,
         description=f"{base.name} with transfer learning on landmarks.",
-        over=path,
+        overlay=path,
     )
-    twin = read_metadata(path).get(TWIN)
+    twin = read_metadata(path).get(TWO_BRANCH_DIMENSION)
     if twin is None:
         return model
     return replace(
         model,
         layer=f"{base.layer}, of the trained and of the untrained layers together",
         dimension=int(twin),
-        build=partial(_build_twin, base, int(twin)),
+        build=partial(_build_two_branch, base, int(twin)),
         split=None,
     )
 
 
-def _build_twin(base: ModelDefinition, dimension: int, tensors: Tensors) -> nn.Module:
-    from encoder_service.models.two_branch import build_twin  # which needs torch
+def _build_two_branch(base: ModelDefinition, dimension: int, tensors: Tensors) -> nn.Module:
+    from encoder_service.models.two_branch import build_two_branch  # which needs torch
 
-    return build_twin(base, tensors, dimension)
+    return build_two_branch(base, tensors, dimension)

@@ -95,13 +95,13 @@ class ModelCard:
     def read(cls, path: Path) -> Self:
         """Read a card. Raises ConfigurationError where the file is not one."""
         try:
-            told = json.loads(path.read_text())
-            known = {field.name: told[field.name] for field in fields(cls)}
+            data = json.loads(path.read_text())
+            known = {field.name: data[field.name] for field in fields(cls)}
             return cls(
                 **{
                     **known,
-                    "data": TrainingData(**told["data"]),
-                    "curve": tuple(CurvePoint(**point) for point in told["curve"]),
+                    "data": TrainingData(**data["data"]),
+                    "curve": tuple(CurvePoint(**point) for point in data["curve"]),
                 }
             )
         except (OSError, ValueError, KeyError, TypeError) as error:

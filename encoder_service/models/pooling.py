@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from encoder_service.models.base import Json
-from encoder_service.models.precision import in_single
+from encoder_service.models.precision import in_single_precision
 from encoder_service.tensors import Tensors
 
 # Of the map's side. Photographers put what they mean in the middle.
@@ -43,10 +43,10 @@ class CentredPool(nn.Module):
         self.projection = nn.Identity()
 
     @classmethod
-    def fitting(cls, channels: int, ours: Tensors) -> CentredPool:
+    def for_overlay(cls, channels: int, overlay: Tensors) -> CentredPool:
         """Return a pooling for tensors that will be laid over it as a network's `pool`."""
         pool = cls(channels)
-        if any(name.startswith("pool.projection.") for name in ours):
+        if any(name.startswith("pool.projection.") for name in overlay):
             pool.add_projection()
         return pool
 
@@ -68,7 +68,7 @@ class CentredPool(nn.Module):
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Return vectors (N, C), float32, not of unit length."""
         unit = self.unit(features)
-        with in_single(unit):
+        with in_single_precision(unit):
             centred = unit - self.offset * unit.any(dim=1, keepdim=True)
             projected: torch.Tensor = self.projection(centred)
         return projected

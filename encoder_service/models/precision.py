@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 
 
-def in_single(like: torch.Tensor) -> AbstractContextManager[object]:
+def in_single_precision(like: torch.Tensor) -> AbstractContextManager[object]:
     """Return a context without autocast; one that does nothing where there is none to leave."""
     kind = like.device.type
     if not torch.is_autocast_enabled(kind):  # an exporter would find a context in the graph

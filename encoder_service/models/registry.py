@@ -28,7 +28,7 @@ MODULES: dict[str, str] = {
 ON_REQUEST = frozenset({"efficientnet_lite0", "vgg16_landmarks", "vgg16_fc7"})
 
 
-def names_of(trained: Mapping[str, Path]) -> list[str]:
+def model_names(trained: Mapping[str, Path]) -> list[str]:
     """Return the names of all models: those of this program, and the user's own."""
     return [*MODULES, *trained]
 
@@ -48,7 +48,7 @@ def definition_of(name: str, trained: Mapping[str, Path] | None = None) -> Model
     if name not in MODULES:
         if name in trained:
             return _trained(name, trained[name])
-        known = ", ".join(sorted(names_of(trained)))
+        known = ", ".join(sorted(model_names(trained)))
         raise NotFoundError(f"there is no model {name!r}; there are: {known}")
     model = importlib.import_module(MODULES[name]).MODEL
     if not isinstance(model, ModelDefinition) or model.name != name:

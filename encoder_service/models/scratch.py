@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from encoder_service.models.base import ModelDefinition
-from encoder_service.models.batchnorm_folding import fold
+from encoder_service.models.batchnorm_folding import fold_batchnorm
 from encoder_service.models.preprocessing import Resized
 from encoder_service.models.scratch_network import DIMENSION, ScratchNetwork
 from encoder_service.models.shipped_weights import shipped
@@ -25,9 +25,9 @@ def build(tensors: Tensors) -> nn.Module:
     counters = {n: t for n, t in network.state_dict().items() if n.endswith("num_batches_tracked")}
     network.load_state_dict({**state, **counters}, strict=True)
     network.eval()
-    fold(network, {"stem": "stem_norm"})
+    fold_batchnorm(network, {"stem": "stem_norm"})
     for block in network.blocks:
-        fold(block, {"conv1": "norm1", "conv2": "norm2", "shortcut": "norm3"})
+        fold_batchnorm(block, {"conv1": "norm1", "conv2": "norm2", "shortcut": "norm3"})
     return network
 
 

@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from encoder_service.models.base import ModelDefinition
-from encoder_service.models.precision import in_single
-from encoder_service.models.weight_overlay import lay_over, separated
+from encoder_service.models.precision import in_single_precision
+from encoder_service.models.weight_overlay import apply_overlay, split_overlay
 from encoder_service.tensors import Tensors
 
 
-class Twin(nn.Module):
+class TwoBranchHead(nn.Module):
     """The last layers twice, and `joint`: activations to vectors (N, dimension), float32.
 
     Each of the two pools to unit vectors (N, C), without offset and projection, which are in
@@ -34,15 +34,15 @@ class Twin(nn.Module):
     def forward(self, activations: torch.Tensor) -> torch.Tensor:
         """Return vectors, not of unit length."""
         both = torch.cat((self.trained(activations), self.untrained(activations)), dim=1)
-        with in_single(both):
+        with in_single_precision(both):
             joined: torch.Tensor = self.joint(both) * both.any(dim=1, keepdim=True)
         return joined
 
 
-class TwinNetwork(nn.Module):
-    """The layers that training left alone, and the `Twin` behind."""
+class TwoBranchNetwork(nn.Module):
+    """The layers that training left alone, and the `TwoBranchHead` behind."""
 
-    def __init__(self, trunk: nn.Module, tail: Twin) -> None:
+    def __init__(self, trunk: nn.Module, tail: TwoBranchHead) -> None:
         super().__init__()
         self.trunk = trunk
         self.tail = tail
@@ -53,21 +53,23 @@ class TwinNetwork(nn.Module):
         return vectors
 
 
-def twin_of(base: ModelDefinition, own: Tensors, dimension: int) -> TwinNetwork:
+def two_branch_network(
+    base: ModelDefinition, original: Tensors, dimension: int
+) -> TwoBranchNetwork:
     """Return the base's network with its last layers twice, both untrained, and no map yet.
 
-    `own` are the tensors of the base's network itself, without what this project adds to them.
+    `original` are the tensors of the base's network itself, without what this project adds to them.
     """
     if base.split is None:
         raise TypeError(f"{base.name} is not made for transfer learning")
-    trunk, tail = base.split(base.build(own))
+    trunk, tail = base.split(base.build(original))
     joint = nn.Linear(2 * base.dimension, dimension)
-    return TwinNetwork(trunk, Twin(deepcopy(tail), tail, joint)).eval()
+    return TwoBranchNetwork(trunk, TwoBranchHead(deepcopy(tail), tail, joint)).eval()
 
 
-def build_twin(base: ModelDefinition, tensors: Tensors, dimension: int) -> nn.Module:
+def build_two_branch(base: ModelDefinition, tensors: Tensors, dimension: int) -> nn.Module:
     """Return the network of a model that was transferred from `base` with `Transfer.keep`."""
-    own, ours = separated(tensors)
-    network = twin_of(base, own, dimension)
-    lay_over(network.tail, ours)
+    original, overlay = split_overlay(tensors)
+    network = two_branch_network(base, original, dimension)
+    apply_overlay(network.tail, overlay)
     return network.eval()

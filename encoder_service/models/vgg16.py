@@ -13,10 +13,10 @@ from torch import nn
 
 from encoder_service.models.base import ModelDefinition
 from encoder_service.models.pooling import POOLING, CentredPool
-from encoder_service.models.precision import in_single
+from encoder_service.models.precision import in_single_precision
 from encoder_service.models.preprocessing import Resized
 from encoder_service.models.shipped_weights import shipped
-from encoder_service.models.weight_overlay import lay_over, separated
+from encoder_service.models.weight_overlay import apply_overlay, split_overlay
 from encoder_service.models.weight_sources import FetchedWeights, PackageSource, UrlSource
 from encoder_service.tensors import Tensors
 
@@ -92,7 +92,7 @@ class _FirstConvolution(nn.Conv2d):
     """Stays in single precision: half would round the pixels, 0 to 255 less a mean."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name
-        with in_single(input):
+        with in_single_precision(input):
             return super().forward(input.float())
 
 
@@ -109,7 +109,7 @@ def convolutions() -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class _PooledFeatures(nn.Module):
+class _PooledVGG16(nn.Module):
     pool: nn.Module
 
     def __init__(self) -> None:
@@ -123,18 +123,18 @@ class _PooledFeatures(nn.Module):
 
 def build(tensors: Tensors) -> nn.Module:
     """Return the convolutions, up to the last max pooling, and the pooling behind."""
-    original, ours = separated(tensors)
+    original, overlay = split_overlay(tensors)
     with torch.device("meta"):  # the weights are assigned; making random ones would be wasted
-        network = _PooledFeatures()
+        network = _PooledVGG16()
     network.load_state_dict(dict(original), strict=True, assign=True)
-    network.pool = CentredPool.fitting(DIMENSION, ours)
-    lay_over(network, ours)
+    network.pool = CentredPool.for_overlay(DIMENSION, overlay)
+    apply_overlay(network, overlay)
     return network.eval()
 
 
 def split(network: nn.Module) -> tuple[nn.Module, nn.Module]:
     """Cut before conv5, whose three convolutions are half of all weights."""
-    if not isinstance(network, _PooledFeatures):
+    if not isinstance(network, _PooledVGG16):
         raise TypeError(f"{type(network).__name__} was not made by `build`")
     return network.features[:24], nn.Sequential(network.features[24:], network.pool)
 
@@ -149,7 +149,7 @@ MODEL = ModelDefinition(
     pooling=POOLING,
     weights=WEIGHTS,
     build=build,
-    over=shipped("vgg16_pooling.safetensors"),
+    overlay=shipped("vgg16_pooling.safetensors"),
     split=split,
     bfloat16=True,
 )

@@ -52,8 +52,8 @@ class _SecondToLast(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        found: torch.Tensor = self.classifier(torch.flatten(self.features(x), 1))
-        return found
+        activations: torch.Tensor = self.classifier(torch.flatten(self.features(x), 1))
+        return activations
 
 
 def build(tensors: Tensors) -> nn.Module:

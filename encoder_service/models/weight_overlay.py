@@ -17,25 +17,27 @@ if TYPE_CHECKING:
 _PREFIX = "ours."
 
 
-def marked(tensors: Tensors) -> Tensors:
+def as_overlay(tensors: Tensors) -> Tensors:
     """Return a network's tensors under names that no network uses itself."""
     return {_PREFIX + name: tensor for name, tensor in tensors.items()}
 
 
-def separated(tensors: Tensors) -> tuple[Tensors, Tensors]:
+def split_overlay(tensors: Tensors) -> tuple[Tensors, Tensors]:
     """Return the network's own tensors, and ours under their names in the built network."""
-    own = {name: tensor for name, tensor in tensors.items() if not name.startswith(_PREFIX)}
-    ours = {name.removeprefix(_PREFIX): tensors[name] for name in tensors if name not in own}
-    return own, ours
+    original = {name: tensor for name, tensor in tensors.items() if not name.startswith(_PREFIX)}
+    overlay = {
+        name.removeprefix(_PREFIX): tensors[name] for name in tensors if name not in original
+    }
+    return original, overlay
 
 
-def lay_over(network: nn.Module, ours: Tensors) -> None:
+def apply_overlay(network: nn.Module, overlay: Tensors) -> None:
     """Replace tensors of `network`, in place; half precision becomes the network's.
 
     Raises ConfigurationError where the network has no such tensor, or one of another shape.
     """
     try:
-        unknown = network.load_state_dict(dict(ours), strict=False).unexpected_keys
+        unknown = network.load_state_dict(dict(overlay), strict=False).unexpected_keys
     except RuntimeError as error:  # another shape
         raise ConfigurationError(f"these weights are of another network: {error}") from error
     if unknown:

@@ -49,7 +49,7 @@ class PackageSource:
         return f"package {self.requirement}"
 
 
-Source = UrlSource | PackageSource
+WeightsSource = UrlSource | PackageSource
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class FetchedWeights:
 
     name: str
     bytes: int
-    sources: tuple[Source, ...]
+    sources: tuple[WeightsSource, ...]
     digest: str = ""
     file_sha256: str = ""
     readers: Mapping[str, Reader] = field(default_factory=dict)

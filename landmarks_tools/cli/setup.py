@@ -13,10 +13,10 @@ _MEGABYTE = 1_000_000
 
 def registered_models() -> list[str]:
     """Return the names of all encoders, the user's own included."""
-    from encoder_service.models.registry import names_of  # here, so that --help stays quick
+    from encoder_service.models.registry import model_names  # here, so that --help stays quick
     from encoder_service.settings import WeightsSettings
 
-    return names_of(WeightsSettings.load().trained_models)
+    return model_names(WeightsSettings.load().trained_models)
 
 
 def default_models() -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from encoder_service.models.fine_tuned import BASE, TWIN
+from encoder_service.models.fine_tuned import BASE, TWO_BRANCH_DIMENSION
 from encoder_service.models.model_card import CurvePoint, ModelCard, TrainingData
 from encoder_service.tensors import Tensors, tensors_digest, write_tensors
 from landmarks.files import replace_file
@@ -36,7 +36,7 @@ def write_outcome(
     """Write the model and its card into the run's folder, and remove what the run needed.
 
     `network` is what the card scores, in single precision: what training changed, with the
-    `tensors` as they are kept. `twin` is the length of its vectors, where it is a `Twin`.
+    `tensors` as they are kept. `twin` is the length of its vectors, where it is a `TwoBranchHead`.
     """
     single = replace(training.device, half=False)
     score = training.score(network.to(single.name), single)
@@ -56,7 +56,7 @@ def write_outcome(
         curve=curve,
         environment=_environment(),
     )
-    metadata = {BASE: base, TWIN: str(twin)} if twin else {BASE: base}
+    metadata = {BASE: base, TWO_BRANCH_DIMENSION: str(twin)} if twin else {BASE: base}
     write_tensors(tensors, run.model, metadata)
     replace_file(run.folder / "model.md", partial(Path.write_text, data=card.markdown()))
     replace_file(run.card, card.write)

@@ -14,8 +14,8 @@ from encoder_service.models.base import ModelDefinition
 from encoder_service.models.model_card import ModelCard
 from encoder_service.models.preprocessing import Resized
 from encoder_service.models.registry import MODULES, definition_of
-from encoder_service.models.two_branch import twin_of
-from encoder_service.models.weight_overlay import lay_over, marked, separated
+from encoder_service.models.two_branch import two_branch_network
+from encoder_service.models.weight_overlay import apply_overlay, as_overlay, split_overlay
 from encoder_service.settings import WeightsSettings
 from encoder_service.tensors import Tensors
 from encoder_service.weights import load_weights
@@ -157,7 +157,7 @@ def train_transfer(
             for key, parameter in network.named_parameters()
             if id(parameter) in kept
         }
-        _, exported = _split(base, base.build({**original, **marked(trained)}))
+        _, exported = _split(base, base.build({**original, **as_overlay(trained)}))
     return write_outcome(
         run,
         trained,
@@ -183,7 +183,7 @@ def _twin(
     labels: torch.Tensor,
     device: Device,
 ) -> tuple[Tensors, nn.Module]:
-    """Return what is kept of a trained tail and of the map behind both, and the two as a `Twin`."""
+    """Return what is kept of a trained tail and its map, and both tails as a `TwoBranchHead`."""
     before = deepcopy(tail)
     before.load_state_dict(dict(untrained))
     branches = tuple(
@@ -192,8 +192,8 @@ def _twin(
     )
     joint = joint_map(branches, labels, transfer.whiten, transfer.dimension)  # type: ignore[arg-type]
     pool = {id(parameter) for parameter in pool_of(tail).parameters()}  # it is part of the map now
-    own, _ = separated(original)
-    twin = twin_of(base, own, transfer.dimension).tail
+    own, _ = split_overlay(original)
+    twin = two_branch_network(base, own, transfer.dimension).tail
     trained = {
         **{
             f"trained.{key}": parameter.detach().cpu().half()
@@ -203,7 +203,7 @@ def _twin(
         "joint.weight": joint.weight.detach().half(),
         "joint.bias": joint.bias.detach(),
     }
-    lay_over(twin, trained)
+    apply_overlay(twin, trained)
     return trained, twin.eval()
 
 

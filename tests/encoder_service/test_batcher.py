@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from encoder_service.batcher import Batcher, BatchLimits
+from encoder_service.batcher import Batcher, QueueLimits
 from landmarks.errors import DeadlineError, OverloadedError, UnavailableError
 
 
@@ -72,7 +72,7 @@ def batcher_of(model, clock, **limits):
         "max_queued_bytes": 10_000,
         "max_queued_pixels": 10_000,
     }
-    return Batcher(model.run, BatchLimits(**{**defaults, **limits}), clock)
+    return Batcher(model.run, QueueLimits(**{**defaults, **limits}), clock)
 
 
 def submitted(admission, *items):
@@ -389,7 +389,7 @@ async def test_a_batch_does_not_run_in_the_context_of_one_of_its_callers():
         seen.append(caller.get())
         return items
 
-    batcher = Batcher(run, BatchLimits(4, 0.0, 100, 1000, 1000), FakeClock())
+    batcher = Batcher(run, QueueLimits(4, 0.0, 100, 1000, 1000), FakeClock())
     caller.set("somebody")
     with batcher.admit(1, 0) as request:
         await request.submit("a")

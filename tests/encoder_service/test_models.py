@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from encoder_service.models.batchnorm_folding import fold
+from encoder_service.models.batchnorm_folding import fold_batchnorm
 from encoder_service.models.efficientnet_lite0 import read_checkpoint
 from encoder_service.models.scratch_network import DIMENSION, ScratchNetwork
 
@@ -16,9 +16,9 @@ def test_folding_a_norm_into_its_convolution_changes_nothing_but_rounding():
         network.eval()
         photos = torch.randn(2, 3, 112, 112)
         before = network(photos)
-        fold(network, {"stem": "stem_norm", "none": "embedding_norm", "neither": "there"})
+        fold_batchnorm(network, {"stem": "stem_norm", "none": "embedding_norm", "neither": "there"})
         for block in network.blocks:
-            fold(block, {"conv1": "norm1", "conv2": "norm2", "shortcut": "norm3"})
+            fold_batchnorm(block, {"conv1": "norm1", "conv2": "norm2", "shortcut": "norm3"})
         assert isinstance(network.blocks[0].norm1, nn.Identity)
         assert isinstance(network.embedding_norm, nn.BatchNorm1d)
         assert torch.allclose(network(photos), before, atol=1e-4)

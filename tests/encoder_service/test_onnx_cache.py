@@ -10,7 +10,7 @@ import pytest
 
 from encoder_service.loader import load_encoder
 from encoder_service.models.registry import MODULES
-from encoder_service.onnx_cache import read_prepared
+from encoder_service.onnx_cache import read_prepared_model
 from encoder_service.settings import EncoderSettings
 from tests.support.photos import drawn_photo
 from tests.support.toy_encoder import MODEL
@@ -40,9 +40,9 @@ def embedded(settings):
 
 @pytest.mark.usefixtures("toy")
 def test_a_model_is_prepared_once_and_then_as_good(settings):
-    assert read_prepared("toy", settings) is None
+    assert read_prepared_model("toy", settings) is None
     spec, rows = embedded(settings)
-    prepared = read_prepared("toy", settings)
+    prepared = read_prepared_model("toy", settings)
     assert prepared is not None
     made = prepared.onnx.stat().st_mtime_ns
     again, same = embedded(settings)
@@ -53,16 +53,16 @@ def test_a_model_is_prepared_once_and_then_as_good(settings):
 
 def test_a_change_of_the_model_s_code_is_seen(toy, settings):
     embedded(settings)
-    assert read_prepared("toy", settings)
+    assert read_prepared_model("toy", settings)
     toy.write_text(toy.read_text() + "# another line\n")
-    assert read_prepared("toy", settings) is None
+    assert read_prepared_model("toy", settings) is None
 
 
 @pytest.mark.usefixtures("toy")
 @pytest.mark.parametrize("damage", ["onnx", "description", "not json"])
 def test_a_damaged_file_is_made_anew(settings, damage):
     _, rows = embedded(settings)
-    prepared = read_prepared("toy", settings)
+    prepared = read_prepared_model("toy", settings)
     assert prepared is not None
     description = prepared.onnx.with_name("prepared.json")
     if damage == "onnx":
@@ -72,16 +72,16 @@ def test_a_damaged_file_is_made_anew(settings, damage):
         description.write_text(json.dumps({**told, "spec": {"name": "toy"}}))
     else:
         description.write_text("{")
-    assert read_prepared("toy", settings) is None
+    assert read_prepared_model("toy", settings) is None
     np.testing.assert_array_equal(embedded(settings)[1], rows)
-    assert read_prepared("toy", settings)
+    assert read_prepared_model("toy", settings)
 
 
 @pytest.mark.usefixtures("toy")
 def test_other_files_of_weights_are_seen(settings, tmp_path):
     embedded(settings)
     other = settings.model_copy(update={"weights_files": {"toy": tmp_path / "mine.safetensors"}})
-    assert read_prepared("toy", other) is None
+    assert read_prepared_model("toy", other) is None
 
 
 @pytest.mark.usefixtures("toy")
@@ -116,7 +116,7 @@ def prepare(*models, cache):
 def test_a_model_can_be_prepared_ahead_of_time(tmp_path):
     done = prepare("scratch", cache=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert read_prepared("scratch", EncoderSettings.load({"cache_dir": tmp_path}))
+    assert read_prepared_model("scratch", EncoderSettings.load({"cache_dir": tmp_path}))
 
 
 def test_what_cannot_be_prepared_is_a_message_and_an_exit_code(tmp_path):

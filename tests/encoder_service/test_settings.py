@@ -5,7 +5,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from encoder_service.execution_plan import Wishes
+from encoder_service.execution_plan import PlanOverrides
 from encoder_service.settings import EncoderSettings
 from landmarks.errors import ConfigurationError
 
@@ -44,10 +44,10 @@ def test_threads_default_to_the_physical_cores():
 
 
 def test_what_is_not_said_of_a_plan_is_left_to_the_measured_default(monkeypatch):
-    assert EncoderSettings.load().wishes == Wishes()
+    assert EncoderSettings.load().plan_overrides == PlanOverrides()
     monkeypatch.setenv("LANDMARKS_RUNTIME", "torch")
     monkeypatch.setenv("LANDMARKS_WORKERS", "3")
-    assert EncoderSettings.load().wishes == Wishes(runtime="torch", workers=3)
+    assert EncoderSettings.load().plan_overrides == PlanOverrides(runtime="torch", workers=3)
 
 
 def faulted_in_again(**variables):

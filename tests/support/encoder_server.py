@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from encoder_service.loader import load_encoder
-from encoder_service.model_host import Load
+from encoder_service.model_host import LoadEncoder
 from encoder_service.server import EncoderServer, start
 from encoder_service.settings import EncoderSettings
 from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
@@ -18,7 +18,7 @@ def toy_settings(**fields: object) -> EncoderSettings:
 
 @asynccontextmanager
 async def running_encoder(
-    settings: EncoderSettings, load: Load = load_encoder, wait: bool = True
+    settings: EncoderSettings, load: LoadEncoder = load_encoder, wait: bool = True
 ) -> AsyncIterator[tuple[EncoderServer, EncoderServiceStub]]:
     """Run a server, by default until its models are loaded, and give it with a stub for it."""
     server = await start(settings, load)

@@ -13,7 +13,7 @@ from torch import nn
 from encoder_service.models.base import Json, ModelDefinition
 from encoder_service.models.model_card import ModelCard, committed_card
 from encoder_service.models.registry import MODULES, definition_of
-from encoder_service.models.weight_overlay import separated
+from encoder_service.models.weight_overlay import split_overlay
 from encoder_service.models.weight_sources import CommittedWeights, NoWeights
 from encoder_service.settings import EncoderSettings
 from encoder_service.tensors import Tensors
@@ -123,7 +123,7 @@ def _landmark_labels(definition: ModelDefinition, tensors: Tensors, card: ModelC
         photos = sum(card.data.photos.values())
         splits = ", ".join(f"{count} {split}" for split, count in card.data.photos.items())
         return f"those of {card.data.landmarks} landmarks, on {photos} photos ({splits})"
-    _, ours = separated(tensors)
+    _, ours = split_overlay(tensors)
     if isinstance(definition.weights, CommittedWeights) or set(ours) - _WITHOUT_LABELS:
         return "yes: trained on landmarks, though no card of that training is here"
     if isinstance(definition.weights, NoWeights):
