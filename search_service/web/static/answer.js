@@ -3,7 +3,7 @@
 import { api } from "./api.js";
 import { openDetail } from "./detail.js";
 import { h, notify, s, thumbnail, working } from "./dom.js";
-import { named, percent, plural, sureness, timing } from "./words.js";
+import { named, percent, plural, sureness, timing } from "./format.js";
 
 /** Show an answer; return what a screen reader should say of it. */
 export function renderAnswer(place, gallery, response) {

@@ -3,7 +3,7 @@
 import { api } from "./api.js";
 import { byId, confirm, failure, h, notify, working } from "./dom.js";
 import { onGallery, readCollections, state } from "./state.js";
-import { number, percent, plural } from "./words.js";
+import { number, percent, plural } from "./format.js";
 
 let visible = false;
 

@@ -3,7 +3,7 @@
 import { byId, h, photoUrl, thumbnail } from "./dom.js";
 import { lessLikeThis, query } from "./query.js";
 import { moreLikeThis } from "./search.js";
-import { named, number } from "./words.js";
+import { named, number } from "./format.js";
 
 const FIRST = ["path", "source", "landmark", "width", "height", "indexed_at", "sha256", "uri"];
 

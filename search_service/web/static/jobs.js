@@ -3,7 +3,7 @@
 import { api } from "./api.js";
 import { announce, byId, confirm, failure, h, notify, working } from "./dom.js";
 import { readCollections, state } from "./state.js";
-import { left, number, plural, when } from "./words.js";
+import { left, number, plural, when } from "./format.js";
 
 const KINDS = { JOB_KIND_INDEX: "Index", JOB_KIND_REINDEX: "Rebuild", JOB_KIND_CALIBRATE: "Calibrate", JOB_KIND_MAP: "Draw the map of" };
 const STATES = {

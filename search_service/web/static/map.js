@@ -3,10 +3,10 @@
 import { api } from "./api.js";
 import { openDetail } from "./detail.js";
 import { announce, byId, failure, h, notify, s, thumbnail, working } from "./dom.js";
-import { pointMark, starMark } from "./marks.js";
+import { pointMark, starMark } from "./map_marks.js";
 import { last } from "./search.js";
 import { live, onGallery, state } from "./state.js";
-import { named, number, percent, when } from "./words.js";
+import { named, number, percent, when } from "./format.js";
 
 // Told apart in light and dark, and by most who see colours differently; what has none is grey.
 const HUES = [172, 28, 265, 340, 95, 210, 48, 300, 145, 5, 235, 75, 320, 190, 120];

@@ -5,7 +5,7 @@ import { renderAnswer } from "./answer.js";
 import { announce, byId, failure, h, photoUrl, thumbnail } from "./dom.js";
 import { query, start as startQuery, usePoint } from "./query.js";
 import { live, onGallery, state } from "./state.js";
-import { named, number } from "./words.js";
+import { named, number } from "./format.js";
 
 /** The last answer, for the map: { gallery, response }. */
 export const last = { gallery: "", response: null };
