@@ -1,8 +1,7 @@
 // A hit's details: all that is stored of it, its places, more like it, its original.
 
 import { byId, h, photoUrl, thumbnail } from "./dom.js";
-import { lessLikeThis, query } from "./query.js";
-import { moreLikeThis } from "./search.js";
+import { lessLikeThis, moreLikeThis, query } from "./query.js";
 import { named, number } from "./format.js";
 
 const FIRST = ["path", "source", "landmark", "width", "height", "indexed_at", "sha256", "uri"];

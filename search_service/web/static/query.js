@@ -1,6 +1,6 @@
 // The photo that is looked for: dropped, pasted, chosen or a sample, and the part of it that counts.
 
-import { byId, h, thumbnail } from "./dom.js";
+import { byId, h, photoUrl, thumbnail } from "./dom.js";
 
 const SIDES = ["left", "top", "right", "bottom"];
 const LONGEST = 1600;
@@ -50,13 +50,14 @@ export async function usePhoto(file) {
   if (await preview(() => createImageBitmap(file))) changed();
 }
 
-export async function usePoint(gallery, id, url) {
+/** Search by a point's photo. */
+export async function moreLikeThis(gallery, id) {
   location.hash = "#search";
   Object.assign(query, { photo: null, point: id, gallery, box: null });
   showUnlike(gallery, []);
   const still = await preview(async () => {
     const image = new Image();
-    image.src = url;
+    image.src = photoUrl(gallery, id, "thumbnail", 960);
     await image.decode();
     return image;
   });

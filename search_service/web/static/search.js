@@ -3,7 +3,7 @@
 import { api } from "./api.js";
 import { renderAnswer } from "./answer.js";
 import { announce, byId, failure, h, photoUrl, thumbnail } from "./dom.js";
-import { query, start as startQuery, usePoint } from "./query.js";
+import { moreLikeThis, query, start as startQuery } from "./query.js";
 import { live, onGallery, state } from "./state.js";
 import { named, number } from "./format.js";
 
@@ -91,11 +91,6 @@ function narrowFilter() {
 }
 
 const checked = (id) => [...byId(id).querySelectorAll("input:checked")].map((box) => box.value);
-
-/** Search by a point's photo. */
-export function moreLikeThis(gallery, id) {
-  return usePoint(gallery, id, photoUrl(gallery, id, "thumbnail", 960));
-}
 
 async function search() {
   running?.abort();

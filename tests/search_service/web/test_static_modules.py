@@ -1,8 +1,9 @@
-"""The page's scripts: what they import exists."""
+"""The page's scripts: what they import exists, and imports go in one direction."""
 
 from __future__ import annotations
 
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 from search_service import web
@@ -27,3 +28,7 @@ def test_every_script_but_the_first_is_preloaded() -> None:
     assert set(_PRELOAD.findall((STATIC / "index.html").read_text())) == imports().keys() - {
         "main.js"
     }
+
+
+def test_scripts_do_not_import_each_other_in_a_circle() -> None:
+    tuple(TopologicalSorter(imports()).static_order())  # raises CycleError, which names the circle
