@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import structlog
-from qdrant_client import QdrantClient
 
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.errors import InvalidInputError, NotFoundError, UnavailableError
 from landmarks.job_store.maps import MapStore
 from landmarks.naming import check_gallery, check_model
-from landmarks.vector_store.collections import Collections, Lineage
+from landmarks.vector_store.collections import Lineage
 from landmarks.vector_store.filters import words_in
-from landmarks.vector_store.point_store import PointStore
-from landmarks.vector_store.settings import VectorStoreSettings
+from landmarks.vector_store.store import VectorStore
 from search_service.indexing.messages import collection_message
 from search_service.search.parse_filter import filter_of
 from search_service.search.parse_request import point_uuid
@@ -28,15 +26,10 @@ _MAX_IDS = 10_000
 class GalleryChanges:
     """The methods of IndexingService that change collections, as functions that block."""
 
-    def __init__(self, client: QdrantClient, settings: VectorStoreSettings, maps: MapStore) -> None:
-        self._client = client
+    def __init__(self, store: VectorStore, maps: MapStore) -> None:
+        self._collections = store.collections
+        self._points = store.points
         self._maps = maps
-        self._collections = Collections(client, settings)
-        self._points = PointStore(client, settings)
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
 
     def live(self, gallery: str, model: str) -> Lineage:
         """Return the live collection; raises NotFoundError where a gallery has none for a model."""

@@ -21,8 +21,8 @@ from landmarks.job_store.store import JobStore
 from landmarks.naming import check_gallery, check_model
 from landmarks.photos.sources import Sources
 from landmarks.vector_store.async_store import SearchStore
-from landmarks.vector_store.client import connect
 from landmarks.vector_store.settings import VectorStoreSettings
+from landmarks.vector_store.store import VectorStore
 from search_service.indexing.collection_admin import GalleryChanges
 from search_service.indexing.job_watch import JobChanges
 from search_service.indexing.messages import (
@@ -64,10 +64,11 @@ def create_indexing_servicer(
     """
     jobs = JobStore(connect_redis(redis_url), redis_url)
     maps = MapStore(connect_redis(redis_url), redis_url)
-    gallery_changes = GalleryChanges(connect(qdrant), qdrant, maps)
+    store = VectorStore(qdrant)
+    gallery_changes = GalleryChanges(store, maps)
     requests = JobRequests(jobs, redis_url, models, sources, gallery_changes)
     return IndexingServicer(
-        jobs, JobChanges(redis_url), requests, collections, gallery_changes, maps, recall
+        jobs, JobChanges(redis_url), requests, collections, store, gallery_changes, maps, recall
     )
 
 
@@ -80,6 +81,7 @@ class IndexingServicer(IndexingServiceServicer):
         changes: JobChanges,
         requests: JobRequests,
         collections: SearchStore,
+        store: VectorStore,
         gallery_changes: GalleryChanges,
         maps: MapStore,
         recall: RecallGauge,
@@ -88,6 +90,7 @@ class IndexingServicer(IndexingServiceServicer):
         self._changes = changes
         self._requests = requests
         self._collections = collections
+        self._store = store
         self._gallery_changes = gallery_changes
         self._maps = maps
         self._recall = recall
@@ -97,7 +100,7 @@ class IndexingServicer(IndexingServiceServicer):
         """Close the connections."""
         self._starting.shutdown(wait=False, cancel_futures=True)
         await self._changes.close()
-        await asyncio.to_thread(self._gallery_changes.close)
+        await asyncio.to_thread(self._store.close)
         await asyncio.to_thread(self._requests.close)
         await asyncio.to_thread(self._maps.close)
         await asyncio.to_thread(self._jobs.close)

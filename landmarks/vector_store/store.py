@@ -1,0 +1,24 @@
+"""The vector store for threads: one connection, the collections and their points."""
+
+from __future__ import annotations
+
+from landmarks.vector_store.client import connect
+from landmarks.vector_store.collections import Collections
+from landmarks.vector_store.point_store import PointStore
+from landmarks.vector_store.settings import VectorStoreSettings
+
+
+class VectorStore:
+    """Owns a connection to Qdrant, opened on first use; close it when done.
+
+    Raises ConfigurationError where a TLS file cannot be used.
+    """
+
+    def __init__(self, settings: VectorStoreSettings) -> None:
+        self._client = connect(settings)
+        self.collections = Collections(self._client, settings)
+        self.points = PointStore(self._client, settings)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
