@@ -1,19 +1,18 @@
 """IndexingService: starts and follows indexing jobs, and lists and changes collections."""
+# ruff: noqa: N802 - the contract names the methods
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 
 import grpc
 import structlog
 
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarkapi.indexing.v1.indexing_pb2_grpc import IndexingServiceServicer
-from landmarks.errors import DeadlineError, InvalidInputError, NotFoundError, UnavailableError
+from landmarks.errors import InvalidInputError, NotFoundError, UnavailableError
 from landmarks.job_store.maps import MapStore
 from landmarks.job_store.records import Job
 from landmarks.job_store.redis_client import connect_redis
@@ -23,6 +22,7 @@ from landmarks.photos.sources import Sources
 from landmarks.vector_store.async_store import SearchStore
 from landmarks.vector_store.settings import VectorStoreSettings
 from landmarks.vector_store.store import VectorStore
+from search_service.indexing.blocking_methods import in_thread, starting_job
 from search_service.indexing.collection_admin import GalleryChanges
 from search_service.indexing.job_watch import JobChanges
 from search_service.indexing.messages import (
@@ -94,72 +94,124 @@ class IndexingServicer(IndexingServiceServicer):
         self._gallery_changes = gallery_changes
         self._maps = maps
         self._recall = recall
-        self._starting = ThreadPoolExecutor(_STARTING_THREADS, thread_name_prefix="start-job")
+        self.starting = ThreadPoolExecutor(_STARTING_THREADS, thread_name_prefix="start-job")
 
     async def close(self) -> None:
         """Close the connections."""
-        self._starting.shutdown(wait=False, cancel_futures=True)
+        self.starting.shutdown(wait=False, cancel_futures=True)
         await self._changes.close()
         await asyncio.to_thread(self._store.close)
         await asyncio.to_thread(self._requests.close)
         await asyncio.to_thread(self._maps.close)
         await asyncio.to_thread(self._jobs.close)
 
-    async def CreateIndexJob(  # noqa: N802 - the contract's name
-        self,
-        request: pb.CreateIndexJobRequest,
-        context: grpc.aio.ServicerContext[pb.CreateIndexJobRequest, pb.CreateIndexJobResponse],
-    ) -> pb.CreateIndexJobResponse:
-        """Check what can be checked at once, record the job and enqueue it."""
+    @starting_job
+    def CreateIndexJob(self, request: pb.CreateIndexJobRequest) -> pb.CreateIndexJobResponse:
+        """Check the request as far as is quick, record the job and enqueue it."""
         try:
-            spec = spec_of(request.spec)
-            job = await self._started(
-                context.time_remaining(), lambda: self._requests.index(spec, request.request_id)
-            )
+            job = self._requests.index(spec_of(request.spec), request.request_id)
         except InvalidInputError as error:
             if error.field not in pb.IndexSpec.DESCRIPTOR.fields_by_name:
                 raise
             raise InvalidInputError(str(error), field=f"spec.{error.field}") from error
         return pb.CreateIndexJobResponse(job=job_message(job))
 
-    async def _started(self, seconds: float | None, start: Callable[[], Job]) -> Job:
-        """Start a job; raises DeadlineError where its caller does not wait any more."""
-        # With the call's variables, as its request id is one.
-        run = partial(contextvars.copy_context().run, start)
-        try:
-            async with asyncio.timeout(seconds):
-                return await asyncio.get_running_loop().run_in_executor(self._starting, run)
-        except TimeoutError:
-            raise DeadlineError(
-                "the source could not be looked at in time; is its server, or its mount, there?"
-            ) from None
+    @starting_job
+    def ReindexCollection(
+        self, request: pb.ReindexCollectionRequest
+    ) -> pb.ReindexCollectionResponse:
+        """Check the request as far as is quick, record the job and enqueue it."""
+        job = self._requests.reindex(request)
+        return pb.ReindexCollectionResponse(job=job_message(job))
 
-    async def GetIndexJob(  # noqa: N802
-        self,
-        request: pb.GetIndexJobRequest,
-        context: grpc.aio.ServicerContext[pb.GetIndexJobRequest, pb.GetIndexJobResponse],
-    ) -> pb.GetIndexJobResponse:
+    @starting_job
+    def CalibrateGallery(self, request: pb.CalibrateGalleryRequest) -> pb.CalibrateGalleryResponse:
+        """Check the request as far as is quick, record the job and enqueue it."""
+        job = self._requests.calibrate(request)
+        return pb.CalibrateGalleryResponse(job=job_message(job))
+
+    @starting_job
+    def DrawMap(self, request: pb.DrawMapRequest) -> pb.DrawMapResponse:
+        """Check the request as far as is quick, record the job and enqueue it."""
+        return pb.DrawMapResponse(job=job_message(self._requests.draw_map(request)))
+
+    @in_thread
+    def GetIndexJob(self, request: pb.GetIndexJobRequest) -> pb.GetIndexJobResponse:
         """Read one job."""
-        del context
-        job = await asyncio.to_thread(self._jobs.get, request.id)
-        return pb.GetIndexJobResponse(job=job_message(job))
+        return pb.GetIndexJobResponse(job=job_message(self._jobs.get(request.id)))
 
-    async def ListIndexJobs(  # noqa: N802
-        self,
-        request: pb.ListIndexJobsRequest,
-        context: grpc.aio.ServicerContext[pb.ListIndexJobsRequest, pb.ListIndexJobsResponse],
-    ) -> pb.ListIndexJobsResponse:
+    @in_thread
+    def ListIndexJobs(self, request: pb.ListIndexJobsRequest) -> pb.ListIndexJobsResponse:
         """Read a page of jobs."""
-        del context
         size = _page_size(request.page_size, _JOBS_PAGE)
-        jobs, following = await asyncio.to_thread(
-            self._jobs.page, request.gallery, size, request.page_token
-        )
+        jobs, following = self._jobs.page(request.gallery, size, request.page_token)
         return pb.ListIndexJobsResponse(
             jobs=[job_message(job) for job in jobs], next_page_token=following
         )
 
-    async def WatchIndexJob(  # noqa: N802
+    @in_thread
+    def CancelIndexJob(self, request: pb.CancelIndexJobRequest) -> pb.CancelIndexJobResponse:
+        """End a job where it stands."""
+        return pb.CancelIndexJobResponse(job=job_message(self._jobs.cancel(request.id)))
+
+    @in_thread
+    def ResumeIndexJob(self, request: pb.ResumeIndexJobRequest) -> pb.ResumeIndexJobResponse:
+        """Resume a cancelled or failed job."""
+        return pb.ResumeIndexJobResponse(job=job_message(self._requests.resume(request.id)))
+
+    @in_thread
+    def RetryDeadLetters(self, request: pb.RetryDeadLettersRequest) -> pb.RetryDeadLettersResponse:
+        """Try a job's dead letters again."""
+        job = self._requests.retry_dead_letters(request.job_id)
+        return pb.RetryDeadLettersResponse(job=job_message(job))
+
+    @in_thread
+    def ListDeadLetters(self, request: pb.ListDeadLettersRequest) -> pb.ListDeadLettersResponse:
+        """Read a page of a job's dead letters."""
+        size = _page_size(request.page_size, _LETTERS_PAGE)
+        letters, following = self._jobs.dead_letters(request.job_id, size, request.page_token)
+        return pb.ListDeadLettersResponse(
+            dead_letters=[dead_letter_message(one) for one in letters], next_page_token=following
+        )
+
+    @in_thread
+    def DeletePoints(self, request: pb.DeletePointsRequest) -> pb.DeletePointsResponse:
+        """Delete points of a gallery."""
+        return self._gallery_changes.delete_points(request)
+
+    @in_thread
+    def PromoteCollection(
+        self, request: pb.PromoteCollectionRequest
+    ) -> pb.PromoteCollectionResponse:
+        """Make a collection live."""
+        return self._gallery_changes.promote(request.name)
+
+    @in_thread
+    def RollbackCollection(
+        self, request: pb.RollbackCollectionRequest
+    ) -> pb.RollbackCollectionResponse:
+        """Make the previously live collection live again."""
+        return self._gallery_changes.roll_back(request.gallery, request.model, request.leaving)
+
+    @in_thread
+    def DropCollection(self, request: pb.DropCollectionRequest) -> pb.DropCollectionResponse:
+        """Delete a collection."""
+        return self._gallery_changes.drop(request.name, live_too=request.live_too)
+
+    @in_thread
+    def GetMap(self, request: pb.GetMapRequest) -> pb.GetMapResponse:
+        """Read the map of a live collection."""
+        gallery, model = check_gallery(request.gallery), check_model(request.model)
+        lineage = self._gallery_changes.live(gallery, model)
+        found = self._maps.find(lineage.name)
+        if found is None:
+            raise NotFoundError(
+                f"no map of {lineage.name} has been drawn; draw it with"
+                f" `landmarks map {model} --gallery {gallery}`"
+            )
+        return map_message(found)
+
+    async def WatchIndexJob(
         self,
         request: pb.WatchIndexJobRequest,
         context: grpc.aio.ServicerContext[pb.WatchIndexJobRequest, pb.WatchIndexJobResponse],
@@ -183,52 +235,7 @@ class IndexingServicer(IndexingServiceServicer):
                 except TimeoutError:
                     pass
 
-    async def CancelIndexJob(  # noqa: N802
-        self,
-        request: pb.CancelIndexJobRequest,
-        context: grpc.aio.ServicerContext[pb.CancelIndexJobRequest, pb.CancelIndexJobResponse],
-    ) -> pb.CancelIndexJobResponse:
-        """End a job where it stands."""
-        del context
-        job = await asyncio.to_thread(self._jobs.cancel, request.id)
-        return pb.CancelIndexJobResponse(job=job_message(job))
-
-    async def ResumeIndexJob(  # noqa: N802
-        self,
-        request: pb.ResumeIndexJobRequest,
-        context: grpc.aio.ServicerContext[pb.ResumeIndexJobRequest, pb.ResumeIndexJobResponse],
-    ) -> pb.ResumeIndexJobResponse:
-        """Let a cancelled or failed job go on."""
-        del context
-        job = await asyncio.to_thread(self._requests.resume, request.id)
-        return pb.ResumeIndexJobResponse(job=job_message(job))
-
-    async def RetryDeadLetters(  # noqa: N802
-        self,
-        request: pb.RetryDeadLettersRequest,
-        context: grpc.aio.ServicerContext[pb.RetryDeadLettersRequest, pb.RetryDeadLettersResponse],
-    ) -> pb.RetryDeadLettersResponse:
-        """Try a job's dead letters again."""
-        del context
-        job = await asyncio.to_thread(self._requests.retry_dead_letters, request.job_id)
-        return pb.RetryDeadLettersResponse(job=job_message(job))
-
-    async def ListDeadLetters(  # noqa: N802
-        self,
-        request: pb.ListDeadLettersRequest,
-        context: grpc.aio.ServicerContext[pb.ListDeadLettersRequest, pb.ListDeadLettersResponse],
-    ) -> pb.ListDeadLettersResponse:
-        """Read a page of a job's dead letters."""
-        del context
-        size = _page_size(request.page_size, _LETTERS_PAGE)
-        letters, following = await asyncio.to_thread(
-            self._jobs.dead_letters, request.job_id, size, request.page_token
-        )
-        return pb.ListDeadLettersResponse(
-            dead_letters=[dead_letter_message(one) for one in letters], next_page_token=following
-        )
-
-    async def ListCollections(  # noqa: N802
+    async def ListCollections(
         self,
         request: pb.ListCollectionsRequest,
         context: grpc.aio.ServicerContext[pb.ListCollectionsRequest, pb.ListCollectionsResponse],
@@ -250,100 +257,6 @@ class IndexingServicer(IndexingServiceServicer):
                 )
                 for one in states
             ]
-        )
-
-    async def DeletePoints(  # noqa: N802
-        self,
-        request: pb.DeletePointsRequest,
-        context: grpc.aio.ServicerContext[pb.DeletePointsRequest, pb.DeletePointsResponse],
-    ) -> pb.DeletePointsResponse:
-        """Delete points of a gallery."""
-        del context
-        return await asyncio.to_thread(self._gallery_changes.delete_points, request)
-
-    async def ReindexCollection(  # noqa: N802
-        self,
-        request: pb.ReindexCollectionRequest,
-        context: grpc.aio.ServicerContext[
-            pb.ReindexCollectionRequest, pb.ReindexCollectionResponse
-        ],
-    ) -> pb.ReindexCollectionResponse:
-        """Check what can be checked at once, record the job and enqueue it."""
-        job = await self._started(context.time_remaining(), lambda: self._requests.reindex(request))
-        return pb.ReindexCollectionResponse(job=job_message(job))
-
-    async def CalibrateGallery(  # noqa: N802
-        self,
-        request: pb.CalibrateGalleryRequest,
-        context: grpc.aio.ServicerContext[pb.CalibrateGalleryRequest, pb.CalibrateGalleryResponse],
-    ) -> pb.CalibrateGalleryResponse:
-        """Check what can be checked at once, record the job and enqueue it."""
-        job = await self._started(
-            context.time_remaining(), lambda: self._requests.calibrate(request)
-        )
-        return pb.CalibrateGalleryResponse(job=job_message(job))
-
-    async def DrawMap(  # noqa: N802
-        self,
-        request: pb.DrawMapRequest,
-        context: grpc.aio.ServicerContext[pb.DrawMapRequest, pb.DrawMapResponse],
-    ) -> pb.DrawMapResponse:
-        """Check what can be checked at once, record the job and enqueue it."""
-        job = await self._started(
-            context.time_remaining(), lambda: self._requests.draw_map(request)
-        )
-        return pb.DrawMapResponse(job=job_message(job))
-
-    async def GetMap(  # noqa: N802
-        self,
-        request: pb.GetMapRequest,
-        context: grpc.aio.ServicerContext[pb.GetMapRequest, pb.GetMapResponse],
-    ) -> pb.GetMapResponse:
-        """Read the map of a live collection."""
-        del context
-        gallery, model = check_gallery(request.gallery), check_model(request.model)
-        lineage = await asyncio.to_thread(self._gallery_changes.live, gallery, model)
-        found = await asyncio.to_thread(self._maps.find, lineage.name)
-        if found is None:
-            raise NotFoundError(
-                f"no map of {lineage.name} has been drawn; draw it with"
-                f" `landmarks map {model} --gallery {gallery}`"
-            )
-        return map_message(found)
-
-    async def PromoteCollection(  # noqa: N802
-        self,
-        request: pb.PromoteCollectionRequest,
-        context: grpc.aio.ServicerContext[
-            pb.PromoteCollectionRequest, pb.PromoteCollectionResponse
-        ],
-    ) -> pb.PromoteCollectionResponse:
-        """Make a collection live."""
-        del context
-        return await asyncio.to_thread(self._gallery_changes.promote, request.name)
-
-    async def RollbackCollection(  # noqa: N802
-        self,
-        request: pb.RollbackCollectionRequest,
-        context: grpc.aio.ServicerContext[
-            pb.RollbackCollectionRequest, pb.RollbackCollectionResponse
-        ],
-    ) -> pb.RollbackCollectionResponse:
-        """Make the collection live that was so before."""
-        del context
-        return await asyncio.to_thread(
-            self._gallery_changes.roll_back, request.gallery, request.model, request.leaving
-        )
-
-    async def DropCollection(  # noqa: N802
-        self,
-        request: pb.DropCollectionRequest,
-        context: grpc.aio.ServicerContext[pb.DropCollectionRequest, pb.DropCollectionResponse],
-    ) -> pb.DropCollectionResponse:
-        """Delete a collection."""
-        del context
-        return await asyncio.to_thread(
-            self._gallery_changes.drop, request.name, live_too=request.live_too
         )
 
 
