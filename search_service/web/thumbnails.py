@@ -7,7 +7,6 @@ anything is decoded, few are decoded at once, and what was made is kept up to a 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from hashlib import sha256
 from io import BytesIO
 from typing import TypeAlias
 
+from cachetools import LRUCache
 from PIL import Image
 
 from landmarks.errors import DeadlineError
@@ -49,6 +49,7 @@ class Picture:
     is_indexed: bool
 
 
+_Key: TypeAlias = tuple[str, str, int]
 _Work: TypeAlias = Callable[[PointPhoto, int], Picture]
 
 
@@ -59,11 +60,16 @@ class Thumbnails:
         """Read below `roots`, and keep up to `cache_bytes` of what was made."""
         self._roots = roots
         self._limits = limits
-        self._cache_bytes = cache_bytes
-        self._kept: OrderedDict[tuple[str, str, int], Picture] = OrderedDict()
-        self.kept_bytes = 0
-        self._making: dict[tuple[str, str, int], asyncio.Task[Picture]] = {}
+        self._cache: LRUCache[_Key, Picture] = LRUCache(
+            cache_bytes, getsizeof=lambda picture: len(picture.data)
+        )
+        self._making: dict[_Key, asyncio.Task[Picture]] = {}
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="thumbnail")
+
+    @property
+    def cached_bytes(self) -> int:
+        """How many bytes of pictures are in the cache."""
+        return int(self._cache.currsize)
 
     async def small(self, photo: PointPhoto, size: int) -> Picture:
         """Return a photo as a JPEG, no side longer than `size`.
@@ -72,8 +78,7 @@ class Thumbnails:
         over a limit, and DeadlineError where reading it takes too long.
         """
         key = (photo.uri, photo.sha256, size)
-        if (picture := self._kept.get(key)) is not None:
-            self._kept.move_to_end(key)
+        if (picture := self._cache.get(key)) is not None:
             return picture
         if (task := self._making.get(key)) is None:
             task = asyncio.create_task(self._in_thread(self._make, photo, size))
@@ -97,18 +102,15 @@ class Thumbnails:
         except TimeoutError:
             raise DeadlineError(f"{photo.uri} was not read within {_SECONDS:g} s") from None
 
-    def _made(self, key: tuple[str, str, int], task: asyncio.Task[Picture]) -> None:
+    def _made(self, key: _Key, task: asyncio.Task[Picture]) -> None:
         del self._making[key]
         if task.cancelled() or task.exception() is not None:
             return
         picture = task.result()
         if not picture.is_indexed:
             return  # another file is there by now; it may change again
-        self._kept[key] = picture
-        self.kept_bytes += len(picture.data)
-        while self.kept_bytes > self._cache_bytes and self._kept:
-            _, oldest = self._kept.popitem(last=False)
-            self.kept_bytes -= len(oldest.data)
+        if len(picture.data) <= self._cache.maxsize:
+            self._cache[key] = picture
 
     def _make(self, photo: PointPhoto, size: int) -> Picture:
         data = self._roots.read(photo.uri, self._limits.max_bytes)
