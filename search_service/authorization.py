@@ -21,7 +21,7 @@ READ, WRITE = Permission.READ, Permission.WRITE
 
 # Every method of every service of the front door; a test compares. What is not here needs WRITE.
 # None: anybody, with no key and not counted, since probes have neither name nor number.
-NEEDED: dict[str, dict[str, Permission | None]] = {
+REQUIRED_PERMISSIONS: dict[str, dict[str, Permission | None]] = {
     search_pb2.DESCRIPTOR.services_by_name["SearchService"].full_name: {
         "Search": READ,
         "BatchSearch": READ,
@@ -62,13 +62,13 @@ NEEDED: dict[str, dict[str, Permission | None]] = {
 _PAGE_PEER = "unix:"
 
 
-def needed_for(method: str) -> Permission | None:
+def required_permission(method: str) -> Permission | None:
     """Return what a key needs to call /package.Service/Method; None: no key is needed."""
     service, _, name = method.lstrip("/").partition("/")
-    return NEEDED.get(service, {}).get(name, WRITE)
+    return REQUIRED_PERMISSIONS.get(service, {}).get(name, WRITE)
 
 
-class FrontDoor:
+class Authorizer:
     """Lets in whom the keys of a file let in, or everybody where there is no file.
 
     Calls are counted by a key's name, else by address. What the page asks was counted when the page
@@ -80,7 +80,7 @@ class FrontDoor:
         self._limiter = RateLimiter(rate, burst, time.monotonic) if rate else None
 
     @property
-    def wants_keys(self) -> bool:
+    def requires_keys(self) -> bool:
         """Whether callers need a key."""
         return self._keys is not None
 
@@ -89,7 +89,7 @@ class FrontDoor:
         """Whether anybody may call anything as often as they like: there is nothing to ask."""
         return self._keys is None and self._limiter is None
 
-    def who(self, presented: str) -> tuple[str, Permission]:
+    def authenticate(self, presented: str) -> tuple[str, Permission]:
         """Return the name of a key and what it may; raises UnauthenticatedError.
 
         Where no keys are wanted, nobody has a name and everybody may write.
@@ -101,10 +101,10 @@ class FrontDoor:
 
     def admit(self, method: str, sent: Mapping[str, str | bytes]) -> str:
         """Return the caller's name; as `landmarks.rpc.auth_interceptor.Gate`."""
-        needed = needed_for(method)
+        needed = required_permission(method)
         if needed is None:
             return ""
-        name, permission = self.who(bearer_of(sent))
+        name, permission = self.authenticate(bearer_of(sent))
         if not permission.allows(needed):
             raise ForbiddenError(
                 f"the key {name!r} may only read, and {method.rpartition('/')[2]} changes things;"
@@ -114,12 +114,12 @@ class FrontDoor:
 
     def count(self, method: str, request: object, client: str, peer: str) -> None:
         """Count a call; a batch counts by its searches (`landmarks.rpc.auth_interceptor.Gate`)."""
-        if needed_for(method) is None or peer.startswith(_PAGE_PEER):
+        if required_permission(method) is None or peer.startswith(_PAGE_PEER):
             return
         cost = len(request.searches) if isinstance(request, search_pb2.BatchSearchRequest) else 1
-        self.take(client or client_of_peer(peer), max(1, cost))
+        self.limit_rate(client or client_of_peer(peer), max(1, cost))
 
-    def take(self, client: str, cost: float = 1) -> None:
+    def limit_rate(self, client: str, cost: float = 1) -> None:
         """Count what a client asks; raises RateLimitedError."""
         if self._limiter is None:
             return

@@ -31,10 +31,10 @@ from landmarks.rpc.server import (
     serve_until_signal,
 )
 from landmarks.vector_store.async_store import SearchStore
-from search_service.authorization import FrontDoor
+from search_service.authorization import Authorizer
 from search_service.health import HealthWatch
 from search_service.indexing.servicer import create_indexing_servicer
-from search_service.search.recall_monitor import RecallGauge
+from search_service.search.recall_monitor import RecallMonitor
 from search_service.search.servicer import SearchServicer
 from search_service.settings import SearchSettings
 
@@ -66,11 +66,13 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
     settings.tls.check()
     roots = _roots(settings)
     sources = Sources(roots)
-    door = FrontDoor(settings.api_keys_file, settings.rate_limit, settings.rate_burst)
-    server = create_server(interceptors=[] if door.is_open else [AdmissionInterceptor(door)])
+    authorizer = Authorizer(settings.api_keys_file, settings.rate_limit, settings.rate_burst)
+    server = create_server(
+        interceptors=[] if authorizer.is_open else [AdmissionInterceptor(authorizer)]
+    )
     store = SearchStore(settings)
     encoders = AsyncEncoderDirectory(settings.encoders, settings.tls)
-    recall = RecallGauge(store, settings.search_recall_share)
+    recall = RecallMonitor(store, settings.search_recall_share)
     indexing = create_indexing_servicer(
         redis_url=settings.broker_url,
         models=encoders.models,
@@ -106,7 +108,7 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
             address=f"{settings.search_host}:{port}",
             services=services,
             tls=settings.tls.serves,
-            api_keys=door.wants_keys,
+            api_keys=authorizer.requires_keys,
         )
         async with AsyncExitStack() as stack:
             page_port: int | None = None
@@ -114,7 +116,7 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
                 from search_service.web.server import serving_page  # Pillow and aiohttp, if needed
 
                 page_port = await stack.enter_async_context(
-                    serving_page(settings, own_target, door, roots)
+                    serving_page(settings, own_target, authorizer, roots)
                 )
             yield RunningService(server, health, port, page_port, stack.aclose)
     finally:

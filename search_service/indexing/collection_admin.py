@@ -15,15 +15,15 @@ from landmarks.vector_store.collections import Lineage
 from landmarks.vector_store.filters import words_in
 from landmarks.vector_store.store import VectorStore
 from search_service.indexing.messages import collection_message
-from search_service.search.parse_filter import filter_of
-from search_service.search.parse_request import point_uuid
+from search_service.search.parse_filter import parse_filter
+from search_service.search.parse_request import parse_point_id
 
 _log = structlog.get_logger(__name__)
 
 _MAX_IDS = 10_000
 
 
-class GalleryChanges:
+class CollectionAdmin:
     """The methods of IndexingService that change collections, as functions that block."""
 
     def __init__(self, store: VectorStore, maps: MapStore) -> None:
@@ -31,7 +31,7 @@ class GalleryChanges:
         self._points = store.points
         self._maps = maps
 
-    def live(self, gallery: str, model: str) -> Lineage:
+    def live_collection(self, gallery: str, model: str) -> Lineage:
         """Return the live collection; raises NotFoundError where a gallery has none for a model."""
         return self._collections.live(gallery, model)
 
@@ -48,9 +48,9 @@ class GalleryChanges:
 
     def delete_points(self, request: pb.DeletePointsRequest) -> pb.DeletePointsResponse:
         """Delete points in all collections of a gallery, or in those of some models."""
-        names = self._names(request.gallery, request.models)
+        names = self._collection_names(request.gallery, request.models)
         if request.WhichOneof("points") == "filter":
-            chosen = filter_of(request.filter)
+            chosen = parse_filter(request.filter)
             for name in names:  # all of them before the first deletes
                 if error := words_in(chosen, self._collections.text_fields(name), name):
                     raise error
@@ -79,7 +79,7 @@ class GalleryChanges:
             _log.warning("the map of a dropped collection stays", name=name, reason=str(error))
         return pb.DropCollectionResponse()
 
-    def _names(self, gallery: str, models: Sequence[str]) -> list[str]:
+    def _collection_names(self, gallery: str, models: Sequence[str]) -> list[str]:
         found = [state.lineage for state in self._collections.states(check_gallery(gallery))]
         if not found:
             raise NotFoundError(f"there is no gallery {gallery!r}")
@@ -96,7 +96,7 @@ class GalleryChanges:
                 self._points.delete(name, ids)
                 return count
             case "filter":
-                chosen = filter_of(request.filter)
+                chosen = parse_filter(request.filter)
                 if not chosen:
                     raise InvalidInputError(
                         "the filter has no condition, and would delete every point; drop the"
@@ -127,4 +127,4 @@ def _uuids(ids: Sequence[str]) -> list[UUID]:
         raise InvalidInputError(
             f"{len(ids)} ids are given, and must be 1 to {_MAX_IDS}", field="ids.ids"
         )
-    return [point_uuid(one, "ids.ids") for one in ids]
+    return [parse_point_id(one, "ids.ids") for one in ids]

@@ -25,7 +25,7 @@ class JobChanges:
         self._task: asyncio.Task[None] | None = None
 
     @contextmanager
-    def of(self, job_id: str) -> Iterator[asyncio.Event]:
+    def watch(self, job_id: str) -> Iterator[asyncio.Event]:
         """Return an event that is set whenever a job has changed."""
         if self._task is None:
             self._task = asyncio.create_task(self._run())

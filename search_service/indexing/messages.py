@@ -32,7 +32,7 @@ _KINDS = {
 }
 
 
-def spec_of(message: pb.IndexSpec) -> IndexSpec:
+def parse_spec(message: pb.IndexSpec) -> IndexSpec:
     """Read what a job is to index; raises InvalidInputError for what is not a caller's to say."""
     if message.HasField("reindexing"):
         raise InvalidInputError(

@@ -23,17 +23,17 @@ from landmarks.vector_store.async_store import SearchStore
 from landmarks.vector_store.settings import VectorStoreSettings
 from landmarks.vector_store.store import VectorStore
 from search_service.indexing.blocking_methods import in_thread, starting_job
-from search_service.indexing.collection_admin import GalleryChanges
+from search_service.indexing.collection_admin import CollectionAdmin
 from search_service.indexing.job_watch import JobChanges
 from search_service.indexing.messages import (
     collection_message,
     dead_letter_message,
     job_message,
     map_message,
-    spec_of,
+    parse_spec,
 )
-from search_service.indexing.submission import JobRequests
-from search_service.search.recall_monitor import RecallGauge
+from search_service.indexing.submission import JobSubmitter
+from search_service.search.recall_monitor import RecallMonitor
 
 _log = structlog.get_logger(__name__)
 
@@ -55,7 +55,7 @@ def create_indexing_servicer(
     sources: Sources,
     collections: SearchStore,
     qdrant: VectorStoreSettings,
-    recall: RecallGauge,
+    recall: RecallMonitor,
 ) -> IndexingServicer:
     """Put the servicer together; it connects to Redis when it is first used. Close it when done.
 
@@ -65,10 +65,10 @@ def create_indexing_servicer(
     jobs = JobStore(connect_redis(redis_url), redis_url)
     maps = MapStore(connect_redis(redis_url), redis_url)
     store = VectorStore(qdrant)
-    gallery_changes = GalleryChanges(store, maps)
-    requests = JobRequests(jobs, redis_url, models, sources, gallery_changes)
+    admin = CollectionAdmin(store, maps)
+    submitter = JobSubmitter(jobs, redis_url, models, sources, admin)
     return IndexingServicer(
-        jobs, JobChanges(redis_url), requests, collections, store, gallery_changes, maps, recall
+        jobs, JobChanges(redis_url), submitter, collections, store, admin, maps, recall
     )
 
 
@@ -79,19 +79,19 @@ class IndexingServicer(IndexingServiceServicer):
         self,
         jobs: JobStore,
         changes: JobChanges,
-        requests: JobRequests,
+        submitter: JobSubmitter,
         collections: SearchStore,
         store: VectorStore,
-        gallery_changes: GalleryChanges,
+        admin: CollectionAdmin,
         maps: MapStore,
-        recall: RecallGauge,
+        recall: RecallMonitor,
     ) -> None:
         self._jobs = jobs
         self._changes = changes
-        self._requests = requests
+        self._submitter = submitter
         self._collections = collections
         self._store = store
-        self._gallery_changes = gallery_changes
+        self._admin = admin
         self._maps = maps
         self._recall = recall
         self.starting = ThreadPoolExecutor(_STARTING_THREADS, thread_name_prefix="start-job")
@@ -101,7 +101,7 @@ class IndexingServicer(IndexingServiceServicer):
         self.starting.shutdown(wait=False, cancel_futures=True)
         await self._changes.close()
         await asyncio.to_thread(self._store.close)
-        await asyncio.to_thread(self._requests.close)
+        await asyncio.to_thread(self._submitter.close)
         await asyncio.to_thread(self._maps.close)
         await asyncio.to_thread(self._jobs.close)
 
@@ -109,7 +109,7 @@ class IndexingServicer(IndexingServiceServicer):
     def CreateIndexJob(self, request: pb.CreateIndexJobRequest) -> pb.CreateIndexJobResponse:
         """Check the request as far as is quick, record the job and enqueue it."""
         try:
-            job = self._requests.index(spec_of(request.spec), request.request_id)
+            job = self._submitter.index(parse_spec(request.spec), request.request_id)
         except InvalidInputError as error:
             if error.field not in pb.IndexSpec.DESCRIPTOR.fields_by_name:
                 raise
@@ -121,19 +121,19 @@ class IndexingServicer(IndexingServiceServicer):
         self, request: pb.ReindexCollectionRequest
     ) -> pb.ReindexCollectionResponse:
         """Check the request as far as is quick, record the job and enqueue it."""
-        job = self._requests.reindex(request)
+        job = self._submitter.reindex(request)
         return pb.ReindexCollectionResponse(job=job_message(job))
 
     @starting_job
     def CalibrateGallery(self, request: pb.CalibrateGalleryRequest) -> pb.CalibrateGalleryResponse:
         """Check the request as far as is quick, record the job and enqueue it."""
-        job = self._requests.calibrate(request)
+        job = self._submitter.calibrate(request)
         return pb.CalibrateGalleryResponse(job=job_message(job))
 
     @starting_job
     def DrawMap(self, request: pb.DrawMapRequest) -> pb.DrawMapResponse:
         """Check the request as far as is quick, record the job and enqueue it."""
-        return pb.DrawMapResponse(job=job_message(self._requests.draw_map(request)))
+        return pb.DrawMapResponse(job=job_message(self._submitter.draw_map(request)))
 
     @in_thread
     def GetIndexJob(self, request: pb.GetIndexJobRequest) -> pb.GetIndexJobResponse:
@@ -157,12 +157,12 @@ class IndexingServicer(IndexingServiceServicer):
     @in_thread
     def ResumeIndexJob(self, request: pb.ResumeIndexJobRequest) -> pb.ResumeIndexJobResponse:
         """Resume a cancelled or failed job."""
-        return pb.ResumeIndexJobResponse(job=job_message(self._requests.resume(request.id)))
+        return pb.ResumeIndexJobResponse(job=job_message(self._submitter.resume(request.id)))
 
     @in_thread
     def RetryDeadLetters(self, request: pb.RetryDeadLettersRequest) -> pb.RetryDeadLettersResponse:
         """Try a job's dead letters again."""
-        job = self._requests.retry_dead_letters(request.job_id)
+        job = self._submitter.retry_dead_letters(request.job_id)
         return pb.RetryDeadLettersResponse(job=job_message(job))
 
     @in_thread
@@ -177,32 +177,32 @@ class IndexingServicer(IndexingServiceServicer):
     @in_thread
     def DeletePoints(self, request: pb.DeletePointsRequest) -> pb.DeletePointsResponse:
         """Delete points of a gallery."""
-        return self._gallery_changes.delete_points(request)
+        return self._admin.delete_points(request)
 
     @in_thread
     def PromoteCollection(
         self, request: pb.PromoteCollectionRequest
     ) -> pb.PromoteCollectionResponse:
         """Make a collection live."""
-        return self._gallery_changes.promote(request.name)
+        return self._admin.promote(request.name)
 
     @in_thread
     def RollbackCollection(
         self, request: pb.RollbackCollectionRequest
     ) -> pb.RollbackCollectionResponse:
         """Make the previously live collection live again."""
-        return self._gallery_changes.roll_back(request.gallery, request.model, request.leaving)
+        return self._admin.roll_back(request.gallery, request.model, request.leaving)
 
     @in_thread
     def DropCollection(self, request: pb.DropCollectionRequest) -> pb.DropCollectionResponse:
         """Delete a collection."""
-        return self._gallery_changes.drop(request.name, live_too=request.live_too)
+        return self._admin.drop(request.name, live_too=request.live_too)
 
     @in_thread
     def GetMap(self, request: pb.GetMapRequest) -> pb.GetMapResponse:
         """Read the map of a live collection."""
         gallery, model = check_gallery(request.gallery), check_model(request.model)
-        lineage = self._gallery_changes.live(gallery, model)
+        lineage = self._admin.live_collection(gallery, model)
         found = self._maps.find(lineage.name)
         if found is None:
             raise NotFoundError(
@@ -219,7 +219,7 @@ class IndexingServicer(IndexingServiceServicer):
         """Send the job now, after each change, and a last time when it has ended."""
         del context
         sent: Job | None = None
-        with self._changes.of(request.id) as changed:
+        with self._changes.watch(request.id) as changed:
             while True:
                 changed.clear()  # before reading, so that no change falls in between
                 job = await asyncio.to_thread(self._jobs.get, request.id)

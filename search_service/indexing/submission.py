@@ -20,12 +20,12 @@ from landmarks.job_store.store import JobStore
 from landmarks.job_store.task_messages import job_message
 from landmarks.naming import check_gallery, check_model
 from landmarks.photos.sources import Sources
-from search_service.indexing.collection_admin import GalleryChanges
+from search_service.indexing.collection_admin import CollectionAdmin
 
 _log = structlog.get_logger(__name__)
 
 
-class JobRequests:
+class JobSubmitter:
     """Starts jobs, and lets them go on. Everything that can be checked at once is."""
 
     def __init__(
@@ -34,12 +34,12 @@ class JobRequests:
         redis_url: str,
         models: Collection[str],
         sources: Sources,
-        gallery_changes: GalleryChanges,
+        admin: CollectionAdmin,
     ) -> None:
         self._jobs = jobs
         self._models = tuple(models)
         self._sources = sources
-        self._gallery_changes = gallery_changes
+        self._admin = admin
         self._sender = TaskSender(celery_app(redis_url), retries=2)
 
     def close(self) -> None:
@@ -68,7 +68,7 @@ class JobRequests:
             )
 
         def check() -> None:
-            self._gallery_changes.live(request.gallery, request.model)
+            self._admin.live_collection(request.gallery, request.model)
             if wanted.queries:
                 try:
                     self._sources.open(wanted.queries, wanted.splits).check()
@@ -87,7 +87,7 @@ class JobRequests:
     def calibrate(self, request: pb.CalibrateGalleryRequest) -> Job:
         """Start to calibrate a gallery."""
         gallery = check_gallery(request.gallery)
-        models = self._indexed(gallery, [check_model(model) for model in request.models])
+        models = self._indexed_models(gallery, [check_model(model) for model in request.models])
         spec = IndexSpec(
             gallery,
             source=request.unknowns,
@@ -110,23 +110,23 @@ class JobRequests:
         gallery, model = check_gallery(request.gallery), check_model(request.model)
         spec = IndexSpec(gallery, source="", models=(model,), kind=Kind.MAP)
         return self._start(
-            spec, request.request_id, lambda: self._gallery_changes.live(gallery, model)
+            spec, request.request_id, lambda: self._admin.live_collection(gallery, model)
         )
 
     def resume(self, job_id: str) -> Job:
         """Let a cancelled or failed job go on."""
-        return self._go_on(self._jobs.resume(job_id))
+        return self._continue(self._jobs.resume(job_id))
 
     def retry_dead_letters(self, job_id: str) -> Job:
         """Try a job's dead letters again."""
-        return self._go_on(self._jobs.retry_dead_letters(job_id))
+        return self._continue(self._jobs.retry_dead_letters(job_id))
 
-    def _indexed(self, gallery: str, models: Sequence[str]) -> tuple[str, ...]:
+    def _indexed_models(self, gallery: str, models: Sequence[str]) -> tuple[str, ...]:
         """Return the models that a gallery is indexed with, or those asked for, by name."""
-        live = self._gallery_changes.live_models(gallery)
+        live = self._admin.live_models(gallery)
         for model in models:
             if model not in live:
-                self._gallery_changes.live(gallery, model)  # which says what is missing
+                self._admin.live_collection(gallery, model)  # which says what is missing
         return tuple(sorted(set(models) or live))
 
     def _start(self, spec: IndexSpec, request_id: str, check: Callable[[], object]) -> Job:
@@ -139,7 +139,7 @@ class JobRequests:
         self._enqueue(job.id)
         return job
 
-    def _go_on(self, changed: tuple[Job, bool]) -> Job:
+    def _continue(self, changed: tuple[Job, bool]) -> Job:
         job, has_work = changed
         if has_work:
             self._enqueue(job.id, resume=True)

@@ -14,11 +14,11 @@ from landmarks.errors import (
     OverloadedError,
     UnavailableError,
 )
-from search_service.search.model_search import Failure
+from search_service.search.model_search import ModelFailure
 
 # A photo that cannot be read stays so, however often it is sent; next come the failures that pass
 # by themselves, so that a caller retries; then those that someone has to put right.
-_MOST_TELLING_FIRST: tuple[type[LandmarksError], ...] = (
+_PRECEDENCE: tuple[type[LandmarksError], ...] = (
     InvalidPhotoError,
     InvalidInputError,
     UnavailableError,
@@ -30,16 +30,16 @@ _MOST_TELLING_FIRST: tuple[type[LandmarksError], ...] = (
 )
 
 
-def most_telling(failures: Sequence[Failure]) -> Exception:
+def select_error(failures: Sequence[ModelFailure]) -> Exception:
     """Return one error for `failures`, of at least one model."""
-    for kind in _MOST_TELLING_FIRST:
+    for kind in _PRECEDENCE:
         alike = [failure for failure in failures if isinstance(failure.error, kind)]
         if alike:
             return _together(alike)
     return failures[0].error
 
 
-def _together(alike: Sequence[Failure]) -> Exception:
+def _together(alike: Sequence[ModelFailure]) -> Exception:
     first = alike[0].error
     texts = {failure.model: str(failure.error) for failure in alike}
     if len(set(texts.values())) == 1 or isinstance(first, InvalidInputError):

@@ -41,7 +41,9 @@ class LiveCollections:
         )
         self._reading = asyncio.Lock()
 
-    async def of(self, gallery: str, *, fresh: bool = False) -> Mapping[str, LiveCollection]:
+    async def of_gallery(
+        self, gallery: str, *, fresh: bool = False
+    ) -> Mapping[str, LiveCollection]:
         """Return the live collections of `gallery` by model, in the order of their names.
 
         `fresh` reads them again, even if they are cached.
@@ -67,12 +69,12 @@ class LiveCollections:
         read = self._cache[gallery] = _Read(began, live)
         return read
 
-    async def one(self, gallery: str, model: str, *, fresh: bool = False) -> LiveCollection:
+    async def of_model(self, gallery: str, model: str, *, fresh: bool = False) -> LiveCollection:
         """Return one model's live collection.
 
         Raises NotFoundError; it says which models the gallery is indexed with.
         """
-        live = await self.of(gallery, fresh=fresh)
+        live = await self.of_gallery(gallery, fresh=fresh)
         if model not in live:
             raise NotFoundError(
                 f"gallery {gallery!r} is not indexed with model {model!r}, but with"

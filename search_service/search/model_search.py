@@ -20,8 +20,8 @@ from landmarks.vector_store.filters import words_in
 from landmarks.vector_store.queries import Hit, Query
 from search_service.search.live_collections import LiveCollections
 from search_service.search.query import FloatVector, SearchQuery
-from search_service.search.query_vectors import QueryVectors, expanded
-from search_service.search.recall_monitor import RecallGauge
+from search_service.search.query_vectors import QueryVectorizer, expanded
+from search_service.search.recall_monitor import RecallMonitor
 
 _log = structlog.get_logger(__name__)
 
@@ -31,31 +31,31 @@ _FIELDS = ("landmark", "sha256")
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedHit:
     """A hit, and its place in the engine's own ranking, from 1, before any was left out."""
 
     hit: Hit
-    place: int
+    rank: int
 
 
 @dataclass(frozen=True)
-class Answer:
+class ModelAnswer:
     """What a model found for one query, best first.
 
-    `encode_seconds` is None where nothing was encoded. `whole`: hits have all of their payload.
+    `encode_seconds` is None if nothing was encoded. `full_payload`: hits carry all payload fields.
     """
 
-    live: LiveCollection
-    ranked: Sequence[Ranked]
+    collection: LiveCollection
+    ranked: Sequence[RankedHit]
     encode_seconds: float | None
     query_seconds: float
-    whole: bool
+    full_payload: bool
     vector: FloatVector = field(repr=False, compare=False)
 
     @property
     def calibration(self) -> Calibration | None:
         """What is known of how far the collection's votes can be trusted."""
-        noted = self.live.metadata.get(CALIBRATION)
+        noted = self.collection.metadata.get(CALIBRATION)
         return _calibration(noted) if isinstance(noted, str) else None
 
 
@@ -70,41 +70,45 @@ def _calibration(noted: str) -> Calibration | None:
 
 
 @dataclass(frozen=True)
-class Failure:
+class ModelFailure:
     """Why a model did not answer one query."""
 
     model: str
     error: Exception
 
 
-class Asker:
+class ModelSearcher:
     """Asks one model at a time; the search asks several at once."""
 
     def __init__(
         self,
         store: SearchStore,
-        live: LiveCollections,
+        live_collections: LiveCollections,
         encoders: AsyncEncoderDirectory,
-        recall: RecallGauge,
+        recall: RecallMonitor,
     ) -> None:
         self._store = store
         self._recall = recall
-        self._live = live
-        self._vectors = QueryVectors(store, encoders)
+        self._live_collections = live_collections
+        self._vectorizer = QueryVectorizer(store, encoders)
 
-    async def ask(
-        self, queries: Sequence[SearchQuery], live: LiveCollection, least: int, deadline: float
-    ) -> list[Answer | Failure]:
+    async def search(
+        self,
+        queries: Sequence[SearchQuery],
+        collection: LiveCollection,
+        least: int,
+        deadline: float,
+    ) -> list[ModelAnswer | ModelFailure]:
         """Return, for each query, its first hits in a collection, or why there are none.
 
         At least `least` places of a ranking are read, and as many as the query's page needs.
         `deadline` is on the clock of `time.monotonic`.
         """
-        model = live.lineage.model
-        outcomes: Sequence[Answer | Exception]
+        model = collection.lineage.model
+        outcomes: Sequence[ModelAnswer | Exception]
         try:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                outcomes = await self._ask_again(queries, live, least, deadline)
+                outcomes = await self._search_with_retry(queries, collection, least, deadline)
         except TimeoutError:
             outcomes = [DeadlineError(f"model {model!r} did not answer in time")] * len(queries)
         except LandmarksError as error:
@@ -112,47 +116,59 @@ class Asker:
         except Exception as error:  # noqa: BLE001 - the other models' answers are still good
             _log.error("a model's search failed", model=model, exc_info=error)
             outcomes = [error] * len(queries)
-        return [one if isinstance(one, Answer) else Failure(model, one) for one in outcomes]
+        return [
+            one if isinstance(one, ModelAnswer) else ModelFailure(model, one) for one in outcomes
+        ]
 
-    async def _ask_again(
-        self, queries: Sequence[SearchQuery], live: LiveCollection, least: int, deadline: float
-    ) -> Sequence[Answer | Exception]:
+    async def _search_with_retry(
+        self,
+        queries: Sequence[SearchQuery],
+        collection: LiveCollection,
+        least: int,
+        deadline: float,
+    ) -> Sequence[ModelAnswer | Exception]:
         """Ask, and once more where another collection has become live meanwhile."""
         failed: LandmarksError | None = None
-        outcomes: Sequence[Answer | Exception] = []
+        outcomes: Sequence[ModelAnswer | Exception] = []
         try:
-            outcomes = await self._ask(queries, live, least, deadline)
+            outcomes = await self._search(queries, collection, least, deadline)
         except (LineageError, NotFoundError) as error:
             failed = error
         if failed or any(isinstance(one, (LineageError, NotFoundError)) for one in outcomes):
-            lineage = live.lineage
-            current = await self._live.one(lineage.gallery, lineage.model, fresh=True)
+            lineage = collection.lineage
+            current = await self._live_collections.of_model(
+                lineage.gallery, lineage.model, fresh=True
+            )
             if current.lineage != lineage:
-                return await self._ask(queries, current, least, deadline)
+                return await self._search(queries, current, least, deadline)
         if failed:
             raise failed
         return outcomes
 
-    async def _ask(
-        self, queries: Sequence[SearchQuery], live: LiveCollection, least: int, deadline: float
-    ) -> Sequence[Answer | Exception]:
-        found = await self._vectors.of(queries, live.lineage, deadline)
-        outcomes: list[Answer | Exception | None] = [None] * len(queries)
+    async def _search(
+        self,
+        queries: Sequence[SearchQuery],
+        collection: LiveCollection,
+        least: int,
+        deadline: float,
+    ) -> Sequence[ModelAnswer | Exception]:
+        found = await self._vectorizer.vectorize(queries, collection.lineage, deadline)
+        outcomes: list[ModelAnswer | Exception | None] = [None] * len(queries)
         ready: dict[int, FloatVector] = {}
         for place, (query, vector) in enumerate(zip(queries, found.vectors, strict=True)):
             if isinstance(vector, Exception):
                 outcomes[place] = vector
-            elif error := words_in(query.filter, live.text_fields, live.lineage.name):
+            elif error := words_in(query.filter, collection.text_fields, collection.lineage.name):
                 outcomes[place] = error
             else:
                 ready[place] = vector
         started = time.monotonic()
-        await self._expand(queries, ready, live, deadline)
-        rankings = await self._rankings(queries, ready, live, least, deadline)
+        await self._expand(queries, ready, collection, deadline)
+        rankings = await self._rankings(queries, ready, collection, least, deadline)
         seconds = time.monotonic() - started
         for place, (ranked, depth) in rankings.items():
-            outcomes[place] = Answer(
-                live,
+            outcomes[place] = ModelAnswer(
+                collection,
                 ranked,
                 found.encode_seconds if queries[place].photos else None,
                 seconds,
@@ -165,7 +181,7 @@ class Asker:
         self,
         queries: Sequence[SearchQuery],
         vectors: dict[int, FloatVector],
-        live: LiveCollection,
+        collection: LiveCollection,
         deadline: float,
     ) -> None:
         """Replace the vectors of queries that are to be expanded by what their first hits say."""
@@ -175,7 +191,7 @@ class Asker:
             if (expansion := queries[place].expansion) is not None
         }
         first = await self._store.query(
-            live.lineage.name,
+            collection.lineage.name,
             [query for _, query in wanted.values()],
             timeout_seconds=deadline - time.monotonic(),
         )
@@ -186,21 +202,21 @@ class Asker:
         self,
         queries: Sequence[SearchQuery],
         vectors: dict[int, FloatVector],
-        live: LiveCollection,
+        collection: LiveCollection,
         least: int,
         deadline: float,
-    ) -> dict[int, tuple[list[Ranked], int]]:
+    ) -> dict[int, tuple[list[RankedHit], int]]:
         """Return the rankings, each read as deep as its page needs, and how deep that is."""
         depths = {place: depth_for(max(queries[place].end, least)) for place in vectors}
-        rankings: dict[int, tuple[list[Ranked], int]] = {}
+        rankings: dict[int, tuple[list[RankedHit], int]] = {}
         while depths:
             asked = [
                 _query(queries[place], vectors[place], depth) for place, depth in depths.items()
             ]
             answers = await self._store.query(
-                live.lineage.name, asked, timeout_seconds=deadline - time.monotonic()
+                collection.lineage.name, asked, timeout_seconds=deadline - time.monotonic()
             )
-            self._recall.consider(live.lineage.name, asked[0], answers[0])
+            self._recall.sample(collection.lineage.name, asked[0], answers[0])
             deeper: dict[int, int] = {}
             for (place, depth), hits in zip(depths.items(), answers, strict=True):
                 query = queries[place]
@@ -229,16 +245,16 @@ def _query(query: SearchQuery, vector: FloatVector, limit: int, *, vectors: bool
     )
 
 
-def _ranked(hits: Sequence[Hit], *, collapse: bool) -> list[Ranked]:
+def _ranked(hits: Sequence[Hit], *, collapse: bool) -> list[RankedHit]:
     """Return hits in one order on every page, whatever the engine does with equal scores.
 
     `collapse`: of photos with the same bytes, the first alone.
     """
     ordered = sorted(hits, key=lambda hit: (-hit.score, hit.id))
-    ranked = [Ranked(hit, place) for place, hit in enumerate(ordered, start=1)]
+    ranked = [RankedHit(hit, place) for place, hit in enumerate(ordered, start=1)]
     if not collapse:
         return ranked
-    first: dict[object, Ranked] = {}
+    first: dict[object, RankedHit] = {}
     for one in ranked:
         first.setdefault(one.hit.payload.get("sha256") or one.hit.id, one)
     return list(first.values())

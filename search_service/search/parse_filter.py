@@ -13,7 +13,7 @@ MAX_CONDITIONS = 100
 MAX_VALUES = 10_000
 
 
-def filter_of(asked: pb.Filter) -> Filter:
+def parse_filter(asked: pb.Filter) -> Filter:
     """Return the filter; raises InvalidInputError that names the condition that says nothing."""
     if len(asked.must) + len(asked.must_not) > MAX_CONDITIONS:
         raise InvalidInputError(

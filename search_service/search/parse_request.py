@@ -16,7 +16,7 @@ from landmarks.errors import InvalidInputError, InvalidPhotoError
 from landmarks.naming import check_gallery, check_model
 from landmarks.photos.box import Box
 from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES
-from search_service.search.parse_filter import filter_of
+from search_service.search.parse_filter import parse_filter
 from search_service.search.query import (
     DEFAULT_ALPHA,
     DEFAULT_LIMIT,
@@ -50,7 +50,7 @@ _METHODS = {
 }
 
 
-def search_query(
+def parse_search(
     request: pb.SearchRequest, max_photo_bytes: int = DEFAULT_MAX_PHOTO_BYTES
 ) -> SearchQuery:
     """Return what `request` asks for; raises InvalidInputError that names field and range."""
@@ -72,7 +72,7 @@ def search_query(
         gallery=check_gallery(request.gallery),
         target=target,
         models=models,
-        filter=filter_of(request.filter),
+        filter=parse_filter(request.filter),
         limit=_limit(request),
         offset=int(_checked("offset", request.offset, 0, MAX_OFFSET)),
         score_threshold=_score_threshold(request),
@@ -85,7 +85,7 @@ def search_query(
     )
 
 
-def point_uuid(text: str, field: str = "point_id") -> UUID:
+def parse_point_id(text: str, field: str = "point_id") -> UUID:
     """Return a point's id; raises InvalidInputError where it is not a UUID."""
     try:
         return UUID(text)
@@ -118,7 +118,7 @@ def _target(request: pb.SearchRequest, max_photo_bytes: int) -> Target:
         case "photo":
             return _photo(request.photo, Box.of(request.box), max_photo_bytes)
         case "point_id":
-            return PointQuery(point_uuid(request.point_id))
+            return PointQuery(parse_point_id(request.point_id))
         case "vector":
             if not request.vector.model:
                 raise InvalidInputError("the vector's model is not given", field="vector.model")
@@ -167,7 +167,7 @@ def _example(asked: pb.Example, where: str, max_photo_bytes: int) -> Example:
         case "photo":
             return _photo(asked.photo, Box.of(asked.box), max_photo_bytes)
         case "point_id" if not asked.HasField("box"):
-            return PointQuery(point_uuid(asked.point_id, f"{where}.point_id"))
+            return PointQuery(parse_point_id(asked.point_id, f"{where}.point_id"))
         case "point_id":
             raise InvalidInputError(
                 "a box marks a part of a photo, and this is a point", field=f"{where}.box"

@@ -31,21 +31,23 @@ _NEGATIVE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Found:
+class Vectorized:
     """A vector for each query, (dimension,) float32 of unit length, or why there is none."""
 
     vectors: Sequence[FloatVector | Exception]
     encode_seconds: float
 
 
-class QueryVectors:
+class QueryVectorizer:
     """Finds the vectors of several queries at once: one call to the encoder, one to Qdrant."""
 
     def __init__(self, store: SearchStore, encoders: AsyncEncoderDirectory) -> None:
         self._store = store
         self._encoders = encoders
 
-    async def of(self, queries: Sequence[SearchQuery], lineage: Lineage, deadline: float) -> Found:
+    async def vectorize(
+        self, queries: Sequence[SearchQuery], lineage: Lineage, deadline: float
+    ) -> Vectorized:
         """Return the vectors of `queries` as the model of `lineage` has them.
 
         `deadline` is on the clock of `time.monotonic`.
@@ -63,7 +65,7 @@ class QueryVectors:
                 vectors.append(_vector(query, lineage, encoded, stored))
             except LandmarksError as error:
                 vectors.append(error)
-        return Found(vectors, seconds)
+        return Vectorized(vectors, seconds)
 
     async def _encoded(
         self, photos: Sequence[PhotoQuery], lineage: Lineage, timeout_seconds: float

@@ -54,7 +54,7 @@ def recall_of(found: Sequence[Hit], exact: Sequence[Hit]) -> float:
     return min(1.0, sum(hit.score >= least for hit in found[: len(exact)]) / len(exact))
 
 
-class RecallGauge:
+class RecallMonitor:
     """Asks some queries again, one at a time; those that come meanwhile are not asked again."""
 
     def __init__(self, store: SearchStore, share: float) -> None:
@@ -62,27 +62,27 @@ class RecallGauge:
         self._store = store
         self._share = share
         self._found: dict[str, deque[float]] = {}
-        self._asking: asyncio.Task[None] | None = None
+        self._measuring: asyncio.Task[None] | None = None
 
     def of(self, collection: str) -> Recall | None:
         """Return a collection's recall; None where no query was asked again yet."""
         found = self._found.get(collection)
         return Recall(sum(found) / len(found), len(found)) if found else None
 
-    def consider(self, collection: str, query: Query, hits: Sequence[Hit]) -> None:
+    def sample(self, collection: str, query: Query, hits: Sequence[Hit]) -> None:
         """Ask a query that was answered with `hits` again, or not. Returns at once."""
-        busy = self._asking is not None and not self._asking.done()
+        busy = self._measuring is not None and not self._measuring.done()
         if query.exact or busy or random.random() >= self._share:  # noqa: S311 - no secret
             return
-        self._asking = asyncio.create_task(self._ask(collection, query, hits[:DEPTH]))
+        self._measuring = asyncio.create_task(self._measure(collection, query, hits[:DEPTH]))
 
     async def close(self) -> None:
         """Stop asking."""
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.wait([self._asking])
+        if self._measuring is not None:
+            self._measuring.cancel()
+            await asyncio.wait([self._measuring])
 
-    async def _ask(self, collection: str, query: Query, hits: Sequence[Hit]) -> None:
+    async def _measure(self, collection: str, query: Query, hits: Sequence[Hit]) -> None:
         again = replace(
             query, exact=True, limit=DEPTH, hnsw_ef=None, oversampling=None, with_payload=False
         )

@@ -17,7 +17,7 @@ from landmarks.retrieval.fusion import Fused, Ranking, Scored, fuse
 from landmarks.retrieval.verdict import Neighbour, Outcome, Verdict, vote
 from landmarks.rpc.status import duration, status_of
 from landmarks.vector_store.queries import Hit
-from search_service.search.model_search import Answer, Failure, Ranked
+from search_service.search.model_search import ModelAnswer, ModelFailure, RankedHit
 from search_service.search.query import FusionChoice, FusionMethod, SearchQuery
 
 JsonValue: TypeAlias = str | float | bool | Mapping[str, "JsonValue"] | Sequence["JsonValue"] | None
@@ -46,8 +46,8 @@ class Composed:
     """
 
     query: SearchQuery
-    answers: Sequence[Answer]
-    failures: Sequence[Failure]
+    answers: Sequence[ModelAnswer]
+    failures: Sequence[ModelFailure]
     found: Mapping[str, Sequence[Scored]]
     landmarks: Mapping[str, str]
     method: FusionMethod
@@ -65,13 +65,13 @@ class Composed:
         return {
             named.id: one.hit.payload
             for answer in self.answers
-            if answer.whole
+            if answer.full_payload
             for one, named in zip(answer.ranked, self.hits(answer), strict=True)
         }
 
-    def hits(self, answer: Answer) -> Sequence[Scored]:
+    def hits(self, answer: ModelAnswer) -> Sequence[Scored]:
         """Return the hits of one of the answers."""
-        return self.found[answer.live.lineage.model]
+        return self.found[answer.collection.lineage.model]
 
     def missing(self) -> dict[str, set[UUID]]:
         """Return the points on the page without a payload, by the collections to read them from."""
@@ -82,12 +82,14 @@ class Composed:
             hits = self.hits(answer)
             ids = {hit.id for hit in hits[self.page]}
             ids |= on_page.intersection(hit.id for hit in hits)
-            missing[answer.live.lineage.name] = {UUID(one) for one in ids - seen}
+            missing[answer.collection.lineage.name] = {UUID(one) for one in ids - seen}
             seen |= ids
         return missing
 
 
-def compose(query: SearchQuery, answers: Sequence[Answer], failures: Sequence[Failure]) -> Composed:
+def compose(
+    query: SearchQuery, answers: Sequence[ModelAnswer], failures: Sequence[ModelFailure]
+) -> Composed:
     """Fuse the rankings.
 
     Raises InvalidInputError where fusing by calibrated score is asked for, and cannot be done.
@@ -95,8 +97,8 @@ def compose(query: SearchQuery, answers: Sequence[Answer], failures: Sequence[Fa
     if query.collapse_identical:
         answers = _of_one_copy(answers)
     found = {
-        answer.live.lineage.model: [
-            Scored(str(one.hit.id), one.hit.score, one.place) for one in answer.ranked
+        answer.collection.lineage.model: [
+            Scored(str(one.hit.id), one.hit.score, one.rank) for one in answer.ranked
         ]
         for answer in answers
     }
@@ -109,17 +111,18 @@ def compose(query: SearchQuery, answers: Sequence[Answer], failures: Sequence[Fa
     return Composed(query, answers, failures, found, landmarks, method, fuse(rankings), group)
 
 
-def _of_one_copy(answers: Sequence[Answer]) -> list[Answer]:
+def _of_one_copy(answers: Sequence[ModelAnswer]) -> list[ModelAnswer]:
     """Let every ranking show the same one of several identical photos, which fusing joins by id.
 
     Copies are not equally like a query to the last bit, so models choose different ones.
     """
     shown: dict[object, Hit] = {}
-    for answer in sorted(answers, key=lambda one: not one.whole):  # whole ones have all to show
+    # Hits with their full payload come first: they need no further read.
+    for answer in sorted(answers, key=lambda one: not one.full_payload):
         for one in answer.ranked:
             shown.setdefault(one.hit.payload.get("sha256") or one.hit.id, one.hit)
 
-    def same(one: Ranked) -> Ranked:
+    def same(one: RankedHit) -> RankedHit:
         kept = shown[one.hit.payload.get("sha256") or one.hit.id]
         return replace(one, hit=replace(one.hit, id=kept.id, payload=kept.payload))
 
@@ -168,9 +171,9 @@ def search_response(composed: Composed, payloads: Payloads) -> pb.SearchResponse
     )
 
 
-def _group(answers: Sequence[Answer]) -> Group | None:
+def _group(answers: Sequence[ModelAnswer]) -> Group | None:
     """Return the calibration of the models that answered, or of as many of them as there is."""
-    digests = {one.live.lineage.model: one.live.lineage.digest for one in answers}
+    digests = {one.collection.lineage.model: one.collection.lineage.digest for one in answers}
     groups = [
         group
         for one in answers
@@ -222,13 +225,13 @@ def point_message(id_: UUID | str, payload: Mapping[str, object]) -> pb.Point:
 
 
 def _ranking(
-    answer: Answer,
+    answer: ModelAnswer,
     page: slice,
     found: Mapping[str, Sequence[Scored]],
     shown: Mapping[str, str],
     point: Callable[[str], pb.Point],
 ) -> pb.ModelRanking:
-    lineage = answer.live.lineage
+    lineage = answer.collection.lineage
     hits = found[lineage.model]
     group = _group([answer])
     verdict = group.verdict(found, shown) if group else _uncalibrated(hits, shown)

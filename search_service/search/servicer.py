@@ -24,13 +24,13 @@ from landmarks.vector_store.async_store import SearchStore
 from landmarks.vector_store.collections import Lineage, LiveCollection
 from landmarks.vector_store.filters import words_in
 from landmarks.vector_store.queries import StoredPoint
-from search_service.search.error_selection import most_telling
+from search_service.search.error_selection import select_error
 from search_service.search.live_collections import LiveCollections
-from search_service.search.model_search import Answer, Asker, Failure
-from search_service.search.parse_filter import filter_of, value_message
-from search_service.search.parse_request import point_uuid, search_query
+from search_service.search.model_search import ModelAnswer, ModelFailure, ModelSearcher
+from search_service.search.parse_filter import parse_filter, value_message
+from search_service.search.parse_request import parse_point_id, parse_search
 from search_service.search.query import SearchQuery
-from search_service.search.recall_monitor import RecallGauge
+from search_service.search.recall_monitor import RecallMonitor
 from search_service.search.response import (
     Composed,
     Payloads,
@@ -66,7 +66,7 @@ class SearchServicer(SearchServiceServicer):
         self,
         store: SearchStore,
         encoders: AsyncEncoderDirectory,
-        recall: RecallGauge,
+        recall: RecallMonitor,
         max_seconds: float = 30,
         max_photo_bytes: int = DEFAULT_MAX_PHOTO_BYTES,
     ) -> None:
@@ -75,15 +75,15 @@ class SearchServicer(SearchServiceServicer):
         self._store = store
         self._encoders = encoders
         self._max_seconds = max_seconds
-        self._live = LiveCollections(store)
-        self._asker = Asker(store, self._live, encoders, recall)
+        self._live_collections = LiveCollections(store)
+        self._searcher = ModelSearcher(store, self._live_collections, encoders, recall)
 
     async def Search(  # noqa: N802 - gRPC's own names
         self, request: pb.SearchRequest, context: _SearchContext
     ) -> pb.SearchResponse:
         """Rank the photos of a gallery by likeness, once per model and fused."""
         started = time.monotonic()
-        query = search_query(request, self._max_photo_bytes)
+        query = parse_search(request, self._max_photo_bytes)
         deadline = started + self._seconds(context.time_remaining())
         [outcome] = await self._answered([query], deadline)
         if isinstance(outcome, Exception):
@@ -113,7 +113,7 @@ class SearchServicer(SearchServiceServicer):
         outcomes: dict[int, pb.SearchResponse | Exception] = {}
         for place, one in enumerate(request.searches):
             try:
-                queries[place] = search_query(one, self._max_photo_bytes)
+                queries[place] = parse_search(one, self._max_photo_bytes)
             except InvalidInputError as error:
                 outcomes[place] = error
         places = sum(depth_for(query.end) for query in queries.values())
@@ -143,12 +143,12 @@ class SearchServicer(SearchServiceServicer):
             raise InvalidInputError(
                 f"limit is {limit}, and must be 1 to {MAX_VALUES}", field="limit"
             )
-        conditions = filter_of(request.filter)
+        conditions = parse_filter(request.filter)
         try:
             async with asyncio.timeout(self._seconds(context.time_remaining())):
-                live = await self._live.of(gallery)
+                live = await self._live_collections.of_gallery(gallery)
                 chosen = (
-                    await self._live.one(gallery, check_model(request.model))
+                    await self._live_collections.of_model(gallery, check_model(request.model))
                     if request.model
                     else next(iter(live.values()))
                 )
@@ -176,10 +176,10 @@ class SearchServicer(SearchServiceServicer):
     ) -> pb.GetPointResponse:
         """Read one stored point, and say which models' collections hold it."""
         gallery = check_gallery(request.gallery)
-        id_ = point_uuid(request.point_id)
+        id_ = parse_point_id(request.point_id)
         try:
             async with asyncio.timeout(self._seconds(context.time_remaining())):
-                live = await self._live.of(gallery)
+                live = await self._live_collections.of_gallery(gallery)
                 found = await asyncio.gather(
                     *(self._stored(one.lineage, id_) for one in live.values())
                 )
@@ -230,11 +230,13 @@ class SearchServicer(SearchServiceServicer):
                 by_model.setdefault(live, []).append(place)
         outcomes = await asyncio.gather(
             *(
-                self._asker.ask([queries[place] for place in places], live, NEIGHBOURS, deadline)
+                self._searcher.search(
+                    [queries[place] for place in places], live, NEIGHBOURS, deadline
+                )
                 for live, places in by_model.items()
             )
         )
-        found: dict[tuple[int, LiveCollection], Answer | Failure] = {
+        found: dict[tuple[int, LiveCollection], ModelAnswer | ModelFailure] = {
             (place, live): outcome
             for (live, places), some in zip(by_model.items(), outcomes, strict=True)
             for place, outcome in zip(places, some, strict=True)
@@ -276,9 +278,10 @@ class SearchServicer(SearchServiceServicer):
         """Return the collections to ask, in the order asked."""
         try:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                live = await self._live.of(query.gallery)
+                live = await self._live_collections.of_gallery(query.gallery)
                 return [
-                    await self._live.one(query.gallery, model) for model in query.models or live
+                    await self._live_collections.of_model(query.gallery, model)
+                    for model in query.models or live
                 ]
         except TimeoutError:
             raise DeadlineError("Qdrant did not say in time which collections are live") from None
@@ -307,12 +310,14 @@ class SearchServicer(SearchServiceServicer):
         )
 
 
-def _composed(query: SearchQuery, outcomes: Sequence[Answer | Failure]) -> Composed | Exception:
+def _composed(
+    query: SearchQuery, outcomes: Sequence[ModelAnswer | ModelFailure]
+) -> Composed | Exception:
     """Make one answer of all models' answers, or tell why there is none."""
-    answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
-    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    answers = [outcome for outcome in outcomes if isinstance(outcome, ModelAnswer)]
+    failures = [outcome for outcome in outcomes if isinstance(outcome, ModelFailure)]
     if not answers:
-        return most_telling(failures)
+        return select_error(failures)
     for failure in failures:  # what fails a whole call is counted where every call is
         metrics.failed(failure.error)
     try:

@@ -11,17 +11,23 @@ from aiohttp import web
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.client import AsyncLandmarks
 from landmarks.errors import InvalidInputError, LandmarksError
-from search_service.web.responses import Asked, answer, answers, body_of, plain
+from search_service.web.responses import (
+    RequestBody,
+    message_json,
+    message_response,
+    messages_response,
+    read_body,
+)
 from search_service.web.session import client_of
 
 _JOBS = 50
 _LETTERS = 200
-_MOST_WATCHED = 32
+_MAX_WATCHED = 32
 # So often a stream says something, so that one that nobody reads is noticed.
-_BEAT_SECONDS = 15.0
+_HEARTBEAT_SECONDS = 15.0
 
 
-class NewJob(Asked):
+class IndexBody(RequestBody):
     """A job to start."""
 
     source: str
@@ -34,18 +40,18 @@ class NewJob(Asked):
     request_id: str = ""
 
 
-class Calibration(Asked):
+class CalibrateBody(RequestBody):
     """Whose collections, all if empty; and where photos of other landmarks are."""
 
     models: tuple[str, ...] = ()
     unknowns: str = ""
 
 
-class Nothing(Asked):
+class EmptyBody(RequestBody):
     """Nothing further."""
 
 
-class Drop(Asked):
+class DropBody(RequestBody):
     """Whether a collection is dropped even if it is live."""
 
     live_too: bool = False
@@ -88,12 +94,12 @@ async def jobs(request: web.Request) -> web.Response:
         found.append(job)
         if len(found) == _JOBS:
             break
-    return answers("jobs", found)
+    return messages_response("jobs", found)
 
 
 async def start(request: web.Request) -> web.Response:
     """Start a job that indexes a source."""
-    asked = await body_of(request, NewJob)
+    asked = await read_body(request, IndexBody)
     job = await client_of(request).index(
         asked.source,
         gallery=asked.gallery,
@@ -104,20 +110,20 @@ async def start(request: web.Request) -> web.Response:
         verify=asked.verify,
         request_id=asked.request_id,
     )
-    return answer(job)
+    return message_response(job)
 
 
 async def change(request: web.Request) -> web.Response:
     """Cancel, resume or retry a job."""
-    await body_of(request, Nothing)
+    await read_body(request, EmptyBody)
     client, id_ = client_of(request), request.match_info["id"]
     match request.match_info["change"]:
         case "cancel":
-            return answer(await client.cancel(id_))
+            return message_response(await client.cancel(id_))
         case "resume":
-            return answer(await client.resume(id_))
+            return message_response(await client.resume(id_))
         case _:
-            return answer(await client.retry_dead_letters(id_))
+            return message_response(await client.retry_dead_letters(id_))
 
 
 async def dead_letters(request: web.Request) -> web.Response:
@@ -127,7 +133,7 @@ async def dead_letters(request: web.Request) -> web.Response:
         found.append(letter)
         if len(found) == _LETTERS:
             break
-    return answers("dead_letters", found)
+    return messages_response("dead_letters", found)
 
 
 async def watch(request: web.Request) -> web.StreamResponse:
@@ -135,19 +141,19 @@ async def watch(request: web.Request) -> web.StreamResponse:
 
     An event `job` is a job, `failed` says why a job cannot be followed, `ended` is the last.
     """
-    ids = list(islice(dict.fromkeys(request.query.getall("id", [])), _MOST_WATCHED + 1))
-    if not 1 <= len(ids) <= _MOST_WATCHED:
-        raise InvalidInputError(f"1 to {_MOST_WATCHED} jobs can be watched at once", field="id")
+    ids = list(islice(dict.fromkeys(request.query.getall("id", [])), _MAX_WATCHED + 1))
+    if not 1 <= len(ids) <= _MAX_WATCHED:
+        raise InvalidInputError(f"1 to {_MAX_WATCHED} jobs can be watched at once", field="id")
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
     # Bounded: where nobody reads, the followers wait, and gRPC leaves out states in between.
-    events: asyncio.Queue[bytes | None] = asyncio.Queue(_MOST_WATCHED)
+    events: asyncio.Queue[bytes | None] = asyncio.Queue(_MAX_WATCHED)
     request.app[STREAMS].add(events)
     followers = [asyncio.create_task(_follow(client_of(request), id_, events)) for id_ in ids]
     try:
         while not (events.empty() and all(task.done() for task in followers)):
             try:
-                async with asyncio.timeout(_BEAT_SECONDS):
+                async with asyncio.timeout(_HEARTBEAT_SECONDS):
                     event = await events.get()
             except TimeoutError:
                 event = b": still here\n\n"
@@ -168,7 +174,7 @@ async def watch(request: web.Request) -> web.StreamResponse:
 async def _follow(client: AsyncLandmarks, id_: str, events: asyncio.Queue[bytes | None]) -> None:
     try:
         async for job in client.watch(id_):
-            await events.put(_event("job", plain(job)))
+            await events.put(_event("job", message_json(job)))
     except LandmarksError as error:
         await events.put(_event("failed", {"id": id_, "message": str(error)}))
     await events.put(b": done\n\n")  # so that whoever waits looks whether all have ended
@@ -181,45 +187,45 @@ def _event(kind: str, value: dict[str, object]) -> bytes:
 async def collections(request: web.Request) -> web.Response:
     """List the collections."""
     found = await client_of(request).collections(request.query.get("gallery", ""))
-    return answers("collections", found)
+    return messages_response("collections", found)
 
 
 async def promote(request: web.Request) -> web.Response:
     """Make a collection the live one."""
-    await body_of(request, Nothing)
-    return answer(await client_of(request).promote(request.match_info["name"]))
+    await read_body(request, EmptyBody)
+    return message_response(await client_of(request).promote(request.match_info["name"]))
 
 
 async def roll_back(request: web.Request) -> web.Response:
     """Make the collection live that was so before."""
-    await body_of(request, Nothing)
+    await read_body(request, EmptyBody)
     gallery, model = request.match_info["gallery"], request.match_info["model"]
-    return answer(await client_of(request).roll_back(gallery, model))
+    return message_response(await client_of(request).roll_back(gallery, model))
 
 
 async def drop(request: web.Request) -> web.Response:
     """Delete a collection."""
-    asked = await body_of(request, Drop)
+    asked = await read_body(request, DropBody)
     await client_of(request).drop(request.match_info["name"], live_too=asked.live_too)
     return web.json_response({})
 
 
 async def calibrate(request: web.Request) -> web.Response:
     """Start a job that calibrates verdicts."""
-    asked = await body_of(request, Calibration)
+    asked = await read_body(request, CalibrateBody)
     gallery = request.match_info["gallery"]
     job = await client_of(request).calibrate(gallery, models=asked.models, unknowns=asked.unknowns)
-    return answer(job)
+    return message_response(job)
 
 
 async def draw_map(request: web.Request) -> web.Response:
     """Start a job that draws a map."""
-    await body_of(request, Nothing)
+    await read_body(request, EmptyBody)
     gallery, model = request.match_info["gallery"], request.match_info["model"]
-    return answer(await client_of(request).draw_map(gallery, model))
+    return message_response(await client_of(request).draw_map(gallery, model))
 
 
 async def read_map(request: web.Request) -> web.Response:
     """Read a map."""
     gallery, model = request.match_info["gallery"], request.match_info["model"]
-    return answer(await client_of(request).map(gallery, model))
+    return message_response(await client_of(request).map(gallery, model))

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from landmarks.errors import InvalidInputError, InvalidPhotoError, NotFoundError
-from search_service.web.responses import failure
+from search_service.web.responses import error_response
 from search_service.web.session import client_of
 from search_service.web.thumbnails import SIZES, PointPhoto, Thumbnails
 
@@ -36,9 +36,9 @@ async def thumbnail(request: web.Request) -> web.Response:
     if request.headers.get("If-None-Match") == etag:
         return web.Response(status=304, headers={"ETag": etag, "Cache-Control": _KEPT})
     try:
-        made = await request.app[THUMBNAILS].small(photo, int(size))
+        made = await request.app[THUMBNAILS].thumbnail(photo, int(size))
     except InvalidPhotoError as error:
-        return failure(error, status=415)
+        return error_response(error, status=415)
     headers = {"ETag": etag, "Cache-Control": _KEPT} if made.is_indexed else {}
     return web.Response(body=made.data, content_type=made.kind, headers=headers)
 
@@ -50,9 +50,9 @@ async def original(request: web.Request) -> web.Response:
     if request.headers.get("If-None-Match") == etag:
         return web.Response(status=304, headers={"ETag": etag, "Cache-Control": _KEPT})
     try:
-        made = await request.app[THUMBNAILS].whole(photo)
+        made = await request.app[THUMBNAILS].original(photo)
     except InvalidPhotoError as error:
-        return failure(error, status=415)
+        return error_response(error, status=415)
     how = "inline" if made.kind in _SHOWN else "attachment"
     headers = {
         "Content-Disposition": f"{how}; filename*=UTF-8''{quote(photo.name, safe='')}",

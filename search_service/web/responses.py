@@ -31,33 +31,33 @@ _STATUSES: dict[type[errors.LandmarksError], int] = {
 }
 
 
-class Asked(BaseModel):
+class RequestBody(BaseModel):
     """What a request's JSON says; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-AskedKind = TypeVar("AskedKind", bound=Asked)
+BodyT = TypeVar("BodyT", bound=RequestBody)
 
 
-def plain(message: Message) -> dict[str, object]:
+def message_json(message: Message) -> dict[str, object]:
     """Return a message as plain values, with the contract's names."""
     return MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
 
 
-def answer(message: Message) -> web.Response:
+def message_response(message: Message) -> web.Response:
     """Answer with a message."""
-    return web.json_response(plain(message))
+    return web.json_response(message_json(message))
 
 
-def answers(name: str, messages: Iterable[Message]) -> web.Response:
+def messages_response(name: str, messages: Iterable[Message]) -> web.Response:
     """Answer with several messages, under their name."""
-    return web.json_response({name: [plain(message) for message in messages]})
+    return web.json_response({name: [message_json(message) for message in messages]})
 
 
-def failure(error: errors.LandmarksError, status: int | None = None) -> web.Response:
+def error_response(error: errors.LandmarksError, status: int | None = None) -> web.Response:
     """Answer with an error, in words."""
     if status is None:
         status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
@@ -70,7 +70,7 @@ def failure(error: errors.LandmarksError, status: int | None = None) -> web.Resp
     return web.json_response({"error": told}, status=status, headers=headers)
 
 
-def asked_of(kind: type[AskedKind], text: str | bytes) -> AskedKind:
+def parse_body(kind: type[BodyT], text: str | bytes) -> BodyT:
     """Read what a request's JSON asks; raises InvalidInputError that says what is wrong."""
     try:
         return kind.model_validate_json(text)
@@ -82,11 +82,11 @@ def asked_of(kind: type[AskedKind], text: str | bytes) -> AskedKind:
         raise errors.InvalidInputError(f"the request cannot be used: {wrong}") from error
 
 
-async def body_of(request: web.Request, kind: type[AskedKind]) -> AskedKind:
+async def read_body(request: web.Request, kind: type[BodyT]) -> BodyT:
     """Read the JSON that was posted.
 
     A form of another site cannot send that type without asking first, which is answered with no.
     """
     if request.content_type != "application/json":
         raise errors.InvalidInputError("the request's body must be application/json")
-    return asked_of(kind, await request.read())
+    return parse_body(kind, await request.read())

@@ -15,30 +15,36 @@ from landmarks.client import AsyncLandmarks, Search
 from landmarks.client.search_request import Example, Fusion
 from landmarks.errors import InvalidInputError, InvalidPhotoError, NotFoundError
 from landmarks.photos.box import Box
-from search_service.web.responses import Asked, answer, answers, asked_of, plain
+from search_service.web.responses import (
+    RequestBody,
+    message_json,
+    message_response,
+    messages_response,
+    parse_body,
+)
 from search_service.web.session import client_of
 
 _SAMPLES = 12
-_MOST_SAMPLES = 48
+_MAX_SAMPLES = 48
 _VALUES = 500
 
 
 @dataclass(frozen=True)
-class Limits:
+class SearchLimits:
     """Most bytes of a photo, and how long a search may take."""
 
     photo_bytes: int
     seconds: float
 
 
-LIMITS = web.AppKey("limits", Limits)
+LIMITS = web.AppKey("limits", SearchLimits)
 
 
 # What fits into the message; the service says what is too much.
-_MOST = 2**31 - 1
+_MAX_UINT = 2**31 - 1
 
 
-class AskedSearch(Asked):
+class SearchBody(RequestBody):
     """A search, but for its photo."""
 
     gallery: str
@@ -47,10 +53,10 @@ class AskedSearch(Asked):
     negative: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     where: dict[str, list[str]] = Field(default_factory=dict)
-    limit: int = Field(10, ge=0, le=_MOST)
-    offset: int = Field(0, ge=0, le=_MOST)
+    limit: int = Field(10, ge=0, le=_MAX_UINT)
+    offset: int = Field(0, ge=0, le=_MAX_UINT)
     box: tuple[float, float, float, float] | None = None
-    expansion: int | None = Field(None, ge=0, le=_MOST)
+    expansion: int | None = Field(None, ge=0, le=_MAX_UINT)
     collapse_identical: bool = False
     exact: bool = False
     fusion: str | None = None
@@ -72,7 +78,7 @@ async def search(request: web.Request) -> web.Response:
     """Search: a form with `asked`, JSON, and unless that names a point, `photo`."""
     limits = request.app[LIMITS]
     asked, photo = await _form(request, limits.photo_bytes)
-    query = _looked_for(asked, photo)
+    query = _query_of(asked, photo)
     query.update(
         {
             "models": asked.models,
@@ -86,10 +92,10 @@ async def search(request: web.Request) -> web.Response:
             "weights": asked.weights,
         }
     )
-    return answer(await client_of(request).search(timeout=limits.seconds, **query))
+    return message_response(await client_of(request).search(timeout=limits.seconds, **query))
 
 
-def _looked_for(asked: AskedSearch, photo: bytes | None) -> Search:
+def _query_of(asked: SearchBody, photo: bytes | None) -> Search:
     """Return one query; with examples beside it, what else is asked for is one of them."""
     if not (asked.positive or asked.negative):
         return {
@@ -109,7 +115,7 @@ def _looked_for(asked: AskedSearch, photo: bytes | None) -> Search:
 
 async def models(request: web.Request) -> web.Response:
     """List the models."""
-    return answers("models", await client_of(request).models())
+    return messages_response("models", await client_of(request).models())
 
 
 async def values(request: web.Request) -> web.Response:
@@ -120,13 +126,13 @@ async def values(request: web.Request) -> web.Response:
         model=request.query.get("model", ""),
         limit=_VALUES,
     )
-    return answers("values", counts)
+    return messages_response("values", counts)
 
 
 async def point(request: web.Request) -> web.Response:
     """Read one point."""
     gallery, id_ = request.match_info["gallery"], request.match_info["point"]
-    return answer(await client_of(request).point(gallery, id_))
+    return message_response(await client_of(request).point(gallery, id_))
 
 
 async def samples(request: web.Request) -> web.Response:
@@ -134,11 +140,11 @@ async def samples(request: web.Request) -> web.Response:
     gallery, client = request.match_info["gallery"], client_of(request)
     chance = random.Random(f"{gallery} {request.query.get('seed', '')}")  # noqa: S311 - no secret
     count = _count(request.query.get("count", str(_SAMPLES)))
-    found = await _some_points(client, gallery, count, chance)
-    return web.json_response({"points": [plain(one) for one in found]})
+    found = await _sample_points(client, gallery, count, chance)
+    return web.json_response({"points": [message_json(one) for one in found]})
 
 
-async def _some_points(
+async def _sample_points(
     client: AsyncLandmarks, gallery: str, count: int, chance: random.Random
 ) -> Sequence[pb.Point]:
     """Look for the points nearest to directions taken by chance, one of each landmark."""
@@ -171,23 +177,23 @@ async def _some_points(
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= _MOST_SAMPLES:
-        raise InvalidInputError(f"count is {text!r}, and must be 1 to {_MOST_SAMPLES}")
+    if not text.isdecimal() or not 1 <= int(text) <= _MAX_SAMPLES:
+        raise InvalidInputError(f"count is {text!r}, and must be 1 to {_MAX_SAMPLES}")
     return int(text)
 
 
-async def _form(request: web.Request, most: int) -> tuple[AskedSearch, bytes | None]:
+async def _form(request: web.Request, most: int) -> tuple[SearchBody, bytes | None]:
     """Read a form in memory: a photo that somebody searches with is written to no file."""
     if request.content_type != "multipart/form-data":
         raise InvalidInputError("the request's body must be multipart/form-data")
-    asked: AskedSearch | None = None
+    asked: SearchBody | None = None
     photo: bytes | None = None
     try:
         async for part in await request.multipart():
             if not isinstance(part, BodyPartReader):
                 raise InvalidInputError("the form has a form in it")
             if part.name == "asked":
-                asked = asked_of(AskedSearch, await _read(part, most))
+                asked = parse_body(SearchBody, await _read(part, most))
             elif part.name == "photo":
                 photo = await _read(part, most)
     except (ValueError, AssertionError) as error:

@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from landmarks.errors import ForbiddenError, InvalidInputError, LandmarksError
-from search_service.web.responses import failure
+from search_service.web.responses import error_response
 
 _log = structlog.get_logger(__name__)
 
@@ -36,12 +36,12 @@ _HEADERS = {
 }
 
 
-def guard(hosts: Sequence[str]) -> Middleware:
+def security_middleware(hosts: Sequence[str]) -> Middleware:
     """Return the middleware; `hosts` are further names under which the page may be asked."""
     allowed = {"localhost", *(host.lower() for host in hosts)}
 
     @web.middleware
-    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def checked(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             _check_host(request, allowed)
             if request.method in ("GET", "HEAD"):
@@ -50,18 +50,18 @@ def guard(hosts: Sequence[str]) -> Middleware:
                 _check_origin(request)
             return await handler(request)
         except LandmarksError as error:
-            return failure(error)
+            return error_response(error)
         except web.HTTPRequestEntityTooLarge:
-            return failure(InvalidInputError("the request is too large"), status=413)
+            return error_response(InvalidInputError("the request is too large"), status=413)
         except web.HTTPException as error:
             said = f"{request.method} {request.path}: {error.reason}"
-            return failure(LandmarksError(said), status=error.status)
+            return error_response(LandmarksError(said), status=error.status)
         except Exception as error:  # noqa: BLE001 - a page gets an answer, whatever went wrong
             _log.exception("request of the page failed", path=request.path)
             said = f"internal error ({type(error).__name__}); the server's log says more"
-            return failure(LandmarksError(said))
+            return error_response(LandmarksError(said))
 
-    return guarded
+    return checked
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:

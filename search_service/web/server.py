@@ -13,14 +13,16 @@ from landmarks.client import AsyncLandmarks
 from landmarks.errors import ConfigurationError
 from landmarks.photos.decode import PhotoLimits
 from landmarks.photos.source_roots import SourceRoots
-from search_service.authorization import FrontDoor
+from search_service.authorization import Authorizer
 from search_service.settings import SearchSettings
-from search_service.web import job_routes as jobs
-from search_service.web import photo_routes as pictures
-from search_service.web import search_routes as searches
-from search_service.web import security_middleware as guard
-from search_service.web import session
-from search_service.web import static_files as files
+from search_service.web import (
+    job_routes,
+    photo_routes,
+    search_routes,
+    security_middleware,
+    session,
+    static_files,
+)
 from search_service.web.responses import CLIENT
 from search_service.web.thumbnails import Thumbnails
 
@@ -32,7 +34,7 @@ _FORM_BYTES = 1_000_000
 
 @asynccontextmanager
 async def serving_page(
-    settings: SearchSettings, own_target: str, door: FrontDoor, roots: SourceRoots
+    settings: SearchSettings, own_target: str, authorizer: Authorizer, roots: SourceRoots
 ) -> AsyncIterator[int]:
     """Serve the page until the block ends, and give its port.
 
@@ -46,17 +48,22 @@ async def serving_page(
     limits = PhotoLimits(settings.max_photo_bytes, settings.page_max_pixels)
     thumbnails = Thumbnails(roots, limits, settings.page_cache_bytes)
     app = web.Application(
-        middlewares=[guard.guard(settings.page_hosts), session.admitting(door)],
+        middlewares=[
+            security_middleware.security_middleware(settings.page_hosts),
+            session.authorization_middleware(authorizer),
+        ],
         client_max_size=settings.max_photo_bytes + _FORM_BYTES,
     )
     app[CLIENT] = client
-    app[session.DOOR] = door
-    app[jobs.STREAMS] = set()
-    app.on_shutdown.append(jobs.end_streams)
-    app[pictures.THUMBNAILS] = thumbnails
-    app[searches.LIMITS] = searches.Limits(settings.max_photo_bytes, settings.search_max_seconds)
-    app.on_response_prepare.append(guard.add_headers)
-    for part in (files, session, searches, jobs, pictures):
+    app[session.AUTHORIZER] = authorizer
+    app[job_routes.STREAMS] = set()
+    app.on_shutdown.append(job_routes.end_streams)
+    app[photo_routes.THUMBNAILS] = thumbnails
+    app[search_routes.LIMITS] = search_routes.SearchLimits(
+        settings.max_photo_bytes, settings.search_max_seconds
+    )
+    app.on_response_prepare.append(security_middleware.add_headers)
+    for part in (static_files, session, search_routes, job_routes, photo_routes):
         app.add_routes(part.routes())
     # Neither addresses nor what was searched for are logged. Who has gone is not worked for.
     runner = web.AppRunner(

@@ -12,8 +12,8 @@ from aiohttp.typedefs import Handler, Middleware
 
 from landmarks.client import AsyncLandmarks
 from landmarks.security.rate_limit import client_at
-from search_service.authorization import FrontDoor
-from search_service.web.responses import CLIENT, Asked, body_of
+from search_service.authorization import Authorizer
+from search_service.web.responses import CLIENT, RequestBody, read_body
 
 _COOKIE = "landmarks_key"
 # Browsers take a cookie of such a name over HTTPS only, for this host only, from nobody else.
@@ -23,38 +23,40 @@ _SESSION_PATH = "/api/session"
 # Of a search's hits, dozens of photos are shown; together they count as a call or two.
 _PHOTO_COST = 0.05
 
-DOOR = web.AppKey("door", FrontDoor)
+AUTHORIZER = web.AppKey("authorizer", Authorizer)
 
 
-class Login(Asked):
+class LoginBody(RequestBody):
     """What the form says."""
 
     key: str
 
 
-def admitting(door: FrontDoor) -> Middleware:
+def authorization_middleware(authorizer: Authorizer) -> Middleware:
     """Return the middleware: nothing but the page's own files is given to strangers."""
 
     @web.middleware
-    async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def authorized(request: web.Request, handler: Handler) -> web.StreamResponse:
         path = request.path
         if path == "/" or path.startswith("/static/"):
             return await handler(request)
         client = client_at(request.remote or "")
         if path != _SESSION_PATH:
-            name, _ = door.who(_key_of(request))
+            name, _ = authorizer.authenticate(_key_of(request))
             client = name or client
-        door.take(client, _PHOTO_COST if path.startswith("/photos/") else 1)
+        authorizer.limit_rate(client, _PHOTO_COST if path.startswith("/photos/") else 1)
         return await handler(request)
 
-    return admitted
+    return authorized
 
 
 def client_of(request: web.Request) -> AsyncLandmarks:
     """Return the client that asks with the key of whoever sent `request`."""
     client = request.app[CLIENT]
     # Unless keys are wanted nobody has looked at what the cookie holds.
-    return client.on_behalf_of(_key_of(request)) if request.app[DOOR].wants_keys else client
+    return (
+        client.on_behalf_of(_key_of(request)) if request.app[AUTHORIZER].requires_keys else client
+    )
 
 
 def routes() -> list[web.RouteDef]:
@@ -68,16 +70,16 @@ def routes() -> list[web.RouteDef]:
 
 async def session(request: web.Request) -> web.Response:
     """Say whose key the browser has, and what it may; fails where it needs one and has none."""
-    door = request.app[DOOR]
-    name, permission = door.who(_key_of(request))
-    told = {"wants_keys": door.wants_keys, "name": name, "permission": permission.value}
+    authorizer = request.app[AUTHORIZER]
+    name, permission = authorizer.authenticate(_key_of(request))
+    told = {"wants_keys": authorizer.requires_keys, "name": name, "permission": permission.value}
     return web.json_response(told)
 
 
 async def log_in(request: web.Request) -> web.Response:
     """Let the browser keep a key that is known."""
-    key = (await body_of(request, Login)).key.strip()
-    name, permission = request.app[DOOR].who(key)
+    key = (await read_body(request, LoginBody)).key.strip()
+    name, permission = request.app[AUTHORIZER].authenticate(key)
     response = web.json_response({"name": name, "permission": permission.value})
     # What the browser itself calls the page: a proxy may have ended its TLS.
     secure = request.secure or request.headers.get("Origin", "").startswith("https://")

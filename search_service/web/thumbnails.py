@@ -41,7 +41,7 @@ class PointPhoto:
 
 
 @dataclass(frozen=True)
-class Picture:
+class ServedPhoto:
     """What is sent, its content type, and whether it is still what was indexed."""
 
     data: bytes
@@ -50,7 +50,7 @@ class Picture:
 
 
 _Key: TypeAlias = tuple[str, str, int]
-_Work: TypeAlias = Callable[[PointPhoto, int], Picture]
+_Work: TypeAlias = Callable[[PointPhoto, int], ServedPhoto]
 
 
 class Thumbnails:
@@ -60,10 +60,10 @@ class Thumbnails:
         """Read below `roots`, and keep up to `cache_bytes` of what was made."""
         self._roots = roots
         self._limits = limits
-        self._cache: LRUCache[_Key, Picture] = LRUCache(
+        self._cache: LRUCache[_Key, ServedPhoto] = LRUCache(
             cache_bytes, getsizeof=lambda picture: len(picture.data)
         )
-        self._making: dict[_Key, asyncio.Task[Picture]] = {}
+        self._making: dict[_Key, asyncio.Task[ServedPhoto]] = {}
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="thumbnail")
 
     @property
@@ -71,7 +71,7 @@ class Thumbnails:
         """How many bytes of pictures are in the cache."""
         return int(self._cache.currsize)
 
-    async def small(self, photo: PointPhoto, size: int) -> Picture:
+    async def thumbnail(self, photo: PointPhoto, size: int) -> ServedPhoto:
         """Return a photo as a JPEG, no side longer than `size`.
 
         Raises what `SourceRoots.read` does, InvalidPhotoError for what is no photo, damaged, or
@@ -81,20 +81,20 @@ class Thumbnails:
         if (picture := self._cache.get(key)) is not None:
             return picture
         if (task := self._making.get(key)) is None:
-            task = asyncio.create_task(self._in_thread(self._make, photo, size))
+            task = asyncio.create_task(self._in_thread(self._read_scaled, photo, size))
             self._making[key] = task
-            task.add_done_callback(lambda done: self._made(key, done))
+            task.add_done_callback(lambda done: self._store(key, done))
         return await asyncio.shield(task)
 
-    async def whole(self, photo: PointPhoto) -> Picture:
-        """Return a photo's own bytes; raises as `small`."""
-        return await self._in_thread(self._read_whole, photo, 0)
+    async def original(self, photo: PointPhoto) -> ServedPhoto:
+        """Return a photo's own bytes; raises as `thumbnail`."""
+        return await self._in_thread(self._read_original, photo, 0)
 
     def close(self) -> None:
         """Start nothing further."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _in_thread(self, work: _Work, photo: PointPhoto, size: int) -> Picture:
+    async def _in_thread(self, work: _Work, photo: PointPhoto, size: int) -> ServedPhoto:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(_SECONDS):
@@ -102,7 +102,7 @@ class Thumbnails:
         except TimeoutError:
             raise DeadlineError(f"{photo.uri} was not read within {_SECONDS:g} s") from None
 
-    def _made(self, key: _Key, task: asyncio.Task[Picture]) -> None:
+    def _store(self, key: _Key, task: asyncio.Task[ServedPhoto]) -> None:
         del self._making[key]
         if task.cancelled() or task.exception() is not None:
             return
@@ -112,21 +112,25 @@ class Thumbnails:
         if len(picture.data) <= self._cache.maxsize:
             self._cache[key] = picture
 
-    def _make(self, photo: PointPhoto, size: int) -> Picture:
+    def _read_scaled(self, photo: PointPhoto, size: int) -> ServedPhoto:
         data = self._roots.read(photo.uri, self._limits.max_bytes)
-        return Picture(_small(data, size, self._limits), "image/jpeg", _is(photo, data))
+        return ServedPhoto(
+            _scaled(data, size, self._limits), "image/jpeg", _is_indexed(photo, data)
+        )
 
-    def _read_whole(self, photo: PointPhoto, size: int) -> Picture:
+    def _read_original(self, photo: PointPhoto, size: int) -> ServedPhoto:
         del size
         data = self._roots.read(photo.uri, self._limits.max_bytes)
-        return Picture(data, Image.MIME[format_of(data, self._limits)], _is(photo, data))
+        return ServedPhoto(
+            data, Image.MIME[format_of(data, self._limits)], _is_indexed(photo, data)
+        )
 
 
-def _is(photo: PointPhoto, data: bytes) -> bool:
+def _is_indexed(photo: PointPhoto, data: bytes) -> bool:
     return sha256(data).hexdigest() == photo.sha256
 
 
-def _small(data: bytes, size: int, limits: PhotoLimits) -> bytes:
+def _scaled(data: bytes, size: int, limits: PhotoLimits) -> bytes:
     image = decode(data, limits, size).image
     image.thumbnail((size, size), Image.Resampling.LANCZOS)
     out = BytesIO()

@@ -33,7 +33,7 @@ from landmarks.rpc.status import rpc_status
 from landmarks.security import api_keys
 from landmarks.security.api_keys import Permission
 from landmarks.security.tls import Tls
-from search_service.authorization import NEEDED, FrontDoor, needed_for
+from search_service.authorization import REQUIRED_PERMISSIONS, Authorizer, required_permission
 from search_service.server import running
 from search_service.settings import SearchSettings
 from tests.support.certificates import Authority
@@ -74,25 +74,25 @@ def test_every_method_says_what_a_key_needs_for_it() -> None:
         for module in SERVICES
         for service in module.DESCRIPTOR.services_by_name.values()
     }
-    assert {service: set(methods) for service, methods in NEEDED.items()} == served
+    assert {service: set(methods) for service, methods in REQUIRED_PERMISSIONS.items()} == served
 
 
 def test_a_method_that_changes_things_needs_a_key_that_may() -> None:
     changing = re.compile(
         "Create|Cancel|Resume|Retry|Delete|Reindex|Promote|Rollback|Drop|Draw|Cal"
     )
-    for service, methods in NEEDED.items():
+    for service, methods in REQUIRED_PERMISSIONS.items():
         for name, needed in methods.items():
             if service.startswith("landmarkapi."):
                 assert needed is (WRITE if changing.match(name) else READ), name
-    assert needed_for("/landmarkapi.search.v1.SearchService/Forgotten") is WRITE
-    assert needed_for("/a.service.of.Tomorrow/Get") is WRITE
+    assert required_permission("/landmarkapi.search.v1.SearchService/Forgotten") is WRITE
+    assert required_permission("/a.service.of.Tomorrow/Get") is WRITE
 
 
 async def test_every_method_that_is_served_refuses_who_has_no_key(file: Path) -> None:
     api_keys.create(file, "app", READ)
     async with serving(api_keys_file=str(file)) as address, open_aio_channel(address) as channel:
-        for service, methods in NEEDED.items():
+        for service, methods in REQUIRED_PERMISSIONS.items():
             for name, needed in methods.items():
                 call = channel.unary_unary(f"/{service}/{name}")
                 if needed is not None:
@@ -274,9 +274,9 @@ async def test_a_refusal_comes_before_the_message_is_read(file: Path) -> None:
 
 
 def test_a_door_without_keys_lets_everybody_do_everything() -> None:
-    door = FrontDoor(None, 0, 1)
-    assert door.who("anything") == ("", WRITE)
-    assert not door.wants_keys
+    authorizer = Authorizer(None, 0, 1)
+    assert authorizer.authenticate("anything") == ("", WRITE)
+    assert not authorizer.requires_keys
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import { api } from "./api.js";
 import { openDetail } from "./detail.js";
-import { h, notify, s, thumbnail, working } from "./dom.js";
-import { named, percent, plural, sureness, timing } from "./format.js";
+import { h, notify, s, thumbnail, whileBusy } from "./dom.js";
+import { landmarkName, percent, plural, confidence, durationText } from "./format.js";
 
 /** Show an answer; return what a screen reader should say of it. */
 export function renderAnswer(place, gallery, response) {
@@ -40,14 +40,14 @@ function verdict(response, context) {
       h("div", {}, h("p", { class: "label" }, label), h("h1", {}, title)), h("p", { class: "why" }, why), ...more, total);
   switch (said.outcome) {
     case "OUTCOME_KNOWN":
-      return card("known", "This is", named(said.landmark),
-        `${sureness(sure)} sure; ${votes} of the votes of the nearest photos.`, gauge(sure, said.threshold, "sure"));
+      return card("known", "This is", landmarkName(said.landmark),
+        `${confidence(sure)} sure; ${votes} of the votes of the nearest photos.`, gauge(sure, said.threshold, "sure"));
     case "OUTCOME_UNKNOWN":
       return card("unknown", "This is", "none of these",
-        `It is none of the gallery’s landmarks, or it cannot be told. The likeliest is ${named(said.landmark)}, but that is only ${sureness(sure)} sure, and ${percent(said.threshold)} are needed.`,
+        `It is none of the gallery’s landmarks, or it cannot be told. The likeliest is ${landmarkName(said.landmark)}, but that is only ${confidence(sure)} sure, and ${percent(said.threshold)} are needed.`,
         gauge(sure, said.threshold, "sure"));
     case "OUTCOME_UNCALIBRATED":
-      return card("", "Most of the nearest photos show", named(said.landmark),
+      return card("", "Most of the nearest photos show", landmarkName(said.landmark),
         [`${votes} of their votes. How sure that is cannot be told: the gallery is not calibrated. Calibrating learns it from the gallery’s own photos, here or with `,
           h("code", {}, `landmarks calibrate -g ${context.gallery}`)],
         gauge(said.vote_share, null, "of the votes"),
@@ -59,7 +59,7 @@ function verdict(response, context) {
 }
 
 function calibrateButton(gallery) {
-  return h("button", { type: "button", class: "button small", onclick: (event) => working(event.currentTarget, async () => {
+  return h("button", { type: "button", class: "button small", onclick: (event) => whileBusy(event.currentTarget, async () => {
     await api.calibrate(gallery);
     notify("good", "Calibrating has begun. ", h("a", { href: "#jobs" }, "See the job"), "; then search again.");
   }) }, "Calibrate this gallery");
@@ -87,7 +87,7 @@ function gauge(share, threshold, words) {
 }
 
 function totals(response) {
-  const parts = [`Answered in ${timing(response.total)}`];
+  const parts = [`Answered in ${durationText(response.total)}`];
   if (response.rankings.length > 1) {
     parts.push(`${response.rankings.length} models`,
       response.fusion_method === "FUSION_METHOD_CALIBRATED_SCORE" ? "fused by calibrated score" : "fused by reciprocal rank");
@@ -104,7 +104,7 @@ function missing(response) {
 
 function modelRow(ranking, context) {
   const times = [["encode", ranking.timings?.encode], ["query", ranking.timings?.query]]
-    .filter(([, time]) => time).map(([name, time]) => `${name} ${timing(time)}`).join(" · ");
+    .filter(([, time]) => time).map(([name, time]) => `${name} ${durationText(time)}`).join(" · ");
   return row(ranking.model, times, verdictOf(ranking.verdict), ranking.hits, context, (hit) =>
     (context.ranks.get(hit.point.id) ?? []).filter((one) => one.model !== ranking.model));
 }
@@ -113,7 +113,7 @@ function verdictOf(said) {
   if (!said?.landmark) return "";
   if (said.outcome === "OUTCOME_UNKNOWN") return "says: none of these";
   const share = said.confidence ?? said.vote_share;
-  return `says: ${named(said.landmark)} (${said.confidence === undefined ? `${percent(share)} of the votes` : `${sureness(share)} sure`})`;
+  return `says: ${landmarkName(said.landmark)} (${said.confidence === undefined ? `${percent(share)} of the votes` : `${confidence(share)} sure`})`;
 }
 
 function fusedRow(response, context) {
@@ -130,7 +130,7 @@ function row(name, times, said, hits, context, elsewhere, fused = false) {
 
 function hitButton(hit, i, context, elsewhere, fused) {
   const { point } = hit;
-  const name = named(point.landmark) || "unknown";
+  const name = landmarkName(point.landmark) || "unknown";
   const places = elsewhere.map((one) => `${one.rank} in ${one.model}`);
   const agrees = context.landmark && point.landmark === context.landmark;
   return h("button", {

@@ -9,7 +9,7 @@ export class ApiError extends Error {
   }
 }
 
-async function ask(path, options = {}, read = (response) => response.json().catch(() => ({}))) {
+async function send(path, options = {}, read = (response) => response.json().catch(() => ({}))) {
   let response;
   try {
     response = await fetch(path, options);
@@ -19,42 +19,42 @@ async function ask(path, options = {}, read = (response) => response.json().catc
   }
   if (!response.ok) {
     const body = await response.json().catch(() => ({}));
-    const told = body.error ?? { kind: "", message: `${response.status} ${response.statusText}` };
-    if (response.status === 401 && !options.loggingIn) window.dispatchEvent(new Event("key-wanted"));
-    throw new ApiError(told.kind, told.message, response.status, told.field);
+    const error = body.error ?? { kind: "", message: `${response.status} ${response.statusText}` };
+    if (response.status === 401 && !options.loggingIn) window.dispatchEvent(new Event("key-required"));
+    throw new ApiError(error.kind, error.message, response.status, error.field);
   }
   return read(response);
 }
 
-const post = (path, asked = {}) =>
-  ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(asked) });
+const post = (path, body = {}) =>
+  send(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 const part = encodeURIComponent;
 
 export const api = {
-  session: () => ask("/api/session"),
-  logIn: (key) => ask("/api/session", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ key }), loggingIn: true }),
-  logOut: () => ask("/api/session", { method: "DELETE" }),
-  collections: async () => (await ask("/api/collections")).collections,
-  models: async () => (await ask("/api/models")).models,
-  values: async (gallery, field = "landmark") => (await ask(`/api/galleries/${part(gallery)}/values?field=${part(field)}`)).values,
-  samples: async (gallery, seed) => (await ask(`/api/galleries/${part(gallery)}/samples?seed=${part(seed)}`)).points,
-  point: (gallery, id) => ask(`/api/galleries/${part(gallery)}/points/${part(id)}`),
+  session: () => send("/api/session"),
+  logIn: (key) => send("/api/session", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ key }), loggingIn: true }),
+  logOut: () => send("/api/session", { method: "DELETE" }),
+  collections: async () => (await send("/api/collections")).collections,
+  models: async () => (await send("/api/models")).models,
+  values: async (gallery, field = "landmark") => (await send(`/api/galleries/${part(gallery)}/values?field=${part(field)}`)).values,
+  samples: async (gallery, seed) => (await send(`/api/galleries/${part(gallery)}/samples?seed=${part(seed)}`)).points,
+  point: (gallery, id) => send(`/api/galleries/${part(gallery)}/points/${part(id)}`),
   search(asked, photo, signal) {
     const form = new FormData();
     form.append("asked", JSON.stringify(asked));
     if (photo) form.append("photo", photo, "photo");
-    return ask("/api/search", { method: "POST", body: form, signal });
+    return send("/api/search", { method: "POST", body: form, signal });
   },
-  original: (url, signal) => ask(url, { signal }, (response) => response.blob()),
-  map: (gallery, model) => ask(`/api/galleries/${part(gallery)}/models/${part(model)}/map`),
+  original: (url, signal) => send(url, { signal }, (response) => response.blob()),
+  map: (gallery, model) => send(`/api/galleries/${part(gallery)}/models/${part(model)}/map`),
   drawMap: (gallery, model) => post(`/api/galleries/${part(gallery)}/models/${part(model)}/map`),
   calibrate: (gallery, unknowns = "") => post(`/api/galleries/${part(gallery)}/calibrate`, { unknowns }),
   rollBack: (gallery, model) => post(`/api/galleries/${part(gallery)}/models/${part(model)}/roll-back`),
   promote: (name) => post(`/api/collections/${part(name)}/promote`),
   drop: (name, liveToo) => post(`/api/collections/${part(name)}/drop`, { live_too: liveToo }),
-  jobs: async () => (await ask("/api/jobs")).jobs,
+  jobs: async () => (await send("/api/jobs")).jobs,
   startJob: (asked) => post("/api/jobs", asked),
   changeJob: (id, change) => post(`/api/jobs/${part(id)}/${change}`),
-  deadLetters: async (id) => (await ask(`/api/jobs/${part(id)}/dead-letters`)).dead_letters,
+  deadLetters: async (id) => (await send(`/api/jobs/${part(id)}/dead-letters`)).dead_letters,
   watchUrl: (ids) => `/api/jobs/watch?${ids.map((id) => `id=${part(id)}`).join("&")}`,
 };

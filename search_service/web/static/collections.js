@@ -1,7 +1,7 @@
 // The collections view: what there is, how well it is indexed, and what is live.
 
 import { api } from "./api.js";
-import { byId, confirm, failure, h, notify, working } from "./dom.js";
+import { byId, confirm, failure, h, notify, whileBusy } from "./dom.js";
 import { onGallery, readCollections, state } from "./state.js";
 import { number, percent, plural } from "./format.js";
 
@@ -68,14 +68,14 @@ function meter(name, share, words) {
 }
 
 function job(words, begin, said) {
-  return h("button", { type: "button", class: "button small", onclick: (event) => working(event.currentTarget, async () => {
+  return h("button", { type: "button", class: "button small", onclick: (event) => whileBusy(event.currentTarget, async () => {
     if ((await begin()) === false) return;
     notify("good", `${said} `, h("a", { href: "#jobs" }, "See the job"));
   }) }, words);
 }
 
 function change(words, work, kind = "button small") {
-  return h("button", { type: "button", class: kind, onclick: (event) => working(event.currentTarget, async () => {
+  return h("button", { type: "button", class: kind, onclick: (event) => whileBusy(event.currentTarget, async () => {
     if (await work()) await readCollections();
   }) }, words);
 }

@@ -2,7 +2,7 @@
 
 import { byId, h, photoUrl, thumbnail } from "./dom.js";
 import { lessLikeThis, moreLikeThis, query } from "./query.js";
-import { named, number } from "./format.js";
+import { landmarkName, number } from "./format.js";
 
 const FIRST = ["path", "source", "landmark", "width", "height", "indexed_at", "sha256", "uri"];
 
@@ -10,7 +10,7 @@ const FIRST = ["path", "source", "landmark", "width", "height", "indexed_at", "s
 export function openDetail(gallery, point, standings = []) {
   const dialog = byId("detail");
   const close = () => dialog.close();
-  const name = named(point.landmark) || "Unknown landmark";
+  const name = landmarkName(point.landmark) || "Unknown landmark";
   const fields = Object.entries(point.payload ?? {}).sort(([a], [b]) => place(a) - place(b));
   const frame = thumbnail(gallery, point.id, 960, `Photo of ${name}`);
   const reason = h("p", { class: "notice warn", hidden: true });

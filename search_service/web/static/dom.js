@@ -99,7 +99,7 @@ export function confirm({ title: name, text, action, tick, field, kind = "danger
 }
 
 /** Run something from a button, which cannot be pressed meanwhile; what goes wrong is shown. */
-export async function working(button, work) {
+export async function whileBusy(button, work) {
   button.disabled = true;
   try {
     return await work();

@@ -4,29 +4,29 @@ const count = new Intl.NumberFormat("en");
 
 export const number = (value) => count.format(Number(value ?? 0));
 /** A probability; none that was learnt from some photos is 1. */
-export const sureness = (p) => (p > 0.99 ? "over 99 %" : p < 0.01 ? "below 1 %" : percent(p));
+export const confidence = (p) => (p > 0.99 ? "over 99 %" : p < 0.01 ? "below 1 %" : percent(p));
 /** A landmark as people write it; folders often have _ for spaces. */
-export const named = (landmark) => landmark.replaceAll("_", " ");
+export const landmarkName = (landmark) => landmark.replaceAll("_", " ");
 export const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)} %`;
 export const plural = (n, one, many) => `${number(n)} ${Number(n) === 1 ? one : many}`;
 
 /** Milliseconds of a duration as JSON has it, "0.0123s". */
 export const milliseconds = (duration) => (duration ? 1000 * Number.parseFloat(duration) : null);
 
-export function timing(duration) {
+export function durationText(duration) {
   const ms = milliseconds(duration);
   if (ms === null) return "";
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   return ms < 1000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
-export function left(duration) {
+export function timeLeft(duration) {
   const seconds = Math.round(Number.parseFloat(duration));
   if (seconds < 90) return `${seconds} s left`;
   return seconds < 5400 ? `${Math.round(seconds / 60)} min left` : `${Math.round(seconds / 3600)} h left`;
 }
 
-export function when(time) {
+export function timeAgo(time) {
   const date = new Date(time);
   const ago = (Date.now() - date.getTime()) / 1000;
   if (ago < 60) return "just now";

@@ -1,9 +1,9 @@
 // The jobs view: start one, see how far each is, and what could not be indexed.
 
 import { api } from "./api.js";
-import { announce, byId, confirm, failure, h, notify, working } from "./dom.js";
+import { announce, byId, confirm, failure, h, notify, whileBusy } from "./dom.js";
 import { readCollections, state } from "./state.js";
-import { left, number, plural, when } from "./format.js";
+import { timeLeft, number, plural, timeAgo } from "./format.js";
 
 const KINDS = { JOB_KIND_INDEX: "Index", JOB_KIND_REINDEX: "Rebuild", JOB_KIND_CALIBRATE: "Calibrate", JOB_KIND_MAP: "Draw the map of" };
 const STATES = {
@@ -69,7 +69,7 @@ async function submit(event) {
   };
   if (asked.prune && !asked.dry_run && !(await confirm({ title: "Delete what is gone?", action: "Start and prune",
     text: "Points of this source whose photos are no longer there are deleted when the source has been listed to its end." }))) return;
-  await working(event.submitter, async () => {
+  await whileBusy(event.submitter, async () => {
     const job = await api.startJob(asked);
     byId("job-start").open = false;
     announce("The job has begun");
@@ -129,7 +129,7 @@ function card(job) {
   const [words, kind] = STATES[job.state] ?? ["unknown", ""];
   const dead = job.progress.reduce((sum, one) => sum + Number(one.dead), 0);
   const marks = [["dry run", job.spec.dry_run], ["prune", job.spec.prune]].filter(([, on]) => on).map(([name]) => h("span", { class: "chip" }, name));
-  const button = (name, change) => h("button", { type: "button", class: "button small", onclick: (event) => working(event.currentTarget, async () => {
+  const button = (name, change) => h("button", { type: "button", class: "button small", onclick: (event) => whileBusy(event.currentTarget, async () => {
     await api.changeJob(job.id, change);
     await read();
   }) }, name);
@@ -140,7 +140,7 @@ function card(job) {
   ].filter(Boolean);
   return h("article", { class: "card job", "data-job": job.id, "data-state": job.state, tabindex: -1, "aria-label": title(job) },
     h("div", { class: "job-head" }, h("h2", {}, title(job)), h("span", { class: `chip ${kind}` }, words), ...marks,
-      h("time", { datetime: job.create_time, title: new Date(job.create_time).toLocaleString() }, when(job.create_time))),
+      h("time", { datetime: job.create_time, title: new Date(job.create_time).toLocaleString() }, timeAgo(job.create_time))),
     job.kind === "JOB_KIND_INDEX" ? h("p", { class: "source" }, job.spec.source) : null,
     ...job.progress.map((one) => progress(job, one)),
     job.error ? h("div", { class: "notice bad" }, h("div", {}, job.error)) : null,
@@ -158,7 +158,7 @@ function progress(job, one) {
   const bar = h("progress", { "aria-label": `${one.model}: ${number(done)} of ${number(listed)}`, max: Math.max(listed, 1), value: known ? (listed ? done : 1) : null });
   return h("div", { class: "model-progress" },
     h("div", { class: "line" }, h("strong", {}, one.model),
-      h("span", {}, listed ? `${number(done)} of ${number(listed)}${job.listing_complete ? "" : "+"}${rate}${one.time_left ? ` · ${left(one.time_left)}` : ""}` : "")),
+      h("span", {}, listed ? `${number(done)} of ${number(listed)}${job.listing_complete ? "" : "+"}${rate}${one.time_left ? ` · ${timeLeft(one.time_left)}` : ""}` : "")),
     bar,
     counts.length ? h("p", { class: "counts" }, counts.join(" · ")) : null);
 }

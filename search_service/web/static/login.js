@@ -1,11 +1,11 @@
 // The API key: asked for where the service wants one, kept by the browser in a cookie that no script can read.
 
 import { api } from "./api.js";
-import { byId, h, working } from "./dom.js";
+import { byId, h, whileBusy } from "./dom.js";
 
 export async function start() {
-  window.addEventListener("key-wanted", ask);
-  byId("log-out").addEventListener("click", (event) => working(event.currentTarget, async () => {
+  window.addEventListener("key-required", ask);
+  byId("log-out").addEventListener("click", (event) => whileBusy(event.currentTarget, async () => {
     await api.logOut();
     location.reload();
   }));

@@ -1,7 +1,7 @@
 // Which view is shown, the gallery, the colours.
 
 import { byId, failure, h } from "./dom.js";
-import { choose, keep, kept, readCollections, state } from "./state.js";
+import { chooseGallery, savePreference, readPreference, readCollections, state } from "./state.js";
 import * as collections from "./collections.js";
 import * as jobs from "./jobs.js";
 import * as login from "./login.js";
@@ -38,7 +38,7 @@ function theme(name) {
   byId("theme").textContent = sign;
   byId("theme").setAttribute("aria-label", `Colours: ${words}`);
   byId("theme").title = `Colours: ${words}`;
-  keep("theme", name);
+  savePreference("theme", name);
   map.redraw();
 }
 
@@ -46,12 +46,12 @@ byId("theme").addEventListener("click", () => {
   const names = Object.keys(THEMES);
   theme(names[(names.indexOf(state.theme) + 1) % names.length]);
 });
-byId("gallery").addEventListener("change", (event) => choose(event.target.value));
+byId("gallery").addEventListener("change", (event) => chooseGallery(event.target.value));
 window.addEventListener("hashchange", show);
 
 login.start();
 for (const view of Object.values(VIEWS)) view.start();
-const remembered = kept("theme");
+const remembered = readPreference("theme");
 theme(THEMES[remembered] ? remembered : "auto");
 show();
 

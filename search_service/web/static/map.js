@@ -2,11 +2,10 @@
 
 import { api } from "./api.js";
 import { openDetail } from "./detail.js";
-import { announce, byId, failure, h, notify, s, thumbnail, working } from "./dom.js";
+import { announce, byId, failure, h, notify, s, thumbnail, whileBusy } from "./dom.js";
 import { pointMark, starMark } from "./map_marks.js";
-import { last } from "./search.js";
-import { live, onGallery, state } from "./state.js";
-import { named, number, percent, when } from "./format.js";
+import { lastSearch, liveCollections, onGallery, state } from "./state.js";
+import { landmarkName, number, percent, timeAgo } from "./format.js";
 
 // Told apart in light and dark, and by most who see colours differently; what has none is grey.
 const HUES = [172, 28, 265, 340, 95, 210, 48, 300, 145, 5, 235, 75, 320, 190, 120];
@@ -15,8 +14,8 @@ const MARGIN = 26;
 
 let model = "";
 let map = null; // { gallery, points, … }
-let at = -1; // the point that is pointed at
-let only = null; // the landmark that is looked at alone
+let pointed = -1; // the point that is pointed at
+let onlyLandmark = null; // the landmark that is looked at alone
 let visible = false;
 const parts = {};
 
@@ -33,8 +32,8 @@ export function hide() {
 
 export function show() {
   visible = true;
-  const models = live().map((one) => one.model);
-  if (!models.includes(model)) model = live().find((one) => one.mapped)?.model ?? models[0] ?? "";
+  const models = liveCollections().map((one) => one.model);
+  if (!models.includes(model)) model = liveCollections().find((one) => one.mapped)?.model ?? models[0] ?? "";
   const view = byId("view-map");
   const select = h("select", { id: "map-model", onchange: (event) => { model = event.target.value; map = null; load(); } },
     ...models.map((name) => h("option", { value: name, selected: name === model }, name)));
@@ -55,7 +54,7 @@ export function show() {
 }
 
 function drawButton(words, kind) {
-  return h("button", { type: "button", class: kind, onclick: (event) => working(event.currentTarget, async () => {
+  return h("button", { type: "button", class: kind, onclick: (event) => whileBusy(event.currentTarget, async () => {
     await api.drawMap(state.gallery, model);
     location.hash = "#jobs";
     notify("good", "The map is being drawn; come back when the job has ended.");
@@ -71,8 +70,8 @@ async function load() {
       const found = await api.map(...wanted);
       if (wanted[0] !== state.gallery || wanted[1] !== model) return;
       map = { ...found, gallery: wanted[0], points: found.points ?? [] };
-      only = null;
-      at = -1;
+      onlyLandmark = null;
+      pointed = -1;
     }
     showMap();
     parts.again.hidden = false;
@@ -96,12 +95,12 @@ function showMap() {
   const canvas = h("canvas", { tabindex: 0, role: "application",
     "aria-label": `Map of ${number(map.points.length)} photos. Arrow keys go to the next photo that way, Enter opens it.`,
     onkeydown: byKey, onpointermove: byPointer, onpointerleave: () => point(-1), onclick: open,
-    onfocus: () => { if (at < 0 && canvas.matches(":focus-visible")) point(middle()); }, onblur: () => point(-1) });
+    onfocus: () => { if (pointed < 0 && canvas.matches(":focus-visible")) point(middle()); }, onblur: () => point(-1) });
   parts.canvas = canvas;
   parts.tip = h("div", { class: "map-tip", hidden: true });
   const legend = h("div", { class: "legend", role: "group", "aria-label": "Landmarks; press one to see it alone" },
     ...names.map(([name, count]) => h("button", { type: "button", "aria-pressed": "false", onclick: (event) => pick(name, event.currentTarget) },
-      swatch(name), named(name) || "unknown", h("span", { class: "count" }, number(count)))));
+      swatch(name), landmarkName(name) || "unknown", h("span", { class: "count" }, number(count)))));
   parts.board.replaceChildren(h("div", { class: "map-layout" },
     h("div", { class: "card map-board" }, canvas, parts.tip),
     h("aside", { class: "card map-side" },
@@ -116,13 +115,13 @@ function showMap() {
 
 function facts() {
   const sample = Number(map.collection_points) > map.points.length ? `a sample of ${number(map.points.length)} of ${number(map.collection_points)} photos` : `${number(map.points.length)} photos`;
-  return `${sample}; drawn ${when(map.draw_time)}. t-SNE, perplexity ${Math.round(map.perplexity)}; ${percent(map.trustworthiness)} of neighbourhoods kept.`;
+  return `${sample}; drawn ${timeAgo(map.draw_time)}. t-SNE, perplexity ${Math.round(map.perplexity)}; ${percent(map.trustworthiness)} of neighbourhoods kept.`;
 }
 
 /** Where the photo of the last search falls: the mean of its nearest mapped hits, by similarity. */
 function queryPlace() {
-  if (last.gallery !== map.gallery) return null;
-  const hits = last.response?.rankings.find((one) => one.model === model)?.hits ?? [];
+  if (lastSearch.gallery !== map.gallery) return null;
+  const hits = lastSearch.response?.rankings.find((one) => one.model === model)?.hits ?? [];
   const places = new Map(map.points.map((one) => [one.point_id, one]));
   const near = hits.filter((hit) => places.has(hit.point.id)).slice(0, NEIGHBOURS)
     .map((hit) => ({ weight: Math.max(hit.score, 0) ** 3, ...places.get(hit.point.id) }));
@@ -165,15 +164,15 @@ export function redraw() {
   const paper = isDark() ? "#171a20" : "#ffffff";
   for (const dimmed of [true, false]) { // what is looked at comes on top
     map.points.forEach((one) => {
-      if ((only !== null && one.landmark !== only) !== dimmed) return;
+      if ((onlyLandmark !== null && one.landmark !== onlyLandmark) !== dimmed) return;
       pen.globalAlpha = dimmed ? 0.13 : 0.88;
       pointMark(pen, placeOf(one, width, height), size, colour(one.landmark), one.in_no_cluster);
     });
   }
   pen.globalAlpha = 1;
   if (map.query) starMark(pen, placeOf(map.query, width, height), 13, isDark() ? "#ffffff" : "#111111", paper);
-  if (at >= 0) {
-    const [x, y] = placeOf(map.points[at], width, height);
+  if (pointed >= 0) {
+    const [x, y] = placeOf(map.points[pointed], width, height);
     pen.strokeStyle = isDark() ? "#ffffff" : "#111111";
     pen.lineWidth = 2.5;
     pen.beginPath();
@@ -186,8 +185,8 @@ export function redraw() {
 }
 
 function pick(name, button) {
-  only = only === name ? null : name;
-  for (const one of button.parentElement.children) one.setAttribute("aria-pressed", String(one === button && only !== null));
+  onlyLandmark = onlyLandmark === name ? null : name;
+  for (const one of button.parentElement.children) one.setAttribute("aria-pressed", String(one === button && onlyLandmark !== null));
   redraw();
 }
 
@@ -201,7 +200,7 @@ function byPointer(event) {
   const [x, y] = [event.clientX - area.left, event.clientY - area.top];
   let nearest = -1, least = 16 ** 2;
   map.points.forEach((one, i) => {
-    if (only !== null && one.landmark !== only) return;
+    if (onlyLandmark !== null && one.landmark !== onlyLandmark) return;
     const [px, py] = placeOf(one, area.width, area.height);
     const distance = (px - x) ** 2 + (py - y) ** 2;
     if (distance < least) [nearest, least] = [i, distance];
@@ -214,10 +213,10 @@ function byKey(event) {
   const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
   if (!way) return;
   event.preventDefault();
-  const here = map.points[at < 0 ? middle() : at];
+  const here = map.points[pointed < 0 ? middle() : pointed];
   let best = -1, least = Infinity;
   map.points.forEach((one, i) => { // the nearest within 45 degrees of that way
-    if (only !== null && one.landmark !== only) return;
+    if (onlyLandmark !== null && one.landmark !== onlyLandmark) return;
     const along = (one.x - here.x) * way[0] + (one.y - here.y) * way[1];
     const aside = Math.abs((one.x - here.x) * way[1]) + Math.abs((one.y - here.y) * way[0]);
     if (along > 1e-6 && aside <= along && along + 2 * aside < least) [best, least] = [i, along + 2 * aside];
@@ -227,8 +226,8 @@ function byKey(event) {
 
 /** Point at a photo of the map: show it beside its point, and say what it is. */
 function point(i, aloud = false) {
-  if (i === at) return;
-  at = i;
+  if (i === pointed) return;
+  pointed = i;
   redraw();
   const { tip, canvas } = parts;
   tip.hidden = i < 0;
@@ -236,15 +235,15 @@ function point(i, aloud = false) {
   const one = map.points[i];
   const [x, y] = placeOf(one, canvas.clientWidth, canvas.clientHeight);
   tip.replaceChildren(thumbnail(map.gallery, one.point_id, 320),
-    h("p", {}, named(one.landmark) || "unknown", one.in_no_cluster ? h("span", { class: "dim" }, "in no cluster") : null));
+    h("p", {}, landmarkName(one.landmark) || "unknown", one.in_no_cluster ? h("span", { class: "dim" }, "in no cluster") : null));
   const sideways = x > canvas.clientWidth / 2 ? x - 190 - 16 : x + 16;
   Object.assign(tip.style, { left: `${Math.max(4, sideways)}px`, top: `${Math.min(Math.max(8, y - 80), canvas.clientHeight - 200)}px` });
-  if (aloud) announce(`${named(one.landmark) || "unknown"}${one.in_no_cluster ? ", in no cluster" : ""}`);
+  if (aloud) announce(`${landmarkName(one.landmark) || "unknown"}${one.in_no_cluster ? ", in no cluster" : ""}`);
 }
 
 async function open() {
-  if (at < 0) return;
-  const one = map.points[at];
+  if (pointed < 0) return;
+  const one = map.points[pointed];
   try {
     openDetail(map.gallery, (await api.point(map.gallery, one.point_id)).point);
   } catch (error) {

@@ -8,14 +8,14 @@ const LONGEST = 1600;
 const LEAST = 0.02;
 const MOST_UNLIKE = 12;
 
-let changed = () => {};
+let onChange = () => {};
 /** What is looked for: { photo } or { gallery, point }; `box`, fractions of the photo, or null; `unlike`,
  *  the ids of points of `gallery` that hits should be unlike. */
 export const query = { photo: null, point: null, gallery: "", box: null, unlike: [] };
 
 /** Begin; `listener` is called when there is another query. */
 export function start(listener) {
-  changed = listener;
+  onChange = listener;
   byId("file").addEventListener("change", (event) => {
     const [file] = event.target.files;
     if (file) usePhoto(file);
@@ -36,7 +36,7 @@ export function start(listener) {
     if (file) usePhoto(file);
   });
   byId("clear-query").addEventListener("click", clear);
-  byId("search-again").addEventListener("click", () => changed());
+  byId("search-again").addEventListener("click", () => onChange());
   byId("box-clear").addEventListener("click", () => setBox(null));
   byId("unlike-clear").addEventListener("click", () => setUnlike(query.gallery, []));
   for (const side of SIDES) byId(`box-${side}`).addEventListener("change", boxFromFields);
@@ -47,7 +47,7 @@ export async function usePhoto(file) {
   location.hash = "#search";
   Object.assign(query, { photo: file, point: null, box: null });
   showUnlike(query.gallery, []);
-  if (await preview(() => createImageBitmap(file))) changed();
+  if (await preview(() => createImageBitmap(file))) onChange();
 }
 
 /** Search by a point's photo. */
@@ -61,7 +61,7 @@ export async function moreLikeThis(gallery, id) {
     await image.decode();
     return image;
   });
-  if (still) changed();
+  if (still) onChange();
 }
 
 /** Search for what is less like a point of a gallery, too. */
@@ -71,7 +71,7 @@ export function lessLikeThis(gallery, id) {
 
 function setUnlike(gallery, ids) {
   showUnlike(gallery, ids);
-  changed();
+  onChange();
 }
 
 function showUnlike(gallery, ids) {
@@ -90,7 +90,7 @@ function clear() {
   for (const id of ["picture", "stage-tools", "box-fields"]) byId(id).hidden = true;
   byId("query").classList.remove("asked");
   byId("drop").hidden = false;
-  changed();
+  onChange();
 }
 
 let previews = 0;
@@ -166,7 +166,7 @@ function boxByKey(event) {
   clearTimeout(soon);
   soon = setTimeout(() => { // not for every press
     byId("box").searched = query.box;
-    changed();
+    onChange();
   }, 400);
 }
 
@@ -185,7 +185,7 @@ function setBox(box) {
   showBox();
   if (same) return;
   byId("box").searched = box;
-  changed();
+  onChange();
 }
 
 function showBox() {

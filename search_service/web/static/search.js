@@ -4,11 +4,9 @@ import { api } from "./api.js";
 import { renderAnswer } from "./answer.js";
 import { announce, byId, failure, h, photoUrl, thumbnail } from "./dom.js";
 import { moreLikeThis, query, start as startQuery } from "./query.js";
-import { live, onGallery, state } from "./state.js";
-import { named, number } from "./format.js";
+import { lastSearch, liveCollections, onGallery, state } from "./state.js";
+import { landmarkName, number } from "./format.js";
 
-/** The last answer, for the map: { gallery, response }. */
-export const last = { gallery: "", response: null };
 let running = null;
 let seed = 0;
 
@@ -25,7 +23,7 @@ export function start() {
   byId("filter-text").addEventListener("input", narrowFilter);
   onGallery((another) => {
     const boxes = [...byId("model-list").querySelectorAll("input")];
-    const same = boxes.map((box) => box.value).join() === live().map((one) => one.model).join();
+    const same = boxes.map((box) => box.value).join() === liveCollections().map((one) => one.model).join();
     if (another || !boxes.length || !same) galleryChanged(another ? [] : boxes.filter((box) => !box.checked).map((box) => box.value));
   });
 }
@@ -35,10 +33,10 @@ function galleryChanged(unasked) {
     showWelcome();
     return;
   }
-  byId("model-list").replaceChildren(...live().map((one) =>
+  byId("model-list").replaceChildren(...liveCollections().map((one) =>
     h("label", {}, h("input", { type: "checkbox", value: one.model, checked: !unasked.includes(one.model), onchange: search }), one.model,
       h("span", { class: "count" }, number(one.points)))));
-  byId("models").hidden = live().length < 2;
+  byId("models").hidden = liveCollections().length < 2;
   showSamples();
   showValues();
   if ((query.point || query.unlike.length) && query.gallery !== state.gallery) byId("clear-query").click();
@@ -52,8 +50,8 @@ async function showSamples() {
   byId("samples").hidden = points.length === 0;
   byId("sample-list").replaceChildren(...points.map((point) => {
     const frame = thumbnail(gallery, point.id, 160);
-    return h("li", {}, h("button", { type: "button", title: named(point.landmark),
-      "aria-label": `Search by a photo of ${named(point.landmark) || "unknown"}`,
+    return h("li", {}, h("button", { type: "button", title: landmarkName(point.landmark),
+      "aria-label": `Search by a photo of ${landmarkName(point.landmark) || "unknown"}`,
       onclick: () => moreLikeThis(gallery, point.id) }, ...frame.childNodes));
   }));
 }
@@ -66,7 +64,7 @@ async function showValues() {
     const values = await api.values(gallery);
     if (gallery !== state.gallery) return;
     list.replaceChildren(...values.map((one) =>
-      h("label", {}, h("input", { type: "checkbox", value: one.value.text, onchange: filterChanged }), named(one.value.text),
+      h("label", {}, h("input", { type: "checkbox", value: one.value.text, onchange: filterChanged }), landmarkName(one.value.text),
         h("span", { class: "count" }, number(one.points)))));
     byId("filter-count").textContent = `(${number(values.length)})`;
     byId("filter-text").hidden = values.length < 12;
@@ -113,7 +111,7 @@ async function search() {
     const gallery = state.gallery;
     const asked = {
       gallery,
-      models: models.length === live().length ? [] : models,
+      models: models.length === liveCollections().length ? [] : models,
       limit: Number(byId("limit").value) || 10,
       collapse_identical: byId("collapse").checked,
       where: { landmark: checked("filter-list") },
@@ -126,7 +124,7 @@ async function search() {
     } else if (query.point) asked.point_id = query.point;
     const response = await api.search(asked, photo, mine.signal);
     if (running !== mine) return;
-    Object.assign(last, { gallery, response });
+    Object.assign(lastSearch, { gallery, response });
     announce(renderAnswer(answer, gallery, response));
   } catch (error) {
     if (error.name === "AbortError" || running !== mine) return;
@@ -137,11 +135,11 @@ async function search() {
 }
 
 function showWelcome() {
-  Object.assign(last, { gallery: "", response: null });
+  Object.assign(lastSearch, { gallery: "", response: null });
   const answer = byId("answer");
   answer.setAttribute("aria-busy", "false");
   if (state.gallery) {
-    const photos = live()[0]?.points ?? 0;
+    const photos = liveCollections()[0]?.points ?? 0;
     answer.replaceChildren(h("div", { class: "card welcome" },
       h("h1", {}, "Which landmark is it?"),
       h("p", {}, `Give a photo, and see the photos most like it among the ${number(photos)} of “${state.gallery}”: by each model, and by all together.`),

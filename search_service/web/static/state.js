@@ -4,15 +4,17 @@ import { api } from "./api.js";
 import { byId, h } from "./dom.js";
 
 export const state = { collections: [], gallery: "", theme: "auto" };
+/** The last search, which the map shows: { gallery, response }. */
+export const lastSearch = { gallery: "", response: null };
 const listeners = new Set();
 
 /** Keep a choice for the next visit, where this browser lets a page keep anything. */
-export function keep(name, value) {
+export function savePreference(name, value) {
   try { localStorage.setItem(name, value); } catch { /* it does not */ }
 }
 
 /** A choice that was kept. */
-export function kept(name) {
+export function readPreference(name) {
   try { return localStorage.getItem(name); } catch { return null; }
 }
 
@@ -22,7 +24,7 @@ export function onGallery(listener) {
 }
 
 /** The live collections of the gallery that is looked at. */
-export const live = () => state.collections.filter((one) => one.live && one.gallery === state.gallery);
+export const liveCollections = () => state.collections.filter((one) => one.live && one.gallery === state.gallery);
 
 export const galleries = () => [...new Set(state.collections.filter((one) => one.live).map((one) => one.gallery))].sort();
 
@@ -34,18 +36,18 @@ export async function readCollections() {
   select.replaceChildren(...names.map((name) => h("option", { value: name }, name)));
   select.disabled = names.length === 0;
   if (!names.includes(state.gallery)) {
-    const remembered = kept("gallery");
+    const remembered = readPreference("gallery");
     const largest = [...state.collections].filter((one) => one.live).sort((a, b) => b.points - a.points)[0];
-    choose(names.includes(remembered) ? remembered : largest?.gallery ?? "");
+    chooseGallery(names.includes(remembered) ? remembered : largest?.gallery ?? "");
   } else {
     select.value = state.gallery;
     listeners.forEach((listener) => listener(false));
   }
 }
 
-export function choose(gallery) {
+export function chooseGallery(gallery) {
   state.gallery = gallery;
   byId("gallery").value = gallery;
-  if (gallery) keep("gallery", gallery);
+  if (gallery) savePreference("gallery", gallery);
   listeners.forEach((listener) => listener(true));
 }

@@ -30,7 +30,7 @@ from landmarks.rpc.status import error_from_rpc
 from landmarks.vector_store.async_store import SearchStore
 from landmarks.vector_store.settings import VectorStoreSettings
 from search_service.indexing.servicer import create_indexing_servicer
-from search_service.search.recall_monitor import RecallGauge
+from search_service.search.recall_monitor import RecallMonitor
 from tests.support.indexing_rig import MODEL, Rig, draw_photo
 from tests.support.valkey import running_valkey
 
@@ -55,7 +55,7 @@ async def serving(rig: Rig) -> AsyncIterator[IndexingServiceStub]:
         sources=Sources(SourceRoots([str(rig.photos)])),
         collections=store,
         qdrant=settings,
-        recall=RecallGauge(store, 0.0),
+        recall=RecallMonitor(store, 0.0),
     )
     server = create_server()
     add_IndexingServiceServicer_to_server(servicer, server)

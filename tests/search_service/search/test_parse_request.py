@@ -12,7 +12,7 @@ from landmarkapi.search.v1 import search_pb2 as pb
 from landmarks.errors import InvalidInputError, InvalidPhotoError
 from landmarks.photos.box import Box
 from landmarks.vector_store.filters import AnyOf, Equals, Filter, Range, Words
-from search_service.search.parse_request import search_query
+from search_service.search.parse_request import parse_search
 from search_service.search.query import (
     ExamplesQuery,
     Expansion,
@@ -37,12 +37,12 @@ def vector(*values: float, model: str = "vgg16") -> pb.SearchRequest:
 
 def refused(asked: pb.SearchRequest) -> InvalidInputError:
     with pytest.raises(InvalidInputError) as caught:
-        search_query(asked)
+        parse_search(asked)
     return caught.value
 
 
 def test_what_is_not_said_has_its_default() -> None:
-    query = search_query(request())
+    query = parse_search(request())
 
     assert query.gallery == "sample"
     assert query.target == PhotoQuery(b"bytes")
@@ -53,7 +53,7 @@ def test_what_is_not_said_has_its_default() -> None:
 
 
 def test_what_is_said_is_kept() -> None:
-    query = search_query(
+    query = parse_search(
         request(
             models=["vgg16", "scratch", "vgg16"],
             limit=1000,
@@ -72,7 +72,7 @@ def test_what_is_said_is_kept() -> None:
 
 
 def test_a_photo_is_not_in_any_text_that_could_be_logged() -> None:
-    assert "secret" not in repr(search_query(request(photo=b"secret")))
+    assert "secret" not in repr(parse_search(request(photo=b"secret")))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_too_many_models_are_refused() -> None:
 
 
 def test_a_point_is_asked_for_by_its_id() -> None:
-    query = search_query(pb.SearchRequest(gallery="sample", point_id=POINT))
+    query = parse_search(pb.SearchRequest(gallery="sample", point_id=POINT))
 
     assert query.target == PointQuery(UUID(POINT))
 
@@ -142,7 +142,7 @@ def test_a_points_id_must_be_a_uuid(id_: str) -> None:
 
 
 def test_a_vector_is_scaled_to_unit_length_and_names_its_model() -> None:
-    query = search_query(vector(3, 4))
+    query = parse_search(vector(3, 4))
 
     assert query.models == ("vgg16",)
     assert isinstance(query.target, VectorQuery)
@@ -152,7 +152,7 @@ def test_a_vector_is_scaled_to_unit_length_and_names_its_model() -> None:
 
 @pytest.mark.parametrize("scale", [1e-38, 3e38])
 def test_a_vector_of_extreme_length_is_scaled_too(scale: float) -> None:
-    query = search_query(vector(scale, scale))
+    query = parse_search(vector(scale, scale))
 
     assert isinstance(query.target, VectorQuery)
     np.testing.assert_allclose(query.target.vector, [0.5**0.5] * 2, rtol=1e-3)
@@ -181,11 +181,11 @@ def test_a_vector_may_name_its_model_twice() -> None:
     asked = vector(1.0)
     asked.models.append("vgg16")
 
-    assert search_query(asked).models == ("vgg16",)
+    assert parse_search(asked).models == ("vgg16",)
 
 
 def filtered(*must: pb.Condition) -> SearchQuery:
-    return search_query(request(filter=pb.Filter(must=must)))
+    return parse_search(request(filter=pb.Filter(must=must)))
 
 
 def text(value: str) -> pb.FieldValue:
@@ -193,7 +193,7 @@ def text(value: str) -> pb.FieldValue:
 
 
 def test_a_filter_is_kept() -> None:
-    query = search_query(
+    query = parse_search(
         request(
             filter=pb.Filter(
                 must=[
@@ -281,11 +281,11 @@ def examples(*positive: pb.Example, negative: tuple[pb.Example, ...] = ()) -> pb
 
 
 def test_a_part_of_a_photo_can_be_searched_for() -> None:
-    assert search_query(request(box=HALF)).target == PhotoQuery(b"bytes", Box(0.5, 0, 1, 0.5))
+    assert parse_search(request(box=HALF)).target == PhotoQuery(b"bytes", Box(0.5, 0, 1, 0.5))
 
 
 def test_examples_are_photos_parts_of_them_and_points() -> None:
-    query = search_query(
+    query = parse_search(
         examples(
             pb.Example(photo=b"one"),
             pb.Example(photo=b"two", box=HALF),
@@ -332,7 +332,7 @@ def test_examples_and_boxes_that_cannot_be_used_are_told_by_field(
 
 
 def test_expansion_and_fusion_are_kept() -> None:
-    query = search_query(
+    query = parse_search(
         request(
             expansion=pb.QueryExpansion(neighbours=5),
             collapse_identical=True,
@@ -347,7 +347,7 @@ def test_expansion_and_fusion_are_kept() -> None:
     assert query.fusion == FusionChoice(
         FusionMethod.CALIBRATED_SCORE, {"vgg16": 2.0, "scratch": 0.0}
     )
-    assert search_query(request()).fusion == FusionChoice(None, {})
+    assert parse_search(request()).fusion == FusionChoice(None, {})
 
 
 @pytest.mark.parametrize(
@@ -371,7 +371,7 @@ def test_expansion_and_fusion_out_of_range_are_told_by_field(
 
 def test_words_are_a_test_of_a_field() -> None:
     asked = pb.Filter(must=[pb.Condition(field="caption", words="golden dome")])
-    assert search_query(request(filter=asked)).filter == Filter(
+    assert parse_search(request(filter=asked)).filter == Filter(
         must=(Words("caption", "golden dome"),)
     )
     empty = pb.Filter(must=[pb.Condition(field="caption", words=" ")])

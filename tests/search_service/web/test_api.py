@@ -169,12 +169,12 @@ async def test_pictures_are_kept_up_to_a_number_of_bytes(files: Files) -> None:
     try:
         for number in range(20):  # each is another picture to it
             photo = PointPhoto(f"file://{good}", "not this file's", str(number))
-            assert not (await made.small(photo, 320)).is_indexed
+            assert not (await made.thumbnail(photo, 320)).is_indexed
         assert made.cached_bytes == 0
         for number in range(8):
             copy = files.root / f"copy-{number}.jpg"
             copy.write_bytes(picture())
-            await made.small(PointPhoto(f"file://{copy}", _sha256(copy), copy.name), 320)
+            await made.thumbnail(PointPhoto(f"file://{copy}", _sha256(copy), copy.name), 320)
             copy.unlink()
         assert 0 < made.cached_bytes <= 60_000
     finally:

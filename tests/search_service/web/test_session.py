@@ -135,12 +135,12 @@ async def test_without_keys_everybody_may_do_everything_and_the_page_knows(page:
 
 
 @pytest.mark.parametrize("cookie", [b"\xff\xfe", "ключ".encode(), b'"unclosed', b""])
-@pytest.mark.parametrize("wants_keys", [True, False])
+@pytest.mark.parametrize("requires_keys", [True, False])
 async def test_a_cookie_that_is_no_key_is_no_error_of_ours(
-    qdrant: Qdrant, file: Path, cookie: bytes, *, wants_keys: bool
+    qdrant: Qdrant, file: Path, cookie: bytes, *, requires_keys: bool
 ) -> None:
     api_keys.create(file, "wall", READ)
-    more = {"api_keys_file": file} if wants_keys else {}
+    more = {"api_keys_file": file} if requires_keys else {}
     async with page_running(qdrant.settings, [], **more) as page:
         reader, writer = await asyncio.open_connection("127.0.0.1", page.port)
         host = f"Host: localhost:{page.port}\r\nConnection: close\r\n".encode()
@@ -151,7 +151,7 @@ async def test_a_cookie_that_is_no_key_is_no_error_of_ours(
         status = (await reader.readline()).split()[1]
         writer.close()
         await writer.wait_closed()
-    assert status == (b"401" if wants_keys else b"200")
+    assert status == (b"401" if requires_keys else b"200")
 
 
 async def test_who_asks_too_often_is_told_when_to_come_back(qdrant: Qdrant) -> None:
