@@ -1,1 +1,1 @@
-"""The front door: searches galleries, starts indexing jobs, lists collections. Never torch."""
+"""The front door: searches galleries, starts indexing jobs, lists collections; no torch."""

@@ -1,4 +1,4 @@
-"""`python -m search_service`: serve until told to stop."""
+"""`python -m search_service`: serve until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 

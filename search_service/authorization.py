@@ -1,4 +1,4 @@
-"""The front door's gate: which key may call which method, and how often."""
+"""Authorization and rate limits: which key may call which method, and how often."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from landmarks.settings import ENV_PREFIX
 
 READ, WRITE = Permission.READ, Permission.WRITE
 
-# Every method of every service of the front door; a test compares. What is not here needs WRITE.
-# None: anybody, with no key and not counted, since probes have neither name nor number.
+# Every method of every service of the front door; a test compares. A method that is missing here
+# requires WRITE. None: no key, and not counted, since probes have no key and no fixed rate.
 REQUIRED_PERMISSIONS: dict[str, dict[str, Permission | None]] = {
     search_pb2.DESCRIPTOR.services_by_name["SearchService"].full_name: {
         "Search": READ,
@@ -48,7 +48,7 @@ REQUIRED_PERMISSIONS: dict[str, dict[str, Permission | None]] = {
         "GetMap": READ,
         "DropCollection": WRITE,
     },
-    # Whether it serves, which says nothing of what.
+    # Health reveals only whether the service serves.
     health_pb2.DESCRIPTOR.services_by_name["Health"].full_name: {
         "Check": None,
         "Watch": None,
@@ -58,21 +58,21 @@ REQUIRED_PERMISSIONS: dict[str, dict[str, Permission | None]] = {
         "ServerReflectionInfo": READ,
     },
 }
-# How gRPC names who calls over the page's own socket.
+# How gRPC names the peer on the page's own socket.
 _PAGE_PEER = "unix:"
 
 
 def required_permission(method: str) -> Permission | None:
-    """Return what a key needs to call /package.Service/Method; None: no key is needed."""
+    """Return the permission to call /package.Service/Method; None: no key is needed."""
     service, _, name = method.lstrip("/").partition("/")
     return REQUIRED_PERMISSIONS.get(service, {}).get(name, WRITE)
 
 
 class Authorizer:
-    """Lets in whom the keys of a file let in, or everybody where there is no file.
+    """Admits the keys of a file, or everybody if there is no file.
 
-    Calls are counted by a key's name, else by address. What the page asks was counted when the page
-    was asked; see `search_service.web.session`.
+    Calls are counted by the key's name, else by address. The page's own gRPC calls were counted as
+    HTTP requests; see `search_service.web.session`.
     """
 
     def __init__(self, keys: Path | None, rate: float, burst: float) -> None:
@@ -86,13 +86,13 @@ class Authorizer:
 
     @property
     def is_open(self) -> bool:
-        """Whether anybody may call anything as often as they like: there is nothing to ask."""
+        """Whether there is nothing to check: no keys and no rate limit."""
         return self._keys is None and self._limiter is None
 
     def authenticate(self, presented: str) -> tuple[str, Permission]:
-        """Return the name of a key and what it may; raises UnauthenticatedError.
+        """Return a key's name and permission; raises UnauthenticatedError.
 
-        Where no keys are wanted, nobody has a name and everybody may write.
+        If no keys are required, the name is empty and everybody may write.
         """
         if self._keys is None:
             return "", WRITE
@@ -100,33 +100,33 @@ class Authorizer:
         return found.name, found.permission
 
     def admit(self, method: str, sent: Mapping[str, str | bytes]) -> str:
-        """Return the caller's name; as `landmarks.rpc.auth_interceptor.Gate`."""
+        """Return the caller's name; see `landmarks.rpc.auth_interceptor.Gate`."""
         needed = required_permission(method)
         if needed is None:
             return ""
         name, permission = self.authenticate(bearer_of(sent))
         if not permission.allows(needed):
             raise ForbiddenError(
-                f"the key {name!r} may only read, and {method.rpartition('/')[2]} changes things;"
-                " use one made with `landmarks keys create NAME --write`"
+                f"the key {name!r} may only read, and {method.rpartition('/')[2]} writes;"
+                " use a key made with `landmarks keys create NAME --write`"
             )
         return name
 
     def count(self, method: str, request: object, client: str, peer: str) -> None:
-        """Count a call; a batch counts by its searches (`landmarks.rpc.auth_interceptor.Gate`)."""
+        """Count a call, a batch as its searches; see `landmarks.rpc.auth_interceptor.Gate`."""
         if required_permission(method) is None or peer.startswith(_PAGE_PEER):
             return
         cost = len(request.searches) if isinstance(request, search_pb2.BatchSearchRequest) else 1
         self.limit_rate(client or client_of_peer(peer), max(1, cost))
 
     def limit_rate(self, client: str, cost: float = 1) -> None:
-        """Count what a client asks; raises RateLimitedError."""
+        """Charge `cost` calls to a client; raises RateLimitedError."""
         if self._limiter is None:
             return
         try:
             self._limiter.take(client, cost)
         except RateLimitedError as error:
             raise RateLimitedError(
-                f"{error}; wait, ask less often, or raise {ENV_PREFIX}RATE_LIMIT",
+                f"{error}; wait, call less often, or raise {ENV_PREFIX}RATE_LIMIT",
                 retry_after=error.retry_after,
             ) from error

@@ -1,4 +1,4 @@
-"""Says whether searches can be answered: Qdrant answers, and at least one encoder does."""
+"""Health: SERVING while Qdrant and at least one encoder answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHECK_SECONDS = 2.0
 
 
 class HealthWatch:
-    """Keeps the health service's word on `services` true, by asking every `every_seconds`."""
+    """Sets the health of `services` by checking every `every_seconds`."""
 
     def __init__(
         self,
@@ -35,16 +35,16 @@ class HealthWatch:
         self._last: str | None = None
 
     async def run(self) -> None:
-        """Check and tell until cancelled."""
+        """Check until cancelled."""
         while True:
             try:
                 await self.check()
-            except Exception as error:  # noqa: BLE001 - a watch that died would go on saying SERVING
+            except Exception as error:  # noqa: BLE001 - a dead watch would leave SERVING set
                 _log.error("the health check failed", exc_info=error)
             await asyncio.sleep(self._every_seconds)
 
     async def check(self) -> None:
-        """Check once, and tell."""
+        """Check once and set the health."""
         reasons = await asyncio.gather(self._qdrant(), self._encoder())
         reason = "; ".join(filter(None, reasons))
         for service in self._services:
@@ -57,7 +57,7 @@ class HealthWatch:
         self._last = reason
 
     async def _qdrant(self) -> str:
-        """Return why Qdrant cannot be used; empty if it can."""
+        """Return why Qdrant cannot be used, or an empty string."""
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
                 await self._ping_qdrant()
@@ -68,16 +68,18 @@ class HealthWatch:
         return ""
 
     async def _encoder(self) -> str:
-        """Return why no encoder can be used; empty if one can."""
+        """Return why no encoder can be used, or an empty string."""
         targets = self._encoders.targets
         if not targets:
-            return "no encoder is set up; name one in LANDMARKS_ENCODERS"
+            return "no encoder is configured; set LANDMARKS_ENCODERS"
         reasons = await asyncio.gather(*(self._not_ready(*one) for one in targets))
         return "" if "" in reasons else "; ".join(reasons)
 
     async def _not_ready(self, model: str, target: str) -> str:
         try:
-            said = await self._encoders.describe(model, target, _CHECK_SECONDS)
+            description = await self._encoders.describe(model, target, _CHECK_SECONDS)
         except LandmarksError as error:
             return str(error)
-        return "" if said.ready else f"{model} at {target} is not ready {said.failure}".strip()
+        if description.ready:
+            return ""
+        return f"{model} at {target} is not ready {description.failure}".strip()

@@ -1,4 +1,4 @@
-"""Puts the search service together and serves it."""
+"""Assembles the search service and serves it."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class RunningService:
 async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
     """Serve until the block ends.
 
-    Raises ConfigurationError where the port is in use, a source root cannot be one, or anybody
-    could call.
+    Raises ConfigurationError if the port is in use, a source root is invalid, or the service would
+    be open to anybody on the network.
     """
     _check_exposure(settings)
     settings.tls.check()
@@ -99,9 +99,9 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
         has_page = settings.page_port is not None
         own_target = sockets.enter_context(_own_socket(server)) if has_page else ""
         with untraced(settings):
-            await watch.check()  # so that the first answer is a true one
+            await watch.check()  # so that the first health answer is correct
         await server.start()
-        with untraced(settings):  # nobody asked for what it asks, and it asks all the time
+        with untraced(settings):  # constant checks that belong to no request
             watching = asyncio.create_task(watch.run())
         _log.info(
             "listening",
@@ -113,7 +113,7 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
         async with AsyncExitStack() as stack:
             page_port: int | None = None
             if has_page:
-                from search_service.web.server import serving_page  # Pillow and aiohttp, if needed
+                from search_service.web.server import serving_page  # imports Pillow and aiohttp
 
                 page_port = await stack.enter_async_context(
                     serving_page(settings, own_target, authorizer, roots)
@@ -132,7 +132,7 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
 
 
 async def serve(settings: SearchSettings) -> None:
-    """Serve until SIGTERM or SIGINT, then finish the calls that were accepted."""
+    """Serve until SIGTERM or SIGINT, then finish the accepted calls."""
     async with running(settings) as service:
         await serve_until_signal(
             service.server, service.health, settings.search_drain_seconds, service.close_page
@@ -141,9 +141,9 @@ async def serve(settings: SearchSettings) -> None:
 
 @contextmanager
 def _own_socket(server: grpc.aio.Server) -> Iterator[str]:
-    """Bind `server` to a socket that only this user reaches, and give the target to call it at.
+    """Bind `server` to a socket that only this user can reach, and yield its target.
 
-    The page calls over it: it needs no certificate of its own, and calls are known to be its.
+    The page calls over it: it needs no certificate, and its calls are recognised by the socket.
     """
     with tempfile.TemporaryDirectory(prefix="landmarks-") as folder:
         target = f"unix:{folder}/grpc"
@@ -164,8 +164,8 @@ def _check_exposure(settings: SearchSettings) -> None:
     exposed = not (is_loopback(settings.search_host) and is_loopback(settings.page_host))
     if exposed and settings.api_keys_file and not settings.tls.serves:
         _log.warning(
-            "API keys travel unencrypted: set LANDMARKS_TLS_CERTIFICATE and _KEY, or let a proxy"
-            " that speaks TLS be the only one to reach this"
+            "API keys travel unencrypted: set LANDMARKS_TLS_CERTIFICATE and _KEY, or allow only a"
+            " proxy that terminates TLS to reach this service"
         )
 
 
@@ -173,6 +173,4 @@ def _roots(settings: SearchSettings) -> SourceRoots:
     try:
         return SourceRoots(settings.source_roots)
     except LandmarksError as error:
-        raise ConfigurationError(
-            f"settings that cannot be used: {ROOTS_SETTING}: {error}"
-        ) from error
+        raise ConfigurationError(f"invalid setting {ROOTS_SETTING}: {error}") from error

@@ -1,4 +1,4 @@
-"""What operators change: points are deleted, collections promoted, rolled back and dropped."""
+"""Operators' changes: delete points; promote, roll back and drop collections."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MAX_IDS = 10_000
 
 
 class CollectionAdmin:
-    """The methods of IndexingService that change collections, as functions that block."""
+    """The methods of IndexingService that change collections; they block."""
 
     def __init__(self, store: VectorStore, maps: MapStore) -> None:
         self._collections = store.collections
@@ -32,26 +32,26 @@ class CollectionAdmin:
         self._maps = maps
 
     def live_collection(self, gallery: str, model: str) -> Lineage:
-        """Return the live collection; raises NotFoundError where a gallery has none for a model."""
+        """Return a model's live collection; raises NotFoundError if the gallery has none."""
         return self._collections.live(gallery, model)
 
     def live_models(self, gallery: str) -> set[str]:
-        """Return the models that a gallery is indexed with; raises NotFoundError without any."""
+        """Return the models a gallery is indexed with; raises NotFoundError if there are none."""
         states = self._collections.states(gallery)
         models = {one.lineage.model for one in states if one.live}
         if not models:
             raise NotFoundError(
-                f"there is no gallery {gallery!r}; fill one with"
+                f"gallery {gallery!r} does not exist; create it with"
                 f" `landmarks index SOURCE --gallery {gallery}`"
             )
         return models
 
     def delete_points(self, request: pb.DeletePointsRequest) -> pb.DeletePointsResponse:
-        """Delete points in all collections of a gallery, or in those of some models."""
+        """Delete points in all collections of a gallery, or in those of the given models."""
         names = self._collection_names(request.gallery, request.models)
         if request.WhichOneof("points") == "filter":
             chosen = parse_filter(request.filter)
-            for name in names:  # all of them before the first deletes
+            for name in names:  # check every collection before deleting in any
                 if error := words_in(chosen, self._collections.text_fields(name), name):
                     raise error
         answer = pb.DeletePointsResponse()
@@ -65,7 +65,7 @@ class CollectionAdmin:
         return pb.PromoteCollectionResponse(live=self._state(name), previous=previous or "")
 
     def roll_back(self, gallery: str, model: str, leaving: str) -> pb.RollbackCollectionResponse:
-        """Make the collection live that was so before."""
+        """Make the previously live collection live again."""
         previous = self._collections.roll_back(check_gallery(gallery), check_model(model), leaving)
         live = self._collections.live(gallery, model).name
         return pb.RollbackCollectionResponse(live=self._state(live), previous=previous)
@@ -75,17 +75,19 @@ class CollectionAdmin:
         self._collections.drop(name, live_too=live_too)
         try:
             self._maps.drop(name)
-        except UnavailableError as error:  # the collection is gone, and that is what was asked
-            _log.warning("the map of a dropped collection stays", name=name, reason=str(error))
+        except UnavailableError as error:  # the collection itself is dropped
+            _log.warning(
+                "the map of a dropped collection was not deleted", name=name, reason=str(error)
+            )
         return pb.DropCollectionResponse()
 
     def _collection_names(self, gallery: str, models: Sequence[str]) -> list[str]:
         found = [state.lineage for state in self._collections.states(check_gallery(gallery))]
         if not found:
-            raise NotFoundError(f"there is no gallery {gallery!r}")
+            raise NotFoundError(f"gallery {gallery!r} does not exist")
         for model in models:
             if not any(one.model == check_model(model) for one in found):
-                raise NotFoundError(f"the gallery {gallery!r} has no collection of {model!r}")
+                raise NotFoundError(f"gallery {gallery!r} has no collection of {model!r}")
         return [one.name for one in found if not models or one.model in models]
 
     def _delete(self, name: str, request: pb.DeletePointsRequest) -> int:
@@ -99,8 +101,8 @@ class CollectionAdmin:
                 chosen = parse_filter(request.filter)
                 if not chosen:
                     raise InvalidInputError(
-                        "the filter has no condition, and would delete every point; drop the"
-                        " collection instead",
+                        "the filter has no condition, so it would delete every point; to do that,"
+                        " drop the collection",
                         field="filter",
                     )
                 count = self._points.count(name, chosen)
@@ -109,11 +111,11 @@ class CollectionAdmin:
             case "source":
                 source = request.source
                 if not source.name:
-                    raise InvalidInputError("the source is not named", field="source.name")
+                    raise InvalidInputError("the source has no name", field="source.name")
                 return self._points.delete_source(name, source.name, source.path_prefix)
             case _:
                 raise InvalidInputError(
-                    "nothing is chosen: give ids, a filter or a source", field="points"
+                    "no points are selected: give ids, a filter or a source", field="points"
                 )
 
     def _state(self, name: str) -> pb.Collection:
@@ -125,6 +127,6 @@ class CollectionAdmin:
 def _uuids(ids: Sequence[str]) -> list[UUID]:
     if not 1 <= len(ids) <= _MAX_IDS:
         raise InvalidInputError(
-            f"{len(ids)} ids are given, and must be 1 to {_MAX_IDS}", field="ids.ids"
+            f"{len(ids)} ids given; 1 to {_MAX_IDS} are allowed", field="ids.ids"
         )
     return [parse_point_id(one, "ids.ids") for one in ids]

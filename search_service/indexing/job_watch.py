@@ -1,4 +1,4 @@
-"""Tells watchers of jobs when one may have changed: one subscription for all of them."""
+"""Notifies watchers that a job may have changed, over one Redis subscription for all."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LISTEN_SECONDS = 30.0
 
 
 class JobChanges:
-    """Subscribes when the first watcher comes. A change may be missed while Redis is away."""
+    """Subscribes on the first watch. A change may be missed while Redis is unreachable."""
 
     def __init__(self, redis_url: str) -> None:
         self._url = redis_url
@@ -26,7 +26,7 @@ class JobChanges:
 
     @contextmanager
     def watch(self, job_id: str) -> Iterator[asyncio.Event]:
-        """Return an event that is set whenever a job has changed."""
+        """Yield an event that is set whenever the job has changed."""
         if self._task is None:
             self._task = asyncio.create_task(self._run())
         changed = asyncio.Event()
@@ -51,7 +51,7 @@ class JobChanges:
             try:
                 await self._listen()
             except (redis.exceptions.RedisError, OSError) as error:
-                _log.warning("changes of jobs are not followed now", reason=str(error))
+                _log.warning("subscription to job changes lost; reconnecting", reason=str(error))
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _listen(self) -> None:

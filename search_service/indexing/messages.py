@@ -1,4 +1,4 @@
-"""Jobs as the contract says them."""
+"""Jobs, maps and collections as messages of the contract."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _KINDS = {
 
 
 def parse_spec(message: pb.IndexSpec) -> IndexSpec:
-    """Read what a job is to index; raises InvalidInputError for what is not a caller's to say."""
+    """Return a message's spec; raises InvalidInputError for fields that callers may not set."""
     if message.HasField("reindexing"):
         raise InvalidInputError(
-            "a collection is built anew by ReindexCollection, not by a job of one's own",
+            "CreateIndexJob does not rebuild a collection; call ReindexCollection",
             field="reindexing",
         )
     return IndexSpec(

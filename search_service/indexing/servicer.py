@@ -37,15 +37,15 @@ from search_service.search.recall_monitor import RecallMonitor
 
 _log = structlog.get_logger(__name__)
 
-# To start a job is to look at its source, which may be a server that hangs.
+# Starting a job reads its source, which may be a server that hangs.
 _STARTING_THREADS = 4
 _MAX_PAGE = 1000
 _JOBS_PAGE = 50
 _LETTERS_PAGE = 100
-# Where a change was not told of, a watcher sees it when it looks again by itself; and of many
-# changes within a moment it sees the last.
-_LOOK_AGAIN_SECONDS = 1.0
-_MOMENT_SECONDS = 0.1
+# A watcher polls too, in case a notification was lost; and of changes in quick succession it gets
+# the last.
+_POLL_SECONDS = 1.0
+_DEBOUNCE_SECONDS = 0.1
 
 
 def create_indexing_servicer(
@@ -57,10 +57,10 @@ def create_indexing_servicer(
     qdrant: VectorStoreSettings,
     recall: RecallMonitor,
 ) -> IndexingServicer:
-    """Put the servicer together; it connects to Redis when it is first used. Close it when done.
+    """Assemble the servicer; it connects to Redis on first use. Close it when done.
 
-    `models` are the names that have an encoder (the keys of `LANDMARKS_ENCODERS`), `sources` the
-    allowed roots as the workers have them: `Sources(SourceRoots(settings.source_roots))`.
+    `models` are the names with an encoder (the keys of `LANDMARKS_ENCODERS`); `sources` has the
+    same allowed roots as the workers: `Sources(SourceRoots(settings.source_roots))`.
     """
     jobs = JobStore(connect_redis(redis_url), redis_url)
     maps = MapStore(connect_redis(redis_url), redis_url)
@@ -73,7 +73,7 @@ def create_indexing_servicer(
 
 
 class IndexingServicer(IndexingServiceServicer):
-    """The service. What blocks (Redis, the broker, looking at a source) runs in threads."""
+    """The service. Calls that block (Redis, the broker, reading a source) run in threads."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class IndexingServicer(IndexingServiceServicer):
 
     @in_thread
     def CancelIndexJob(self, request: pb.CancelIndexJobRequest) -> pb.CancelIndexJobResponse:
-        """End a job where it stands."""
+        """Cancel a job."""
         return pb.CancelIndexJobResponse(job=job_message(self._jobs.cancel(request.id)))
 
     @in_thread
@@ -206,7 +206,7 @@ class IndexingServicer(IndexingServiceServicer):
         found = self._maps.find(lineage.name)
         if found is None:
             raise NotFoundError(
-                f"no map of {lineage.name} has been drawn; draw it with"
+                f"{lineage.name} has no map; draw one with"
                 f" `landmarks map {model} --gallery {gallery}`"
             )
         return map_message(found)
@@ -216,21 +216,21 @@ class IndexingServicer(IndexingServiceServicer):
         request: pb.WatchIndexJobRequest,
         context: grpc.aio.ServicerContext[pb.WatchIndexJobRequest, pb.WatchIndexJobResponse],
     ) -> AsyncIterator[pb.WatchIndexJobResponse]:
-        """Send the job now, after each change, and a last time when it has ended."""
+        """Send the job now, after each change, and once more when it has ended."""
         del context
         sent: Job | None = None
         with self._changes.watch(request.id) as changed:
             while True:
-                changed.clear()  # before reading, so that no change falls in between
+                changed.clear()  # before reading, so that no change is missed
                 job = await asyncio.to_thread(self._jobs.get, request.id)
                 if job != sent:
                     yield pb.WatchIndexJobResponse(job=job_message(job))
                     sent = job
                 if job.ended:
                     return
-                await asyncio.sleep(_MOMENT_SECONDS)
+                await asyncio.sleep(_DEBOUNCE_SECONDS)
                 try:
-                    async with asyncio.timeout(_LOOK_AGAIN_SECONDS):
+                    async with asyncio.timeout(_POLL_SECONDS):
                         await changed.wait()
                 except TimeoutError:
                     pass
@@ -240,15 +240,15 @@ class IndexingServicer(IndexingServiceServicer):
         request: pb.ListCollectionsRequest,
         context: grpc.aio.ServicerContext[pb.ListCollectionsRequest, pb.ListCollectionsResponse],
     ) -> pb.ListCollectionsResponse:
-        """Read what collections there are."""
+        """List the collections."""
         del context
         gallery = check_gallery(request.gallery) if request.gallery else None
         states = await self._collections.states(gallery)
         try:
             names = [one.lineage.name for one in states]
             mapped = await asyncio.to_thread(self._maps.mapped, names)
-        except UnavailableError as error:  # what Qdrant says is worth having without it
-            _log.warning("which collections have a map is not known", reason=str(error))
+        except UnavailableError as error:  # the collections are worth listing without it
+            _log.warning("cannot read which collections have a map", reason=str(error))
             mapped = set()
         return pb.ListCollectionsResponse(
             collections=[
@@ -263,6 +263,7 @@ class IndexingServicer(IndexingServiceServicer):
 def _page_size(size: int, default: int) -> int:
     if not 0 <= size <= _MAX_PAGE:
         raise InvalidInputError(
-            f"the page size {size} is not 0 (for {default}) to {_MAX_PAGE}", field="page_size"
+            f"the page size is {size}; it must be 1 to {_MAX_PAGE}, or 0 for {default}",
+            field="page_size",
         )
     return size or default

@@ -1,4 +1,4 @@
-"""Jobs as they are asked for: checked, recorded and enqueued. For threads."""
+"""Submits jobs: checks a request, records the job and enqueues it. Blocks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _log = structlog.get_logger(__name__)
 
 
 class JobSubmitter:
-    """Starts jobs, and lets them go on. Everything that can be checked at once is."""
+    """Starts and resumes jobs, after the checks that are quick."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class JobSubmitter:
         self._sender.close()
 
     def index(self, spec: IndexSpec, request_id: str) -> Job:
-        """Start to index a source."""
+        """Start indexing a source."""
         spec = checked_spec(spec, self._models)
 
         def check() -> None:
@@ -59,11 +59,11 @@ class JobSubmitter:
         return self._start(spec, request_id, check)
 
     def reindex(self, request: pb.ReindexCollectionRequest) -> Job:
-        """Start to build a collection anew."""
+        """Start rebuilding a collection."""
         wanted = request.reindexing
         if not 0 <= wanted.margin <= 1:
             raise InvalidInputError(
-                f"the margin {wanted.margin:g} is not 0 to 1, as a difference of mAP",
+                f"the margin is {wanted.margin:g}; as a difference of mAP it must be 0 to 1",
                 field="reindexing.margin",
             )
 
@@ -85,7 +85,7 @@ class JobSubmitter:
         return self._start(spec, request.request_id, check)
 
     def calibrate(self, request: pb.CalibrateGalleryRequest) -> Job:
-        """Start to calibrate a gallery."""
+        """Start calibrating a gallery."""
         gallery = check_gallery(request.gallery)
         models = self._indexed_models(gallery, [check_model(model) for model in request.models])
         spec = IndexSpec(
@@ -106,7 +106,7 @@ class JobSubmitter:
         return self._start(spec, request.request_id, check)
 
     def draw_map(self, request: pb.DrawMapRequest) -> Job:
-        """Start to draw the map of a collection."""
+        """Start drawing the map of a collection."""
         gallery, model = check_gallery(request.gallery), check_model(request.model)
         spec = IndexSpec(gallery, source="", models=(model,), kind=Kind.MAP)
         return self._start(
@@ -114,7 +114,7 @@ class JobSubmitter:
         )
 
     def resume(self, job_id: str) -> Job:
-        """Let a cancelled or failed job go on."""
+        """Resume a cancelled or failed job."""
         return self._continue(self._jobs.resume(job_id))
 
     def retry_dead_letters(self, job_id: str) -> Job:
@@ -122,15 +122,15 @@ class JobSubmitter:
         return self._continue(self._jobs.retry_dead_letters(job_id))
 
     def _indexed_models(self, gallery: str, models: Sequence[str]) -> tuple[str, ...]:
-        """Return the models that a gallery is indexed with, or those asked for, by name."""
+        """Return the requested models, or all that the gallery is indexed with, sorted."""
         live = self._admin.live_models(gallery)
         for model in models:
             if model not in live:
-                self._admin.live_collection(gallery, model)  # which says what is missing
+                self._admin.live_collection(gallery, model)  # raises the NotFoundError
         return tuple(sorted(set(models) or live))
 
     def _start(self, spec: IndexSpec, request_id: str, check: Callable[[], object]) -> Job:
-        """Record and enqueue a job that passes `check`; a request that comes again is the same."""
+        """Record and enqueue a job that passes `check`; a repeated request returns the same job."""
         earlier = self._jobs.of_request(request_id, spec)
         if earlier is not None:
             return earlier
@@ -149,5 +149,5 @@ class JobSubmitter:
         try:
             self._sender.send(job_message(job_id, resume=resume))
         except UnavailableError as error:
-            # The job is recorded, and a worker's sweep enqueues what nobody has enqueued.
-            _log.warning("job recorded, and not enqueued yet", job=job_id, reason=str(error))
+            # The job is recorded; a worker's sweep will enqueue it.
+            _log.warning("job recorded but not enqueued yet", job=job_id, reason=str(error))

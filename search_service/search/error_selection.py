@@ -1,4 +1,4 @@
-"""Which error to answer with when no model could answer."""
+"""Selects the error to return when no model answered."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from landmarks.errors import (
 )
 from search_service.search.model_search import ModelFailure
 
-# A photo that cannot be read stays so, however often it is sent; next come the failures that pass
-# by themselves, so that a caller retries; then those that someone has to put right.
+# First the errors of the request, which a retry cannot change; then transient ones, so that the
+# caller retries; then those that an operator must fix.
 _PRECEDENCE: tuple[type[LandmarksError], ...] = (
     InvalidPhotoError,
     InvalidInputError,
@@ -31,15 +31,15 @@ _PRECEDENCE: tuple[type[LandmarksError], ...] = (
 
 
 def select_error(failures: Sequence[ModelFailure]) -> Exception:
-    """Return one error for `failures`, of at least one model."""
+    """Return one error for all of `failures`, at least one."""
     for kind in _PRECEDENCE:
         alike = [failure for failure in failures if isinstance(failure.error, kind)]
         if alike:
-            return _together(alike)
+            return _merged(alike)
     return failures[0].error
 
 
-def _together(alike: Sequence[ModelFailure]) -> Exception:
+def _merged(alike: Sequence[ModelFailure]) -> Exception:
     first = alike[0].error
     texts = {failure.model: str(failure.error) for failure in alike}
     if len(set(texts.values())) == 1 or isinstance(first, InvalidInputError):

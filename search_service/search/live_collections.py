@@ -1,4 +1,4 @@
-"""Which collections are live, remembered for a moment: a search then costs one query a model."""
+"""Which collections are live, cached briefly, so that a search costs one query per model."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from landmarks.errors import NotFoundError
 from landmarks.vector_store.async_store import SearchStore
 from landmarks.vector_store.collections import LiveCollection
 
-_REMEMBER_SECONDS = 1.5
+_CACHE_SECONDS = 1.5
 _MOST_GALLERIES = 1024
 
 
 @dataclass(frozen=True)
 class _Read:
-    """The live collections of a gallery, and when reading them began, by `time.monotonic`."""
+    """A gallery's live collections, and when the read began, on the clock of `time.monotonic`."""
 
     began: float
     live: Mapping[str, LiveCollection]
@@ -28,15 +28,15 @@ class _Read:
 class LiveCollections:
     """The live collection of each model of a gallery.
 
-    Collections are queried by their own names, not by alias, so that query, digest and answer are
-    of one collection even while an alias is moved.
+    Collections are queried by name, not by alias, so that query, digest and answer belong to the
+    same collection even while an alias moves.
     """
 
-    def __init__(self, store: SearchStore, remember_seconds: float = _REMEMBER_SECONDS) -> None:
+    def __init__(self, store: SearchStore, cache_seconds: float = _CACHE_SECONDS) -> None:
         self._store = store
         self._cache: TLRUCache[str, _Read] = TLRUCache(
             _MOST_GALLERIES,
-            ttu=lambda _gallery, read, _now: read.began + remember_seconds,
+            ttu=lambda _gallery, read, _now: read.began + cache_seconds,
             timer=time.monotonic,
         )
         self._reading = asyncio.Lock()
@@ -44,17 +44,17 @@ class LiveCollections:
     async def of_gallery(
         self, gallery: str, *, fresh: bool = False
     ) -> Mapping[str, LiveCollection]:
-        """Return the live collections of `gallery` by model, in the order of their names.
+        """Return the live collections of `gallery` by model, sorted by name.
 
-        `fresh` reads them again, even if they are cached.
+        `fresh` reads them again even if they are cached.
 
-        Raises NotFoundError where no collection is live; it lists the galleries that exist.
+        Raises NotFoundError if none is live; its message lists the existing galleries.
         """
         called = time.monotonic()
         read = self._cache.get(gallery)
         if read is not None and not fresh:
             return read.live
-        async with self._reading:  # many searches at once read once
+        async with self._reading:  # concurrent searches share one read
             read = self._cache.get(gallery)
             if read is None or (fresh and read.began < called):
                 read = await self._read(gallery)
@@ -72,12 +72,12 @@ class LiveCollections:
     async def of_model(self, gallery: str, model: str, *, fresh: bool = False) -> LiveCollection:
         """Return one model's live collection.
 
-        Raises NotFoundError; it says which models the gallery is indexed with.
+        Raises NotFoundError; its message lists the models the gallery is indexed with.
         """
         live = await self.of_gallery(gallery, fresh=fresh)
         if model not in live:
             raise NotFoundError(
-                f"gallery {gallery!r} is not indexed with model {model!r}, but with"
+                f"gallery {gallery!r} is not indexed with model {model!r}, only with"
                 f" {', '.join(live)}; index it with `landmarks index SOURCE --gallery {gallery}"
                 f" --models {model}`"
             )
@@ -85,8 +85,8 @@ class LiveCollections:
 
     async def _unknown(self, gallery: str) -> NotFoundError:
         known = await self._store.galleries()
-        there_are = f"there are: {', '.join(known)}" if known else "there is none yet"
+        existing = f"existing galleries: {', '.join(known)}" if known else "no gallery exists yet"
         return NotFoundError(
-            f"there is no gallery {gallery!r}; {there_are}; fill one with"
+            f"gallery {gallery!r} does not exist; {existing}; create it with"
             f" `landmarks index SOURCE --gallery {gallery}`"
         )

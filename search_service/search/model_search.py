@@ -1,4 +1,4 @@
-"""One model's part of searches: encode the photos, ask the collection, say where the time went."""
+"""Searches with one model: encode the photos, query the collection, measure the times."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from search_service.search.recall_monitor import RecallMonitor
 
 _log = structlog.get_logger(__name__)
 
-# Long rankings are read for fusing, which needs no more of the payload than this; what is shown is
-# read later. For short ones, that would be the slower way.
+# Of a long ranking only these fields are read, which fusion needs; the payloads of the page's hits
+# are read later. For a short ranking a second read would be slower.
 _FIELDS = ("landmark", "sha256")
 
 
 @dataclass(frozen=True)
 class RankedHit:
-    """A hit, and its place in the engine's own ranking, from 1, before any was left out."""
+    """A hit and its rank, from 1, in the engine's ranking before collapsing."""
 
     hit: Hit
     rank: int
@@ -40,7 +40,7 @@ class RankedHit:
 
 @dataclass(frozen=True)
 class ModelAnswer:
-    """What a model found for one query, best first.
+    """A model's answer to one query, best hit first.
 
     `encode_seconds` is None if nothing was encoded. `full_payload`: hits carry all payload fields.
     """
@@ -54,31 +54,31 @@ class ModelAnswer:
 
     @property
     def calibration(self) -> Calibration | None:
-        """What is known of how far the collection's votes can be trusted."""
-        noted = self.collection.metadata.get(CALIBRATION)
-        return _calibration(noted) if isinstance(noted, str) else None
+        """The collection's calibration; None if it has none, or it cannot be read."""
+        stored = self.collection.metadata.get(CALIBRATION)
+        return _calibration(stored) if isinstance(stored, str) else None
 
 
 @lru_cache(maxsize=256)
-def _calibration(noted: str) -> Calibration | None:
+def _calibration(stored: str) -> Calibration | None:
     try:
-        return Calibration.from_json(noted)
+        return Calibration.from_json(stored)
     except (ValueError, KeyError, TypeError) as error:
-        # What cannot be read costs the verdict its confidence, and must not cost the hits.
-        _log.warning("calibration not readable; calibrate the gallery again", reason=repr(error))
+        # Without its calibration a verdict has no confidence; the hits are still good.
+        _log.warning("cannot read the calibration; calibrate the gallery again", reason=repr(error))
         return None
 
 
 @dataclass(frozen=True)
 class ModelFailure:
-    """Why a model did not answer one query."""
+    """The error of a model that did not answer a query."""
 
     model: str
     error: Exception
 
 
 class ModelSearcher:
-    """Asks one model at a time; the search asks several at once."""
+    """Searches with one model at a time; the servicer runs several at once."""
 
     def __init__(
         self,
@@ -96,19 +96,19 @@ class ModelSearcher:
         self,
         queries: Sequence[SearchQuery],
         collection: LiveCollection,
-        least: int,
+        min_depth: int,
         deadline: float,
     ) -> list[ModelAnswer | ModelFailure]:
-        """Return, for each query, its first hits in a collection, or why there are none.
+        """Return, for each query, its first hits in a collection, or the error.
 
-        At least `least` places of a ranking are read, and as many as the query's page needs.
+        Reads at least `min_depth` places of a ranking, and as many as the query's page needs.
         `deadline` is on the clock of `time.monotonic`.
         """
         model = collection.lineage.model
         outcomes: Sequence[ModelAnswer | Exception]
         try:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                outcomes = await self._search_with_retry(queries, collection, least, deadline)
+                outcomes = await self._search_with_retry(queries, collection, min_depth, deadline)
         except TimeoutError:
             outcomes = [DeadlineError(f"model {model!r} did not answer in time")] * len(queries)
         except LandmarksError as error:
@@ -124,14 +124,14 @@ class ModelSearcher:
         self,
         queries: Sequence[SearchQuery],
         collection: LiveCollection,
-        least: int,
+        min_depth: int,
         deadline: float,
     ) -> Sequence[ModelAnswer | Exception]:
-        """Ask, and once more where another collection has become live meanwhile."""
+        """Search, and once more if another collection has become live meanwhile."""
         failed: LandmarksError | None = None
         outcomes: Sequence[ModelAnswer | Exception] = []
         try:
-            outcomes = await self._search(queries, collection, least, deadline)
+            outcomes = await self._search(queries, collection, min_depth, deadline)
         except (LineageError, NotFoundError) as error:
             failed = error
         if failed or any(isinstance(one, (LineageError, NotFoundError)) for one in outcomes):
@@ -140,7 +140,7 @@ class ModelSearcher:
                 lineage.gallery, lineage.model, fresh=True
             )
             if current.lineage != lineage:
-                return await self._search(queries, current, least, deadline)
+                return await self._search(queries, current, min_depth, deadline)
         if failed:
             raise failed
         return outcomes
@@ -149,7 +149,7 @@ class ModelSearcher:
         self,
         queries: Sequence[SearchQuery],
         collection: LiveCollection,
-        least: int,
+        min_depth: int,
         deadline: float,
     ) -> Sequence[ModelAnswer | Exception]:
         found = await self._vectorizer.vectorize(queries, collection.lineage, deadline)
@@ -164,7 +164,7 @@ class ModelSearcher:
                 ready[place] = vector
         started = time.monotonic()
         await self._expand(queries, ready, collection, deadline)
-        rankings = await self._rankings(queries, ready, collection, least, deadline)
+        rankings = await self._rankings(queries, ready, collection, min_depth, deadline)
         seconds = time.monotonic() - started
         for place, (ranked, depth) in rankings.items():
             outcomes[place] = ModelAnswer(
@@ -184,7 +184,7 @@ class ModelSearcher:
         collection: LiveCollection,
         deadline: float,
     ) -> None:
-        """Replace the vectors of queries that are to be expanded by what their first hits say."""
+        """Replace the vectors of queries with `expansion` by their expanded vectors."""
         wanted = {
             place: (expansion, _query(queries[place], vector, expansion.neighbours, vectors=True))
             for place, vector in vectors.items()
@@ -203,26 +203,26 @@ class ModelSearcher:
         queries: Sequence[SearchQuery],
         vectors: dict[int, FloatVector],
         collection: LiveCollection,
-        least: int,
+        min_depth: int,
         deadline: float,
     ) -> dict[int, tuple[list[RankedHit], int]]:
-        """Return the rankings, each read as deep as its page needs, and how deep that is."""
-        depths = {place: depth_for(max(queries[place].end, least)) for place in vectors}
+        """Return each query's ranking, deep enough for its page, and the depth that was read."""
+        depths = {place: depth_for(max(queries[place].end, min_depth)) for place in vectors}
         rankings: dict[int, tuple[list[RankedHit], int]] = {}
         while depths:
-            asked = [
+            requests = [
                 _query(queries[place], vectors[place], depth) for place, depth in depths.items()
             ]
             answers = await self._store.query(
-                collection.lineage.name, asked, timeout_seconds=deadline - time.monotonic()
+                collection.lineage.name, requests, timeout_seconds=deadline - time.monotonic()
             )
-            self._recall.sample(collection.lineage.name, asked[0], answers[0])
+            self._recall.sample(collection.lineage.name, requests[0], answers[0])
             deeper: dict[int, int] = {}
             for (place, depth), hits in zip(depths.items(), answers, strict=True):
                 query = queries[place]
                 ranked = _ranked(hits, collapse=query.collapse_identical)
                 rankings[place] = ranked, depth
-                # What was left out must be made up for, where there is more.
+                # Collapsing has shortened the page: read deeper if the collection has more.
                 if len(ranked) < query.end and len(hits) == depth < DEPTHS[-1]:
                     deeper[place] = depth_for(depth + 1)
             depths = deeper
@@ -246,9 +246,9 @@ def _query(query: SearchQuery, vector: FloatVector, limit: int, *, vectors: bool
 
 
 def _ranked(hits: Sequence[Hit], *, collapse: bool) -> list[RankedHit]:
-    """Return hits in one order on every page, whatever the engine does with equal scores.
+    """Return hits in the same order for every page, with ties in the order of ids.
 
-    `collapse`: of photos with the same bytes, the first alone.
+    `collapse`: of photos with the same bytes, keep only the first.
     """
     ordered = sorted(hits, key=lambda hit: (-hit.score, hit.id))
     ranked = [RankedHit(hit, place) for place, hit in enumerate(ordered, start=1)]

@@ -1,7 +1,7 @@
-"""What a search asks for, checked: every value that comes out of here can be used.
+"""Parses and checks a search request: every value that is returned can be used.
 
-Lengths of vectors and names of models and galleries that do not exist are found out later, where
-the collections are known.
+Whether models and galleries exist, and the lengths of vectors, are checked later, where the
+collections are known.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ _METHODS = {
 def parse_search(
     request: pb.SearchRequest, max_photo_bytes: int = DEFAULT_MAX_PHOTO_BYTES
 ) -> SearchQuery:
-    """Return what `request` asks for; raises InvalidInputError that names field and range."""
+    """Return the query of a request; raises InvalidInputError that names field and range."""
     target = _target(request, max_photo_bytes)
     models = tuple(dict.fromkeys(_model(model) for model in request.models))
     if len(models) > MAX_MODELS:
         raise InvalidInputError(
-            f"{len(models)} models are asked, and must be 0 to {MAX_MODELS}", field="models"
+            f"{len(models)} models given; at most {MAX_MODELS} are allowed", field="models"
         )
     if isinstance(target, VectorQuery):
         if models not in ((), (target.model,)):
             raise InvalidInputError(
-                f"a vector of {target.model!r} can only be searched for with that model, not with"
+                f"a vector of {target.model!r} can only be searched with that model, not with"
                 f" {', '.join(models)}: the vectors of two models are not comparable",
                 field="models",
             )
@@ -86,7 +86,7 @@ def parse_search(
 
 
 def parse_point_id(text: str, field: str = "point_id") -> UUID:
-    """Return a point's id; raises InvalidInputError where it is not a UUID."""
+    """Return a point's id; raises InvalidInputError if it is not a UUID."""
     try:
         return UUID(text)
     except ValueError:
@@ -98,12 +98,12 @@ def parse_point_id(text: str, field: str = "point_id") -> UUID:
 
 
 def unit_vector(values: Sequence[float]) -> FloatVector:
-    """Return `values` scaled to unit length; raises InvalidInputError where they have none."""
-    vector = np.asarray(values, dtype=np.float64)  # wide enough that squares do not overflow
+    """Return `values` scaled to unit length; raises InvalidInputError if that is impossible."""
+    vector = np.asarray(values, dtype=np.float64)  # so that squares do not overflow
     if vector.size == 0:
         raise InvalidInputError("the vector has no values", field="vector")
     if not np.isfinite(vector).all():
-        raise InvalidInputError("the vector holds NaN or infinity", field="vector")
+        raise InvalidInputError("the vector contains NaN or infinity", field="vector")
     length = float(np.linalg.norm(vector))
     if length == 0:
         raise InvalidInputError("the vector is all zeros, so it has no direction", field="vector")
@@ -113,7 +113,7 @@ def unit_vector(values: Sequence[float]) -> FloatVector:
 def _target(request: pb.SearchRequest, max_photo_bytes: int) -> Target:
     kind = request.WhichOneof("query")
     if request.HasField("box") and kind != "photo":
-        raise InvalidInputError("a box marks a part of `photo`, and there is none", field="box")
+        raise InvalidInputError("a box marks a part of `photo`, which is missing", field="box")
     match kind:
         case "photo":
             return _photo(request.photo, Box.of(request.box), max_photo_bytes)
@@ -121,14 +121,14 @@ def _target(request: pb.SearchRequest, max_photo_bytes: int) -> Target:
             return PointQuery(parse_point_id(request.point_id))
         case "vector":
             if not request.vector.model:
-                raise InvalidInputError("the vector's model is not given", field="vector.model")
+                raise InvalidInputError("the vector's model is missing", field="vector.model")
             model = check_model(request.vector.model)
             return VectorQuery(model, unit_vector(request.vector.values))
         case "examples":
             return _examples(request.examples, max_photo_bytes)
         case _:
             raise InvalidInputError(
-                "there is no query: give one of photo, point_id, vector and examples",
+                "there is no query: set photo, point_id, vector or examples",
                 field="query",
             )
 
@@ -138,44 +138,42 @@ def _photo(photo: bytes, box: Box | None, max_photo_bytes: int) -> PhotoQuery:
         raise InvalidPhotoError("the photo is empty: it has no bytes")
     if len(photo) > max_photo_bytes:
         raise InvalidPhotoError(
-            f"the photo has {len(photo):,} bytes, and at most {max_photo_bytes:,}"
+            f"the photo has {len(photo):,} bytes; at most {max_photo_bytes:,}"
             " are accepted; send a smaller copy"
         )
     return PhotoQuery(photo, box)
 
 
-def _examples(asked: pb.Examples, max_photo_bytes: int) -> ExamplesQuery:
-    count = len(asked.positive) + len(asked.negative)
-    if not asked.positive or count > MAX_EXAMPLES:
+def _examples(message: pb.Examples, max_photo_bytes: int) -> ExamplesQuery:
+    count = len(message.positive) + len(message.negative)
+    if not message.positive or count > MAX_EXAMPLES:
         raise InvalidInputError(
-            f"{len(asked.positive)} positive and {len(asked.negative)} negative examples are given;"
-            f" at least one positive is needed, and {MAX_EXAMPLES} in all are accepted",
+            f"{len(message.positive)} positive and {len(message.negative)} negative examples given;"
+            f" at least one positive is required, and at most {MAX_EXAMPLES} in all are allowed",
             field="examples",
         )
     positive, negative = (
         tuple(
-            _example(one, f"examples.{name}[{place}]", max_photo_bytes)
-            for place, one in enumerate(some)
+            _example(one, f"examples.{name}[{index}]", max_photo_bytes)
+            for index, one in enumerate(some)
         )
-        for name, some in (("positive", asked.positive), ("negative", asked.negative))
+        for name, some in (("positive", message.positive), ("negative", message.negative))
     )
     return ExamplesQuery(positive, negative)
 
 
-def _example(asked: pb.Example, where: str, max_photo_bytes: int) -> Example:
-    match asked.WhichOneof("kind"):
+def _example(message: pb.Example, where: str, max_photo_bytes: int) -> Example:
+    match message.WhichOneof("kind"):
         case "photo":
-            return _photo(asked.photo, Box.of(asked.box), max_photo_bytes)
-        case "point_id" if not asked.HasField("box"):
-            return PointQuery(parse_point_id(asked.point_id, f"{where}.point_id"))
+            return _photo(message.photo, Box.of(message.box), max_photo_bytes)
+        case "point_id" if not message.HasField("box"):
+            return PointQuery(parse_point_id(message.point_id, f"{where}.point_id"))
         case "point_id":
             raise InvalidInputError(
-                "a box marks a part of a photo, and this is a point", field=f"{where}.box"
+                "a box marks a part of a photo, but this example is a point", field=f"{where}.box"
             )
         case _:
-            raise InvalidInputError(
-                "the example is not given: give one of photo and point_id", field=where
-            )
+            raise InvalidInputError("the example is empty: set photo or point_id", field=where)
 
 
 def _model(name: str) -> str:
@@ -185,11 +183,11 @@ def _model(name: str) -> str:
         raise InvalidInputError(str(error), field="models") from error
 
 
-def _checked(name: str, value: float, least: float, most: float) -> float:
-    """Return `value`; a NaN is in no range."""
-    if not least <= value <= most:
+def _checked(name: str, value: float, low: float, high: float) -> float:
+    """Return `value` if it is in range; NaN is in no range."""
+    if not low <= value <= high:
         raise InvalidInputError(
-            f"{name} is {value:.10g}, and must be {least:g} to {most:g}", field=name
+            f"{name} is {value:.10g}; it must be {low:g} to {high:g}", field=name
         )
     return value
 
@@ -221,24 +219,26 @@ def _oversampling(request: pb.SearchRequest) -> float | None:
 def _expansion(request: pb.SearchRequest) -> Expansion | None:
     if not request.HasField("expansion"):
         return None
-    asked = request.expansion
-    alpha = asked.alpha if asked.HasField("alpha") else DEFAULT_ALPHA
+    message = request.expansion
+    alpha = message.alpha if message.HasField("alpha") else DEFAULT_ALPHA
     return Expansion(
-        int(_checked("expansion.neighbours", asked.neighbours, 1, MAX_NEIGHBOURS)),
+        int(_checked("expansion.neighbours", message.neighbours, 1, MAX_NEIGHBOURS)),
         _checked("expansion.alpha", alpha, 0, MAX_ALPHA),
     )
 
 
-def _fusion(asked: pb.Fusion) -> FusionChoice:
-    if asked.method not in _METHODS:
-        raise InvalidInputError(f"fusion method {asked.method} is not known", field="fusion.method")
+def _fusion(message: pb.Fusion) -> FusionChoice:
+    if message.method not in _METHODS:
+        raise InvalidInputError(f"unknown fusion method {message.method}", field="fusion.method")
     weights = {
         _model(model): _checked(f"fusion.weights[{model}]", weight, 0, MAX_WEIGHT)
-        for model, weight in asked.weights.items()
+        for model, weight in message.weights.items()
     }
     if weights and not any(weights.values()):
-        raise InvalidInputError("every weight is 0, so no model counts", field="fusion.weights")
-    return FusionChoice(_METHODS[asked.method], weights)
+        raise InvalidInputError(
+            "every weight is 0, so no model would count", field="fusion.weights"
+        )
+    return FusionChoice(_METHODS[message.method], weights)
 
 
 def _shortened(text: str) -> str:

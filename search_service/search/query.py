@@ -1,4 +1,4 @@
-"""What can be searched for, as values. What is in here has been checked and can be used."""
+"""Checked search queries, as plain values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FloatVector: TypeAlias = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class PhotoQuery:
-    """A photo's bytes, or a part of it. They stay out of the representation, and so of all logs."""
+    """A photo, or a part of it. Its bytes stay out of the repr, and so out of all logs."""
 
     photo: bytes = field(repr=False)
     box: Box | None = None
@@ -30,7 +30,7 @@ class PhotoQuery:
 
 @dataclass(frozen=True)
 class PointQuery:
-    """A stored point, which is left out of the hits."""
+    """A stored point, which is excluded from the hits."""
 
     id: UUID
 
@@ -48,7 +48,7 @@ Example: TypeAlias = PhotoQuery | PointQuery
 
 @dataclass(frozen=True)
 class ExamplesQuery:
-    """What hits should be like, at least one, and what they should be unlike."""
+    """Examples that hits should be like, at least one, and that they should be unlike."""
 
     positive: tuple[Example, ...]
     negative: tuple[Example, ...] = ()
@@ -59,14 +59,14 @@ Target: TypeAlias = PhotoQuery | PointQuery | VectorQuery | ExamplesQuery
 
 @dataclass(frozen=True)
 class Expansion:
-    """How many of the first hits improve the query's vector, and the power of their similarity."""
+    """Query expansion: the number of first hits, and the power of their similarity."""
 
     neighbours: int
     alpha: float = DEFAULT_ALPHA
 
 
 class FusionMethod(Enum):
-    """How several rankings become one."""
+    """How several rankings are fused into one."""
 
     RECIPROCAL_RANK = "reciprocal rank"
     CALIBRATED_SCORE = "calibrated score"
@@ -74,7 +74,7 @@ class FusionMethod(Enum):
 
 @dataclass(frozen=True)
 class FusionChoice:
-    """The method, None for the best that can be had, and how much each named model counts."""
+    """The method, None for the best available one, and the weights of models by name."""
 
     method: FusionMethod | None = None
     weights: Mapping[str, float] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class FusionChoice:
 
 @dataclass(frozen=True, eq=False)
 class SearchQuery:
-    """A search that can be run. `models` is empty where all of the gallery's are asked."""
+    """A search that can be run. Empty `models` means all of the gallery's."""
 
     gallery: str
     target: Target
@@ -100,12 +100,12 @@ class SearchQuery:
 
     @property
     def end(self) -> int:
-        """How many places of a ranking must be known to answer."""
+        """How many places of a ranking the page needs."""
         return self.offset + self.limit
 
     @property
     def examples(self) -> tuple[Example, ...]:
-        """All photos and points that the query is made of; none of a vector."""
+        """All photos and points of the query; none for a vector."""
         match self.target:
             case ExamplesQuery(positive, negative):
                 return (*positive, *negative)
@@ -121,5 +121,5 @@ class SearchQuery:
 
     @property
     def points(self) -> tuple[UUID, ...]:
-        """The stored points that the query is made of; they are no hits."""
+        """The stored points of the query, which are excluded from the hits."""
         return tuple(one.id for one in self.examples if isinstance(one, PointQuery))

@@ -1,4 +1,4 @@
-"""Queries as vectors of one model: photos are encoded, points are read, examples combined."""
+"""Turns queries into vectors of one model: encodes photos, reads points, combines examples."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from search_service.search.query import (
     VectorQuery,
 )
 
-# How much the mean of the negative examples counts beside that of the positive ones.
+# The weight of the mean of the negative examples; that of the positive ones is 1.
 _NEGATIVE_SHARE = 0.5
 
 
 @dataclass(frozen=True)
 class Vectorized:
-    """A vector for each query, (dimension,) float32 of unit length, or why there is none."""
+    """A vector for each query, (dimension,) float32 of unit length, or the error."""
 
     vectors: Sequence[FloatVector | Exception]
     encode_seconds: float
 
 
 class QueryVectorizer:
-    """Finds the vectors of several queries at once: one call to the encoder, one to Qdrant."""
+    """Turns several queries into vectors with one call to the encoder and one to Qdrant."""
 
     def __init__(self, store: SearchStore, encoders: AsyncEncoderDirectory) -> None:
         self._store = store
@@ -48,7 +48,7 @@ class QueryVectorizer:
     async def vectorize(
         self, queries: Sequence[SearchQuery], lineage: Lineage, deadline: float
     ) -> Vectorized:
-        """Return the vectors of `queries` as the model of `lineage` has them.
+        """Return the vectors of `queries` for the model and digest of `lineage`.
 
         `deadline` is on the clock of `time.monotonic`.
         """
@@ -70,14 +70,14 @@ class QueryVectorizer:
     async def _encoded(
         self, photos: Sequence[PhotoQuery], lineage: Lineage, timeout_seconds: float
     ) -> tuple[Mapping[PhotoQuery, FloatVector | LandmarksError], float]:
-        """Return what became of each photo, and how long that took."""
+        """Return each photo's vector or error, and the seconds it took."""
         if not photos:
             return {}, 0.0
         model, digest = lineage.model, lineage.digest
         started = time.monotonic()
         outcomes: Sequence[Encoded | LandmarksError]
         try:
-            if len(photos) == 1:  # which goes before larger requests
+            if len(photos) == 1:  # a single photo has priority over batches
                 [photo] = photos
                 outcomes = [
                     await self._encoders.encode(
@@ -98,10 +98,10 @@ class QueryVectorizer:
 
 
 def expanded(vector: FloatVector, hits: Sequence[Hit], alpha: float) -> FloatVector:
-    """Return a query's vector with those of its first hits: α-weighted query expansion.
+    """Return a query's vector expanded by those of its first hits: α-weighted query expansion.
 
     Radenović, Tolias and Chum, "Fine-tuning CNN Image Retrieval with No Human Annotation", 2018:
-    each hit's vector counts by its similarity, where that is above 0, to the power of `alpha`.
+    the weight of a hit's vector is its similarity, if above 0, to the power of `alpha`.
     """
     total = vector.astype(np.float64)
     for hit in hits:
@@ -124,8 +124,8 @@ def _vector(
             return _of_dimension(found, lineage)
         if example.id not in stored:
             raise NotFoundError(
-                f"there is no point {example.id} in gallery {query.gallery!r} as indexed"
-                f" with {lineage.model!r}"
+                f"gallery {query.gallery!r} has no point {example.id} in its collection of"
+                f" {lineage.model!r}"
             )
         return stored[example.id]
 
@@ -139,10 +139,10 @@ def _vector(
 
 
 def combined(positive: Sequence[FloatVector], negative: Sequence[FloatVector]) -> FloatVector:
-    """Return the mean of unit vectors, less half of the mean of those to be unlike.
+    """Return the mean of the positive unit vectors minus half the mean of the negative ones.
 
-    After Rocchio, "Relevance feedback in information retrieval", 1971. Raises InvalidInputError
-    where nothing is left.
+    After Rocchio, "Relevance feedback in information retrieval", 1971. Raises InvalidInputError if
+    they cancel each other out.
     """
     total = _mean(positive)
     if negative:
@@ -158,14 +158,14 @@ def _mean(vectors: Sequence[FloatVector]) -> NDArray[np.float64]:
 def _unit(total: NDArray[np.float64], what: str) -> FloatVector:
     length = float(np.linalg.norm(total))
     if length < 1e-6:
-        raise InvalidInputError(f"{what} cancel each other out, so there is no direction to search")
+        raise InvalidInputError(f"{what} cancel each other out: no direction is left to search in")
     return (total / length).astype(np.float32)
 
 
 def _of_dimension(vector: FloatVector, lineage: Lineage) -> FloatVector:
     if vector.shape != (lineage.dimension,):
         raise InvalidInputError(
-            f"the vector has {vector.size} values, and vectors of {lineage.model!r} have"
+            f"the vector has {vector.size} values; vectors of {lineage.model!r} have"
             f" {lineage.dimension}",
             field="vector",
         )

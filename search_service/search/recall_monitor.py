@@ -1,6 +1,6 @@
-"""The live recall gauge: how much of what an exact search finds the approximate index finds too.
+"""Monitors recall: the share of an exact search's hits that the approximate index finds too.
 
-A small share of searches is asked a second time, exactly, when its answer has gone out already.
+A small share of searches is repeated exactly, after the answer has been sent.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from landmarks.vector_store.queries import Hit, Query
 
 _log = structlog.get_logger(__name__)
 
-# Recall is of the first hits, recall@10: what people look at.
+# Recall@10: the hits that people look at.
 DEPTH = 10
-# Of a collection, this many of the last queries count.
-_REMEMBERED = 500
-# Scores of the two ways may differ in the last digits.
+# How many of a collection's last queries count.
+_WINDOW = 500
+# Scores of the two searches may differ in the last digits.
 _TOLERANCE = 1e-5
 _TIMEOUT_SECONDS = 30.0
 
 _recall = Gauge(
     "landmarks_search_recall",
-    "Recall@10 of the approximate index, over the last queries that were asked both ways.",
+    "Recall@10 of the approximate index, over the last queries that were also run exactly.",
     ["collection"],
 )
 _queries = Counter(
-    "landmarks_search_recall_queries", "Queries that were asked both ways.", ["collection"]
+    "landmarks_search_recall_queries", "Queries that were also run exactly.", ["collection"]
 )
 
 
 @dataclass(frozen=True)
 class Recall:
-    """Which share of the right hits was found, 0 to 1, and over how many queries."""
+    """The share of the exact hits that were found, 0 to 1, and the number of queries."""
 
     share: float
     queries: int
 
 
 def recall_of(found: Sequence[Hit], exact: Sequence[Hit]) -> float:
-    """Return which share of `exact` was found; of hits of equal score, any counts."""
+    """Return the share of `exact` that was found; any hit of equal score counts."""
     if not exact:
         return 1.0
     least = exact[-1].score - _TOLERANCE
@@ -55,29 +55,29 @@ def recall_of(found: Sequence[Hit], exact: Sequence[Hit]) -> float:
 
 
 class RecallMonitor:
-    """Asks some queries again, one at a time; those that come meanwhile are not asked again."""
+    """Repeats some queries exactly, one at a time; others that arrive meanwhile are not sampled."""
 
     def __init__(self, store: SearchStore, share: float) -> None:
-        """Ask this share of the queries again, 0 to 1."""
+        """Repeat this share of the queries, 0 to 1."""
         self._store = store
         self._share = share
         self._found: dict[str, deque[float]] = {}
         self._measuring: asyncio.Task[None] | None = None
 
     def of(self, collection: str) -> Recall | None:
-        """Return a collection's recall; None where no query was asked again yet."""
+        """Return a collection's recall; None until a query has been repeated."""
         found = self._found.get(collection)
         return Recall(sum(found) / len(found), len(found)) if found else None
 
     def sample(self, collection: str, query: Query, hits: Sequence[Hit]) -> None:
-        """Ask a query that was answered with `hits` again, or not. Returns at once."""
+        """Perhaps repeat a query that was answered with `hits`. Returns at once."""
         busy = self._measuring is not None and not self._measuring.done()
-        if query.exact or busy or random.random() >= self._share:  # noqa: S311 - no secret
+        if query.exact or busy or random.random() >= self._share:  # noqa: S311 - not a secret
             return
         self._measuring = asyncio.create_task(self._measure(collection, query, hits[:DEPTH]))
 
     async def close(self) -> None:
-        """Stop asking."""
+        """Stop the query that is running."""
         if self._measuring is not None:
             self._measuring.cancel()
             await asyncio.wait([self._measuring])
@@ -89,9 +89,9 @@ class RecallMonitor:
         try:
             [exact] = await self._store.query(collection, [again], timeout_seconds=_TIMEOUT_SECONDS)
         except LandmarksError as error:
-            _log.warning("recall not measured this time", reason=str(error))
+            _log.warning("recall not measured", reason=str(error))
             return
-        found = self._found.setdefault(collection, deque(maxlen=_REMEMBERED))
+        found = self._found.setdefault(collection, deque(maxlen=_WINDOW))
         found.append(recall_of(hits, exact))
         _recall.labels(collection).set(sum(found) / len(found))
         _queries.labels(collection).inc()

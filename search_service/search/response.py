@@ -1,4 +1,4 @@
-"""Answers as messages."""
+"""Composes the models' answers into the response: fusion, verdict, page of hits."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ Payloads: TypeAlias = Mapping[str, Mapping[UUID, Mapping[str, object]]]
 
 @dataclass(frozen=True)
 class Composed:
-    """One answer of all models' answers, but for the payloads of the points on its page.
+    """The fused answer of all models, still without some payloads of its page's points.
 
-    `found` has the hits of `answers` by model, in the same order, and their ids as texts: a UUID is
-    made for what has to be read, and for nothing else.
+    `found` has the hits of `answers` by model, in the same order, with their ids as texts: a UUID
+    is only built for a point whose payload must be read.
     """
 
     query: SearchQuery
@@ -56,7 +56,7 @@ class Composed:
 
     @property
     def page(self) -> slice:
-        """Which places of each ranking were asked for."""
+        """The requested places of each ranking."""
         return slice(self.query.offset, self.query.end)
 
     @cached_property
@@ -70,11 +70,11 @@ class Composed:
         }
 
     def hits(self, answer: ModelAnswer) -> Sequence[Scored]:
-        """Return the hits of one of the answers."""
+        """Return the hits of a model's answer."""
         return self.found[answer.collection.lineage.model]
 
     def missing(self) -> dict[str, set[UUID]]:
-        """Return the points on the page without a payload, by the collections to read them from."""
+        """Return the page's points without a payload, by the collection to read them from."""
         missing: dict[str, set[UUID]] = {}
         seen = set(self.known)
         on_page = {hit.id for hit in self.fused[self.page]}
@@ -92,7 +92,7 @@ def compose(
 ) -> Composed:
     """Fuse the rankings.
 
-    Raises InvalidInputError where fusing by calibrated score is asked for, and cannot be done.
+    Raises InvalidInputError if fusion by calibrated score is requested but not possible.
     """
     if query.collapse_identical:
         answers = _of_one_copy(answers)
@@ -112,9 +112,9 @@ def compose(
 
 
 def _of_one_copy(answers: Sequence[ModelAnswer]) -> list[ModelAnswer]:
-    """Let every ranking show the same one of several identical photos, which fusing joins by id.
+    """Make every ranking show the same one of several identical photos, as fusion joins by id.
 
-    Copies are not equally like a query to the last bit, so models choose different ones.
+    Copies do not have equal scores to the last bit, so models may choose different ones.
     """
     shown: dict[object, Hit] = {}
     # Hits with their full payload come first: they need no further read.
@@ -130,11 +130,11 @@ def _of_one_copy(answers: Sequence[ModelAnswer]) -> list[ModelAnswer]:
 
 
 def search_response(composed: Composed, payloads: Payloads) -> pb.SearchResponse:
-    """Return the page that was asked for of each ranking and of the fused one, and the verdict.
+    """Return the requested page of each ranking and of the fused one, and the verdict.
 
-    The verdict is of the nearest photos, whichever page was asked for, and however the rankings
-    are fused. `payloads` are those that were missing, by collection; a point that is gone since it
-    was found keeps its place and has none.
+    The verdict is of the nearest photos, whatever the page and the fusion. `payloads` are those
+    that were missing, by collection; a point deleted since it was found keeps its place without
+    one.
     """
     found, shown, page = composed.found, composed.landmarks, composed.page
     known = dict(composed.known)
@@ -172,7 +172,7 @@ def search_response(composed: Composed, payloads: Payloads) -> pb.SearchResponse
 
 
 def _group(answers: Sequence[ModelAnswer]) -> Group | None:
-    """Return the calibration of the models that answered, or of as many of them as there is."""
+    """Return the calibration that covers most of the models that answered."""
     digests = {one.collection.lineage.model: one.collection.lineage.digest for one in answers}
     groups = [
         group
@@ -185,7 +185,7 @@ def _group(answers: Sequence[ModelAnswer]) -> Group | None:
 def _rankings(
     choice: FusionChoice, found: Mapping[str, Sequence[Scored]], group: Group | None
 ) -> tuple[FusionMethod, dict[str, Ranking]]:
-    """Return how rankings are fused, and the rankings with what each counts."""
+    """Return the method of fusion, and the rankings with their weights."""
     able = group is not None and found.keys() == set(group.models)
     method = choice.method or (
         FusionMethod.CALIBRATED_SCORE if able else FusionMethod.RECIPROCAL_RANK
@@ -196,8 +196,8 @@ def _rankings(
         rankings = group.rankings(found)
     else:
         raise InvalidInputError(
-            f"{', '.join(found)} cannot be fused by calibrated score, as they have not been"
-            " calibrated together; do so with `landmarks calibrate`, or fuse by reciprocal rank",
+            f"{', '.join(found)} cannot be fused by calibrated score: they have not been"
+            " calibrated together; run `landmarks calibrate`, or fuse by reciprocal rank",
             field="fusion.method",
         )
     return method, {
@@ -207,14 +207,14 @@ def _rankings(
 
 
 def _uncalibrated(fused: Sequence[Fused | Scored], shown: Mapping[str, str]) -> Verdict:
-    told = vote([Neighbour(hit.id, shown[hit.id], hit.score) for hit in fused])
-    return Verdict(Outcome.NO_HITS) if told is None else Verdict(Outcome.UNCALIBRATED, told)
+    result = vote([Neighbour(hit.id, shown[hit.id], hit.score) for hit in fused])
+    return Verdict(Outcome.NO_HITS) if result is None else Verdict(Outcome.UNCALIBRATED, result)
 
 
 def point_message(id_: UUID | str, payload: Mapping[str, object]) -> pb.Point:
-    """Return a stored point."""
+    """Return a stored point as a message."""
     fields = Struct()
-    # What a payload holds came as JSON, so it can only be this.
+    # A payload comes from JSON, so it holds nothing else.
     fields.update(cast("Mapping[str, JsonValue]", payload))
     return pb.Point(
         id=str(id_),
@@ -263,12 +263,12 @@ def _fused_hit(hit: Fused, rank: int, point: pb.Point) -> pb.FusedHit:
 
 
 def _verdict(verdict: Verdict) -> pb.Verdict:
-    told = verdict.vote
+    result = verdict.vote
     return pb.Verdict(
         outcome=_OUTCOMES[verdict.outcome],
-        landmark=told.landmark if told else "",
-        vote_share=told.share if told else 0.0,
-        evidence_point_ids=told.evidence if told else (),
+        landmark=result.landmark if result else "",
+        vote_share=result.share if result else 0.0,
+        evidence_point_ids=result.evidence if result else (),
         confidence=verdict.confidence,
         threshold=verdict.threshold,
     )

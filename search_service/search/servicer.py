@@ -1,4 +1,4 @@
-"""SearchService: asks all models at once, and makes one answer of theirs."""
+"""SearchService: searches with all models at once and fuses their answers."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ from search_service.search.response import (
     search_response,
 )
 
-# What is kept of the caller's time for fusing and for the way back, so that a model that is late
-# leaves a partial answer in time and not none.
+# The part of the caller's time reserved for fusing and sending, so that a late model results in a
+# partial answer in time instead of none.
 _RESERVED_SHARE = 0.1
 _RESERVED_SECONDS = 0.5
-# Of that, for reading what is shown, where a late model has used up all else.
-_SHOWN_SECONDS = 0.1
+# The least time for reading the payloads of the page, if a late model has used up the rest.
+_PAYLOAD_SECONDS = 0.1
 
 MAX_SEARCHES = 64
-# Of all rankings of a batch, for each model: as many as make an answer of a few megabytes.
+# The places of all rankings of a batch, for each model: an answer of a few megabytes.
 MAX_BATCH_PLACES = 20_000
 MAX_VALUES = 10_000
 DEFAULT_VALUES = 100
@@ -70,7 +70,7 @@ class SearchServicer(SearchServiceServicer):
         max_seconds: float = 30,
         max_photo_bytes: int = DEFAULT_MAX_PHOTO_BYTES,
     ) -> None:
-        """Search in `store` for at most `max_seconds`, or as long as the caller waits."""
+        """Search for at most `max_seconds`, or until the caller's deadline."""
         self._max_photo_bytes = max_photo_bytes
         self._store = store
         self._encoders = encoders
@@ -85,7 +85,7 @@ class SearchServicer(SearchServiceServicer):
         started = time.monotonic()
         query = parse_search(request, self._max_photo_bytes)
         deadline = started + self._seconds(context.time_remaining())
-        [outcome] = await self._answered([query], deadline)
+        [outcome] = await self._answer([query], deadline)
         if isinstance(outcome, Exception):
             raise outcome
         outcome.total.CopyFrom(duration(time.monotonic() - started))
@@ -98,14 +98,14 @@ class SearchServicer(SearchServiceServicer):
         started = time.monotonic()
         if not 1 <= len(request.searches) <= MAX_SEARCHES:
             raise InvalidInputError(
-                f"{len(request.searches)} searches are asked, and must be 1 to {MAX_SEARCHES}",
+                f"{len(request.searches)} searches given; 1 to {MAX_SEARCHES} are allowed",
                 field="searches",
             )
         galleries = {one.gallery for one in request.searches}
         if len(galleries) > 1:
             raise InvalidInputError(
-                f"the searches are of several galleries: {', '.join(sorted(galleries))}; ask for"
-                " each in a batch of its own",
+                f"the searches are of several galleries: {', '.join(sorted(galleries))}; send"
+                " one batch per gallery",
                 field="searches",
             )
         deadline = started + self._seconds(context.time_remaining())
@@ -119,11 +119,11 @@ class SearchServicer(SearchServiceServicer):
         places = sum(depth_for(query.end) for query in queries.values())
         if len(queries) > 1 and places > MAX_BATCH_PLACES:
             raise InvalidInputError(
-                f"{places:,} places of rankings have to be read for these searches, and at most"
-                f" {MAX_BATCH_PLACES:,} are in one batch; ask for fewer, or for earlier pages",
+                f"these searches need {places:,} places of rankings; at most {MAX_BATCH_PLACES:,}"
+                " are allowed in one batch; send fewer searches, or request earlier pages",
                 field="searches",
             )
-        answered = await self._answered(list(queries.values()), deadline) if queries else []
+        answered = await self._answer(list(queries.values()), deadline) if queries else []
         outcomes.update(zip(queries, answered, strict=True))
         return pb.BatchSearchResponse(
             results=[
@@ -141,7 +141,7 @@ class SearchServicer(SearchServiceServicer):
         limit = request.limit or DEFAULT_VALUES
         if not 1 <= limit <= MAX_VALUES:
             raise InvalidInputError(
-                f"limit is {limit}, and must be 1 to {MAX_VALUES}", field="limit"
+                f"limit is {limit}; it must be 1 to {MAX_VALUES}", field="limit"
             )
         conditions = parse_filter(request.filter)
         try:
@@ -154,8 +154,8 @@ class SearchServicer(SearchServiceServicer):
                 )
                 if name not in chosen.value_fields:
                     raise InvalidInputError(
-                        f"values of {name!r} cannot be counted: it is not indexed; fields that are:"
-                        f" {', '.join(sorted(chosen.value_fields))}",
+                        f"values of {name!r} cannot be counted: it is not indexed; indexed fields"
+                        f" are: {', '.join(sorted(chosen.value_fields))}",
                         field="field",
                     )
                 lineage = chosen.lineage
@@ -174,20 +174,20 @@ class SearchServicer(SearchServiceServicer):
     async def GetPoint(  # noqa: N802
         self, request: pb.GetPointRequest, context: _PointContext
     ) -> pb.GetPointResponse:
-        """Read one stored point, and say which models' collections hold it."""
+        """Read one stored point, and which models' collections hold it."""
         gallery = check_gallery(request.gallery)
         id_ = parse_point_id(request.point_id)
         try:
             async with asyncio.timeout(self._seconds(context.time_remaining())):
                 live = await self._live_collections.of_gallery(gallery)
                 found = await asyncio.gather(
-                    *(self._stored(one.lineage, id_) for one in live.values())
+                    *(self._find_point(one.lineage, id_) for one in live.values())
                 )
         except TimeoutError:
             raise DeadlineError("Qdrant did not answer in time") from None
         held = {model: point for model, point in zip(live, found, strict=True) if point}
         if not held:
-            raise NotFoundError(f"there is no point {id_} in gallery {gallery!r}")
+            raise NotFoundError(f"gallery {gallery!r} has no point {id_}")
         point = next(iter(held.values()))
         return pb.GetPointResponse(point=point_message(point.id, point.payload), models=held)
 
@@ -196,36 +196,36 @@ class SearchServicer(SearchServiceServicer):
         request: pb.ListModelsRequest,  # noqa: ARG002 - it has no fields
         context: _ModelsContext,
     ) -> pb.ListModelsResponse:
-        """Describe every model that this system is set up with, at each of its targets."""
+        """Describe every configured model, at each of its targets."""
         seconds = min(5.0, self._seconds(context.time_remaining()))
         return pb.ListModelsResponse(
             models=await asyncio.gather(
                 *(
-                    self._served(model, target, seconds)
+                    self._describe(model, target, seconds)
                     for model, target in sorted(self._encoders.targets)
                 )
             )
         )
 
-    def _seconds(self, callers: float | None) -> float:
-        """Return how long to work, given the caller's time, if that has an end."""
-        if callers is None:
+    def _seconds(self, remaining: float | None) -> float:
+        """Return how long to work, given the caller's remaining time or None."""
+        if remaining is None:
             return self._max_seconds
-        reserved = min(_RESERVED_SECONDS, callers * _RESERVED_SHARE)
-        return min(self._max_seconds, callers - reserved)
+        reserved = min(_RESERVED_SECONDS, remaining * _RESERVED_SHARE)
+        return min(self._max_seconds, remaining - reserved)
 
-    async def _answered(
+    async def _answer(
         self, queries: Sequence[SearchQuery], deadline: float
     ) -> list[pb.SearchResponse | Exception]:
-        """Return the answer to each query, of one gallery, or why there is none."""
-        asked: list[list[LiveCollection] | LandmarksError] = []
+        """Return the answer to each query, all of one gallery, or its error."""
+        searched: list[list[LiveCollection] | LandmarksError] = []
         for query in queries:
             try:
-                asked.append(await self._asked(query, deadline))
+                searched.append(await self._collections_of(query, deadline))
             except NotFoundError as error:
-                asked.append(error)
+                searched.append(error)
         by_model: dict[LiveCollection, list[int]] = {}
-        for place, collections in enumerate(asked):
+        for place, collections in enumerate(searched):
             for live in () if isinstance(collections, LandmarksError) else collections:
                 by_model.setdefault(live, []).append(place)
         outcomes = await asyncio.gather(
@@ -242,25 +242,27 @@ class SearchServicer(SearchServiceServicer):
             for place, outcome in zip(places, some, strict=True)
         }
         composed: list[Composed | Exception] = []
-        for place, collections in enumerate(asked):
+        for place, collections in enumerate(searched):
             composed.append(
                 collections
                 if isinstance(collections, LandmarksError)
                 else _composed(queries[place], [found[place, live] for live in collections])
             )
-            if len(queries) > 1:  # deep rankings take a while, and others have their turn
+            if len(queries) > 1:  # deep rankings take a while: let other calls run
                 await asyncio.sleep(0)
         try:
-            async with asyncio.timeout(max(_SHOWN_SECONDS, deadline - time.monotonic())):
+            async with asyncio.timeout(max(_PAYLOAD_SECONDS, deadline - time.monotonic())):
                 payloads = await self._payloads([c for c in composed if isinstance(c, Composed)])
         except TimeoutError:
-            return [DeadlineError("Qdrant did not say in time what the hits are")] * len(queries)
+            return [DeadlineError("Qdrant did not return the payloads of the hits in time")] * len(
+                queries
+            )
         return [
             search_response(one, payloads) if isinstance(one, Composed) else one for one in composed
         ]
 
     async def _payloads(self, composed: Sequence[Composed]) -> Payloads:
-        """Read what is shown of all answers: each collection is asked once."""
+        """Read the payloads that all answers show, with one call per collection."""
         missing: dict[str, set[UUID]] = {}
         for one in composed:
             for collection, ids in one.missing().items():
@@ -271,11 +273,11 @@ class SearchServicer(SearchServiceServicer):
     async def _read(self, collection: str, ids: set[UUID]) -> Mapping[UUID, Mapping[str, object]]:
         try:
             return await self._store.payloads(collection, list(ids))
-        except NotFoundError:  # dropped since it was searched; the hits are known all the same
+        except NotFoundError:  # dropped since it was searched; the hits remain
             return {}
 
-    async def _asked(self, query: SearchQuery, deadline: float) -> list[LiveCollection]:
-        """Return the collections to ask, in the order asked."""
+    async def _collections_of(self, query: SearchQuery, deadline: float) -> list[LiveCollection]:
+        """Return the collections to search, in the requested order."""
         try:
             async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
                 live = await self._live_collections.of_gallery(query.gallery)
@@ -284,41 +286,41 @@ class SearchServicer(SearchServiceServicer):
                     for model in query.models or live
                 ]
         except TimeoutError:
-            raise DeadlineError("Qdrant did not say in time which collections are live") from None
+            raise DeadlineError("Qdrant did not list the live collections in time") from None
 
-    async def _stored(self, lineage: Lineage, id_: UUID) -> StoredPoint | None:
+    async def _find_point(self, lineage: Lineage, id_: UUID) -> StoredPoint | None:
         try:
             return await self._store.point(lineage.name, id_)
         except NotFoundError:
             return None
 
-    async def _served(self, model: str, target: str, seconds: float) -> pb.ServedModel:
+    async def _describe(self, model: str, target: str, seconds: float) -> pb.ServedModel:
         try:
-            said = await self._encoders.describe(model, target, seconds)
+            description = await self._encoders.describe(model, target, seconds)
         except LandmarksError as error:
             return pb.ServedModel(name=model, target=target, reason=str(error))
         return pb.ServedModel(
             name=model,
             target=target,
-            ready=said.ready,
-            reason="" if said.ready else said.failure or "it is still loading",
-            description=said.description,
-            layer=said.layer,
-            dimension=said.dimension,
-            digest=said.digest,
-            runtime=said.runtime,
+            ready=description.ready,
+            reason="" if description.ready else description.failure or "it is still loading",
+            description=description.description,
+            layer=description.layer,
+            dimension=description.dimension,
+            digest=description.digest,
+            runtime=description.runtime,
         )
 
 
 def _composed(
     query: SearchQuery, outcomes: Sequence[ModelAnswer | ModelFailure]
 ) -> Composed | Exception:
-    """Make one answer of all models' answers, or tell why there is none."""
+    """Compose all models' answers into one, or return the error if there are none."""
     answers = [outcome for outcome in outcomes if isinstance(outcome, ModelAnswer)]
     failures = [outcome for outcome in outcomes if isinstance(outcome, ModelFailure)]
     if not answers:
         return select_error(failures)
-    for failure in failures:  # what fails a whole call is counted where every call is
+    for failure in failures:  # failures of a whole call are counted by the interceptor
         metrics.failed(failure.error)
     try:
         return compose(query, answers, failures)

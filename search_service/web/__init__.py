@@ -1,1 +1,1 @@
-"""The web page: static files, thin JSON routes over gRPC, and the photos of points."""
+"""The web page: static files, JSON routes over gRPC, and the photos of points."""

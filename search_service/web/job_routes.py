@@ -1,4 +1,4 @@
-"""Jobs and collections: what there is, and what can be done with it."""
+"""JSON routes for jobs and collections: list them, follow them, change them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from search_service.web.session import client_of
 _JOBS = 50
 _LETTERS = 200
 _MAX_WATCHED = 32
-# So often a stream says something, so that one that nobody reads is noticed.
+# A stream sends at least this often, so that a closed connection is noticed.
 _HEARTBEAT_SECONDS = 15.0
 
 
 class IndexBody(RequestBody):
-    """A job to start."""
+    """An indexing job to start."""
 
     source: str
     gallery: str
@@ -41,28 +41,28 @@ class IndexBody(RequestBody):
 
 
 class CalibrateBody(RequestBody):
-    """Whose collections, all if empty; and where photos of other landmarks are."""
+    """The models, all if empty; and a source of photos of unknown landmarks."""
 
     models: tuple[str, ...] = ()
     unknowns: str = ""
 
 
 class EmptyBody(RequestBody):
-    """Nothing further."""
+    """No fields."""
 
 
 class DropBody(RequestBody):
-    """Whether a collection is dropped even if it is live."""
+    """`live_too`: drop the collection even if it is live."""
 
     live_too: bool = False
 
 
-# The streams that are open, each by what it is about to send; None ends it.
+# The queue of events of each open stream; None ends the stream.
 STREAMS = web.AppKey("streams", set[asyncio.Queue[bytes | None]])
 
 
 async def end_streams(app: web.Application) -> None:
-    """End every stream: they would last as long as their jobs do."""
+    """End every stream, which would otherwise last as long as its jobs."""
     for events in app[STREAMS]:
         if events.full():
             events.get_nowait()
@@ -137,16 +137,16 @@ async def dead_letters(request: web.Request) -> web.Response:
 
 
 async def watch(request: web.Request) -> web.StreamResponse:
-    """Send the jobs with these ids as server-sent events, after each change, until all have ended.
+    """Send the jobs with the given ids as server-sent events, until all have ended.
 
-    An event `job` is a job, `failed` says why a job cannot be followed, `ended` is the last.
+    `job` is a job's new state, `failed` says why a job cannot be followed, `ended` comes last.
     """
     ids = list(islice(dict.fromkeys(request.query.getall("id", [])), _MAX_WATCHED + 1))
     if not 1 <= len(ids) <= _MAX_WATCHED:
         raise InvalidInputError(f"1 to {_MAX_WATCHED} jobs can be watched at once", field="id")
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
-    # Bounded: where nobody reads, the followers wait, and gRPC leaves out states in between.
+    # Bounded: if the browser does not read, followers wait, and gRPC skips intermediate states.
     events: asyncio.Queue[bytes | None] = asyncio.Queue(_MAX_WATCHED)
     request.app[STREAMS].add(events)
     followers = [asyncio.create_task(_follow(client_of(request), id_, events)) for id_ in ids]
@@ -162,7 +162,7 @@ async def watch(request: web.Request) -> web.StreamResponse:
             await response.write(event)
         await response.write(_event("ended", {}))
     except ConnectionError:
-        pass  # whoever watched has gone
+        pass  # the browser has gone
     finally:
         request.app[STREAMS].discard(events)
         for task in followers:
@@ -177,7 +177,7 @@ async def _follow(client: AsyncLandmarks, id_: str, events: asyncio.Queue[bytes 
             await events.put(_event("job", message_json(job)))
     except LandmarksError as error:
         await events.put(_event("failed", {"id": id_, "message": str(error)}))
-    await events.put(b": done\n\n")  # so that whoever waits looks whether all have ended
+    await events.put(b": done\n\n")  # wakes the loop above, which checks whether all have ended
 
 
 def _event(kind: str, value: dict[str, object]) -> bytes:
@@ -197,7 +197,7 @@ async def promote(request: web.Request) -> web.Response:
 
 
 async def roll_back(request: web.Request) -> web.Response:
-    """Make the collection live that was so before."""
+    """Make the previously live collection live again."""
     await read_body(request, EmptyBody)
     gallery, model = request.match_info["gallery"], request.match_info["model"]
     return message_response(await client_of(request).roll_back(gallery, model))

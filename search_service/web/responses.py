@@ -1,4 +1,4 @@
-"""Messages and errors as JSON, and JSON as what is asked."""
+"""Messages and errors as JSON responses, and JSON request bodies."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _STATUSES: dict[type[errors.LandmarksError], int] = {
 
 
 class RequestBody(BaseModel):
-    """What a request's JSON says; unknown fields are refused."""
+    """The JSON body of a request; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -41,37 +41,37 @@ BodyT = TypeVar("BodyT", bound=RequestBody)
 
 
 def message_json(message: Message) -> dict[str, object]:
-    """Return a message as plain values, with the contract's names."""
+    """Return a message as plain JSON values, with the contract's field names."""
     return MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
 
 
 def message_response(message: Message) -> web.Response:
-    """Answer with a message."""
+    """Return a message as a response."""
     return web.json_response(message_json(message))
 
 
 def messages_response(name: str, messages: Iterable[Message]) -> web.Response:
-    """Answer with several messages, under their name."""
+    """Return several messages as a response, in a list under `name`."""
     return web.json_response({name: [message_json(message) for message in messages]})
 
 
 def error_response(error: errors.LandmarksError, status: int | None = None) -> web.Response:
-    """Answer with an error, in words."""
+    """Return an error as a response, with its message."""
     if status is None:
         status = next(_STATUSES[kind] for kind in type(error).__mro__ if kind in _STATUSES)
-    told: dict[str, object] = {"kind": type(error).__name__, "message": str(error)}
+    described: dict[str, object] = {"kind": type(error).__name__, "message": str(error)}
     headers = {}
     if isinstance(error, errors.InvalidInputError):
-        told["field"] = error.field
+        described["field"] = error.field
     if isinstance(error, errors.OverloadedError):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
-    return web.json_response({"error": told}, status=status, headers=headers)
+    return web.json_response({"error": described}, status=status, headers=headers)
 
 
 def parse_body(kind: type[BodyT], text: str | bytes) -> BodyT:
-    """Read what a request's JSON asks; raises InvalidInputError that says what is wrong."""
+    """Parse a request's JSON; raises InvalidInputError that lists what is wrong."""
     try:
         return kind.model_validate_json(text)
     except ValidationError as error:
@@ -79,13 +79,13 @@ def parse_body(kind: type[BodyT], text: str | bytes) -> BodyT:
             f"{'.'.join(map(str, one['loc'])) or 'the JSON'}: {one['msg']}"
             for one in error.errors(include_input=False, include_url=False)
         )
-        raise errors.InvalidInputError(f"the request cannot be used: {wrong}") from error
+        raise errors.InvalidInputError(f"invalid request: {wrong}") from error
 
 
 async def read_body(request: web.Request, kind: type[BodyT]) -> BodyT:
-    """Read the JSON that was posted.
+    """Read the posted JSON.
 
-    A form of another site cannot send that type without asking first, which is answered with no.
+    A form of another site cannot send that content type without a CORS preflight, which fails.
     """
     if request.content_type != "application/json":
         raise errors.InvalidInputError("the request's body must be application/json")

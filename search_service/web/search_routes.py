@@ -1,4 +1,4 @@
-"""Searching, and what the page offers to search for."""
+"""JSON routes for searching, and for the samples and filters that the page offers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _VALUES = 500
 
 @dataclass(frozen=True)
 class SearchLimits:
-    """Most bytes of a photo, and how long a search may take."""
+    """The most bytes of a photo, and the most seconds of a search."""
 
     photo_bytes: int
     seconds: float
@@ -40,12 +40,12 @@ class SearchLimits:
 LIMITS = web.AppKey("limits", SearchLimits)
 
 
-# What fits into the message; the service says what is too much.
+# The range of the message's field; the service checks the real limits.
 _MAX_UINT = 2**31 - 1
 
 
 class SearchBody(RequestBody):
-    """A search, but for its photo."""
+    """A search without its photo."""
 
     gallery: str
     point_id: str | None = None
@@ -75,7 +75,7 @@ def routes() -> list[web.RouteDef]:
 
 
 async def search(request: web.Request) -> web.Response:
-    """Search: a form with `asked`, JSON, and unless that names a point, `photo`."""
+    """Search; the form has `asked`, which is JSON, and `photo` unless that names a point."""
     limits = request.app[LIMITS]
     asked, photo = await _form(request, limits.photo_bytes)
     query = _query_of(asked, photo)
@@ -96,7 +96,7 @@ async def search(request: web.Request) -> web.Response:
 
 
 def _query_of(asked: SearchBody, photo: bytes | None) -> Search:
-    """Return one query; with examples beside it, what else is asked for is one of them."""
+    """Return one query; if there are examples, the photo or point becomes one of them."""
     if not (asked.positive or asked.negative):
         return {
             "gallery": asked.gallery,
@@ -136,9 +136,9 @@ async def point(request: web.Request) -> web.Response:
 
 
 async def samples(request: web.Request) -> web.Response:
-    """Choose some points, of as many landmarks as can be; another `seed` chooses others."""
+    """Choose some points, of as many landmarks as possible; another `seed` chooses others."""
     gallery, client = request.match_info["gallery"], client_of(request)
-    chance = random.Random(f"{gallery} {request.query.get('seed', '')}")  # noqa: S311 - no secret
+    chance = random.Random(f"{gallery} {request.query.get('seed', '')}")  # noqa: S311 - not a secret
     count = _count(request.query.get("count", str(_SAMPLES)))
     found = await _sample_points(client, gallery, count, chance)
     return web.json_response({"points": [message_json(one) for one in found]})
@@ -147,10 +147,10 @@ async def samples(request: web.Request) -> web.Response:
 async def _sample_points(
     client: AsyncLandmarks, gallery: str, count: int, chance: random.Random
 ) -> Sequence[pb.Point]:
-    """Look for the points nearest to directions taken by chance, one of each landmark."""
+    """Return the points nearest to random directions, one per landmark."""
     live = [one for one in await client.collections(gallery) if one.live and one.points]
     if not live:
-        raise NotFoundError(f"there is no gallery {gallery!r} with photos in it")
+        raise NotFoundError(f"gallery {gallery!r} does not exist or has no photos")
     model = live[0].model
     counts = await client.count_values(gallery, "landmark", model=model, limit=_VALUES)
     names = [one.value.text for one in counts if one.value.text]
@@ -178,12 +178,12 @@ async def _sample_points(
 
 def _count(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= _MAX_SAMPLES:
-        raise InvalidInputError(f"count is {text!r}, and must be 1 to {_MAX_SAMPLES}")
+        raise InvalidInputError(f"count is {text!r}; it must be 1 to {_MAX_SAMPLES}")
     return int(text)
 
 
-async def _form(request: web.Request, most: int) -> tuple[SearchBody, bytes | None]:
-    """Read a form in memory: a photo that somebody searches with is written to no file."""
+async def _form(request: web.Request, max_bytes: int) -> tuple[SearchBody, bytes | None]:
+    """Read a form in memory: the photo of a search is never written to a file."""
     if request.content_type != "multipart/form-data":
         raise InvalidInputError("the request's body must be multipart/form-data")
     asked: SearchBody | None = None
@@ -191,25 +191,25 @@ async def _form(request: web.Request, most: int) -> tuple[SearchBody, bytes | No
     try:
         async for part in await request.multipart():
             if not isinstance(part, BodyPartReader):
-                raise InvalidInputError("the form has a form in it")
+                raise InvalidInputError("the form contains a nested form")
             if part.name == "asked":
-                asked = parse_body(SearchBody, await _read(part, most))
+                asked = parse_body(SearchBody, await _read(part, max_bytes))
             elif part.name == "photo":
-                photo = await _read(part, most)
+                photo = await _read(part, max_bytes)
     except (ValueError, AssertionError) as error:
         raise InvalidInputError(f"the form cannot be read: {error}") from error
     if asked is None:
-        raise InvalidInputError("the form does not say what is asked", field="asked")
+        raise InvalidInputError("the form has no part `asked`", field="asked")
     return asked, photo
 
 
-async def _read(part: BodyPartReader, most: int) -> bytes:
+async def _read(part: BodyPartReader, max_bytes: int) -> bytes:
     data = bytearray()
     while chunk := await part.read_chunk():
         data += chunk
-        if len(data) > most:
+        if len(data) > max_bytes:
             raise InvalidPhotoError(
-                f"the photo has more than {most:,} bytes, the most that are accepted; choose a"
+                f"the photo has more than {max_bytes:,} bytes, which is the limit; choose a"
                 " smaller copy"
             )
     return bytes(data)

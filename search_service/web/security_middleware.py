@@ -1,8 +1,8 @@
-"""What every request of the page passes, and what every answer of it carries.
+"""Security checks of every request to the page, and security headers of every response.
 
-A page on loopback is reachable by every site that this machine's browsers visit. So a name that
-could have been rebound to this address is refused (an address or `localhost` cannot be), and what
-is posted must come from the page itself.
+Every site that this machine's browsers visit can send requests to a page on loopback. So a host
+name that could have been rebound to this address is refused (an address or `localhost` cannot be),
+and a POST must come from the page itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self';"
         " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
-        # No text can become markup, whatever a script of ours does by mistake.
+        # Even by mistake, our scripts cannot turn text into markup.
         " require-trusted-types-for 'script'; trusted-types 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
@@ -37,7 +37,7 @@ _HEADERS = {
 
 
 def security_middleware(hosts: Sequence[str]) -> Middleware:
-    """Return the middleware; `hosts` are further names under which the page may be asked."""
+    """Return the middleware; `hosts` are further host names that the page accepts."""
     allowed = {"localhost", *(host.lower() for host in hosts)}
 
     @web.middleware
@@ -54,18 +54,18 @@ def security_middleware(hosts: Sequence[str]) -> Middleware:
         except web.HTTPRequestEntityTooLarge:
             return error_response(InvalidInputError("the request is too large"), status=413)
         except web.HTTPException as error:
-            said = f"{request.method} {request.path}: {error.reason}"
-            return error_response(LandmarksError(said), status=error.status)
-        except Exception as error:  # noqa: BLE001 - a page gets an answer, whatever went wrong
-            _log.exception("request of the page failed", path=request.path)
-            said = f"internal error ({type(error).__name__}); the server's log says more"
-            return error_response(LandmarksError(said))
+            message = f"{request.method} {request.path}: {error.reason}"
+            return error_response(LandmarksError(message), status=error.status)
+        except Exception as error:  # noqa: BLE001 - the page must get an answer
+            _log.exception("a request of the page failed", path=request.path)
+            message = f"internal error ({type(error).__name__}); see the server's log"
+            return error_response(LandmarksError(message))
 
     return checked
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the headers that every answer has, unless it has its own."""
+    """Add the headers of every response, except those it sets itself."""
     del request
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
@@ -75,8 +75,8 @@ def _check_host(request: web.Request, allowed: set[str]) -> None:
     name = _host_name(request.headers.get("Host", ""))
     if name not in allowed and not _is_address(name):
         raise ForbiddenError(
-            f"the page is not served as {name!r}; open it as localhost, or name that host in"
-            " LANDMARKS_PAGE_HOSTS"
+            f"the page does not accept the host name {name!r}; open it as localhost, or add the"
+            " name to LANDMARKS_PAGE_HOSTS"
         )
 
 
@@ -84,20 +84,22 @@ def _check_origin(request: web.Request) -> None:
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is None and origin is None:
         raise ForbiddenError(
-            "only the page itself may send this: there is neither Origin nor Sec-Fetch-Site;"
+            "only the page itself may send this request: it has neither Origin nor Sec-Fetch-Site;"
             " programs use gRPC, see docs/clients.md"
         )
     if site not in (None, "same-origin") or (
         origin is not None and urlsplit(origin).netloc.lower() != request.host.lower()
     ):
-        raise ForbiddenError("only the page itself may send this; it came from another site")
+        raise ForbiddenError(
+            "only the page itself may send this request; it came from another site"
+        )
 
 
 def _check_embedding(request: web.Request) -> None:
-    """Refuse what another site asks for from inside a page of its own; a link to here is none."""
+    """Refuse requests that another site's page embeds; following a link to here is allowed."""
     site, mode = request.headers.get("Sec-Fetch-Site"), request.headers.get("Sec-Fetch-Mode")
     if site in ("cross-site", "same-site") and mode != "navigate":
-        raise ForbiddenError("another site may link to this page, but not ask it for anything")
+        raise ForbiddenError("another site may link to this page, but not embed anything of it")
 
 
 def _host_name(host: str) -> str:

@@ -28,7 +28,7 @@ from search_service.web.thumbnails import Thumbnails
 
 _log = structlog.get_logger(__name__)
 
-# Beside the photo itself, an upload holds what is asked of it.
+# The other parts of an upload's form, besides the photo.
 _FORM_BYTES = 1_000_000
 
 
@@ -36,12 +36,12 @@ _FORM_BYTES = 1_000_000
 async def serving_page(
     settings: SearchSettings, own_target: str, authorizer: Authorizer, roots: SourceRoots
 ) -> AsyncIterator[int]:
-    """Serve the page until the block ends, and give its port.
+    """Serve the page until the block ends, and yield its port.
 
-    It asks this process's own gRPC server at `own_target`, which must serve already, with the keys
-    of those who look at it, and reads the photos of points below `roots`.
+    It calls this process's own gRPC server at `own_target`, which must be serving already, with
+    the keys of its users, and reads the photos of points below `roots`.
 
-    Raises ConfigurationError where the port is in use, or a file of TLS cannot be used.
+    Raises ConfigurationError if the port is in use or a TLS file cannot be used.
     """
     context = settings.tls.ssl_context() if settings.tls.serves else None
     client = AsyncLandmarks(own_target)
@@ -65,7 +65,7 @@ async def serving_page(
     app.on_response_prepare.append(security_middleware.add_headers)
     for part in (static_files, session, search_routes, job_routes, photo_routes):
         app.add_routes(part.routes())
-    # Neither addresses nor what was searched for are logged. Who has gone is not worked for.
+    # No access log: neither addresses nor searches are logged. Closing the connection cancels.
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -87,11 +87,11 @@ async def serving_page(
             why = "in use" if error.errno == errno.EADDRINUSE else (error.strerror or str(error))
             raise ConfigurationError(
                 f"cannot serve the page on {settings.page_host}:{settings.page_port}: the port is"
-                f" {why}; set LANDMARKS_PAGE_PORT to another, or to nothing for no page"
+                f" {why}; set LANDMARKS_PAGE_PORT to another, or to nothing to serve no page"
             ) from error
         port = int(runner.addresses[0][1])
         _log.info(
-            "the page is served",
+            "serving the page",
             address=f"{'https' if context else 'http'}://{settings.page_host}:{port}",
         )
         yield port

@@ -1,8 +1,8 @@
-"""Who sits at the browser: a key in a cookie, which every request of the page brings.
+"""The page's sessions: the API key in a cookie, which every request of the page sends.
 
-The cookie is the key itself, so there is nothing to keep here: a key that is revoked is out at
-once, and any replica of the service knows it. No script can read it (HttpOnly), and no other
-site's request brings it (SameSite=Strict).
+The cookie is the key itself, so the service stores no session: revoking a key takes effect at
+once, and on every replica. No script can read the cookie (HttpOnly), and no request of another
+site sends it (SameSite=Strict).
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from search_service.authorization import Authorizer
 from search_service.web.responses import CLIENT, RequestBody, read_body
 
 _COOKIE = "landmarks_key"
-# Browsers take a cookie of such a name over HTTPS only, for this host only, from nobody else.
+# Browsers accept a cookie with this prefix only over HTTPS, and for this host alone.
 _SECURE_COOKIE = f"__Host-{_COOKIE}"
 _SESSION_SECONDS = 12 * 60 * 60
 _SESSION_PATH = "/api/session"
-# Of a search's hits, dozens of photos are shown; together they count as a call or two.
+# An answer shows dozens of photos, which together count as a call or two.
 _PHOTO_COST = 0.05
 
 AUTHORIZER = web.AppKey("authorizer", Authorizer)
 
 
 class LoginBody(RequestBody):
-    """What the form says."""
+    """The login form."""
 
     key: str
 
 
 def authorization_middleware(authorizer: Authorizer) -> Middleware:
-    """Return the middleware: nothing but the page's own files is given to strangers."""
+    """Return the middleware: without a key, only the page's own files are served."""
 
     @web.middleware
     async def authorized(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -51,9 +51,9 @@ def authorization_middleware(authorizer: Authorizer) -> Middleware:
 
 
 def client_of(request: web.Request) -> AsyncLandmarks:
-    """Return the client that asks with the key of whoever sent `request`."""
+    """Return the client that calls with the key of `request`."""
     client = request.app[CLIENT]
-    # Unless keys are wanted nobody has looked at what the cookie holds.
+    # If no keys are required, the cookie has not been checked.
     return (
         client.on_behalf_of(_key_of(request)) if request.app[AUTHORIZER].requires_keys else client
     )
@@ -69,19 +69,20 @@ def routes() -> list[web.RouteDef]:
 
 
 async def session(request: web.Request) -> web.Response:
-    """Say whose key the browser has, and what it may; fails where it needs one and has none."""
+    """Return the name and permission of the browser's key; fails if a key is required."""
     authorizer = request.app[AUTHORIZER]
     name, permission = authorizer.authenticate(_key_of(request))
-    told = {"wants_keys": authorizer.requires_keys, "name": name, "permission": permission.value}
-    return web.json_response(told)
+    return web.json_response(
+        {"wants_keys": authorizer.requires_keys, "name": name, "permission": permission.value}
+    )
 
 
 async def log_in(request: web.Request) -> web.Response:
-    """Let the browser keep a key that is known."""
+    """Store a valid key in the browser's cookie."""
     key = (await read_body(request, LoginBody)).key.strip()
     name, permission = request.app[AUTHORIZER].authenticate(key)
     response = web.json_response({"name": name, "permission": permission.value})
-    # What the browser itself calls the page: a proxy may have ended its TLS.
+    # The browser's own view of the page's address: a proxy may terminate TLS.
     secure = request.secure or request.headers.get("Origin", "").startswith("https://")
     response.set_cookie(
         _SECURE_COOKIE if secure else _COOKIE,
@@ -96,7 +97,7 @@ async def log_in(request: web.Request) -> web.Response:
 
 
 async def log_out(request: web.Request) -> web.Response:
-    """Let the browser forget its key."""
+    """Delete the key from the browser."""
     del request
     response = web.json_response({})
     for name, secure in ((_COOKIE, False), (_SECURE_COOKIE, True)):

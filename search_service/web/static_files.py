@@ -25,7 +25,7 @@ class _File:
 
 
 def routes() -> list[web.RouteDef]:
-    """Return the routes of the page's files; nothing else in any folder can be asked for."""
+    """Return the routes of the page's files; no other file is served."""
     files = {path.name: _read(path) for path in _FOLDER.iterdir() if path.suffix in _TYPES}
 
     async def index(request: web.Request) -> web.StreamResponse:
@@ -46,7 +46,7 @@ def _read(path: Path) -> _File:
 
 
 def _serve(request: web.Request, file: _File) -> web.Response:
-    # Asked for each time and sent when changed, so that no file is older than another.
+    # Revalidated each time, so that a page never mixes files of two versions.
     headers = {"ETag": file.etag, "Cache-Control": "no-cache"}
     if request.headers.get("If-None-Match") == file.etag:
         return web.Response(status=304, headers=headers)

@@ -1,7 +1,7 @@
-"""Photos of points, read where they were indexed from, under the same rule, and made small.
+"""Thumbnails and originals of points' photos, read from where they were indexed, in the same roots.
 
-What is read is the user's, but may be anything by now: bytes and declared pixels are checked before
-anything is decoded, few are decoded at once, and what was made is kept up to a number of bytes.
+A file may have changed since it was indexed: bytes and declared pixels are checked before decoding,
+few photos are decoded at once, and thumbnails are cached up to a number of bytes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from landmarks.photos.source_roots import SourceRoots
 
 SIZES = (320, 160, 960)
 
-# Pillow's own guard warns or raises by a constant; ours is a setting, and checked on each header.
+# Pillow's own limit is a constant; ours is a setting, checked on each photo's header.
 Image.MAX_IMAGE_PIXELS = None
 
 _THREADS = 4
@@ -33,7 +33,7 @@ _QUALITY = 82
 
 @dataclass(frozen=True)
 class PointPhoto:
-    """A point's photo, as its payload tells: where it is, its bytes' sha256, its file's name."""
+    """A point's photo according to its payload: its uri, sha256 and file name."""
 
     uri: str
     sha256: str
@@ -42,7 +42,7 @@ class PointPhoto:
 
 @dataclass(frozen=True)
 class ServedPhoto:
-    """What is sent, its content type, and whether it is still what was indexed."""
+    """The bytes to send, their content type, and whether the file is still the indexed one."""
 
     data: bytes
     kind: str
@@ -54,32 +54,32 @@ _Work: TypeAlias = Callable[[PointPhoto, int], ServedPhoto]
 
 
 class Thumbnails:
-    """Makes and keeps small pictures. For one event loop; the work is done in threads."""
+    """Makes and caches thumbnails. For one event loop; the work is done in threads."""
 
     def __init__(self, roots: SourceRoots, limits: PhotoLimits, cache_bytes: int) -> None:
-        """Read below `roots`, and keep up to `cache_bytes` of what was made."""
+        """Read below `roots`, and cache up to `cache_bytes` of thumbnails."""
         self._roots = roots
         self._limits = limits
         self._cache: LRUCache[_Key, ServedPhoto] = LRUCache(
-            cache_bytes, getsizeof=lambda picture: len(picture.data)
+            cache_bytes, getsizeof=lambda photo: len(photo.data)
         )
         self._making: dict[_Key, asyncio.Task[ServedPhoto]] = {}
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="thumbnail")
 
     @property
     def cached_bytes(self) -> int:
-        """How many bytes of pictures are in the cache."""
+        """The bytes of all cached thumbnails."""
         return int(self._cache.currsize)
 
     async def thumbnail(self, photo: PointPhoto, size: int) -> ServedPhoto:
         """Return a photo as a JPEG, no side longer than `size`.
 
-        Raises what `SourceRoots.read` does, InvalidPhotoError for what is no photo, damaged, or
-        over a limit, and DeadlineError where reading it takes too long.
+        Raises what `SourceRoots.read` does; InvalidPhotoError if the file is not a photo, damaged
+        or over a limit; DeadlineError if reading takes too long.
         """
         key = (photo.uri, photo.sha256, size)
-        if (picture := self._cache.get(key)) is not None:
-            return picture
+        if (cached := self._cache.get(key)) is not None:
+            return cached
         if (task := self._making.get(key)) is None:
             task = asyncio.create_task(self._in_thread(self._read_scaled, photo, size))
             self._making[key] = task
@@ -87,11 +87,11 @@ class Thumbnails:
         return await asyncio.shield(task)
 
     async def original(self, photo: PointPhoto) -> ServedPhoto:
-        """Return a photo's own bytes; raises as `thumbnail`."""
+        """Return a photo's own bytes; raises what `thumbnail` does."""
         return await self._in_thread(self._read_original, photo, 0)
 
     def close(self) -> None:
-        """Start nothing further."""
+        """Cancel what has not started."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _in_thread(self, work: _Work, photo: PointPhoto, size: int) -> ServedPhoto:
@@ -106,11 +106,11 @@ class Thumbnails:
         del self._making[key]
         if task.cancelled() or task.exception() is not None:
             return
-        picture = task.result()
-        if not picture.is_indexed:
-            return  # another file is there by now; it may change again
-        if len(picture.data) <= self._cache.maxsize:
-            self._cache[key] = picture
+        photo = task.result()
+        if not photo.is_indexed:
+            return  # the file has changed since it was indexed, and may change again
+        if len(photo.data) <= self._cache.maxsize:
+            self._cache[key] = photo
 
     def _read_scaled(self, photo: PointPhoto, size: int) -> ServedPhoto:
         data = self._roots.read(photo.uri, self._limits.max_bytes)

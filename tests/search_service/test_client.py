@@ -159,7 +159,7 @@ async def test_it_reads_points_and_models(client: Client) -> None:
 
 
 async def test_what_the_service_refuses_is_raised_as_it_is(client: Client) -> None:
-    with pytest.raises(NotFoundError, match="there is no gallery 'nowhere'"):
+    with pytest.raises(NotFoundError, match="gallery 'nowhere' does not exist"):
         await client.search(photo=QUERY, gallery="nowhere")
     with pytest.raises(InvalidInputError, match="limit") as caught:
         await client.search(photo=QUERY, gallery=GALLERY, limit=0)

@@ -1,11 +1,11 @@
-// An answer at a glance: the verdict, then a row of nearest photos per model, and the fused one first.
+// An answer: the verdict, then rows of nearest photos: the fused row, and one per model.
 
 import { api } from "./api.js";
 import { openDetail } from "./detail.js";
 import { h, notify, s, thumbnail, whileBusy } from "./dom.js";
 import { landmarkName, percent, plural, confidence, durationText } from "./format.js";
 
-/** Show an answer; return what a screen reader should say of it. */
+/** Show an answer; return its summary for screen readers. */
 export function renderAnswer(place, gallery, response) {
   const ranks = ranksById(response);
   const context = { gallery, ranks, landmark: response.verdict?.landmark ?? "" };
@@ -17,7 +17,7 @@ export function renderAnswer(place, gallery, response) {
   return `${said}. ${plural(response.fused.length, "photo", "photos")} found.${failed}`;
 }
 
-/** Where a point stands in each model's ranking: id → [{ model, rank, score }]. */
+/** The standings of each point in the models' rankings: id → [{ model, rank, score }]. */
 function ranksById(response) {
   const ranks = new Map();
   for (const ranking of response.rankings) {
@@ -44,28 +44,28 @@ function verdict(response, context) {
         `${confidence(sure)} sure; ${votes} of the votes of the nearest photos.`, gauge(sure, said.threshold, "sure"));
     case "OUTCOME_UNKNOWN":
       return card("unknown", "This is", "none of these",
-        `It is none of the gallery’s landmarks, or it cannot be told. The likeliest is ${landmarkName(said.landmark)}, but that is only ${confidence(sure)} sure, and ${percent(said.threshold)} are needed.`,
+        `It is none of the gallery’s landmarks, or too close to call. The most likely is ${landmarkName(said.landmark)}, but only ${confidence(sure)} sure; ${percent(said.threshold)} is required.`,
         gauge(sure, said.threshold, "sure"));
     case "OUTCOME_UNCALIBRATED":
       return card("", "Most of the nearest photos show", landmarkName(said.landmark),
-        [`${votes} of their votes. How sure that is cannot be told: the gallery is not calibrated. Calibrating learns it from the gallery’s own photos, here or with `,
+        [`${votes} of their votes. The gallery is not calibrated, so the confidence is unknown. Calibrate it from its own photos here or with `,
           h("code", {}, `landmarks calibrate -g ${context.gallery}`)],
         gauge(said.vote_share, null, "of the votes"),
         h("div", { class: "actions" }, calibrateButton(context.gallery)));
     default:
       return card("", "No verdict", "No labelled photo was found",
-        response.fused.length ? "The photos that are like it have no landmark." : "No photo passed: try fewer conditions.");
+        response.fused.length ? "The most similar photos have no landmark." : "No photo matches: try fewer filters.");
   }
 }
 
 function calibrateButton(gallery) {
   return h("button", { type: "button", class: "button small", onclick: (event) => whileBusy(event.currentTarget, async () => {
     await api.calibrate(gallery);
-    notify("good", "Calibrating has begun. ", h("a", { href: "#jobs" }, "See the job"), "; then search again.");
+    notify("good", "Calibration has started. ", h("a", { href: "#jobs" }, "See the job"), "; search again when it is done.");
   }) }, "Calibrate this gallery");
 }
 
-/** An arc that is as full as `share`, with a mark at `threshold`. */
+/** An arc filled to `share`, with a mark at `threshold`. */
 function gauge(share, threshold, words) {
   const arc = (part) => {
     const angle = Math.PI * (1 - part);
@@ -99,7 +99,7 @@ function totals(response) {
 function missing(response) {
   return response.failures.map((one) =>
     h("div", { class: "notice warn", role: "status" },
-      h("div", {}, h("strong", {}, `${one.model} did not answer. `), `The others did. ${one.status.message}`)));
+      h("div", {}, h("strong", {}, `${one.model} did not answer. `), `The answer is from the other models. ${one.status.message}`)));
 }
 
 function modelRow(ranking, context) {
@@ -125,7 +125,7 @@ function row(name, times, said, hits, context, elsewhere, fused = false) {
   hits.forEach((hit, i) => list.append(h("li", {}, hitButton(hit, i, context, elsewhere(hit), fused))));
   return h("section", { class: `card row${fused ? " fused" : ""}`, "aria-label": name, "data-model": fused ? "" : name },
     h("div", { class: "row-head" }, h("h2", {}, name), times && h("span", { class: "dim" }, times), said && h("span", { class: "said" }, said)),
-    hits.length ? list : h("p", { class: "row-head dim" }, "No photo passed."));
+    hits.length ? list : h("p", { class: "row-head dim" }, "No photo matches."));
 }
 
 function hitButton(hit, i, context, elsewhere, fused) {
@@ -145,7 +145,7 @@ function hitButton(hit, i, context, elsewhere, fused) {
     ...places.map((words) => h("span", { class: "elsewhere" }, words))));
 }
 
-/** Arrow keys, Home and End move along a row, up and down between rows; one stop per row for Tab. */
+/** Left, right, Home and End move along a row, up and down between rows; Tab stops once per row. */
 function move(event) {
   const buttons = [...event.currentTarget.querySelectorAll(".hit")];
   const here = buttons.indexOf(document.activeElement);

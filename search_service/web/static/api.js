@@ -1,4 +1,4 @@
-// The page's JSON routes. Each does one gRPC call.
+// The page's JSON routes. Each makes one gRPC call.
 
 export class ApiError extends Error {
   constructor(kind, message, status, field = "") {

@@ -1,4 +1,4 @@
-// The collections view: what there is, how well it is indexed, and what is live.
+// The collections view: lists collections and their state, and changes them.
 
 import { api } from "./api.js";
 import { byId, confirm, failure, h, notify, whileBusy } from "./dom.js";
@@ -28,8 +28,8 @@ const heading = () => h("div", { class: "view-head" }, h("h1", {}, "Collections"
 function render() {
   const names = [...new Set(state.collections.map((one) => one.gallery))].sort();
   byId("view-collections").replaceChildren(heading(), names.length ? h("div", { class: "collections" }, ...names.map(gallery))
-    : h("div", { class: "card empty" }, h("h2", {}, "There are no collections yet"),
-      h("p", {}, "A collection holds the vectors of one gallery by one model. Indexing makes them:"),
+    : h("div", { class: "card empty" }, h("h2", {}, "No collections yet"),
+      h("p", {}, "A collection holds the vectors of one gallery by one model. Indexing creates them:"),
       h("code", { class: "command" }, "landmarks index ~/photos --wait")));
 }
 
@@ -37,7 +37,7 @@ function gallery(name) {
   const its = state.collections.filter((one) => one.gallery === name);
   return h("section", { "aria-label": `Gallery ${name}` },
     h("div", { class: "gallery-head" }, h("h2", {}, name),
-      job("Calibrate", () => calibrate(name), "Calibrating has begun.")),
+      job("Calibrate", () => calibrate(name), "Calibration has started.")),
     h("div", { class: "collection-grid" }, ...its.map((one) => collection(one, its))));
 }
 
@@ -51,15 +51,15 @@ function collection(one, beside) {
       one.calibrated ? h("span", { class: "chip accent" }, "calibrated") : h("span", { class: "chip warn" }, "not calibrated"),
       one.mapped ? h("span", { class: "chip accent" }, "map drawn") : null,
       one.status === "green" ? null : h("span", { class: `chip ${one.status === "red" ? "bad" : "warn"}` }, status(one.status))),
-    meter("In the index", indexed ? indexed / points : null, indexed ? `${number(indexed)} of ${plural(points, "photo", "photos")}` : "none: compared one by one"),
+    meter("In the index", indexed ? indexed / points : null, indexed ? `${number(indexed)} of ${plural(points, "photo", "photos")}` : "none: searched exactly"),
     meter("Recall of the index", one.recall ?? null, one.recall === undefined ? "not measured yet" : `${percent(one.recall, 1)} over ${plural(one.recall_queries, "query", "queries")}`),
     h("div", { class: "actions" },
-      one.live ? job(one.mapped ? "Draw map again" : "Draw map", () => api.drawMap(one.gallery, one.model), "The map is being drawn.") : change("Promote", () => promote(one)),
+      one.live ? job(one.mapped ? "Redraw map" : "Draw map", () => api.drawMap(one.gallery, one.model), "The map is being drawn.") : change("Promote", () => promote(one)),
       one.live && earlier ? change("Roll back", () => rollBack(one)) : null,
       change("Drop", () => drop(one), "button small danger")));
 }
 
-const status = (name) => ({ yellow: "building its index", grey: "waiting for its index", red: "broken" }[name] ?? name);
+const status = (name) => ({ yellow: "building the index", grey: "waiting to build the index", red: "broken" }[name] ?? name);
 
 function meter(name, share, words) {
   return h("div", { class: "meter" },
@@ -83,20 +83,20 @@ function change(words, work, kind = "button small") {
 async function calibrate(name) {
   const agreed = await confirm({
     title: `Calibrate “${name}”?`, action: "Calibrate", kind: "primary",
-    text: "Learns from its labelled photos how far a verdict can be trusted, for each model and for all together. Do it again when the gallery has changed much.",
-    field: "Photos of landmarks that it does not have, if an encoder was trained on its own: a folder or manifest (optional)",
+    text: "Learns from the gallery’s labelled photos how far verdicts can be trusted, for each model and for all together. Repeat it after large changes to the gallery.",
+    field: "Photos of landmarks that are not in the gallery, if an encoder was trained on the gallery’s landmarks: a folder or manifest (optional)",
   });
   return agreed ? api.calibrate(name, agreed.written) : false;
 }
 
 async function promote(one) {
-  if (!(await confirm({ title: "Make it live?", action: "Promote", text: `Searches of “${one.gallery}” with ${one.model} use ${one.name} from now on.` }))) return false;
+  if (!(await confirm({ title: "Promote this collection?", action: "Promote", text: `From now on, searches of “${one.gallery}” with ${one.model} use ${one.name}.` }))) return false;
   await api.promote(one.name);
   return true;
 }
 
 async function rollBack(one) {
-  if (!(await confirm({ title: "Go back to the collection before?", action: "Roll back", text: `Searches of “${one.gallery}” with ${one.model} use the collection that was live before ${one.name}.` }))) return false;
+  if (!(await confirm({ title: "Roll back to the previous collection?", action: "Roll back", text: `From now on, searches of “${one.gallery}” with ${one.model} use the collection that was live before ${one.name}.` }))) return false;
   await api.rollBack(one.gallery, one.model);
   return true;
 }
@@ -104,8 +104,8 @@ async function rollBack(one) {
 async function drop(one) {
   const agreed = await confirm({
     title: "Drop this collection?", action: "Drop",
-    text: `${one.name} and its ${plural(one.points, "point", "points")} are deleted. The photos stay where they are, and can be indexed again.`,
-    tick: one.live ? "It is live: searches with this model find nothing then" : "",
+    text: `${one.name} and its ${plural(one.points, "point", "points")} will be deleted. The photos are not touched, and can be indexed again.`,
+    tick: one.live ? "It is live: searches with this model will then find nothing" : "",
   });
   if (!agreed) return false;
   await api.drop(one.name, agreed.ticked);

@@ -1,4 +1,4 @@
-// A hit's details: all that is stored of it, its places, more like it, its original.
+// The details of a point: its photo, stored fields and ranks, and searches like it or unlike it.
 
 import { byId, h, photoUrl, thumbnail } from "./dom.js";
 import { lessLikeThis, moreLikeThis, query } from "./query.js";
@@ -6,7 +6,7 @@ import { landmarkName, number } from "./format.js";
 
 const FIRST = ["path", "source", "landmark", "width", "height", "indexed_at", "sha256", "uri"];
 
-/** Open the details of a point; `standings` are its places in the models' rankings. */
+/** Open the details of a point; `standings` are its ranks in the models' rankings. */
 export function openDetail(gallery, point, standings = []) {
   const dialog = byId("detail");
   const close = () => dialog.close();
@@ -26,7 +26,7 @@ export function openDetail(gallery, point, standings = []) {
         h("button", { type: "button", class: "button primary small", onclick: () => { close(); moreLikeThis(gallery, point.id); } }, "More like this"),
         (query.photo || query.point) && query.point !== point.id ? h("button", { type: "button", class: "button small", onclick: () => { close(); lessLikeThis(gallery, point.id); } }, "Less like this") : null,
         h("a", { class: "button small", href: photoUrl(gallery, point.id, "original"), target: "_blank", rel: "noopener" }, "Original")),
-      standings.length ? h("dl", { class: "facts", "aria-label": "Places" },
+      standings.length ? h("dl", { class: "facts", "aria-label": "Ranks" },
         ...standings.flatMap((one) => [h("dt", {}, one.model), h("dd", {}, `rank ${one.rank}, similarity ${one.score.toFixed(4)}`)])) : null,
       h("dl", { class: "facts", "aria-label": "Stored fields" },
         ...fields.flatMap(([field, value]) => [h("dt", {}, field), h("dd", {}, words(value))]),

@@ -1,10 +1,10 @@
-// Small helpers: making elements, speaking to screen readers, notices, confirmations.
+// DOM helpers: elements, screen reader announcements, notices, confirmations.
 
 const SVG = "http://www.w3.org/2000/svg";
 
 export const byId = (id) => document.getElementById(id);
 
-/** Make an element; texts are texts, never markup. `on…` are listeners, null and false are left out. */
+/** Make an element; strings become text, never markup. `on…` are listeners; null and false are skipped. */
 export function h(tag, properties = {}, ...children) {
   return fill(document.createElement(tag), properties, children);
 }
@@ -18,21 +18,21 @@ function fill(element, properties, children) {
   for (const [name, value] of Object.entries(properties)) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "width%") element.style.width = `${value}%`; // a style attribute is refused
+    else if (name === "width%") element.style.width = `${value}%`; // the security policy forbids style attributes
     else element.setAttribute(name, value === true ? "" : value);
   }
   element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 
-/** Say something to screen readers. */
+/** Announce something to screen readers. */
 export function announce(text) {
   const place = byId("announcer");
   place.textContent = "";
   setTimeout(() => { place.textContent = text; }, 50);
 }
 
-/** Show something for a while in the corner; errors stay until they are closed. */
+/** Show a notice in the corner for a while; errors stay until they are closed. */
 export function notify(kind, ...content) {
   const close = () => notice.remove();
   const notice = h("div", { class: `notice ${kind}` },
@@ -42,7 +42,7 @@ export function notify(kind, ...content) {
   if (kind !== "bad") setTimeout(close, 9000);
 }
 
-/** An error, in words, where its result would have been. */
+/** An error message in place of the result. */
 export function failure(error, ...more) {
   return h("div", { class: "notice bad", role: "alert" },
     h("div", {}, h("p", {}, h("strong", {}, title(error))), h("p", {}, error.message), ...more));
@@ -51,20 +51,20 @@ export function failure(error, ...more) {
 function title(error) {
   return {
     InvalidPhotoError: "This photo cannot be searched with",
-    InvalidInputError: "That cannot be done as it was asked",
-    UnauthenticatedError: "This service wants an API key",
+    InvalidInputError: "The request is not valid",
+    UnauthenticatedError: "This service requires an API key",
     ForbiddenError: "That is not allowed",
-    NotFoundError: "There is no such thing",
-    LineageError: "The encoder is not the one that made this collection",
+    NotFoundError: "Not found",
+    LineageError: "The encoder does not match this collection",
     OverloadedError: "The encoders are busy; try again in a moment",
-    RateLimitedError: "That was too often; wait a moment",
+    RateLimitedError: "Too many requests; wait a moment",
     DeadlineError: "It took too long",
-    UnavailableError: "A part of the stack does not answer",
-    UnsupportedError: "This system cannot do that",
+    UnavailableError: "A part of the system does not answer",
+    UnsupportedError: "This system does not support that",
   }[error.kind] ?? "Something went wrong";
 }
 
-/** A photo of a point; where it cannot be shown, that is said instead. */
+/** A point's photo, or a note that it cannot be shown. */
 export function thumbnail(gallery, id, size, alt = "") {
   const image = h("img", { src: photoUrl(gallery, id, "thumbnail", size), alt, loading: "lazy", decoding: "async",
     onerror: () => frame.classList.add("missing") });
@@ -77,7 +77,7 @@ export function photoUrl(gallery, id, kind, size) {
   return size ? `${path}?size=${size}` : path;
 }
 
-/** Ask before something is done; resolves to false, or to what was ticked and written. */
+/** Ask for confirmation; resolves to false, or to what was ticked and written. */
 export function confirm({ title: name, text, action, tick, field, kind = "danger" }) {
   const dialog = byId("confirm");
   const ticked = tick ? h("input", { type: "checkbox", required: true }) : null;
@@ -89,7 +89,7 @@ export function confirm({ title: name, text, action, tick, field, kind = "danger
       field && h("label", { class: "field" }, field, written),
       tick && h("label", { class: "inline check" }, ticked, tick),
       h("div", { class: "actions" },
-        h("button", { type: "button", class: "button", onclick: () => dialog.close("") }, "Cancel"), // so that Enter is not this
+        h("button", { type: "button", class: "button", onclick: () => dialog.close("") }, "Cancel"), // type=button, so that Enter does not cancel
         h("button", { class: `button ${kind}`, value: "yes" }, action)));
     dialog.replaceChildren(form);
     dialog.returnValue = "";
@@ -98,7 +98,7 @@ export function confirm({ title: name, text, action, tick, field, kind = "danger
   });
 }
 
-/** Run something from a button, which cannot be pressed meanwhile; what goes wrong is shown. */
+/** Run `work` with the button disabled; an error becomes a notice. */
 export async function whileBusy(button, work) {
   button.disabled = true;
   try {

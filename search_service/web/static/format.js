@@ -1,16 +1,16 @@
-// Numbers and times as people read them.
+// Formats numbers, times and names for people.
 
 const count = new Intl.NumberFormat("en");
 
 export const number = (value) => count.format(Number(value ?? 0));
-/** A probability; none that was learnt from some photos is 1. */
+/** A probability; one that is estimated from a sample is never 0 or 1. */
 export const confidence = (p) => (p > 0.99 ? "over 99 %" : p < 0.01 ? "below 1 %" : percent(p));
-/** A landmark as people write it; folders often have _ for spaces. */
+/** A landmark's name; folders often have _ for spaces. */
 export const landmarkName = (landmark) => landmark.replaceAll("_", " ");
 export const percent = (share, digits = 0) => `${(100 * share).toFixed(digits)} %`;
 export const plural = (n, one, many) => `${number(n)} ${Number(n) === 1 ? one : many}`;
 
-/** Milliseconds of a duration as JSON has it, "0.0123s". */
+/** Milliseconds of a duration in protobuf's JSON, "0.0123s". */
 export const milliseconds = (duration) => (duration ? 1000 * Number.parseFloat(duration) : null);
 
 export function durationText(duration) {

@@ -1,4 +1,4 @@
-// The jobs view: start one, see how far each is, and what could not be indexed.
+// The jobs view: starts jobs, follows their progress, lists dead letters.
 
 import { api } from "./api.js";
 import { announce, byId, confirm, failure, h, notify, whileBusy } from "./dom.js";
@@ -10,10 +10,10 @@ const STATES = {
   JOB_STATE_QUEUED: ["queued", ""], JOB_STATE_RUNNING: ["running", "accent"], JOB_STATE_SUCCEEDED: ["done", "good"],
   JOB_STATE_FAILED: ["failed", "bad"], JOB_STATE_CANCELLED: ["cancelled", "warn"],
 };
-const goesOn = (job) => ["JOB_STATE_QUEUED", "JOB_STATE_RUNNING"].includes(job.state);
+const isRunning = (job) => ["JOB_STATE_QUEUED", "JOB_STATE_RUNNING"].includes(job.state);
 
 let stream = null;
-let requestId = ""; // sent twice, a form starts one job
+let requestId = ""; // submitting the form twice starts one job
 const list = h("div", { class: "job-list" });
 
 export function start() {}
@@ -36,11 +36,11 @@ function form() {
   return h("details", { class: "card", id: "job-start" },
     h("summary", {}, "Index photos"),
     h("form", { class: "job-form", onsubmit: submit },
-      h("p", { class: "wide dim" }, "A folder where a sub-folder’s name is the landmark, a manifest (.csv), a list of addresses (.txt), a zip file, or a URI of one, as the service sees it. Indexing again encodes only what has changed."),
+      h("p", { class: "wide dim" }, "A folder whose sub-folders are named after landmarks, a manifest (.csv), a list of URLs (.txt), a zip file, or a URI of one; paths are those of the server. Indexing again encodes only what has changed."),
       field("job-source", "Source", { placeholder: "/home/me/photos" }),
       field("job-gallery", "Gallery", { pattern: "[a-z0-9]+([_\\-][a-z0-9]+)*", title: "a–z, 0–9 and single _ or -" }),
       h("fieldset", { class: "wide" }, h("legend", {}, "Models"), h("div", { class: "checks", id: "job-models" })),
-      h("div", { class: "checks wide" }, tick("job-prune", "Prune: delete points whose photos are gone"), tick("job-dry", "Dry run: only count"), tick("job-verify", "Read every photo again")),
+      h("div", { class: "checks wide" }, tick("job-prune", "Prune: delete points whose photos are gone"), tick("job-dry", "Dry run: count only"), tick("job-verify", "Read every photo again")),
       h("div", { class: "wide actions" }, h("button", { class: "button primary" }, "Start"))));
 }
 
@@ -67,12 +67,12 @@ async function submit(event) {
     models: chosen.length === boxes.length ? [] : chosen, request_id: requestId,
     prune: byId("job-prune").checked, dry_run: byId("job-dry").checked, verify: byId("job-verify").checked,
   };
-  if (asked.prune && !asked.dry_run && !(await confirm({ title: "Delete what is gone?", action: "Start and prune",
-    text: "Points of this source whose photos are no longer there are deleted when the source has been listed to its end." }))) return;
+  if (asked.prune && !asked.dry_run && !(await confirm({ title: "Delete points of missing photos?", action: "Start and prune",
+    text: "When the source has been listed completely, its points whose photos are gone are deleted." }))) return;
   await whileBusy(event.submitter, async () => {
     const job = await api.startJob(asked);
     byId("job-start").open = false;
-    announce("The job has begun");
+    announce("The job has started");
     await read();
     document.querySelector(`[data-job="${job.id}"]`)?.scrollIntoView({ block: "nearest" });
   });
@@ -85,16 +85,16 @@ async function read() {
     list.replaceChildren(...jobs.map(card));
     if (!jobs.length) {
       byId("job-start").open = true;
-      list.replaceChildren(h("div", { class: "card empty" }, h("h2", {}, "There are no jobs yet"),
+      list.replaceChildren(h("div", { class: "card empty" }, h("h2", {}, "No jobs yet"),
         h("p", {}, "Start one above, or from a terminal:"), h("code", { class: "command" }, "landmarks index ~/photos --wait")));
     }
-    follow(jobs.filter(goesOn).map((job) => job.id));
+    follow(jobs.filter(isRunning).map((job) => job.id));
   } catch (error) {
     list.replaceChildren(failure(error, h("p", {}, h("button", { type: "button", class: "button small", onclick: read }, "Try again"))));
   }
 }
 
-/** Follow the jobs that go on, live. */
+/** Follow the running jobs. */
 function follow(ids) {
   hide();
   if (!ids.length || byId("view-jobs").hidden) return;
@@ -104,7 +104,7 @@ function follow(ids) {
     const job = JSON.parse(event.data);
     const before = document.querySelector(`[data-job="${job.id}"]`);
     if (before) renew(before, job);
-    if (!goesOn(job)) {
+    if (!isRunning(job)) {
       announce(`${title(job)}: ${STATES[job.state][0]}`);
       readCollections().catch(() => {});
     }
@@ -113,7 +113,7 @@ function follow(ids) {
   mine.addEventListener("ended", () => mine.close());
 }
 
-/** Put the job's new state in place of the old, without closing its dead letters or moving focus. */
+/** Replace a job's card, keeping its dead letters open and the focus where it is. */
 function renew(before, job) {
   const after = card(job);
   const focused = before.contains(document.activeElement) ? document.activeElement.textContent : null;
@@ -134,9 +134,9 @@ function card(job) {
     await read();
   }) }, name);
   const changes = [
-    goesOn(job) && button("Cancel", "cancel"),
+    isRunning(job) && button("Cancel", "cancel"),
     ["JOB_STATE_CANCELLED", "JOB_STATE_FAILED"].includes(job.state) && button("Resume", "resume"),
-    dead && job.state === "JOB_STATE_SUCCEEDED" && button("Try dead letters again", "retry"),
+    dead && job.state === "JOB_STATE_SUCCEEDED" && button("Retry dead letters", "retry"),
   ].filter(Boolean);
   return h("article", { class: "card job", "data-job": job.id, "data-state": job.state, tabindex: -1, "aria-label": title(job) },
     h("div", { class: "job-head" }, h("h2", {}, title(job)), h("span", { class: `chip ${kind}` }, words), ...marks,
@@ -153,8 +153,8 @@ function progress(job, one) {
   const listed = Number(one.listed);
   const done = ["stored", "unchanged", "dead", "duplicate", "cancelled"].reduce((sum, name) => sum + Number(one[name]), 0);
   const counts = ["stored", "unchanged", "dead", "duplicate", "cancelled", "pruned"].filter((name) => Number(one[name])).map((name) => `${number(one[name])} ${name}`);
-  const rate = goesOn(job) && one.photos_per_second > 0 ? ` · ${one.photos_per_second.toFixed(1)} photos/s` : "";
-  const known = listed > 0 || !goesOn(job);
+  const rate = isRunning(job) && one.photos_per_second > 0 ? ` · ${one.photos_per_second.toFixed(1)} photos/s` : "";
+  const known = listed > 0 || !isRunning(job);
   const bar = h("progress", { "aria-label": `${one.model}: ${number(done)} of ${number(listed)}`, max: Math.max(listed, 1), value: known ? (listed ? done : 1) : null });
   return h("div", { class: "model-progress" },
     h("div", { class: "line" }, h("strong", {}, one.model),

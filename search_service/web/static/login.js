@@ -1,4 +1,4 @@
-// The API key: asked for where the service wants one, kept by the browser in a cookie that no script can read.
+// The login: asks for an API key if the service requires one; it is kept in a cookie that no script can read.
 
 import { api } from "./api.js";
 import { byId, h, whileBusy } from "./dom.js";
@@ -14,7 +14,7 @@ export async function start() {
     byId("log-out").hidden = !name;
     byId("log-out").title = name ? `Key “${name}”, which may ${permission}` : "";
   } catch {
-    // Whatever else is asked fails in the same way, and says so.
+    // The other requests fail in the same way, and show the error.
   }
 }
 
@@ -34,8 +34,8 @@ function ask() {
       key.select();
     }
   } },
-  h("h2", { id: "login-title" }, "This service wants an API key"),
-  h("p", {}, "Whoever runs it makes one with ", h("code", {}, "landmarks keys create"), "."),
+  h("h2", { id: "login-title" }, "This service requires an API key"),
+  h("p", {}, "Its operator can create one with ", h("code", {}, "landmarks keys create"), "."),
   h("label", { class: "field" }, "API key", key),
   refused,
   h("div", { class: "actions" }, h("button", { class: "button primary" }, "Log in"))));

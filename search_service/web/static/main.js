@@ -1,4 +1,4 @@
-// Which view is shown, the gallery, the colours.
+// Starts the page: switches views, gallery and colours.
 
 import { byId, failure, h } from "./dom.js";
 import { chooseGallery, savePreference, readPreference, readCollections, state } from "./state.js";
@@ -9,12 +9,12 @@ import * as map from "./map.js";
 import * as search from "./search.js";
 
 const VIEWS = { search, map, jobs, collections };
-const THEMES = { auto: ["◐", "as the system"], light: ["☀", "light"], dark: ["☾", "dark"] };
+const THEMES = { auto: ["◐", "system"], light: ["☀", "light"], dark: ["☾", "dark"] };
 let shown = null;
 
 function show() {
   const asked = location.hash.slice(1);
-  if (asked && shown && !Object.hasOwn(VIEWS, asked)) return; // a place in the view
+  if (asked && shown && !Object.hasOwn(VIEWS, asked)) return; // an anchor within the view
   const name = Object.hasOwn(VIEWS, asked) ? asked : "search";
   if (name === shown) return;
   if (shown) VIEWS[shown].hide?.();

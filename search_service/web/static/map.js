@@ -1,4 +1,4 @@
-// The map view: a collection's vectors in two dimensions, and where the last search falls among them.
+// The map view: a collection's vectors in two dimensions, and the place of the last search among them.
 
 import { api } from "./api.js";
 import { openDetail } from "./detail.js";
@@ -7,15 +7,15 @@ import { pointMark, starMark } from "./map_marks.js";
 import { lastSearch, liveCollections, onGallery, state } from "./state.js";
 import { landmarkName, number, percent, timeAgo } from "./format.js";
 
-// Told apart in light and dark, and by most who see colours differently; what has none is grey.
+// Distinct in light and dark, and for most colour-blind people; points without a landmark are grey.
 const HUES = [172, 28, 265, 340, 95, 210, 48, 300, 145, 5, 235, 75, 320, 190, 120];
 const NEIGHBOURS = 5;
 const MARGIN = 26;
 
 let model = "";
 let map = null; // { gallery, points, … }
-let pointed = -1; // the point that is pointed at
-let onlyLandmark = null; // the landmark that is looked at alone
+let pointed = -1; // index of the point under the pointer
+let onlyLandmark = null; // the highlighted landmark
 let visible = false;
 const parts = {};
 
@@ -27,7 +27,7 @@ export function start() {
 
 export function hide() {
   visible = false;
-  map = null; // another may have been drawn meanwhile
+  map = null; // it may be redrawn meanwhile
 }
 
 export function show() {
@@ -38,7 +38,7 @@ export function show() {
   const select = h("select", { id: "map-model", onchange: (event) => { model = event.target.value; map = null; load(); } },
     ...models.map((name) => h("option", { value: name, selected: name === model }, name)));
   parts.board = h("div", {});
-  parts.again = drawButton("Draw again", "button small");
+  parts.again = drawButton("Redraw", "button small");
   parts.again.hidden = true;
   view.replaceChildren(
     h("div", { class: "view-head" }, h("h1", {}, "Map"),
@@ -46,7 +46,7 @@ export function show() {
       parts.again),
     parts.board);
   if (!model) {
-    parts.board.replaceChildren(h("div", { class: "card empty" }, h("h2", {}, "There is nothing to draw yet"),
+    parts.board.replaceChildren(h("div", { class: "card empty" }, h("h2", {}, "Nothing to draw yet"),
       h("p", {}, "Index some photos first: "), h("code", { class: "command" }, "landmarks index ~/photos --wait")));
     return;
   }
@@ -57,7 +57,7 @@ function drawButton(words, kind) {
   return h("button", { type: "button", class: kind, onclick: (event) => whileBusy(event.currentTarget, async () => {
     await api.drawMap(state.gallery, model);
     location.hash = "#jobs";
-    notify("good", "The map is being drawn; come back when the job has ended.");
+    notify("good", "The map is being drawn; come back when the job is done.");
   }) }, words);
 }
 
@@ -81,8 +81,8 @@ async function load() {
       return;
     }
     parts.board.replaceChildren(h("div", { class: "card empty" },
-      h("h2", {}, "No map has been drawn yet"),
-      h("p", {}, `A map shows every photo of “${state.gallery}” as a point, close to those that ${model} finds alike (t-SNE). It is drawn by a job, once, and kept.`),
+      h("h2", {}, "No map yet"),
+      h("p", {}, `A map shows every photo of “${state.gallery}” as a point, close to the photos that ${model} finds similar (t-SNE). A job draws it once, and it is stored.`),
       drawButton("Draw the map", "button primary")));
   }
 }
@@ -93,12 +93,12 @@ function showMap() {
   map.colours = new Map(names.map(([name], i) => [name, name ? [HUES[i % HUES.length], Math.floor(i / HUES.length)] : null]));
   map.query = queryPlace();
   const canvas = h("canvas", { tabindex: 0, role: "application",
-    "aria-label": `Map of ${number(map.points.length)} photos. Arrow keys go to the next photo that way, Enter opens it.`,
+    "aria-label": `Map of ${number(map.points.length)} photos. Arrow keys move to the next photo in that direction, Enter opens it.`,
     onkeydown: byKey, onpointermove: byPointer, onpointerleave: () => point(-1), onclick: open,
     onfocus: () => { if (pointed < 0 && canvas.matches(":focus-visible")) point(middle()); }, onblur: () => point(-1) });
   parts.canvas = canvas;
   parts.tip = h("div", { class: "map-tip", hidden: true });
-  const legend = h("div", { class: "legend", role: "group", "aria-label": "Landmarks; press one to see it alone" },
+  const legend = h("div", { class: "legend", role: "group", "aria-label": "Landmarks; press one to highlight it" },
     ...names.map(([name, count]) => h("button", { type: "button", "aria-pressed": "false", onclick: (event) => pick(name, event.currentTarget) },
       swatch(name), landmarkName(name) || "unknown", h("span", { class: "count" }, number(count)))));
   parts.board.replaceChildren(h("div", { class: "map-layout" },
@@ -118,7 +118,7 @@ function facts() {
   return `${sample}; drawn ${timeAgo(map.draw_time)}. t-SNE, perplexity ${Math.round(map.perplexity)}; ${percent(map.trustworthiness)} of neighbourhoods kept.`;
 }
 
-/** Where the photo of the last search falls: the mean of its nearest mapped hits, by similarity. */
+/** The place of the last search's photo: the mean of its nearest mapped hits, weighted by similarity. */
 function queryPlace() {
   if (lastSearch.gallery !== map.gallery) return null;
   const hits = lastSearch.response?.rankings.find((one) => one.model === model)?.hits ?? [];
@@ -151,7 +151,7 @@ function shape(kind) {
 
 const placeOf = (one, width, height) => [MARGIN + one.x * (width - 2 * MARGIN), MARGIN + one.y * (height - 2 * MARGIN)];
 
-/** Draw everything anew. */
+/** Draw everything again. */
 export function redraw() {
   const { canvas } = parts;
   if (!visible || !map || !canvas?.isConnected) return;
@@ -162,7 +162,7 @@ export function redraw() {
   pen.scale(devicePixelRatio, devicePixelRatio);
   const size = map.points.length > 3000 ? 2.6 : map.points.length > 600 ? 3.8 : 5.2;
   const paper = isDark() ? "#171a20" : "#ffffff";
-  for (const dimmed of [true, false]) { // what is looked at comes on top
+  for (const dimmed of [true, false]) { // highlighted points come on top
     map.points.forEach((one) => {
       if ((onlyLandmark !== null && one.landmark !== onlyLandmark) !== dimmed) return;
       pen.globalAlpha = dimmed ? 0.13 : 0.88;
@@ -215,7 +215,7 @@ function byKey(event) {
   event.preventDefault();
   const here = map.points[pointed < 0 ? middle() : pointed];
   let best = -1, least = Infinity;
-  map.points.forEach((one, i) => { // the nearest within 45 degrees of that way
+  map.points.forEach((one, i) => { // the nearest within 45 degrees of the direction
     if (onlyLandmark !== null && one.landmark !== onlyLandmark) return;
     const along = (one.x - here.x) * way[0] + (one.y - here.y) * way[1];
     const aside = Math.abs((one.x - here.x) * way[1]) + Math.abs((one.y - here.y) * way[0]);
@@ -224,7 +224,7 @@ function byKey(event) {
   if (best >= 0) point(best, true);
 }
 
-/** Point at a photo of the map: show it beside its point, and say what it is. */
+/** Select a point of the map: show its photo beside it, and announce it if `aloud`. */
 function point(i, aloud = false) {
   if (i === pointed) return;
   pointed = i;

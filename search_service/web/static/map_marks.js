@@ -1,6 +1,6 @@
 // The marks of the map.
 
-/** A photo: a circle, or a triangle where it is in no cluster. */
+/** A photo: a circle, or a triangle if it is in no cluster. */
 export function pointMark(pen, [x, y], size, colour, alone) {
   pen.fillStyle = colour;
   pen.beginPath();
@@ -14,7 +14,7 @@ export function pointMark(pen, [x, y], size, colour, alone) {
   pen.fill();
 }
 
-/** The photo that was searched with: a star. */
+/** The photo of the search: a star. */
 export function starMark(pen, [x, y], size, colour, edge) {
   pen.beginPath();
   for (let i = 0; i < 10; i += 1) {

@@ -1,4 +1,4 @@
-// The photo that is looked for: dropped, pasted, chosen or a sample, and the part of it that counts.
+// The query: a photo that is dropped, pasted, chosen or a sample, and the selected part of it.
 
 import { byId, h, photoUrl, thumbnail } from "./dom.js";
 
@@ -9,11 +9,11 @@ const LEAST = 0.02;
 const MOST_UNLIKE = 12;
 
 let onChange = () => {};
-/** What is looked for: { photo } or { gallery, point }; `box`, fractions of the photo, or null; `unlike`,
- *  the ids of points of `gallery` that hits should be unlike. */
+/** The query: { photo } or { gallery, point }; `box`, fractions of the photo, or null; `unlike`, the ids
+ *  of points of `gallery` that hits should be unlike. */
 export const query = { photo: null, point: null, gallery: "", box: null, unlike: [] };
 
-/** Begin; `listener` is called when there is another query. */
+/** Attach the listeners; `listener` is called when the query changes. */
 export function start(listener) {
   onChange = listener;
   byId("file").addEventListener("change", (event) => {
@@ -64,7 +64,7 @@ export async function moreLikeThis(gallery, id) {
   if (still) onChange();
 }
 
-/** Search for what is less like a point of a gallery, too. */
+/** Add a point of a gallery that hits should be unlike. */
 export function lessLikeThis(gallery, id) {
   setUnlike(gallery, [...query.unlike.filter((one) => one !== id), id].slice(-MOST_UNLIKE));
 }
@@ -78,7 +78,7 @@ function showUnlike(gallery, ids) {
   Object.assign(query, { gallery, unlike: ids });
   byId("unlike").hidden = ids.length === 0;
   byId("unlike-list").replaceChildren(...ids.map((id) => h("li", {}, h("button", {
-    type: "button", title: "Remove", "aria-label": "No longer less like this photo",
+    type: "button", title: "Remove", "aria-label": "Remove this photo from Less like",
     onclick: () => setUnlike(gallery, query.unlike.filter((one) => one !== id)),
   }, ...thumbnail(gallery, id, 160).childNodes))));
 }
@@ -94,7 +94,7 @@ function clear() {
 }
 
 let previews = 0;
-/** Show the photo, on a canvas: nothing of it needs an address. Resolves to whether it is still wanted. */
+/** Show the photo on a canvas, which needs no URL. Resolves to false if another photo replaced it meanwhile. */
 async function preview(load) {
   previews += 1;
   const mine = previews;
@@ -106,14 +106,14 @@ async function preview(load) {
     canvas.width = Math.round(image.width * scale);
     canvas.height = Math.round(image.height * scale);
     canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-  } else { // the service may still be able to read it, and says so where it cannot
+  } else { // the service may still be able to read it, and reports an error if not
     canvas.width = 640;
     canvas.height = 300;
     const pen = canvas.getContext("2d");
     pen.fillStyle = "#888";
     pen.font = "28px system-ui";
     pen.textAlign = "center";
-    pen.fillText("This browser cannot show the file", 320, 155);
+    pen.fillText("This browser cannot show this file", 320, 155);
   }
   byId("drop").hidden = true;
   for (const id of ["picture", "stage-tools", "box-fields"]) byId(id).hidden = false;
@@ -164,7 +164,7 @@ function boxByKey(event) {
   }
   showBox();
   clearTimeout(soon);
-  soon = setTimeout(() => { // not for every press
+  soon = setTimeout(() => { // once for several key presses
     byId("box").searched = query.box;
     onChange();
   }, 400);

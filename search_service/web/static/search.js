@@ -1,4 +1,4 @@
-// The search view: what is asked, and asking it.
+// The search view: its options, and running a search.
 
 import { api } from "./api.js";
 import { renderAnswer } from "./answer.js";
@@ -11,7 +11,7 @@ let running = null;
 let seed = 0;
 
 export function start() {
-  byId("more").open = !matchMedia("(max-width: 900px)").matches; // on a phone the answer comes first
+  byId("more").open = !matchMedia("(max-width: 900px)").matches; // keep the answer visible on a phone
   startQuery(search);
   byId("query").addEventListener("submit", (event) => event.preventDefault());
   for (const id of ["limit", "collapse"]) byId(id).addEventListener("change", search);
@@ -100,7 +100,7 @@ async function search() {
   const models = checked("model-list");
   const answer = byId("answer");
   if (models.length === 0) {
-    answer.replaceChildren(h("div", { class: "notice warn" }, h("div", {}, "No model is chosen; choose one to search with.")));
+    answer.replaceChildren(h("div", { class: "notice warn" }, h("div", {}, "Choose at least one model.")));
     return;
   }
   const mine = new AbortController();
@@ -119,7 +119,7 @@ async function search() {
       negative: query.unlike,
     };
     let photo = query.photo;
-    if (query.point && query.box) { // a box marks a part of a photo's bytes
+    if (query.point && query.box) { // a box needs the photo itself
       photo = await api.original(photoUrl(gallery, query.point, "original"), mine.signal);
     } else if (query.point) asked.point_id = query.point;
     const response = await api.search(asked, photo, mine.signal);
@@ -142,14 +142,14 @@ function showWelcome() {
     const photos = liveCollections()[0]?.points ?? 0;
     answer.replaceChildren(h("div", { class: "card welcome" },
       h("h1", {}, "Which landmark is it?"),
-      h("p", {}, `Give a photo, and see the photos most like it among the ${number(photos)} of “${state.gallery}”: by each model, and by all together.`),
-      h("p", {}, "What you search with is neither stored nor logged.")));
+      h("p", {}, `Choose a photo to see the most similar of the ${number(photos)} photos in “${state.gallery}”, by each model and by all together.`),
+      h("p", {}, "Your photo is neither stored nor logged.")));
     return;
   }
   byId("samples").hidden = true;
   answer.replaceChildren(h("div", { class: "card empty" },
     h("h1", {}, "Nothing is indexed yet"),
-    h("p", {}, "Put photos into a gallery first. A sub-folder’s name is the landmark that its photos show. From a terminal:"),
+    h("p", {}, "Index some photos first, in sub-folders named after their landmarks. From a terminal:"),
     h("code", { class: "command" }, "landmarks index ~/photos --wait"),
     h("p", {}, "or ", h("a", { href: "#jobs" }, "start a job here"), ".")));
 }

@@ -1,4 +1,4 @@
-// What all views share: which collections there are, and which gallery is looked at.
+// The state that all views share: the collections and the selected gallery.
 
 import { api } from "./api.js";
 import { byId, h } from "./dom.js";
@@ -8,27 +8,27 @@ export const state = { collections: [], gallery: "", theme: "auto" };
 export const lastSearch = { gallery: "", response: null };
 const listeners = new Set();
 
-/** Keep a choice for the next visit, where this browser lets a page keep anything. */
+/** Store a preference for the next visit, if the browser allows it. */
 export function savePreference(name, value) {
-  try { localStorage.setItem(name, value); } catch { /* it does not */ }
+  try { localStorage.setItem(name, value); } catch { /* storage is disabled */ }
 }
 
-/** A choice that was kept. */
+/** A stored preference, or null. */
 export function readPreference(name) {
   try { return localStorage.getItem(name); } catch { return null; }
 }
 
-/** Call `listener` when another gallery is chosen, or the collections have been read again. */
+/** Call `listener` when another gallery is selected (true), or the collections were read again (false). */
 export function onGallery(listener) {
   listeners.add(listener);
 }
 
-/** The live collections of the gallery that is looked at. */
+/** The live collections of the selected gallery. */
 export const liveCollections = () => state.collections.filter((one) => one.live && one.gallery === state.gallery);
 
 export const galleries = () => [...new Set(state.collections.filter((one) => one.live).map((one) => one.gallery))].sort();
 
-/** Read the collections; throws where they cannot be read. */
+/** Read the collections; throws ApiError. */
 export async function readCollections() {
   state.collections = await api.collections();
   const names = galleries();

@@ -47,7 +47,7 @@ def test_a_job_is_followed_from_its_start_to_its_dead_letters(
     expect(job).to_contain_text("Atomium/broken.jpg")
 
     draw_photo(folder / "good.png", 50).rename(folder / "broken.jpg")
-    job.get_by_role("button", name="Try dead letters again").click()
+    job.get_by_role("button", name="Retry dead letters").click()
     expect(job).to_contain_text("13 stored")
     expect(page.locator("#gallery option")).to_have_count(2)
 
@@ -105,7 +105,7 @@ def test_a_map_is_drawn_shows_photos_by_keys_and_where_the_query_falls(
     expect(page.locator("#detail")).to_contain_text("sha256")
     page.keyboard.press("Escape")
 
-    page.get_by_role("button", name="Draw again").click()
+    page.get_by_role("button", name="Redraw").click()
     expect(job).to_have_attribute("data-state", "JOB_STATE_SUCCEEDED")
     with page.expect_response(lambda answer: answer.url.endswith("/map")):  # not the old one
         page.get_by_role("link", name="Map").click()
