@@ -1,8 +1,7 @@
-"""The client for an event loop."""
+"""The client for an event loop, and the source that `sync` is generated from."""
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
@@ -13,6 +12,7 @@ import grpc
 from landmarkapi.indexing.v1 import indexing_pb2
 from landmarkapi.search.v1 import search_pb2
 from landmarks.client import calls
+from landmarks.client.aio_transport import open_channel, sleep
 from landmarks.client.retry import (
     DEFAULT_TARGET,
     SEARCH_SECONDS,
@@ -24,7 +24,7 @@ from landmarks.client.retry import (
 )
 from landmarks.client.search_request import Search
 from landmarks.errors import LandmarksError
-from landmarks.rpc.channel import key_headers, open_aio_channel
+from landmarks.rpc.channel import key_headers
 from landmarks.security.tls import NO_TLS, Tls
 
 
@@ -41,7 +41,7 @@ class AsyncLandmarks:
         self, target: str = DEFAULT_TARGET, *, api_key: str = "", tls: Tls = NO_TLS
     ) -> None:
         self.target = target
-        self._channel = open_aio_channel(target, tls)
+        self._channel = open_channel(target, tls)
         self._sent = tuple(key_headers(api_key).items())
 
     async def __aenter__(self) -> Self:
@@ -144,7 +144,7 @@ class AsyncLandmarks:
                 patience.check(error)
             finally:
                 stream.cancel()
-            await asyncio.sleep(WATCH_PAUSE_SECONDS)
+            await sleep(WATCH_PAUSE_SECONDS)
 
     async def cancel(self, id: str) -> indexing_pb2.IndexJob:  # noqa: A002
         """End a job where it stands, and return it; what is stored stays."""
@@ -229,4 +229,4 @@ class AsyncLandmarks:
                 return await method(call.request, timeout=attempts.left, metadata=self._sent)
             except grpc.RpcError as error:
                 pause = attempts.pause(error)
-            await asyncio.sleep(pause)
+            await sleep(pause)

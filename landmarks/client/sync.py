@@ -1,9 +1,9 @@
+# Generated from aio.py by scripts/generate_sync_client.py; do not edit.
 """The client for threads."""
 
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self, Unpack
@@ -23,8 +23,9 @@ from landmarks.client.retry import (
     Patience,
 )
 from landmarks.client.search_request import Search
+from landmarks.client.sync_transport import open_channel, sleep
 from landmarks.errors import LandmarksError
-from landmarks.rpc.channel import key_headers, open_channel
+from landmarks.rpc.channel import key_headers
 from landmarks.security.tls import NO_TLS, Tls
 
 
@@ -33,6 +34,8 @@ class Landmarks:
 
     Every call has a deadline, waits for a busy service as long as that says within it, and raises
     `landmarks.errors`.
+
+    `tls` with a CA, and where the service demands it, a certificate: see `landmarks.security.tls`.
     """
 
     def __init__(
@@ -64,7 +67,10 @@ class Landmarks:
         self._channel.close()
 
     def search(
-        self, *, timeout: float = SEARCH_SECONDS, **asked: Unpack[Search]
+        self,
+        *,
+        timeout: float = SEARCH_SECONDS,
+        **asked: Unpack[Search],
     ) -> search_pb2.SearchResponse:
         """Return the photos of a gallery most like a photo, a point, a vector or examples.
 
@@ -73,7 +79,10 @@ class Landmarks:
         return self._ask(calls.search(asked, timeout))
 
     def batch_search(
-        self, searches: Sequence[Search], *, timeout: float = SEARCH_SECONDS
+        self,
+        searches: Sequence[Search],
+        *,
+        timeout: float = SEARCH_SECONDS,
     ) -> list[search_pb2.SearchResponse | LandmarksError]:
         """Return the answer, or the error, of each of several searches of one gallery."""
         return calls.outcomes(self._ask(calls.batch_search(searches, timeout)))
@@ -82,7 +91,7 @@ class Landmarks:
         self, gallery: str, field: str = "landmark", **asked: Unpack[calls.Count]
     ) -> Sequence[search_pb2.ValueCount]:
         """Return how many points of a gallery have each value of a field, most frequent first."""
-        return self._ask(calls.count_values(gallery, field, asked)).values
+        return (self._ask(calls.count_values(gallery, field, asked))).values
 
     def point(self, gallery: str, point_id: str) -> search_pb2.GetPointResponse:
         """Return one stored point."""
@@ -90,17 +99,17 @@ class Landmarks:
 
     def models(self) -> Sequence[search_pb2.ServedModel]:
         """Return the models that can be indexed and searched with, by name, then by target."""
-        return self._ask(calls.models()).models
+        return (self._ask(calls.models())).models
 
     def index(
         self, source: str, *, gallery: str, **asked: Unpack[calls.Index]
     ) -> indexing_pb2.IndexJob:
         """Start a job that puts the photos of `source` into `gallery`, and return it at once."""
-        return self._ask(calls.index(source, gallery, asked)).job
+        return (self._ask(calls.index(source, gallery, asked))).job
 
     def job(self, id: str) -> indexing_pb2.IndexJob:  # noqa: A002 - the field's own name
         """Return one job."""
-        return self._ask(calls.job(id)).job
+        return (self._ask(calls.job(id))).job
 
     def jobs(self, gallery: str = "") -> Iterator[indexing_pb2.IndexJob]:
         """Yield the jobs of `gallery`, or all, newest first."""
@@ -135,19 +144,19 @@ class Landmarks:
                 patience.check(error)
             finally:
                 stream.cancel()
-            time.sleep(WATCH_PAUSE_SECONDS)
+            sleep(WATCH_PAUSE_SECONDS)
 
     def cancel(self, id: str) -> indexing_pb2.IndexJob:  # noqa: A002
         """End a job where it stands, and return it; what is stored stays."""
-        return self._ask(calls.cancel(id)).job
+        return (self._ask(calls.cancel(id))).job
 
     def resume(self, id: str) -> indexing_pb2.IndexJob:  # noqa: A002
         """Let a cancelled or failed job go on, and return it."""
-        return self._ask(calls.resume(id)).job
+        return (self._ask(calls.resume(id))).job
 
     def retry_dead_letters(self, job_id: str) -> indexing_pb2.IndexJob:
         """Try the photos of a job that could not be indexed again, and return the job."""
-        return self._ask(calls.retry_dead_letters(job_id)).job
+        return (self._ask(calls.retry_dead_letters(job_id))).job
 
     def dead_letters(self, job_id: str) -> Iterator[indexing_pb2.DeadLetter]:
         """Yield the photos of a job that could not be indexed, oldest first."""
@@ -160,13 +169,13 @@ class Landmarks:
 
     def collections(self, gallery: str = "") -> Sequence[indexing_pb2.Collection]:
         """Return the collections of `gallery`, or all, by name."""
-        return self._ask(calls.collections(gallery)).collections
+        return (self._ask(calls.collections(gallery))).collections
 
     def delete(
         self, gallery: str, **asked: Unpack[calls.Deletion]
     ) -> Sequence[indexing_pb2.DeletedPoints]:
         """Delete points by their ids, by a filter or of a source; return how many by collection."""
-        return self._ask(calls.delete(gallery, asked)).deleted
+        return (self._ask(calls.delete(gallery, asked))).deleted
 
     def reindex(
         self, gallery: str, model: str, **asked: Unpack[calls.Reindex]
@@ -175,15 +184,15 @@ class Landmarks:
 
         The new collection is promoted in the end.
         """
-        return self._ask(calls.reindex(gallery, model, asked)).job
+        return (self._ask(calls.reindex(gallery, model, asked))).job
 
     def calibrate(self, gallery: str, **asked: Unpack[calls.Calibration]) -> indexing_pb2.IndexJob:
         """Start a job that learns how far verdicts of a gallery can be trusted."""
-        return self._ask(calls.calibrate(gallery, asked)).job
+        return (self._ask(calls.calibrate(gallery, asked))).job
 
     def draw_map(self, gallery: str, model: str, *, request_id: str = "") -> indexing_pb2.IndexJob:
         """Start a job that draws the map of a live collection, its vectors in two dimensions."""
-        return self._ask(calls.draw_map(gallery, model, request_id)).job
+        return (self._ask(calls.draw_map(gallery, model, request_id))).job
 
     def map(self, gallery: str, model: str) -> indexing_pb2.GetMapResponse:
         """Return the map of a live collection; raises NotFoundError where none has been drawn."""
@@ -215,4 +224,4 @@ class Landmarks:
                 return method(call.request, timeout=attempts.left, metadata=self._sent)
             except grpc.RpcError as error:
                 pause = attempts.pause(error)
-            time.sleep(pause)
+            sleep(pause)
