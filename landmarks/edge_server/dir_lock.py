@@ -1,36 +1,32 @@
-"""One owner for a folder. Edge has no lock of its own that would refuse in time."""
+"""One owner for a data folder. Edge's own check comes too late: a second open breaks the first."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 from landmarks.errors import ConfigurationError
 
-_RETRY_SECONDS = 0.05
 
+@contextmanager
+def lock(path: Path, wait_seconds: float = 0) -> Iterator[None]:
+    """Hold an exclusive lock on a file, which stays; the kernel releases it if the process dies.
 
-def lock(path: Path, wait_seconds: float = 0) -> IO[bytes]:
-    """Lock a file for as long as the returned one is open; a process that dies lets go of it.
-
-    Raises ConfigurationError where another process still holds it after `wait_seconds`.
+    Raises ConfigurationError if another process still holds it after `wait_seconds`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("ab")
-    deadline = time.monotonic() + wait_seconds
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EAGAIN, errno.EACCES) or time.monotonic() >= deadline:
-                file.close()
-                raise ConfigurationError(
-                    f"{path.parent} is in use by another process: two servers must not open the"
-                    " same data; stop the other one, or set LANDMARKS_EDGE_DATA_DIR"
-                ) from error
-            time.sleep(_RETRY_SECONDS)
-        else:
-            return file
+    # Without flock, filelock would fall back to a lock file that survives a killed process.
+    held = FileLock(path, fallback_to_soft=False)
+    try:
+        held.acquire(timeout=wait_seconds)
+    except Timeout as error:
+        raise ConfigurationError(
+            f"{path.parent} is in use by another process: two servers must not open the same data;"
+            " stop the other one, or set LANDMARKS_EDGE_DATA_DIR"
+        ) from error
+    try:
+        yield
+    finally:
+        held.release()

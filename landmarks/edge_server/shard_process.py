@@ -10,8 +10,8 @@ import select
 import socket
 import time
 import traceback
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
 
 from qdrant_client import grpc as q
 
@@ -33,7 +33,7 @@ class Worker:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._shard: Shard | None = None
-        self._lock: IO[bytes] | None = None
+        self._lock = ExitStack()
         self._flushed_at = time.monotonic()
 
     def run(self) -> None:
@@ -79,7 +79,7 @@ class Worker:
                 return self._shard.handle(method, payload)
 
     def _open(self, path: Path, config: q.CreateCollection, method: str) -> None:
-        self._lock = lock(path.with_suffix(".lock"), _LOCK_SECONDS)
+        self._lock.enter_context(lock(path.with_suffix(".lock"), _LOCK_SECONDS))
         if method == "create":
             path.mkdir()
             self._shard = Shard.create(path, config)
@@ -90,9 +90,7 @@ class Worker:
         if self._shard is not None:
             self._shard.close()
             self._shard = None
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._lock.close()
 
     def _flush_if_due(self, *, idle: bool) -> None:
         if self._shard is None or not self._shard.unflushed:

@@ -8,7 +8,6 @@ its milliseconds, and strangers could make the service pay them.
 
 from __future__ import annotations
 
-import fcntl
 import hmac
 import os
 import re
@@ -22,6 +21,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import structlog
+from filelock import lock_descriptor
 
 from landmarks.errors import (
     AlreadyExistsError,
@@ -162,11 +162,13 @@ def revoke(path: Path, name: str) -> None:
 
 @contextmanager
 def _changing(path: Path) -> Iterator[None]:
-    """Keep other changes of a file away, in its folder, which is made if there is none."""
+    """Change a file alone; its folder is created if it does not exist."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    # The folder itself is locked: a lock file that root made could not be opened by the owner of
+    # the keys, and the file of keys is another one after each change.
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        lock_descriptor(folder)
         yield
     finally:
         os.close(folder)
