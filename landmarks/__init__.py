@@ -1,1 +1,4 @@
-"""What every part of the landmark search shares, and the `landmarks` command."""
+"""The ground of the landmark search, which all services and tools share, and its Python client.
+
+Importing this package imports nothing else.
+"""

@@ -1,0 +1,1 @@
+"""Photos: where they may be read from, their bytes, and their pixels."""

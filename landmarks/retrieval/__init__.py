@@ -1,1 +1,1 @@
-"""What makes an answer out of rankings: fusion, votes, and how far these can be trusted. Pure."""
+"""From rankings to an answer: fusion, verdicts, calibration, metrics, projections. Pure numbers."""

@@ -1,0 +1,1 @@
+"""gRPC on both ends: channels, servers, interceptors, and errors as status codes."""

@@ -1,0 +1,1 @@
+"""The services of Qdrant's protocol, as tables of methods."""
