@@ -9,7 +9,7 @@ from enum import Enum, auto
 from uuid import UUID
 
 from landmarks.errors import InvalidInputError
-from landmarks.photos.sources import Entry
+from landmarks.photos.entry import Entry
 from landmarks.vector_store.points import RESERVED_COLUMNS, PhotoPayload
 
 

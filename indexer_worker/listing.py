@@ -16,7 +16,8 @@ from landmarks.errors import InvalidInputError
 from landmarks.job_store.records import Job, Listed, Progress
 from landmarks.job_store.store import Target
 from landmarks.job_store.task_messages import PRUNING
-from landmarks.photos.sources import Entry, Source
+from landmarks.photos.entry import Entry
+from landmarks.photos.sources import Source
 from landmarks.vector_store.points import RESERVED_COLUMNS, check_column
 
 _Result = TypeVar("_Result")

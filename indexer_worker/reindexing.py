@@ -25,7 +25,7 @@ from landmarks.job_store.records import Job, Listed, Outcome
 from landmarks.job_store.spec import Reindex
 from landmarks.job_store.store import LeaseLostError, Target
 from landmarks.job_store.task_messages import PROMOTION
-from landmarks.photos.sources import Entry
+from landmarks.photos.entry import Entry
 from landmarks.retrieval.metrics import DEPTH, average_precision
 from landmarks.vector_store.collections import Lineage
 from landmarks.vector_store.filters import Equals, Filter

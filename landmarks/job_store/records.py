@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Self
 
 from landmarks.job_store.spec import IndexSpec
-from landmarks.photos.sources import Entry
+from landmarks.photos.entry import Entry
 
 
 class State(StrEnum):

@@ -7,17 +7,17 @@ file's header, before anything is decoded. Colour profiles are not applied.
 from __future__ import annotations
 
 import math
-import re
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
 
-import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from landmarks.errors import InvalidPhotoError
 from landmarks.photos.box import Box
+from landmarks.photos.colours import to_rgb
+from landmarks.photos.file_headers import JPEG_START, SCAN, jpeg_scans, webp_size
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _NAMES = "JPEG, PNG, WebP, GIF, BMP or TIFF"
@@ -31,10 +31,6 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_JPEG_START = b"\xff\xd8\xff"
-# Markers of segments: not those without a length, nor what data have between them.
-_JPEG_MARKER = re.compile(rb"\xff+([\x02-\xcf\xd9-\xfe])")
-_SCAN, _JPEG_END = b"\xff\xda", b"\xd9"
 # A progressive photo has about ten. Each takes as long as all pixels do, in as few as 36 bytes.
 _MOST_SCANS = 100
 # A TIFF's tags, and how many pixels its tiles may hold for each that is accepted.
@@ -85,7 +81,7 @@ def pixels_declared_early(data: bytes, limits: PhotoLimits) -> int | None:
     It takes microseconds, and no more than a few milliseconds whatever the bytes are, so that an
     event loop may call it.
     """
-    if len(data) > limits.max_bytes or not data.startswith(_JPEG_START):
+    if len(data) > limits.max_bytes or not data.startswith(JPEG_START):
         return None
     try:
         with Image.open(BytesIO(data[:_EARLY_BYTES]), formats=("JPEG",)) as image:
@@ -122,7 +118,7 @@ def decode(
             if kind == "TIFF":  # Pillow has applied the orientation to these
                 width, height = image.size
             turn = _UPRIGHT.get(_orientation(image))
-            upright = _rgb(image if turn is None else image.transpose(turn))
+            upright = to_rgb(image if turn is None else image.transpose(turn))
         except MemoryError:
             raise
         except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
@@ -162,7 +158,7 @@ def _opened(data: bytes, limits: PhotoLimits) -> Image.Image:
             " send a smaller copy"
         )
     _silence_pillow()
-    if (declared := _webp_size(data)) is not None:  # Pillow allocates a WebP's canvas to open it
+    if (declared := webp_size(data)) is not None:  # Pillow allocates a WebP's canvas to open it
         _check_pixels(*declared, limits)
     try:
         image = Image.open(BytesIO(data), formats=_FORMATS)
@@ -188,8 +184,8 @@ def _opened(data: bytes, limits: PhotoLimits) -> Image.Image:
 
 def _check_work(image: Image.Image, data: bytes, limits: PhotoLimits) -> None:
     """Refuse what takes far longer, or more memory, than its pixels would."""
-    if _kind(image) == "JPEG" and data.count(_SCAN) > _MOST_SCANS:  # maybe by chance
-        scans = _jpeg_scans(data)
+    if _kind(image) == "JPEG" and data.count(SCAN) > _MOST_SCANS:  # maybe by chance
+        scans = jpeg_scans(data)
         if scans > _MOST_SCANS:
             raise InvalidPhotoError(
                 f"the JPEG has {scans:,} scans, and at most {_MOST_SCANS} are accepted; save it"
@@ -208,49 +204,12 @@ def _check_work(image: Image.Image, data: bytes, limits: PhotoLimits) -> None:
             )
 
 
-def _jpeg_scans(data: bytes) -> int:
-    """Return how many scans the first image of a JPEG file has.
-
-    Source: ITU-T T.81, annex B. What looks like a marker inside a segment is none.
-    """
-    scans, place = 0, len(_JPEG_START) - 1
-    while (found := _JPEG_MARKER.search(data, place)) and found[1] != _JPEG_END:
-        place = found.end()
-        scans += found[1] == _SCAN[1:]
-        place += int.from_bytes(data[place : place + 2], "big")
-    return scans
-
-
 def _check_pixels(width: int, height: int, limits: PhotoLimits) -> None:
     if width * height > limits.max_pixels:
         raise InvalidPhotoError(
             f"the photo declares {width:,} × {height:,} pixels, and at most"
             f" {limits.max_pixels:,} in all are accepted; send a smaller copy"
         )
-
-
-def _webp_size(data: bytes) -> tuple[int, int] | None:
-    """Return the width and height that a WebP's header declares; None for what is no WebP.
-
-    Source: RFC 9649, sections 2.5 to 2.7.
-    """
-    if len(data) < 30 or data[:4] != b"RIFF" or data[8:12] != b"WEBP":
-        return None
-    match data[12:16]:
-        case b"VP8X":
-            width, height = data[24:27], data[27:30]
-            return int.from_bytes(width, "little") + 1, int.from_bytes(height, "little") + 1
-        case b"VP8L":
-            bits = int.from_bytes(data[21:25], "little")
-            return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
-        case b"VP8 ":
-            width, height = data[26:28], data[28:30]
-            return (
-                int.from_bytes(width, "little") & 0x3FFF,
-                int.from_bytes(height, "little") & 0x3FFF,
-            )
-        case _:
-            return None
 
 
 def _kind(image: Image.Image) -> str:
@@ -263,38 +222,6 @@ def _orientation(image: Image.Image) -> int:
         return int(image.getexif().get(_EXIF_ORIENTATION, 1))
     except Exception:  # noqa: BLE001 - damaged EXIF does not make a photo unusable
         return 1
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """Return any mode as RGB. What is transparent becomes white, as on a page."""
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image.copy()
-    if image.mode.startswith("I") or image.mode == "F":
-        return _grey(image)
-    if image.mode == "LAB":
-        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-        converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
-        if converted is None:
-            raise ValueError("LAB colours could not be converted")
-        return converted
-    if image.has_transparency_data:
-        layered = image.convert("RGBA")
-        page = Image.new("RGBA", layered.size, "white")
-        return Image.alpha_composite(page, layered).convert("RGB")
-    return image.convert("RGB")
-
-
-def _grey(image: Image.Image) -> Image.Image:
-    """Return 16-bit, 32-bit and float greys as RGB; Pillow would clip them at 255.
-
-    Floats are taken as 0–1 where none is above, else as 0–255, else, like integers, as 0–65,535.
-    """
-    values = np.nan_to_num(np.asarray(image).astype(np.float32), posinf=0, neginf=0)
-    white = 65535.0
-    if image.mode == "F" and values.max(initial=0) <= 255:
-        white = 1.0 if values.max(initial=0) <= 1 else 255.0
-    shades = np.clip(np.rint(values * (255 / white)), 0, 255).astype(np.uint8)
-    return Image.fromarray(shades).convert("RGB")
 
 
 def _silence_pillow() -> None:

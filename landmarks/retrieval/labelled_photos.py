@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from landmarks.errors import InvalidInputError, LandmarksError
+from landmarks.photos.entry import Entry
 from landmarks.photos.source_roots import SourceRoots
-from landmarks.photos.sources import Entry, Sources
+from landmarks.photos.sources import Sources
 
 _SPLIT = "split"
 

@@ -18,7 +18,7 @@ from landmarks.batched import batched
 from landmarks.encoders.limits import batch_limits
 from landmarks.errors import InvalidInputError, OverloadedError, UnavailableError
 from landmarks.job_store.spec import IndexSpec, checked_spec
-from landmarks.photos.sources import Entry
+from landmarks.photos.entry import Entry
 from landmarks.rpc.channel import MAX_MESSAGE_BYTES
 from landmarks.vector_store.points import point_id
 

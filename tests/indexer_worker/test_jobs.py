@@ -12,7 +12,7 @@ from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.spec import IndexSpec
 from landmarks.job_store.store import JobStore, LeaseLostError, Target
 from landmarks.job_store.task_messages import LISTING
-from landmarks.photos.sources import Entry
+from landmarks.photos.entry import Entry
 from tests.support.valkey import Valkey
 
 pytestmark = pytest.mark.integration

@@ -12,7 +12,7 @@ import pytest
 from landmarks.job_store.records import Job, Listed, State
 from landmarks.job_store.store import Target
 from landmarks.job_store.task_messages import LISTING
-from landmarks.photos.sources import Entry
+from landmarks.photos.entry import Entry
 from tests.support.colour_encoder import DIGEST
 from tests.support.indexing_rig import MODEL, Rig, draw_photo
 from tests.support.processes import ROOT, eventually

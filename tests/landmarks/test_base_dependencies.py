@@ -16,7 +16,12 @@ PROGRAM = "landmark-reverse-image-search"
 NEED_AN_EXTRA = (
     "landmarks.edge_server",
     "landmarks.job_store",
+    "landmarks.photos.address_list",
+    "landmarks.photos.colours",
     "landmarks.photos.decode",
+    "landmarks.photos.entry",
+    "landmarks.photos.folder",
+    "landmarks.photos.manifest",
     "landmarks.photos.source_roots",
     "landmarks.photos.sources",
     "landmarks.retrieval",

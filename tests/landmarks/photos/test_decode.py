@@ -11,11 +11,11 @@ from landmarks.errors import InvalidInputError, InvalidPhotoError
 from landmarks.photos.box import Box
 from landmarks.photos.decode import (
     PhotoLimits,
-    _webp_size,
     declared_pixels,
     decode,
     pixels_declared_early,
 )
+from landmarks.photos.file_headers import webp_size
 from tests.support.photos import drawn_photo, exif, png_declaring, saved
 
 LIMITS = PhotoLimits(max_bytes=1_000_000, max_pixels=1_000_000)
@@ -240,7 +240,7 @@ def test_warnings_of_the_decoder_do_not_reach_the_log():
 def test_a_webp_says_its_size_before_pillow_makes_room_for_it(options):
     file = BytesIO()
     Image.new("RGB", (321, 123), "red").save(file, "WEBP", **options)
-    assert _webp_size(file.getvalue()) == (321, 123)
+    assert webp_size(file.getvalue()) == (321, 123)
 
 
 def test_a_webp_that_declares_a_huge_canvas_is_refused_unopened(monkeypatch):

@@ -19,8 +19,10 @@ from landmarks.errors import (
     NotFoundError,
     UnavailableError,
 )
-from landmarks.photos.source_roots import SourceRoots, parse_location
-from landmarks.photos.sources import Entry, Sources
+from landmarks.photos.entry import Entry
+from landmarks.photos.location import parse_location
+from landmarks.photos.source_roots import SourceRoots
+from landmarks.photos.sources import Sources
 
 
 @pytest.fixture

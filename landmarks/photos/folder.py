@@ -1,0 +1,157 @@
+"""A source that is a folder: on this machine, in a zip file, or on a server.
+
+A photo's landmark is the name of the first-level sub-folder that it is in; a photo directly in the
+folder has none.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+from landmarks.errors import ForbiddenError
+from landmarks.photos.entry import Entry, entry_below, path_problem, printable
+from landmarks.photos.location import Location
+from landmarks.photos.read_errors import read_errors
+from landmarks.photos.source_roots import SourceRoots
+
+IMAGE_EXTENSIONS = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".jfif"}
+)
+_WEB_DEPTH = 16
+
+
+class Folder:
+    """Lists the photos of a folder and of those in it. Hidden files and folders are skipped."""
+
+    kind = "folder"
+    emptiness = f"no file in it ends with {', '.join(sorted(IMAGE_EXTENSIONS))}"
+
+    def __init__(self, roots: SourceRoots, location: Location) -> None:
+        self._roots = roots
+        self._location = location
+
+    def entries(self) -> Iterator[Entry]:
+        """List the photos, in a constant order; raises as `SourceRoots.read`."""
+        if self._location.protocol == "file" and self._location.inside is None:
+            yield from self._walk("", ())
+            return
+        web = self._location.is_web
+        with (
+            read_errors(self._location),
+            self._roots.file_system(self._location) as (files, root),
+        ):
+            for name in _web_files(files, root + "/") if web else _files(files, root):
+                path = posixpath.relpath(name, root) if root else name
+                if web:
+                    path = unquote(path)
+                plain = posixpath.normpath(path)
+                if plain != path and _is_photo(plain):  # as `tar -a` makes zip files
+                    yield Entry(
+                        plain, "", problem=f"it is called {path!r}; pack it without . or //"
+                    )
+                elif not path_problem(path) and _is_photo(path):
+                    yield self._entry(path)
+
+    def _entry(self, path: str) -> Entry:
+        return entry_below(self._roots, self._location, path, _first_folder(path), {})
+
+    def _walk(self, relative: str, above: tuple[str, ...]) -> Iterator[Entry]:
+        """List a local folder and those in it; `above` are the resolved folders it is in."""
+        folder = os.path.join(self._location.path, relative)  # noqa: PTH118 - names may be no text
+        resolved = os.path.realpath(folder)
+        if resolved in above:
+            return  # a link to a folder that this one is in
+        try:
+            with os.scandir(folder) as found:
+                items = sorted(found, key=lambda item: item.name)
+        except OSError as error:
+            if relative:  # what is in it is not known; the rest is
+                problem = f"it cannot be read: {error.strerror}"
+                yield Entry(printable(relative), "", problem=problem)
+                return
+            with read_errors(self._location):
+                raise
+        for item in items:
+            path = posixpath.join(relative, item.name)
+            if item.name.startswith("."):
+                continue
+            is_folder, problem = _looked_at(item)
+            if problem and not _is_photo(item.name):
+                # It may be a folder of photos; that there are none is not known.
+                yield Entry(printable(path), "", problem=problem)
+            elif is_folder:
+                if item.is_symlink() and self._leads_out(path):
+                    yield Entry(printable(path), "", problem="it is a link out of the roots")
+                else:
+                    yield from self._walk(path, (*above, resolved))
+            elif _is_photo(item.name):
+                if printable(path) != path:
+                    yield Entry(printable(path), "", problem="its name is not UTF-8")
+                else:
+                    yield self._entry(path)
+
+    def _leads_out(self, path: str) -> bool:
+        try:
+            self._roots.check(self._location.below(path))
+        except ForbiddenError:
+            return True
+        return False
+
+
+def _looked_at(item: os.DirEntry[str]) -> tuple[bool, str]:
+    """Return whether something is a folder, and if that cannot be found out, why.
+
+    Only a link costs a call to the file system. A file named like a photo reports why it cannot be
+    read when it is read.
+    """
+    try:
+        is_folder = item.is_dir()
+        if item.is_symlink() and not is_folder:
+            os.stat(item.path)  # noqa: PTH116 - a path, not a Path
+    except OSError as error:
+        where = "it is a link that cannot be followed" if item.is_symlink() else "it cannot be read"
+        return False, f"{where}: {error.strerror}"
+    return is_folder, ""
+
+
+def _files(files: Any, folder: str) -> Iterator[str]:  # noqa: ANN401 - fsspec has no types
+    """List the files below a folder, a folder at a time.
+
+    Not by fsspec's `walk`, for which a folder that cannot be listed is an empty one.
+    """
+    found = sorted(files.ls(folder, detail=True), key=lambda one: str(one["name"]))
+    folders = []
+    for one in found:
+        name = str(one["name"]).rstrip("/")
+        if one["type"] != "directory":
+            yield name
+        elif name != folder.rstrip("/"):  # some list the folder itself too
+            folders.append(name)
+    for name in folders:
+        yield from _files(files, name)
+
+
+def _web_files(files: Any, folder: str, depth: int = 0) -> Iterator[str]:  # noqa: ANN401 - fsspec
+    """List the files that a web server's pages of a folder link to.
+
+    Folders are requested with a slash: a server would redirect to that, and redirects are refused.
+    """
+    for name in sorted(files.ls(folder, detail=False)):
+        if not name.endswith("/"):
+            yield name
+        elif name.startswith(folder) and name != folder and depth < _WEB_DEPTH:
+            yield from _web_files(files, name, depth + 1)
+
+
+def _is_photo(path: str) -> bool:
+    hidden = any(part.startswith(".") for part in path.split("/"))
+    return not hidden and posixpath.splitext(path)[1].lower() in IMAGE_EXTENSIONS
+
+
+def _first_folder(path: str) -> str | None:
+    first, separator, _ = path.partition("/")
+    return first if separator else None
