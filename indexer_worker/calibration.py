@@ -26,7 +26,7 @@ from landmarks.retrieval.calibration_fit import READ_DEPTH, calibrate
 from landmarks.retrieval.calibration_fit import Query as CalibrationQuery
 from landmarks.retrieval.fusion import Scored
 from landmarks.retrieval.verdict import Outcome
-from landmarks.vector_store.collections import CALIBRATION, Lineage
+from landmarks.vector_store.collection_info import CALIBRATION, Lineage
 from landmarks.vector_store.filters import Equals, Filter
 from landmarks.vector_store.points import FloatVector
 from landmarks.vector_store.queries import Hit, Query

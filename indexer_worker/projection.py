@@ -17,7 +17,7 @@ from landmarks.job_store.records import Job
 from landmarks.job_store.store import Target
 from landmarks.retrieval.clusters import clusters_on_map
 from landmarks.retrieval.projection import tsne_map
-from landmarks.vector_store.collections import Lineage
+from landmarks.vector_store.collection_info import Lineage
 from landmarks.vector_store.points import FloatVector
 from landmarks.vector_store.queries import StoredPoint
 

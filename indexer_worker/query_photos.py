@@ -9,7 +9,7 @@ from indexer_worker.change_detection import Described
 from indexer_worker.context import WorkerContext
 from indexer_worker.photo_reader import ReadPhoto
 from landmarks.batched import batched
-from landmarks.vector_store.collections import Lineage
+from landmarks.vector_store.collection_info import Lineage
 from landmarks.vector_store.points import FloatVector, point_id
 
 _AT_ONCE = 16

@@ -27,7 +27,7 @@ from landmarks.job_store.store import LeaseLostError, Target
 from landmarks.job_store.task_messages import PROMOTION
 from landmarks.photos.entry import Entry
 from landmarks.retrieval.metrics import DEPTH, average_precision
-from landmarks.vector_store.collections import Lineage
+from landmarks.vector_store.collection_info import Lineage
 from landmarks.vector_store.filters import Equals, Filter
 from landmarks.vector_store.points import PhotoPayload, point_id
 from landmarks.vector_store.queries import Query

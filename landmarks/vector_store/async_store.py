@@ -12,7 +12,7 @@ from landmarks.errors import NotFoundError
 from landmarks.naming import parse_alias_name
 from landmarks.settings import QdrantSettings
 from landmarks.vector_store.client import address_of, connect_async, key_metadata, open_aio_channel
-from landmarks.vector_store.collections import (
+from landmarks.vector_store.collection_info import (
     CollectionState,
     LiveCollection,
     aliases_of,

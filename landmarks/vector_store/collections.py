@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
 
 from qdrant_client import QdrantClient, models
 
@@ -17,83 +15,31 @@ from landmarks.errors import (
 )
 from landmarks.naming import (
     alias_name,
-    check_gallery,
-    check_model,
     collection_name,
     parse_collection_name,
 )
 from landmarks.vector_store.client import address_of
-from landmarks.vector_store.errors import qdrant_failures
-from landmarks.vector_store.filters import field_name, field_path
-from landmarks.vector_store.settings import VectorStoreSettings
-
-# Filtered or counted by; the rest of a payload is searched without an index.
-INDEXED_FIELDS = ("landmark", "source", "path", "sha256", "job_id")
-
-# Words of any alphabet, whatever their case and accents.
-_WORDS = models.TextIndexParams(
-    type=models.TextIndexType.TEXT,
-    tokenizer=models.TokenizerType.WORD,
-    lowercase=True,
-    ascii_folding=True,
+from landmarks.vector_store.collection_info import (
+    IMPORT,
+    IMPORT_BEGUN,
+    PREVIOUS,
+    CollectionState,
+    Lineage,
+    Status,
+    aliases_of,
+    check_lineage,
+    is_of_gallery,
+    lineage_of,
+    live_collection_of,
+    not_indexed,
+    state_of,
 )
-_VALUES = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD)
-
-# In a collection's metadata: the name of the one that was live before it.
-_PREVIOUS = "previous"
-
-# There too: how far verdicts can be trusted, as `landmarks.retrieval.calibration` writes it.
-CALIBRATION = "calibration"
-
-# And in an imported collection's: how far the import is, and the id of the export. Stored, it has
-# all points and its index; complete, it has been made live as well, if that was asked for.
-IMPORT = "import"
-IMPORT_BEGUN, IMPORT_STORED, IMPORT_COMPLETE = "writing", "stored", "complete"
+from landmarks.vector_store.errors import qdrant_failures
+from landmarks.vector_store.payload_indexes import PayloadIndexes
+from landmarks.vector_store.settings import VectorStoreSettings
 
 # As of a collection that says nothing: an index is built for more kilobytes of vectors than this.
 _INDEX_FROM_KB = 20_000
-
-Status = Literal["green", "yellow", "grey", "red"]
-
-
-@dataclass(frozen=True)
-class Lineage:
-    """A collection, and the encoder that its vectors came from. `digest` is the full one."""
-
-    name: str
-    gallery: str
-    model: str
-    digest: str
-    dimension: int
-
-
-@dataclass(frozen=True)
-class LiveCollection:
-    """A live collection, what is noted of it, and its fields that are indexed.
-
-    `metadata` is as JSON has it. Words can be searched for in `text_fields`, values counted in
-    `value_fields`.
-    """
-
-    lineage: Lineage
-    metadata: Mapping[str, object] = field(default_factory=dict, compare=False)
-    text_fields: frozenset[str] = frozenset()
-    value_fields: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class CollectionState:
-    """A collection as an operator sees it.
-
-    Yellow is being optimised; grey waits to be; red has failed.
-    """
-
-    lineage: Lineage
-    live: bool
-    status: Status
-    points: int
-    indexed_vectors: int
-    calibrated: bool = False
 
 
 class Collections:
@@ -103,6 +49,7 @@ class Collections:
         self._client = client
         self._settings = settings
         self._address = address_of(settings)
+        self._indexes = PayloadIndexes(client, settings)
 
     def live(self, gallery: str, model: str) -> Lineage:
         """Return the live collection of a gallery and model.
@@ -135,7 +82,7 @@ class Collections:
                 self._point(alias, created.name)
         live = self.live(gallery, model)
         check_lineage(live, digest, dimension)
-        self._ensure_indexes(live.name)  # of a worker that died between the two
+        self._indexes.ensure_usual(live.name)  # of a worker that died between the two
         return live
 
     def create_beside(
@@ -178,7 +125,7 @@ class Collections:
                 raise
         lineage = self.lineage(name)
         check_lineage(lineage, digest, dimension)
-        self._ensure_indexes(name)
+        self._indexes.ensure_usual(name)
         return lineage
 
     def _refuse_half_imported(self, name: str) -> None:
@@ -228,7 +175,7 @@ class Collections:
         before = self._aliases().get(alias)
         if before not in (None, name):
             with qdrant_failures(self._address):
-                self._client.update_collection(name, metadata={_PREVIOUS: before})
+                self._client.update_collection(name, metadata={PREVIOUS: before})
         self._point(alias, name, replace=before is not None)
         return before
 
@@ -243,7 +190,7 @@ class Collections:
             return leaving
         with qdrant_failures(self._address):
             metadata = self._client.get_collection(live).config.metadata or {}
-        previous = metadata.get(_PREVIOUS)
+        previous = metadata.get(PREVIOUS)
         if not isinstance(previous, str):
             raise NotFoundError(f"{live} is the first live collection of its gallery and model")
         if not self.exists(previous):
@@ -309,6 +256,14 @@ class Collections:
             found.append(state_of(name, info, live=name in live))
         return found
 
+    def ensure_indexes(self, name: str, kinds: Mapping[str, str]) -> None:
+        """Create payload indexes; see `PayloadIndexes.ensure`."""
+        self._indexes.ensure(name, kinds)
+
+    def index_words_of(self, name: str, fields: Collection[str]) -> None:
+        """Create text indexes; see `PayloadIndexes.ensure_words`."""
+        self._indexes.ensure_words(name, fields)
+
     def _aliases(self) -> dict[str, str]:
         with qdrant_failures(self._address):
             return aliases_of(self._client.get_aliases())
@@ -346,122 +301,6 @@ class Collections:
             write_consistency_factor=settings.qdrant_write_consistency_factor,
             metadata=dict(metadata),
         )
-
-    def ensure_indexes(self, name: str, kinds: Mapping[str, str]) -> None:
-        """Make the payload indexes that are not there, by the path of their field.
-
-        A kind is Qdrant's name of it. Raises InvalidInputError for one that it does not have.
-        """
-        for path, kind in kinds.items():
-            if kind not in {one.value for one in models.PayloadSchemaType}:
-                raise InvalidInputError(f"{kind!r} is not a kind of payload index", field=path)
-        with qdrant_failures(self._address):
-            schema = self._client.get_collection(name).payload_schema
-            present = set(map(field_name, schema))
-            for path, kind in kinds.items():
-                if field_name(path) not in present:
-                    known = models.PayloadSchemaType(kind)
-                    kept = self._schemas.get(known, known)
-                    self._client.create_payload_index(name, path, field_schema=kept, wait=True)
-
-    def index_words_of(self, name: str, fields: Collection[str]) -> None:
-        """Make the indexes of words for those of the fields that the settings name.
-
-        Called when a photo has them: an index of words takes 32 MiB of memory, be it empty.
-        """
-        texts = [one for one in self._settings.qdrant_text_fields if one in fields]
-        if texts:
-            self.ensure_indexes(name, dict.fromkeys(map(field_path, texts), "text"))
-
-    def _ensure_indexes(self, name: str) -> None:
-        self.ensure_indexes(name, dict.fromkeys(INDEXED_FIELDS, "keyword"))
-
-    @property
-    def _schemas(self) -> Mapping[models.PayloadSchemaType, models.PayloadSchemaParams]:
-        """How the usual kinds of payload indexes are kept."""
-        # In memory, they can take as much as the int8 copies of the vectors.
-        on_disk = {"on_disk": True} if self._settings.qdrant_on_disk else {}
-        return {
-            models.PayloadSchemaType.KEYWORD: _VALUES.model_copy(update=on_disk),
-            models.PayloadSchemaType.TEXT: _WORDS.model_copy(update=on_disk),
-        }
-
-
-def not_indexed(gallery: str, model: str) -> NotFoundError:
-    """Return the error for a gallery that has no live collection for a model."""
-    return NotFoundError(
-        f"gallery {gallery!r} has nothing indexed with model {model!r}; index it first"
-    )
-
-
-def check_lineage(found: Lineage, digest: str, dimension: int) -> None:
-    """Raise LineageError where a collection is not of the encoder with `digest` and `dimension`."""
-    if found.digest != digest:
-        raise LineageError(
-            f"the collection {found.name} was made by {found.model!r} with digest"
-            f" {found.digest[:8]}, and the encoder now has {digest[:8]}; re-index the gallery to"
-            " build a collection for it beside that one"
-        )
-    if found.dimension != dimension:
-        raise LineageError(
-            f"the collection {found.name} has {found.dimension} dimensions, the encoder {dimension}"
-        )
-
-
-def lineage_of(name: str, info: models.CollectionInfo) -> Lineage:
-    """Read a collection's lineage; raises InvalidInputError where it is not one of ours."""
-    metadata: Mapping[str, object] = info.config.metadata or {}
-    gallery, model = metadata.get("gallery"), metadata.get("model")
-    digest, dimension = metadata.get("digest"), metadata.get("dimension")
-    if (
-        not isinstance(gallery, str)
-        or not isinstance(model, str)
-        or not isinstance(digest, str)
-        or not isinstance(dimension, int)
-    ):
-        raise InvalidInputError(
-            f"the collection {name} was not made by this program: its metadata says nothing of"
-            " gallery, model, digest and dimension"
-        )
-    return Lineage(name, check_gallery(gallery), check_model(model), digest, dimension)
-
-
-def live_collection_of(name: str, info: models.CollectionInfo) -> LiveCollection:
-    """Read a live collection; raises InvalidInputError where it is not one of ours."""
-    texts = {
-        field_name(path)
-        for path, index in info.payload_schema.items()
-        if index.data_type == models.PayloadSchemaType.TEXT
-    }
-    return LiveCollection(
-        lineage_of(name, info),
-        info.config.metadata or {},
-        frozenset(texts),
-        frozenset(map(field_name, info.payload_schema)) - texts,
-    )
-
-
-def state_of(name: str, info: models.CollectionInfo, *, live: bool) -> CollectionState:
-    """Read a collection's state."""
-    return CollectionState(
-        lineage=lineage_of(name, info),
-        live=live,
-        status=info.status.value,
-        points=info.points_count or 0,
-        indexed_vectors=info.indexed_vectors_count or 0,
-        calibrated=CALIBRATION in (info.config.metadata or {}),
-    )
-
-
-def is_of_gallery(name: str, gallery: str | None) -> bool:
-    """Say whether a collection's name is one of ours, and of `gallery` if one is given."""
-    parsed = parse_collection_name(name)
-    return parsed is not None and gallery in (None, parsed.gallery)
-
-
-def aliases_of(response: models.CollectionsAliasesResponse) -> dict[str, str]:
-    """Return which collection each alias points at."""
-    return {one.alias_name: one.collection_name for one in response.aliases}
 
 
 def alias_change(alias: str, name: str, *, replace: bool) -> list[models.AliasOperations]:

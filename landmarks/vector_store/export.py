@@ -27,15 +27,15 @@ from landmarks.errors import (
 )
 from landmarks.naming import collection_name, parse_alias_name, parse_collection_name
 from landmarks.vector_store.client import address_of
-from landmarks.vector_store.collections import (
+from landmarks.vector_store.collection_info import (
     IMPORT,
     IMPORT_BEGUN,
     IMPORT_COMPLETE,
     IMPORT_STORED,
-    Collections,
     Lineage,
     check_lineage,
 )
+from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.errors import qdrant_failures
 from landmarks.vector_store.export_format import (
     ExportedPoint,

@@ -11,7 +11,7 @@ from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.errors import InvalidInputError, NotFoundError, UnavailableError
 from landmarks.job_store.maps import MapStore
 from landmarks.naming import check_gallery, check_model
-from landmarks.vector_store.collections import Lineage
+from landmarks.vector_store.collection_info import Lineage
 from landmarks.vector_store.filters import words_in
 from landmarks.vector_store.store import VectorStore
 from search_service.indexing.messages import collection_message

@@ -13,7 +13,7 @@ from landmarks.job_store.maps import GalleryMap
 from landmarks.job_store.records import DeadLetter, Job, Progress, State
 from landmarks.job_store.spec import IndexSpec, Kind
 from landmarks.rpc.status import duration
-from landmarks.vector_store.collections import CollectionState
+from landmarks.vector_store.collection_info import CollectionState
 from search_service.search.recall_monitor import Recall
 
 _STATES = {

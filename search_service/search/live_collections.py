@@ -11,7 +11,7 @@ from cachetools import TLRUCache
 
 from landmarks.errors import NotFoundError
 from landmarks.vector_store.async_store import SearchStore
-from landmarks.vector_store.collections import LiveCollection
+from landmarks.vector_store.collection_info import LiveCollection
 
 _CACHE_SECONDS = 1.5
 _MOST_GALLERIES = 1024

@@ -15,7 +15,7 @@ from landmarks.errors import DeadlineError, LandmarksError, LineageError, NotFou
 from landmarks.retrieval.calibration import Calibration
 from landmarks.retrieval.fusion import DEPTHS, depth_for
 from landmarks.vector_store.async_store import SearchStore
-from landmarks.vector_store.collections import CALIBRATION, LiveCollection
+from landmarks.vector_store.collection_info import CALIBRATION, LiveCollection
 from landmarks.vector_store.filters import words_in
 from landmarks.vector_store.queries import Hit, Query
 from search_service.search.live_collections import LiveCollections

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from landmarks.encoders.directory_aio import AsyncEncoderDirectory, Encoded
 from landmarks.errors import InvalidInputError, LandmarksError, NotFoundError
 from landmarks.vector_store.async_store import SearchStore
-from landmarks.vector_store.collections import Lineage
+from landmarks.vector_store.collection_info import Lineage
 from landmarks.vector_store.queries import Hit
 from search_service.search.query import (
     Example,

@@ -21,7 +21,7 @@ from landmarks.retrieval.verdict import NEIGHBOURS
 from landmarks.rpc.status import duration, status_of
 from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES
 from landmarks.vector_store.async_store import SearchStore
-from landmarks.vector_store.collections import Lineage, LiveCollection
+from landmarks.vector_store.collection_info import Lineage, LiveCollection
 from landmarks.vector_store.filters import words_in
 from landmarks.vector_store.queries import StoredPoint
 from search_service.search.error_selection import select_error

@@ -9,7 +9,8 @@ from uuid import UUID
 import numpy as np
 from qdrant_client import QdrantClient
 
-from landmarks.vector_store.collections import Collections, Lineage
+from landmarks.vector_store.collection_info import Lineage
+from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.point_store import PointStore
 from landmarks.vector_store.points import FloatVector, PhotoPayload, point_id
 from landmarks.vector_store.settings import VectorStoreSettings

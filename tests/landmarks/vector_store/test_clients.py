@@ -22,8 +22,9 @@ from landmarks.errors import (
 )
 from landmarks.vector_store.async_store import SearchStore
 from landmarks.vector_store.client import connect
-from landmarks.vector_store.collections import INDEXED_FIELDS, Collections
+from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.filters import Equals, Filter
+from landmarks.vector_store.payload_indexes import INDEXED_FIELDS
 from landmarks.vector_store.point_store import PointStore
 from landmarks.vector_store.points import PhotoPayload, Point
 from landmarks.vector_store.queries import Query

@@ -16,8 +16,9 @@ from landmarks.errors import (
     NotFoundError,
 )
 from landmarks.naming import alias_name
-from landmarks.vector_store.collections import INDEXED_FIELDS, Collections
+from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.filters import AnyOf, Condition, Equals, Filter, Range, Words, words_in
+from landmarks.vector_store.payload_indexes import INDEXED_FIELDS
 from landmarks.vector_store.points import PhotoPayload, Point
 from landmarks.vector_store.queries import Hit, Query
 from tests.support.stores import (

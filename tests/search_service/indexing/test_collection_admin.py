@@ -15,7 +15,8 @@ from landmarkapi.search.v1.search_pb2_grpc import SearchServiceStub
 from landmarks.errors import ForbiddenError, InvalidInputError, NotFoundError
 from landmarks.retrieval.calibration import Calibration
 from landmarks.rpc.channel import open_aio_channel
-from landmarks.vector_store.collections import CALIBRATION, Collections
+from landmarks.vector_store.collection_info import CALIBRATION
+from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.point_store import PointStore
 from landmarks.vector_store.points import Point, point_id
 from landmarks.vector_store.settings import VectorStoreSettings

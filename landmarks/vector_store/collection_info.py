@@ -1,0 +1,144 @@
+"""What Qdrant says of a collection, as values of our own: lineage, state, what is noted of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from qdrant_client import models
+
+from landmarks.errors import InvalidInputError, LineageError, NotFoundError
+from landmarks.naming import check_gallery, check_model, parse_collection_name
+from landmarks.vector_store.filters import field_name
+
+# Keys of a collection's metadata, beside its lineage.
+# The name of the collection that was live before it.
+PREVIOUS = "previous"
+
+# How far verdicts can be trusted, as `landmarks.retrieval.calibration` writes it.
+CALIBRATION = "calibration"
+
+# Of an imported collection: how far the import is, and the id of the export. Stored, it has all
+# points and its index; complete, it has also been made live, if that was requested.
+IMPORT = "import"
+IMPORT_BEGUN, IMPORT_STORED, IMPORT_COMPLETE = "writing", "stored", "complete"
+
+Status = Literal["green", "yellow", "grey", "red"]
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """A collection, and the encoder that its vectors came from. `digest` is the full one."""
+
+    name: str
+    gallery: str
+    model: str
+    digest: str
+    dimension: int
+
+
+@dataclass(frozen=True)
+class LiveCollection:
+    """A live collection, what is noted of it, and its fields that are indexed.
+
+    `metadata` is as JSON has it. Words can be searched for in `text_fields`, values counted in
+    `value_fields`.
+    """
+
+    lineage: Lineage
+    metadata: Mapping[str, object] = field(default_factory=dict, compare=False)
+    text_fields: frozenset[str] = frozenset()
+    value_fields: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class CollectionState:
+    """A collection as an operator sees it.
+
+    Yellow is being optimised; grey waits to be; red has failed.
+    """
+
+    lineage: Lineage
+    live: bool
+    status: Status
+    points: int
+    indexed_vectors: int
+    calibrated: bool = False
+
+
+def not_indexed(gallery: str, model: str) -> NotFoundError:
+    """Return the error for a gallery that has no live collection for a model."""
+    return NotFoundError(
+        f"gallery {gallery!r} has nothing indexed with model {model!r}; index it first"
+    )
+
+
+def check_lineage(found: Lineage, digest: str, dimension: int) -> None:
+    """Raise LineageError where a collection is not of the encoder with `digest` and `dimension`."""
+    if found.digest != digest:
+        raise LineageError(
+            f"the collection {found.name} was made by {found.model!r} with digest"
+            f" {found.digest[:8]}, and the encoder now has {digest[:8]}; re-index the gallery to"
+            " build a collection for it beside that one"
+        )
+    if found.dimension != dimension:
+        raise LineageError(
+            f"the collection {found.name} has {found.dimension} dimensions, the encoder {dimension}"
+        )
+
+
+def lineage_of(name: str, info: models.CollectionInfo) -> Lineage:
+    """Read a collection's lineage; raises InvalidInputError where it is not one of ours."""
+    metadata: Mapping[str, object] = info.config.metadata or {}
+    gallery, model = metadata.get("gallery"), metadata.get("model")
+    digest, dimension = metadata.get("digest"), metadata.get("dimension")
+    if (
+        not isinstance(gallery, str)
+        or not isinstance(model, str)
+        or not isinstance(digest, str)
+        or not isinstance(dimension, int)
+    ):
+        raise InvalidInputError(
+            f"the collection {name} was not made by this program: its metadata says nothing of"
+            " gallery, model, digest and dimension"
+        )
+    return Lineage(name, check_gallery(gallery), check_model(model), digest, dimension)
+
+
+def live_collection_of(name: str, info: models.CollectionInfo) -> LiveCollection:
+    """Read a live collection; raises InvalidInputError where it is not one of ours."""
+    texts = {
+        field_name(path)
+        for path, index in info.payload_schema.items()
+        if index.data_type == models.PayloadSchemaType.TEXT
+    }
+    return LiveCollection(
+        lineage_of(name, info),
+        info.config.metadata or {},
+        frozenset(texts),
+        frozenset(map(field_name, info.payload_schema)) - texts,
+    )
+
+
+def state_of(name: str, info: models.CollectionInfo, *, live: bool) -> CollectionState:
+    """Read a collection's state."""
+    return CollectionState(
+        lineage=lineage_of(name, info),
+        live=live,
+        status=info.status.value,
+        points=info.points_count or 0,
+        indexed_vectors=info.indexed_vectors_count or 0,
+        calibrated=CALIBRATION in (info.config.metadata or {}),
+    )
+
+
+def is_of_gallery(name: str, gallery: str | None) -> bool:
+    """Say whether a collection's name is one of ours, and of `gallery` if one is given."""
+    parsed = parse_collection_name(name)
+    return parsed is not None and gallery in (None, parsed.gallery)
+
+
+def aliases_of(response: models.CollectionsAliasesResponse) -> dict[str, str]:
+    """Return which collection each alias points at."""
+    return {one.alias_name: one.collection_name for one in response.aliases}

@@ -1,0 +1,74 @@
+"""Payload indexes: which fields have one, of which kind, and where they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from qdrant_client import QdrantClient, models
+
+from landmarks.errors import InvalidInputError
+from landmarks.vector_store.client import address_of
+from landmarks.vector_store.errors import qdrant_failures
+from landmarks.vector_store.filters import field_name, field_path
+from landmarks.vector_store.settings import VectorStoreSettings
+
+# Filtered or counted by; the rest of a payload is searched without an index.
+INDEXED_FIELDS = ("landmark", "source", "path", "sha256", "job_id")
+
+# Words of any alphabet, whatever their case and accents.
+_WORDS = models.TextIndexParams(
+    type=models.TextIndexType.TEXT,
+    tokenizer=models.TokenizerType.WORD,
+    lowercase=True,
+    ascii_folding=True,
+)
+_VALUES = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD)
+
+
+class PayloadIndexes:
+    """Creates the payload indexes that a collection lacks. For threads."""
+
+    def __init__(self, client: QdrantClient, settings: VectorStoreSettings) -> None:
+        self._client = client
+        self._settings = settings
+        self._address = address_of(settings)
+
+    def ensure_usual(self, name: str) -> None:
+        """Create the indexes that every collection has."""
+        self.ensure(name, dict.fromkeys(INDEXED_FIELDS, "keyword"))
+
+    def ensure_words(self, name: str, fields: Collection[str]) -> None:
+        """Create text indexes for those of the fields that the settings name.
+
+        Called when a photo has them, as even an empty text index takes 32 MiB of memory.
+        """
+        texts = [one for one in self._settings.qdrant_text_fields if one in fields]
+        if texts:
+            self.ensure(name, dict.fromkeys(map(field_path, texts), "text"))
+
+    def ensure(self, name: str, kinds: Mapping[str, str]) -> None:
+        """Create the payload indexes that do not exist, by the path of their field.
+
+        A kind is Qdrant's name for it. Raises InvalidInputError for one that it does not have.
+        """
+        for path, kind in kinds.items():
+            if kind not in {one.value for one in models.PayloadSchemaType}:
+                raise InvalidInputError(f"{kind!r} is not a kind of payload index", field=path)
+        with qdrant_failures(self._address):
+            schema = self._client.get_collection(name).payload_schema
+            present = set(map(field_name, schema))
+            for path, kind in kinds.items():
+                if field_name(path) not in present:
+                    known = models.PayloadSchemaType(kind)
+                    kept = self._schemas.get(known, known)
+                    self._client.create_payload_index(name, path, field_schema=kept, wait=True)
+
+    @property
+    def _schemas(self) -> Mapping[models.PayloadSchemaType, models.PayloadSchemaParams]:
+        """How the usual kinds of payload indexes are kept."""
+        # In memory, they can take as much as the int8 copies of the vectors.
+        on_disk = {"on_disk": True} if self._settings.qdrant_on_disk else {}
+        return {
+            models.PayloadSchemaType.KEYWORD: _VALUES.model_copy(update=on_disk),
+            models.PayloadSchemaType.TEXT: _WORDS.model_copy(update=on_disk),
+        }
