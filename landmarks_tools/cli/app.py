@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from importlib.metadata import version
+from typing import Annotated
 
 import structlog
 import typer
@@ -30,12 +32,12 @@ from landmarks_tools.cli import (
     verdicts,
 )
 from landmarks_tools.cli import export as transfer
+from landmarks_tools.cli.extras import DISTRIBUTION
 from landmarks_tools.cli.output import ExitCode, exit_code_of
 
 app = typer.Typer(
     name="landmarks",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="""Landmark reverse image search: which photos of a gallery show the landmark of this one?
@@ -46,6 +48,26 @@ Start everything on this machine with **landmarks up**, put a folder of photos i
 service cannot be reached or is busy; 5 done, but some photos could not be indexed; 130 stopped by
 Ctrl-C (for `up`, that is done).""",
 )
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        typer.echo(f"landmarks {version(DISTRIBUTION)}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
 app.command()(up.up)
 app.command()(index.index)
 app.command()(search.search)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from landmarks_tools.cli.extras import requires_extra
 from landmarks_tools.cli.output import JsonOption, console, print_json
 from landmarks_tools.local_stack.settings import StackSettings
 
@@ -16,6 +17,7 @@ DataDirOption = Annotated[
 ]
 
 
+@requires_extra("local")
 def backup(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="It must not exist yet.")],
     data_dir: DataDirOption = None,
@@ -26,9 +28,7 @@ def backup(
     Searches go on; writes wait while the files that they go to are copied. Not in it: photos,
     weights and the models themselves, settings, logs.
     """
-    from landmarks_tools.local_stack.backup import (
-        back_up,  # needs the engines' clients; --help does not
-    )
+    from landmarks_tools.local_stack.backup import back_up
 
     done = back_up(_data_dir(data_dir), folder.expanduser().resolve())
     if as_json:
@@ -41,6 +41,7 @@ def backup(
     )
 
 
+@requires_extra("local")
 def restore(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made by `landmarks backup`.")],
     data_dir: DataDirOption = None,

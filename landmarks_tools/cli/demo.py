@@ -18,6 +18,7 @@ from landmarkapi.search.v1 import search_pb2 as pb
 from landmarks.client import Landmarks
 from landmarks.errors import LandmarksError
 from landmarks.settings import ClientSettings
+from landmarks_tools.cli.extras import requires_extra
 from landmarks_tools.cli.index import follow, print_totals
 from landmarks_tools.cli.output import ModelsOption, comma_separated, console, print_table, progress
 from landmarks_tools.cli.search import print_answer
@@ -41,6 +42,7 @@ class Query:
     landmark: str
 
 
+@requires_extra("local")
 def demo(
     models: ModelsOption = "",
     views: Annotated[int, typer.Option(min=4, help="Views drawn of each landmark.")] = 12,
@@ -50,12 +52,11 @@ def demo(
 
     Needs no Docker, no model hub and no rights; stops everything that it started.
     """
-    from landmarks_tools.sample_gallery.gallery import (
-        ensure_sample_gallery,  # needs Pillow; --help does not
-    )
+    from landmarks_tools.sample_gallery.gallery import ensure_sample_gallery
 
     started = time.monotonic()
     console.print("1. Set-up")
+    binary = broker_binary()
     settings = _demo_settings(out)
     names = models_with_weights(comma_separated(models), settings)
     with progress() as show:
@@ -67,7 +68,7 @@ def demo(
     console.print(f"  sample views in {gallery}")
     set_up = time.monotonic()
 
-    plan = plan_stack(names, {}, settings, broker_binary())
+    plan = plan_stack(names, {}, settings, binary)
     console.print("\n2. The stack")
     with StackManager(plan) as manager:
         await_ready(manager)

@@ -11,6 +11,7 @@ import typer
 
 from landmarks.errors import UnavailableError
 from landmarks_tools.cli.connection import connect
+from landmarks_tools.cli.extras import requires_extra
 from landmarks_tools.cli.output import (
     JsonOption,
     ModelsOption,
@@ -30,6 +31,7 @@ _MOST_CONFUSIONS = 10
 _DIGITS = 6  # no figure is known better, and the bytes are then the same everywhere
 
 
+@requires_extra("encoder,evaluation")
 def evaluate(
     source: Annotated[
         Path,

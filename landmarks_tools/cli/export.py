@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from landmarks.errors import UnavailableError
+from landmarks_tools.cli.extras import requires_extra
 from landmarks_tools.cli.output import JsonOption, console, print_json, progress
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _PROMOTE = "landmarks collections --promote"
 
 
+@requires_extra("indexer")
 def export(
     collection: Annotated[
         str,
@@ -51,6 +53,7 @@ def export(
     console.print(f"{done.collection}: {done.points} points in {file}, {size:.1f} MB")
 
 
+@requires_extra("indexer")
 def import_(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Made by export.")],
     beside: Annotated[
@@ -81,7 +84,7 @@ def import_(
 
 @contextmanager
 def _transfer(*, quiet: bool) -> Iterator[Transfer]:
-    from landmarks.vector_store.client import connect  # here, so that --help stays quick
+    from landmarks.vector_store.client import connect
     from landmarks.vector_store.export import Transfer
     from landmarks.vector_store.settings import VectorStoreSettings
 

@@ -9,6 +9,7 @@ import typer
 
 from landmarks.client import DEFAULT_TARGET
 from landmarks_tools.cli.connection import connect
+from landmarks_tools.cli.extras import requires_extra
 from landmarks_tools.cli.output import JsonOption, ServerOption, print_json, print_table
 from landmarks_tools.cli.setup import fetch_weights, registered_models
 
@@ -35,6 +36,7 @@ def models(server: ServerOption = DEFAULT_TARGET, as_json: JsonOption = False) -
     print_table(columns, rows)
 
 
+@requires_extra("encoder")
 def weights(
     model: Annotated[
         str, typer.Argument(metavar="[MODEL]", help="Fetch and verify this model's weights.")
@@ -42,7 +44,7 @@ def weights(
     as_json: JsonOption = False,
 ) -> None:
     """Show where each model's weights are; with MODEL, fetch and verify them."""
-    from encoder_service.settings import WeightsSettings  # here, for these imports take a while
+    from encoder_service.settings import WeightsSettings
     from encoder_service.weights import weights_status
 
     settings = WeightsSettings.load()

@@ -9,11 +9,13 @@ from typing import Annotated
 import typer
 
 from landmarks.errors import InvalidInputError
+from landmarks_tools.cli.extras import requires_extra
 from landmarks_tools.cli.output import ModelsOption, comma_separated, console, progress
 
 _SEED = 0
 
 
+@requires_extra("encoder,evaluation")
 def report(
     out: Annotated[Path, typer.Argument(help="The folder to write into; made if need be.")],
     source: Annotated[
@@ -48,7 +50,6 @@ def report(
     """
     if out.exists() and not out.is_dir():
         raise InvalidInputError(f"{out} is not a folder", field="out")
-    # Here, so that --help stays quick.
     from encoder_service.settings import EncoderSettings
     from landmarks.retrieval.labelled_photos import read_gallery_and_queries
     from landmarks_tools.cli.setup import models_with_weights

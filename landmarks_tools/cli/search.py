@@ -14,6 +14,7 @@ from landmarkapi.search.v1 import search_pb2 as pb
 from landmarks.client import DEFAULT_TARGET, Box, Search
 from landmarks.errors import InvalidInputError
 from landmarks_tools.cli.connection import connect
+from landmarks_tools.cli.extras import requires_extra
 from landmarks_tools.cli.output import (
     DEFAULT_GALLERY,
     GalleryOption,
@@ -113,6 +114,8 @@ def search(
     """Find the photos most like PHOTO: a ranking per model, and one fused."""
     if sheet is not None:
         _check_sheet(sheet, photo)
+        with requires_extra("search", "--sheet"):
+            from landmarks_tools.cli.contact_sheet import draw_search_sheet
     asked = Search(
         gallery=gallery,
         models=comma_separated(models),
@@ -150,10 +153,6 @@ def search(
     else:
         print_answer(answer)
     if sheet is not None and photo is not None and data is not None:
-        from landmarks_tools.cli.contact_sheet import (
-            draw_search_sheet,  # needs Pillow; searching does not
-        )
-
         draw_search_sheet(data, photo.name, answer).save(sheet)
         if not as_json:
             console.print(f"\nsheet: {sheet}")

@@ -13,7 +13,7 @@ _MEGABYTE = 1_000_000
 
 def registered_models() -> list[str]:
     """Return the names of all encoders, the user's own included."""
-    from encoder_service.models.registry import model_names  # here, so that --help stays quick
+    from encoder_service.models.registry import model_names
     from encoder_service.settings import WeightsSettings
 
     return model_names(WeightsSettings.load().trained_models)

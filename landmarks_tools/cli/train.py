@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from landmarks.naming import check_model
+from landmarks_tools.cli.extras import requires_extra
 from landmarks_tools.cli.output import console, progress
 from landmarks_tools.cli.setup import fetch_weights
 
@@ -55,6 +56,7 @@ Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0: the physical 
 
 
 @train.command()
+@requires_extra("encoder")
 def scratch(
     source: Source,
     out: Out,
@@ -92,6 +94,7 @@ def scratch(
 
 
 @train.command()
+@requires_extra("encoder")
 def transfer(
     source: Source,
     out: Out,

@@ -11,17 +11,18 @@ import typer
 
 from landmarks.client import DEFAULT_TARGET
 from landmarks.errors import InvalidInputError, LandmarksError
+from landmarks_tools.cli.extras import requires_extra
 from landmarks_tools.cli.output import ModelsOption, comma_separated, console
 from landmarks_tools.cli.setup import models_with_weights
 from landmarks_tools.local_stack.broker import broker_binary
 from landmarks_tools.local_stack.manager import StackManager
 from landmarks_tools.local_stack.plan import StackPlan, plan_stack
-from landmarks_tools.local_stack.ready import become_ready
 from landmarks_tools.local_stack.settings import StackSettings
 
 _READY_SECONDS = 180.0
 
 
+@requires_extra("local")
 def up(
     models: ModelsOption = "",
     scale: Annotated[
@@ -54,8 +55,9 @@ def up(
     settings = settings.model_copy(update={"data_dir": folder})
     counts = parse_scale(scale or [])
     others = parse_beside(beside or [])
+    binary = broker_binary()  # where it is missing, before any weights are downloaded
     names = models_with_weights(comma_separated(models), settings)
-    plan = plan_stack(names, counts, settings, broker_binary(), beside=others)
+    plan = plan_stack(names, counts, settings, binary, beside=others)
     # Ctrl-C too: a shell starts what is put in the background with it ignored.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
@@ -105,6 +107,8 @@ def await_ready(manager: StackManager) -> None:
 
     Raises LandmarksError with the end of the log of each process that did not.
     """
+    from landmarks_tools.local_stack.ready import become_ready
+
     plan: StackPlan = manager.plan
     started = time.monotonic()
     console.print(f"Starting {len(plan.processes)} processes")

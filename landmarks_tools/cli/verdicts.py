@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from landmarks_tools.cli.evaluate import rounded
+from landmarks_tools.cli.extras import requires_extra
 from landmarks_tools.cli.output import (
     JsonOption,
     ModelsOption,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:  # they take a while to import, and --help needs none of them
     from landmarks_tools.evaluation.verdicts import VerdictFigures
 
 
+@requires_extra("encoder,evaluation")
 def verdicts(
     source: Annotated[
         Path,

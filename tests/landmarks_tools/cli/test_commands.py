@@ -54,6 +54,24 @@ def test_every_command_is_listed_and_explains_itself() -> None:
         assert f"{command} [OPTIONS]" in own.stdout
 
 
+def test_the_shell_is_recognised_and_gets_its_completion_script() -> None:
+    # With a second command, bash stays the parent of the first.
+    result = subprocess.run(
+        ["bash", "-c", f"{LANDMARKS} --show-completion; true"], capture_output=True, text=True
+    )
+    assert "complete -o default -F _landmarks_completion landmarks" in result.stdout
+
+
+def test_the_completion_script_is_given_the_commands() -> None:
+    asked = {
+        "_LANDMARKS_COMPLETE": "complete_bash",
+        "COMP_WORDS": "landmarks re",
+        "COMP_CWORD": "1",
+    }
+    result = subprocess.run([LANDMARKS], capture_output=True, text=True, env=asked)
+    assert set(result.stdout.split()) == {"reindex", "report", "restore"}
+
+
 def test_without_a_stack_the_command_says_so_and_how_to_start_one() -> None:
     result = run("jobs", "--server", f"127.0.0.1:{free_port()}")
     assert result.returncode == ExitCode.UNAVAILABLE
