@@ -13,11 +13,10 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
 import redis
 
@@ -35,7 +34,7 @@ from landmarks.errors import (
 from landmarks.settings import ENV_PREFIX, QdrantSettings
 from landmarks.vector_store.client import address_of, connect
 from landmarks.vector_store.errors import qdrant_failures
-from landmarks_tools.local_stack.manager import is_locked, lock_data
+from landmarks_tools.local_stack.data_lock import data_locked, stack_runs
 
 _FORMAT = "landmarks-backup"
 _VERSION = 1
@@ -104,12 +103,12 @@ def _back_up(data_dir: Path, folder: Path) -> Backup:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        running = is_locked(data_dir)
+        running = stack_runs(data_dir)
         if running:
             _copy_running(data_dir, partial)
         else:
             # The engine may outlive, by seconds, a `landmarks up` that was killed.
-            with lock_data(data_dir), lock(data_dir / _VECTORS / "server.lock", _ENDS_SECONDS):
+            with data_locked(data_dir), lock(data_dir / _VECTORS / "server.lock", _ENDS_SECONDS):
                 _copy_stopped(data_dir, partial)
         made = Backup(
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -133,7 +132,7 @@ def restore(folder: Path, data_dir: Path) -> Backup:
     """
     made = _read_manifest(folder)
     _check(folder, made)
-    with _at_work(data_dir), lock_data(data_dir):
+    with _at_work(data_dir), data_locked(data_dir):
         taken = [data_dir / name for name in (_VECTORS, _JOBS) if _has_data(data_dir / name)]
         if taken:
             raise AlreadyExistsError(
@@ -151,8 +150,8 @@ def restore(folder: Path, data_dir: Path) -> Backup:
     return made
 
 
-def _at_work(data_dir: Path) -> IO[str]:
-    return lock_data(data_dir, "backup.lock", "another backup or restore is at work")
+def _at_work(data_dir: Path) -> AbstractContextManager[None]:
+    return data_locked(data_dir, "backup.lock", "another backup or restore is at work")
 
 
 def _copy_stopped(data_dir: Path, target: Path) -> None:

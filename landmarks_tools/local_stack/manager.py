@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shlex
@@ -12,9 +11,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 from landmarks.errors import ConfigurationError
+from landmarks_tools.local_stack.data_lock import data_locked
 from landmarks_tools.local_stack.plan import Process, Role, StackPlan
 from landmarks_tools.local_stack.ports import is_free
 
@@ -34,20 +33,20 @@ class StackManager:
         self._run_dir = plan.data_dir / "run"
         self.log_dir = plan.data_dir / "logs"
         self._supervisor: subprocess.Popen[bytes] | None = None
-        self._lock: IO[str] | None = None
+        self._lock = contextlib.ExitStack()
 
     def __enter__(self) -> StackManager:
         """Check the ports, then start everything."""
         for folder in (self._run_dir, self.log_dir, self.plan.data_dir / "valkey"):
             folder.mkdir(parents=True, exist_ok=True)
-        self._take_lock()
+        self._lock.enter_context(data_locked(self.plan.data_dir))
         try:
             for process in self.plan.processes:
                 _require_free_ports(process)
             self._write_configuration()
             self._start()
         except BaseException:
-            self._release_lock()
+            self._lock.close()
             raise
         return self
 
@@ -61,7 +60,7 @@ class StackManager:
                 self._supervisor.kill()
                 self._supervisor.wait()
             self._supervisor = None
-        self._release_lock()
+        self._lock.close()
 
     def restart_if_dead(self) -> bool:
         """Start supervisor again if it has died; return whether it had.
@@ -83,14 +82,6 @@ class StackManager:
             text = self.log_file(name).read_text(errors="replace")
             return "\n".join(text.splitlines()[-lines:])
         return ""
-
-    def _take_lock(self) -> None:
-        self._lock = lock_data(self.plan.data_dir)
-
-    def _release_lock(self) -> None:
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
 
     def _start(self) -> None:
         with (self.log_dir / "supervisor.err").open("ab") as errors:
@@ -154,34 +145,6 @@ class StackManager:
             yield f"stopwaitsecs={_STOP_SECONDS}"
             yield "stopasgroup=true"
             yield "killasgroup=true"
-
-
-def lock_data(data_dir: Path, name: str = "lock", holder: str = "another stack runs") -> IO[str]:
-    """Lock a data folder for as long as the returned file is open.
-
-    Raises ConfigurationError where somebody else has: a stack, unless `name` and `holder` tell of
-    another lock.
-    """
-    path = data_dir / "run" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.open("a+")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise ConfigurationError(
-            f"{holder} on {data_dir}; stop it, or choose another folder with --data-dir"
-        ) from error
-    return lock
-
-
-def is_locked(data_dir: Path) -> bool:
-    """Say whether a stack runs on a data folder."""
-    try:
-        lock_data(data_dir).close()
-    except ConfigurationError:
-        return True
-    return False
 
 
 def _escaped(value: object) -> str:

@@ -18,7 +18,7 @@ from landmarks.vector_store.client import connect
 from landmarks.vector_store.settings import VectorStoreSettings
 from landmarks_tools.cli.output import ExitCode
 from landmarks_tools.local_stack.backup import back_up, restore
-from landmarks_tools.local_stack.manager import lock_data
+from landmarks_tools.local_stack.data_lock import data_locked
 from tests.support.edge import edge_process
 from tests.support.files import on_disk
 from tests.support.local_stack import COLOURS, Stack, photo
@@ -180,7 +180,7 @@ def test_a_damaged_or_incomplete_backup_is_refused_and_nothing_is_written(tmp_pa
 def test_a_backup_waits_for_nobody_who_is_at_the_data_already(tmp_path: Path) -> None:
     (tmp_path / "data" / "qdrant").mkdir(parents=True)
     with (
-        lock_data(tmp_path / "data", "backup.lock"),
+        data_locked(tmp_path / "data", "backup.lock"),
         pytest.raises(ConfigurationError, match="another backup or restore is at work"),
     ):
         back_up(tmp_path / "data", tmp_path / "monday")
