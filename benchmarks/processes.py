@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,12 +16,12 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from benchmarks.harness import CannotMeasureError
-from landmarks_tools.local_stack.ports import free_ports
+from landmarks_tools.local_stack.plan import HOST
+from landmarks_tools.local_stack.ports import listens
+from landmarks_tools.local_stack.process_group import end_group
 
 ROOT = Path(__file__).parent.parent
-HOST = "127.0.0.1"
 _END_SECONDS = 15
-_GROUP_ENDS_SECONDS = 2
 _START_SECONDS = 300
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 
@@ -93,29 +90,6 @@ def running(
             _end(process)
 
 
-def encoder_command() -> list[str]:
-    """Return the command of the encoder service."""
-    return [sys.executable, "-m", "encoder_service"]
-
-
-def encoder_environment(model: str, port: int, **settings: object) -> dict[str, str]:
-    """Return what the encoder service is told; `settings` are those of `EncoderSettings`."""
-    told = {"models": model, "encoder_port": port, "log_level": "WARNING", **settings}
-    return {f"LANDMARKS_{name.upper()}": str(value) for name, value in told.items()}
-
-
-@contextlib.contextmanager
-def encoder(
-    model: str, cores: Sequence[int] = (), port: int = 0, **settings: object
-) -> Iterator[Server]:
-    """Run an encoder service until the block ends; it is SERVING when the block begins."""
-    port = port or free_ports(1)[0]
-    environment = encoder_environment(model, port, **settings)
-    with running(encoder_command(), environment, cores) as process:
-        wait_until(process, lambda: serves(port, model), f"{model} to be SERVING")
-        yield Server(process, port)
-
-
 def serves(port: int, service: str) -> bool:
     """Return whether a server says that a service is SERVING; it says so within milliseconds."""
     if not listens(port):
@@ -155,15 +129,6 @@ def wait_for_serving(port: int, service: str) -> None:
             raise CannotMeasureError(f"{service} was never SERVING") from error
 
 
-def listens(port: int) -> bool:
-    """Return whether something listens on a port of this machine."""
-    try:
-        socket.create_connection((HOST, port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
 def wait_until(
     process: subprocess.Popen[bytes], check: Callable[[], bool], what: str, every: float = 0.05
 ) -> None:
@@ -183,28 +148,11 @@ def _paths() -> dict[str, str]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the group of a process, which may outlive the process that leads it."""
-    _signal_group(process.pid, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_END_SECONDS)
-    deadline = time.monotonic() + _GROUP_ENDS_SECONDS
-    while _signal_group(process.pid, 0) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    _signal_group(process.pid, signal.SIGKILL)
-    process.wait()
+    end_group(process, _END_SECONDS)
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
-
-
-def _signal_group(group: int, number: int) -> bool:
-    """Return whether there was still anyone to receive it."""
-    try:
-        os.killpg(group, number)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _last_line(log: IO[bytes]) -> str:

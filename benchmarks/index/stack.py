@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -12,17 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.harness import CannotMeasureError
-from benchmarks.processes import HOST, encoder, listens, running, wait_until
+from benchmarks.processes import HOST
+from benchmarks.services import broker, edge_server, encoder, worker
 from landmarks.job_store.celery_app import TaskSender, celery_app
 from landmarks.job_store.records import Job, State
 from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.spec import IndexSpec
 from landmarks.job_store.store import JobStore
 from landmarks.job_store.task_messages import job_message
-from landmarks_tools.local_stack.broker import broker_binary
-from landmarks_tools.local_stack.ports import free_ports
 
-_NAME = "bench"
 _ENDS_WITHIN_SECONDS = 1800.0
 # How often a job is looked at: often enough to tell its end, seldom enough to leave it the cores.
 _LOOK_SECONDS = 0.1
@@ -68,44 +65,17 @@ def index_stack(model: str, photos: Sequence[Path], count: int) -> Iterator[Inde
         _fill(folder / "photos", photos, count)
         with contextlib.ExitStack() as parts:
             redis_port = parts.enter_context(broker(folder / "redis"))
-            qdrant_port = parts.enter_context(vector_engine(folder / "qdrant"))
+            qdrant = parts.enter_context(edge_server(folder / "qdrant"))
             server = parts.enter_context(encoder(model))
             made = IndexStack(
                 model,
                 server.target,
                 folder / "photos",
                 f"redis://{HOST}:{redis_port}/0",
-                qdrant_port,
+                qdrant.port,
             )
             parts.enter_context(_worker(made))
             yield made
-
-
-@contextlib.contextmanager
-def broker(folder: Path) -> Iterator[int]:
-    """Run Valkey with its append-only file until the block ends; gives its port."""
-    [port] = free_ports(1)
-    options = {"bind": HOST, "port": str(port), "dir": str(folder), "appendonly": "yes", "save": ""}
-    command = [str(broker_binary())]
-    for name, value in options.items():
-        command += [f"--{name}", value]
-    with running(command) as process:
-        wait_until(process, lambda: listens(port), "Valkey")
-        yield port
-
-
-@contextlib.contextmanager
-def vector_engine(folder: Path) -> Iterator[int]:
-    """Run the embedded Qdrant server until the block ends; gives its port."""
-    [port] = free_ports(1)
-    settings = {
-        "LANDMARKS_QDRANT_PORT": str(port),
-        "LANDMARKS_EDGE_DATA_DIR": str(folder),
-        "LANDMARKS_LOG_LEVEL": "WARNING",
-    }
-    with running([sys.executable, "-m", "landmarks.edge_server"], settings) as process:
-        wait_until(process, lambda: listens(port), "the embedded Qdrant")
-        yield port
 
 
 @contextlib.contextmanager
@@ -115,12 +85,9 @@ def _worker(stack: IndexStack) -> Iterator[None]:
         "LANDMARKS_QDRANT_PORT": str(stack.qdrant_port),
         "LANDMARKS_ENCODERS": json.dumps({stack.model: [stack.encoder_target]}),
         "LANDMARKS_SOURCE_ROOTS": json.dumps([str(stack.photos)]),
-        "LANDMARKS_WORKER_NAME": _NAME,
-        "LANDMARKS_LOG_LEVEL": "WARNING",
     }
     jobs = JobStore(connect_redis(stack.redis_url), stack.redis_url)
-    with running([sys.executable, "-m", "indexer_worker"], settings) as process:
-        wait_until(process, lambda: jobs.worker_is_announced(_NAME), "the worker")
+    with worker(jobs, settings):
         jobs.close()
         yield
 

@@ -18,8 +18,8 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from qdrant_client import QdrantClient, models
 
 from benchmarks.harness import Bench, CannotMeasureError, Case, Figure, in_turn, ratios, typical
-from benchmarks.index.stack import vector_engine
 from benchmarks.points import DIMENSION, batches, points, unit_rows
+from benchmarks.services import edge_server
 from landmarks.rpc.channel import open_channel
 from landmarks.vector_store.client import address_of, connect
 from landmarks.vector_store.collections import Collections
@@ -50,9 +50,9 @@ def optimising_case() -> Case:
 def _engine() -> Iterator[tuple[QdrantClient, VectorStoreSettings]]:
     with (
         tempfile.TemporaryDirectory(prefix="landmarks-bench-") as folder,
-        vector_engine(Path(folder)) as port,
+        edge_server(Path(folder)) as server,
     ):
-        settings = VectorStoreSettings(qdrant_port=port)
+        settings = VectorStoreSettings(qdrant_port=server.port)
         with contextlib.closing(connect(settings)) as client:
             yield client, settings
 

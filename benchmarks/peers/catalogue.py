@@ -12,10 +12,10 @@ from typing import Literal
 from benchmarks.harness import CannotMeasureError
 from benchmarks.peers.environment import python_with
 from benchmarks.peers.shared import PeerSettings, Sharing
-from benchmarks.processes import Server, listens, running, wait_until
+from benchmarks.processes import Server, running, wait_until
 from encoder_service.models.preprocessing import Resized
 from encoder_service.onnx_cache import PreparedModel
-from landmarks_tools.local_stack.ports import free_ports
+from landmarks_tools.local_stack.ports import free_ports, listens
 
 _HERE = "benchmarks.peers"
 # Nothing is asked of a model hub, and nothing is told about what runs here.

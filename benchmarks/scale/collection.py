@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from qdrant_client import QdrantClient, models
 
 from benchmarks.harness import CannotMeasureError
 from benchmarks.points import point
-from benchmarks.processes import Server, running, serves, wait_until
+from benchmarks.processes import Server
 from benchmarks.scale.memory import peak_of_group
 from benchmarks.scale.synthetic_vectors import Drawing
+from benchmarks.services import edge_server
 from landmarks.vector_store.client import connect
 from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.point_store import PointStore
 from landmarks.vector_store.points import FloatVector, Point
 from landmarks.vector_store.queries import Query
 from landmarks.vector_store.settings import VectorStoreSettings
-from landmarks_tools.local_stack.ports import free_ports
 
 FLOAT32, INT8 = "float32", "int8"
 # What a collection's settings are, by how it keeps its vectors.
@@ -35,7 +33,6 @@ STORAGES: Mapping[str, Mapping[str, object]] = {
 }
 SOURCES = 10
 _GALLERY, _MODEL, _DIGEST = "bench", "drawn", "ab" * 32
-_SERVICE = "qdrant.Points"
 # Nobody gives up: how long an answer takes is what is measured.
 _PATIENCE_SECONDS = 3600
 # In kilobytes of vectors: every size here has an index, the smallest too.
@@ -63,19 +60,11 @@ def server_on(
     folder: Path, *, hurried: bool = False
 ) -> Iterator[tuple[Server, VectorStoreSettings]]:
     """Run the embedded server on a folder until the block ends. `hurried`: it indexes at once."""
-    [port] = free_ports(1)
-    settings = {
-        "LANDMARKS_QDRANT_PORT": str(port),
-        "LANDMARKS_EDGE_DATA_DIR": str(folder),
-        "LANDMARKS_LOG_LEVEL": "WARNING",
-    }
-    if hurried:
-        settings["LANDMARKS_EDGE_OPTIMIZE_AFTER_SECONDS"] = "0.2"
-    with running([sys.executable, "-m", "landmarks.edge_server"], settings) as process:
-        wait_until(process, partial(serves, port, _SERVICE), "the embedded Qdrant")
+    settings = {"LANDMARKS_EDGE_OPTIMIZE_AFTER_SECONDS": "0.2"} if hurried else {}
+    with edge_server(folder, settings) as server:
         yield (
-            Server(process, port),
-            VectorStoreSettings(qdrant_port=port, qdrant_timeout_seconds=_PATIENCE_SECONDS),
+            server,
+            VectorStoreSettings(qdrant_port=server.port, qdrant_timeout_seconds=_PATIENCE_SECONDS),
         )
 
 

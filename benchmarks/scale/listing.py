@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from subprocess import Popen
 
 from benchmarks.harness import Bench, CannotMeasureError, Case, Figure
-from benchmarks.index.stack import broker, vector_engine
-from benchmarks.processes import HOST, encoder, running, wait_until
 from benchmarks.scale.memory import MEBIBYTE, disk_bytes, peak_of_group
+from benchmarks.services import broker, edge_server, encoder, worker
 from landmarks.job_store.celery_app import TaskSender, celery_app
 from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.spec import IndexSpec
 from landmarks.job_store.store import JobStore
 from landmarks.job_store.task_messages import job_message
+from landmarks_tools.local_stack.plan import HOST
 
 _PHOTOS, _QUICK_PHOTOS = 1_000_000, 2_000
 _IN_A_FOLDER = 1_000
 _MODEL = "scratch"
-_NAME = "bench"
 _NOBODY = "nobody"  # a model whose queue stays empty, so that the worker does nothing but list
 _LOOK_SECONDS = 0.5
 _ENDS_WITHIN_SECONDS = 7200.0
@@ -46,21 +43,21 @@ def _measure(bench: Bench) -> Mapping[str, Figure]:
         _fill(folder / "photos", count)
         (folder / "redis").mkdir()
         redis_url = f"redis://{HOST}:{parts.enter_context(broker(folder / 'redis'))}/0"
-        qdrant_port = parts.enter_context(vector_engine(folder / "qdrant"))
+        qdrant = parts.enter_context(edge_server(folder / "qdrant"))
         target = parts.enter_context(encoder(_MODEL)).target
         client = connect_redis(redis_url)
         jobs = JobStore(client, redis_url)
         parts.callback(jobs.close)
         settings = {
             "LANDMARKS_REDIS_URL": redis_url,
-            "LANDMARKS_QDRANT_PORT": str(qdrant_port),
+            "LANDMARKS_QDRANT_PORT": str(qdrant.port),
             "LANDMARKS_ENCODERS": json.dumps({_MODEL: [target]}),
             "LANDMARKS_MODELS": _NOBODY,
             "LANDMARKS_SOURCE_ROOTS": json.dumps([str(folder / "photos")]),
         }
-        worker = parts.enter_context(_worker(settings, jobs))
+        process = parts.enter_context(worker(jobs, settings))
         before = _bytes_of(client.info("memory"))
-        with peak_of_group(worker.pid) as peak:
+        with peak_of_group(process.pid) as peak:
             seconds = _list(jobs, redis_url, folder / "photos", count)
         after = _bytes_of(client.info("memory"))
         log = disk_bytes(folder / "redis")
@@ -87,14 +84,6 @@ def _fill(folder: Path, count: int) -> None:
         if number % _IN_A_FOLDER == 0:
             place.mkdir(parents=True)
         (place / f"{number:07}.jpg").write_bytes(number.to_bytes(8))
-
-
-@contextlib.contextmanager
-def _worker(settings: Mapping[str, str], jobs: JobStore) -> Iterator[Popen[bytes]]:
-    environment = {"LANDMARKS_WORKER_NAME": _NAME, "LANDMARKS_LOG_LEVEL": "WARNING", **settings}
-    with running([sys.executable, "-m", "indexer_worker"], environment) as process:
-        wait_until(process, lambda: jobs.worker_is_announced(_NAME), "the worker")
-        yield process
 
 
 def _list(jobs: JobStore, redis_url: str, photos: Path, count: int) -> float:

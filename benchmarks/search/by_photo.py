@@ -11,9 +11,10 @@ import grpc
 
 from benchmarks.harness import Bench, Case, Figure, in_turn, typical
 from benchmarks.points import batches
-from benchmarks.processes import Server, encoder
+from benchmarks.processes import Server
 from benchmarks.search.query_load import Ask, median_seconds
 from benchmarks.search.stack import SearchStack, qdrant_running, search_service
+from benchmarks.services import encoder
 from landmarkapi.encoder.v1 import encoder_pb2
 from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
 from landmarks.client import Landmarks

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.index.stack import vector_engine
-from benchmarks.processes import HOST, listens, running, wait_until
+from benchmarks.processes import running, wait_until
+from benchmarks.services import edge_server
 from landmarks.vector_store.settings import VectorStoreSettings
-from landmarks_tools.local_stack.ports import free_ports
+from landmarks_tools.local_stack.plan import HOST
+from landmarks_tools.local_stack.ports import free_ports, listens
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ def qdrant_running() -> Iterator[VectorStoreSettings]:
     """Run the embedded Qdrant until the block ends."""
     with (
         tempfile.TemporaryDirectory(prefix="landmarks-bench-") as folder,
-        vector_engine(Path(folder)) as port,
+        edge_server(Path(folder)) as server,
     ):
-        yield VectorStoreSettings(qdrant_port=port)
+        yield VectorStoreSettings(qdrant_port=server.port)
 
 
 @contextlib.contextmanager

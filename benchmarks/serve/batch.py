@@ -7,9 +7,9 @@ from functools import partial
 
 from benchmarks.baseline_loop import bare_loop
 from benchmarks.harness import Bench, Case, Figure, in_turn, ratios, typical
-from benchmarks.processes import encoder
 from benchmarks.serve.loads import batches
 from benchmarks.serve.sweep import sweep
+from benchmarks.services import encoder
 
 # A fast network has less time to hide the service's own work in.
 _GOALS = {"vgg16": ">= 0.95"}

@@ -13,15 +13,9 @@ from benchmarks.baseline_loop import bare_loop
 from benchmarks.baseline_start import Start
 from benchmarks.harness import Bench, CannotMeasureError, Case, Figure, in_turn, ratios, typical
 from benchmarks.models import onnx_of
-from benchmarks.processes import (
-    encoder_command,
-    encoder_environment,
-    listens,
-    running,
-    wait_for_serving,
-    wait_until,
-)
-from landmarks_tools.local_stack.ports import free_ports
+from benchmarks.processes import running, wait_for_serving, wait_until
+from benchmarks.services import encoder_command, encoder_environment
+from landmarks_tools.local_stack.ports import free_ports, listens
 
 _LOOK_EVERY_SECONDS = 0.01
 

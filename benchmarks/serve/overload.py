@@ -18,8 +18,9 @@ from benchmarks.harness import Bench, Case, Figure, typical
 from benchmarks.load_generator import Phase, traffic_of
 from benchmarks.load_results import Traffic, Window
 from benchmarks.machine import cores, resident_bytes
-from benchmarks.processes import Server, encoder
+from benchmarks.processes import Server
 from benchmarks.serve.loads import CLIENTS, batch_alone, phase, single
+from benchmarks.services import encoder
 
 _OFFERED = 5
 # What may wait: so many seconds of work. More is no queue but a delay.

@@ -25,8 +25,9 @@ from benchmarks.machine import cores
 from benchmarks.models import onnx_of
 from benchmarks.peers.catalogue import PEERS, Peer, serving
 from benchmarks.peers.shared import Sharing
-from benchmarks.processes import Server, encoder
+from benchmarks.processes import Server
 from benchmarks.serve.loads import CLIENTS, phase, singles
+from benchmarks.services import encoder
 from encoder_service.onnx_cache import PreparedModel
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub

@@ -10,8 +10,9 @@ from benchmarks.harness import Bench, CannotMeasureError, Case, Figure, in_turn,
 from benchmarks.load_generator import Phase, client, traffic_of
 from benchmarks.load_results import OK
 from benchmarks.machine import cores, cpu_seconds
-from benchmarks.processes import Server, encoder
+from benchmarks.processes import Server
 from benchmarks.serve.loads import CLIENTS, phase, single
+from benchmarks.services import encoder
 
 _NAME = "serve-6"
 _OFFERED = 5

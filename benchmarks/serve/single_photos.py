@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functools import partial
 
 from benchmarks.harness import Bench, Case, Figure, in_turn, ratios, typical
-from benchmarks.processes import encoder
 from benchmarks.serve.loads import CLIENTS, batches, singles
+from benchmarks.services import encoder
 
 
 def case(model: str) -> Case:

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from landmarks.errors import ConfigurationError
 from landmarks_tools.local_stack.data_lock import data_locked
 from landmarks_tools.local_stack.plan import Process, Role, StackPlan
 from landmarks_tools.local_stack.ports import is_free
+from landmarks_tools.local_stack.process_group import end_group
 
 _STOP_SECONDS = 30
 # Engines first, the front door last; supervisor starts in this order and stops in reverse.
@@ -53,12 +53,7 @@ class StackManager:
     def __exit__(self, *_: object) -> None:
         """Stop everything: SIGTERM, then SIGKILL for what has not ended in time."""
         if self._supervisor is not None:
-            self._supervisor.send_signal(signal.SIGTERM)
-            try:
-                self._supervisor.wait(_STOP_SECONDS + 10)
-            except subprocess.TimeoutExpired:
-                self._supervisor.kill()
-                self._supervisor.wait()
+            end_group(self._supervisor, _STOP_SECONDS + 10)
             self._supervisor = None
         self._lock.close()
 

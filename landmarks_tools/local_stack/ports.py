@@ -1,4 +1,4 @@
-"""Ports that nothing listens on now, on loopback."""
+"""Ports of loopback: which are free, and which are listened on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from landmarks_tools.local_stack.plan import HOST
 
 # Below the ports that systems hand out by themselves.
 _FIRST, _LAST = 20051, 32000
+_CONNECT_SECONDS = 2.0
 
 
 def free_ports(count: int) -> list[int]:
@@ -37,6 +38,15 @@ def is_free(port: int) -> bool:
     """Return whether a server could listen on a port."""
     try:
         socket.create_server((HOST, port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def listens(port: int) -> bool:
+    """Return whether something listens on a port."""
+    try:
+        socket.create_connection((HOST, port), _CONNECT_SECONDS).close()
     except OSError:
         return False
     return True

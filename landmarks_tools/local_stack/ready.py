@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import time
 from collections.abc import Iterator
 
@@ -16,7 +15,8 @@ from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
 from landmarks.errors import LandmarksError
 from landmarks.probe import is_serving
 from landmarks.rpc.channel import open_channel
-from landmarks_tools.local_stack.plan import HOST, Process, Role, StackPlan
+from landmarks_tools.local_stack.plan import Process, Role, StackPlan
+from landmarks_tools.local_stack.ports import listens
 
 _PROBE_SECONDS = 2.0
 
@@ -27,7 +27,7 @@ def is_ready(process: Process, plan: StackPlan) -> bool:
         return _redis_says_so(process, plan)
     if not is_serving(process.address, process.model, _PROBE_SECONDS):
         return False
-    return not process.page_port or _accepts(process.page_port)
+    return not process.page_port or listens(process.page_port)
 
 
 def become_ready(plan: StackPlan, timeout_seconds: float) -> Iterator[Process]:
@@ -57,14 +57,6 @@ def _load_failure(process: Process) -> str:
         except grpc.RpcError:
             return ""
     return answer.model.failure
-
-
-def _accepts(port: int) -> bool:
-    try:
-        socket.create_connection((HOST, port), _PROBE_SECONDS).close()
-    except OSError:
-        return False
-    return True
 
 
 def _redis_says_so(process: Process, plan: StackPlan) -> bool:
