@@ -22,7 +22,7 @@ import numpy as np
 import structlog
 
 from benchmarks.harness import CannotMeasureError
-from benchmarks.load_results import OK, Call, Traffic, Window
+from benchmarks.load_results import OK, TimedCall, Traffic, Window
 from benchmarks.processes import running
 from encoder_service.allocator import tune_allocator
 from encoder_service.execution_plan import ExecutionPlan
@@ -37,7 +37,7 @@ _PATIENCE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
-class Trial:
+class LoopRun:
     """How the loop runs, and for how long. Zeros and None leave the plan as the service's is.
 
     `decoders` threads decode ahead of the workers; with 0 each worker decodes its own photos.
@@ -64,7 +64,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Loop:
+class BareLoop:
     """A process of the bare loop."""
 
     process: Popen[bytes] = field(repr=False)
@@ -73,7 +73,7 @@ class Loop:
         """Return the plan by which the service runs the model."""
         return ExecutionPlan(**json.loads(self._answer("plan")))
 
-    def rate(self, trial: Trial) -> float:
+    def rate(self, trial: LoopRun) -> float:
         """Return the photos per second of a trial."""
         return float(self._answer(json.dumps(asdict(trial))))
 
@@ -90,17 +90,17 @@ class Loop:
 
 
 @contextlib.contextmanager
-def bare_loop(model: str, photos: Sequence[Path]) -> Iterator[Loop]:
+def bare_loop(model: str, photos: Sequence[Path]) -> Iterator[BareLoop]:
     """Run a bare loop until the block ends."""
     command = [sys.executable, "-m", "benchmarks.baseline_loop", model]
     with running([*command, *map(str, photos)], talks=True) as process:
-        yield Loop(process)
+        yield BareLoop(process)
 
 
 class _Run:
     """One trial: workers take batches and note how many photos they have done, and when."""
 
-    def __init__(self, encoder: Encoder, photos: Sequence[bytes], trial: Trial) -> None:
+    def __init__(self, encoder: Encoder, photos: Sequence[bytes], trial: LoopRun) -> None:
         self._encoder = encoder
         self._trial = trial
         self._batch = trial.batch or encoder.plan.batch
@@ -125,7 +125,7 @@ class _Run:
         self._stop.set()
         for thread in threads:
             thread.join()
-        calls = [Call(began, ended, OK, photos) for began, ended, photos in self._done]
+        calls = [TimedCall(began, ended, OK, photos) for began, ended, photos in self._done]
         return Traffic(calls, [window]).rate()
 
     def _work(self) -> None:
@@ -164,7 +164,7 @@ class _Run:
         return self._encoder.preprocess(decoded.image)
 
 
-def _encoder(model: str, trial: Trial | None) -> Encoder:
+def _encoder(model: str, trial: LoopRun | None) -> Encoder:
     if trial is None:
         return load_encoder(model, EncoderSettings.load())
     wishes = {
@@ -184,7 +184,7 @@ def main(model: str, photos: Sequence[bytes]) -> None:
         if line.strip() == "plan":
             answer = json.dumps(asdict(_encoder(model, None).plan))
         else:
-            trial = Trial(**json.loads(line))
+            trial = LoopRun(**json.loads(line))
             answer = str(_Run(_encoder(model, trial), photos, trial).rate())
         sys.stdout.write(answer + "\n")
         sys.stdout.flush()

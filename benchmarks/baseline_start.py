@@ -17,7 +17,7 @@ Photos = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Start:
+class StartPlan:
     """What is loaded, and how: the service's plan."""
 
     model: str
@@ -29,7 +29,7 @@ class Start:
     onnx: str
 
 
-def main(start: Start) -> None:
+def main(start: StartPlan) -> None:
     """Load and warm the model."""
     run = _onnx if start.runtime == "onnxruntime" else _torch
     run(start, [np.zeros((n, 3, start.side, start.side), np.float32) for n in (1, start.batch)])
@@ -37,7 +37,7 @@ def main(start: Start) -> None:
     sys.stdout.flush()
 
 
-def _onnx(start: Start, batches: list[Photos]) -> None:
+def _onnx(start: StartPlan, batches: list[Photos]) -> None:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -48,7 +48,7 @@ def _onnx(start: Start, batches: list[Photos]) -> None:
         session.run(None, {name: batch})
 
 
-def _torch(start: Start, batches: list[Photos]) -> None:
+def _torch(start: StartPlan, batches: list[Photos]) -> None:
     import torch
 
     from encoder_service.models.registry import definition_of
@@ -68,4 +68,4 @@ def _torch(start: Start, batches: list[Photos]) -> None:
 
 
 if __name__ == "__main__":
-    main(Start(**json.loads(sys.argv[1])))
+    main(StartPlan(**json.loads(sys.argv[1])))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.results import Row, row_of, row_without_value
+from benchmarks.results import BenchRow, row_of, row_without_value
 
 Measured = TypeVar("Measured")
 
@@ -49,7 +49,7 @@ class Bench:
     effort: Effort
     cache: Path
     only: str = ""
-    rows: Sequence[Row] = ()
+    rows: Sequence[BenchRow] = ()
 
     def wants(self, name: str) -> bool:
         """Return whether a figure is asked for."""
@@ -64,7 +64,7 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measurement:
     """The repetitions of a figure, and what has to be known of them."""
 
     values: Sequence[float]
@@ -76,12 +76,12 @@ class Case:
     """Figures that are measured together: a goal for each id, and how."""
 
     goals: Mapping[str, str]
-    measure: Callable[[Bench], Mapping[str, Figure]] = field(repr=False)
+    measure: Callable[[Bench], Mapping[str, Measurement]] = field(repr=False)
 
 
-def run(cases: Sequence[Case], bench: Bench) -> list[Row]:
+def run(cases: Sequence[Case], bench: Bench) -> list[BenchRow]:
     """Measure the cases that are asked for; what cannot be measured is a row that says why."""
-    rows: list[Row] = []
+    rows: list[BenchRow] = []
     for case in cases:
         goals = {name: goal for name, goal in case.goals.items() if bench.wants(name)}
         if not goals:

@@ -24,13 +24,13 @@ import aiohttp
 import grpc
 
 from benchmarks.harness import CannotMeasureError
-from benchmarks.load_results import OK, Call, Traffic, Window
+from benchmarks.load_results import OK, TimedCall, Traffic, Window
 from benchmarks.photos import read
 from benchmarks.processes import running
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarks.rpc.channel import open_aio_channel
 
-Send = Callable[[int], Awaitable[Call]]
+Send = Callable[[int], Awaitable[TimedCall]]
 _STOP = b"stop\n"
 _SERVICE = "/landmarkapi.encoder.v1.EncoderService"
 
@@ -82,7 +82,7 @@ class Client:
             raise CannotMeasureError("the load client failed")
         told = json.loads(out)
         return Traffic(
-            [Call(*call) for call in told["calls"]],
+            [TimedCall(*call) for call in told["calls"]],
             [Window(*each) for each in told["windows"]],
             told["busy"],
         )
@@ -118,7 +118,7 @@ async def perform(load: Load, stop: threading.Event | None = None) -> Traffic:
     """Do what `load` says, in this process; once `stop` is set, begin no more calls."""
     stop = stop or threading.Event()
     photos = read([Path(photo) for photo in load.photos])
-    calls: list[Call] = []
+    calls: list[TimedCall] = []
     windows: list[Window] = []
     numbers = itertools.count()
     busy: list[float] = []
@@ -136,7 +136,7 @@ async def perform(load: Load, stop: threading.Event | None = None) -> Traffic:
 
 
 async def _ask_again_and_again(
-    phase: Phase, send: Send, numbers: Iterator[int], calls: list[Call], stop: threading.Event
+    phase: Phase, send: Send, numbers: Iterator[int], calls: list[TimedCall], stop: threading.Event
 ) -> Window:
     """Keep all clients asking until every call that began within the window has ended.
 
@@ -177,7 +177,7 @@ async def _offer(
     phase: Phase,
     send: Send,
     numbers: Iterator[int],
-    calls: list[Call],
+    calls: list[TimedCall],
     outstanding: asyncio.TaskGroup,
     stop: threading.Event,
 ) -> Window:
@@ -207,14 +207,14 @@ async def _grpc(load: Load, photos: Sequence[bytes]) -> AsyncIterator[Send]:
             response_deserializer=_vectors_of_one if load.batch == 1 else _vectors_of_batch,
         )
 
-        async def send(number: int) -> Call:
+        async def send(number: int) -> TimedCall:
             began = time.monotonic()
             try:
                 vectors = await ask(requests[number % len(requests)], timeout=load.timeout)
             except grpc.aio.AioRpcError as error:
-                return Call(began, time.monotonic(), error.code().name, 0)
+                return TimedCall(began, time.monotonic(), error.code().name, 0)
             code = OK if vectors == load.batch else "INCOMPLETE"
-            return Call(began, time.monotonic(), code, vectors)
+            return TimedCall(began, time.monotonic(), code, vectors)
 
         yield send
 
@@ -226,7 +226,7 @@ async def _http(load: Load, photos: Sequence[bytes]) -> AsyncIterator[Send]:
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
 
-        async def send(number: int) -> Call:
+        async def send(number: int) -> TimedCall:
             began = time.monotonic()
             try:
                 async with session.post(url, data=photos[number % len(photos)]) as answer:
@@ -234,7 +234,7 @@ async def _http(load: Load, photos: Sequence[bytes]) -> AsyncIterator[Send]:
                     code = OK if answer.status == 200 and body else f"HTTP_{answer.status}"
             except (aiohttp.ClientError, TimeoutError) as error:
                 code = type(error).__name__
-            return Call(began, time.monotonic(), code, int(code == OK))
+            return TimedCall(began, time.monotonic(), code, int(code == OK))
 
         yield send
 

@@ -12,7 +12,7 @@ OK = "OK"
 
 
 @dataclass(frozen=True)
-class Call:
+class TimedCall:
     """A call: when it began and ended (seconds of the system's monotonic clock), and how.
 
     `code` is a gRPC status code by name; `photos` those that came back as vectors.
@@ -49,7 +49,7 @@ class Traffic:
     `busy` is the share of each phase that the client computed: near 1 it is itself what is slow.
     """
 
-    calls: Sequence[Call]
+    calls: Sequence[TimedCall]
     windows: Sequence[Window]
     busy: Sequence[float] = ()
 
@@ -85,6 +85,6 @@ class Traffic:
         """Return how the calls that began in a window ended."""
         return Counter(call.code for call in self._begun(window))
 
-    def _begun(self, window: Window | None) -> list[Call]:
+    def _begun(self, window: Window | None) -> list[TimedCall]:
         window = window or self.windows[0]
         return [call for call in self.calls if window.begin <= call.began < window.end]

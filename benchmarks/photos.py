@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from landmarks.errors import InvalidInputError
-from landmarks_tools.sample_gallery import ensure_sample_gallery
+from landmarks_tools.sample_gallery.gallery import ensure_sample_gallery
 from landmarks_tools.sample_gallery.landmarks import LANDMARKS
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})

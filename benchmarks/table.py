@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.results import Row
+from benchmarks.results import BenchRow
 
 _BEGIN = "<!-- what `make bench` measured: it replaces what is between these marks -->"
 _END = "<!-- end of what was measured -->"
@@ -15,7 +15,7 @@ _RULE = "|---|--:|--:|---|---|---|"
 _MET = {True: "yes", False: "**no**", None: "–"}
 
 
-def write_table(path: Path, rows: Sequence[Row], run: Sequence[str]) -> None:
+def write_table(path: Path, rows: Sequence[BenchRow], run: Sequence[str]) -> None:
     """Write the table of `rows` into a Markdown file. `run` are lines on the latest run.
 
     Lines that the table has of other figures stay: it outlives the file of rows.
@@ -32,13 +32,13 @@ def write_table(path: Path, rows: Sequence[Row], run: Sequence[str]) -> None:
     path.write_text(before + body + (after or "\n"), encoding="utf-8")
 
 
-def _sorted_lines(table: str, rows: Sequence[Row]) -> list[str]:
+def _sorted_lines(table: str, rows: Sequence[BenchRow]) -> list[str]:
     lines = {line.split("`")[1]: line for line in table.splitlines() if line.startswith("| `")}
     lines |= {row.id: _line(row) for row in rows}
     return [lines[name] for name in sorted(lines)]
 
 
-def _line(row: Row) -> str:
+def _line(row: BenchRow) -> str:
     cells = (
         f"`{row.id}`",
         "–" if row.value is None else f"{row.value:.3f}",

@@ -17,7 +17,15 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from qdrant_client import QdrantClient, models
 
-from benchmarks.harness import Bench, CannotMeasureError, Case, Figure, in_turn, ratios, typical
+from benchmarks.harness import (
+    Bench,
+    CannotMeasureError,
+    Case,
+    Measurement,
+    in_turn,
+    ratios,
+    typical,
+)
 from benchmarks.points import DIMENSION, batches, points, unit_rows
 from benchmarks.services import edge_server
 from landmarks.rpc.channel import open_channel
@@ -57,7 +65,7 @@ def _engine() -> Iterator[tuple[QdrantClient, VectorStoreSettings]]:
             yield client, settings
 
 
-def _measure_upserts(bench: Bench) -> Mapping[str, Figure]:
+def _measure_upserts(bench: Bench) -> Mapping[str, Measurement]:
     count = _BATCH * 4 if bench.effort.quick else _STORED
     made = points(count)
     structs = [
@@ -89,10 +97,10 @@ def _measure_upserts(bench: Bench) -> Mapping[str, Figure]:
         f" {typical(our_rates, 'vectors/s')}; bare qdrant-client, its structs made beforehand:"
         f" {typical(bare_rates, 'vectors/s')}"
     )
-    return {"index-2": Figure(ratios(our_rates, bare_rates), words)}
+    return {"index-2": Measurement(ratios(our_rates, bare_rates), words)}
 
 
-def _measure_optimising(bench: Bench) -> Mapping[str, Figure]:
+def _measure_optimising(bench: Bench) -> Mapping[str, Measurement]:
     # Fewer would be due no index, and nothing would be measured.
     count = 12_000 if bench.effort.quick else _LARGE
     with _engine() as (client, settings):
@@ -120,7 +128,7 @@ def _measure_optimising(bench: Bench) -> Mapping[str, Figure]:
         "health": (health, "health checks"),
     }
     return {
-        f"index-4-{what}": Figure([max(asking.waits)], f"{words}; {len(asking.waits)} {named}")
+        f"index-4-{what}": Measurement([max(asking.waits)], f"{words}; {len(asking.waits)} {named}")
         for what, (asking, named) in asked.items()
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from benchmarks.harness import Bench, Case, Figure, in_turn, ratios, typical
+from benchmarks.harness import Bench, Case, Measurement, in_turn, ratios, typical
 from benchmarks.index.stack import IndexStack, index_stack
 from benchmarks.serve.loads import batches
 
@@ -23,7 +23,7 @@ def case(model: str) -> Case:
     return Case(goals, partial(_measure, model))
 
 
-def _measure(model: str, bench: Bench) -> Mapping[str, Figure]:
+def _measure(model: str, bench: Bench) -> Mapping[str, Measurement]:
     count = _LEAST_PHOTOS
     if not bench.effort.quick:
         with index_stack(model, bench.photos, _LEAST_PHOTOS) as small:
@@ -48,12 +48,12 @@ def _measure(model: str, bench: Bench) -> Mapping[str, Figure]:
         path, encoder = in_turn(bench.effort.repetitions, whole_path, alone)
     where = "folder → Celery → encoder → embedded Qdrant, all parts on the same cores"
     return {
-        f"index-1-{model}": Figure(
+        f"index-1-{model}": Measurement(
             ratios(path, encoder),
             f"{count} photos, {where}, from asking to the end: {typical(path, 'photos/s')};"
             f" `BatchEncode` alone, four callers of eight photos: {typical(encoder, 'photos/s')}",
         ),
-        f"index-3-{model}": Figure(
+        f"index-3-{model}": Measurement(
             ratios(first, again),
             f"{count} photos: {typical(first, 's')} for the first time,"
             f" {typical([1000 * one for one in again], 'ms')} again",

@@ -15,7 +15,7 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
-from benchmarks.peers.shared import PeerModel, PeerSettings
+from benchmarks.peers.peer_model import PeerModel, PeerSettings
 from encoder_service.models.base import FloatMatrix
 
 _SETTINGS = PeerSettings.read()
@@ -24,13 +24,13 @@ _DECODERS = ThreadPoolExecutor(max(1, _SETTINGS.sharing.threads))
 _MOST_SECONDS = 120
 
 
-class Photo(bentoml.IODescriptor):  # type: ignore[misc]
+class PhotoBody(bentoml.IODescriptor):  # type: ignore[misc]
     """A photo: the body of a request; decoded, (1, 3, H, W)."""
 
     photos: Any
 
     @classmethod
-    async def from_http_request(cls, request: Request, serde: object) -> Photo:
+    async def from_http_request(cls, request: Request, serde: object) -> PhotoBody:
         """Decode the body."""
         del serde
         body = await request.body()
@@ -39,7 +39,7 @@ class Photo(bentoml.IODescriptor):  # type: ignore[misc]
         return cls.model_construct(photos=decoded[np.newaxis])  # type: ignore[no-any-return]
 
 
-class Vector(bentoml.IODescriptor):  # type: ignore[misc]
+class VectorBody(bentoml.IODescriptor):  # type: ignore[misc]
     """A vector: the body of an answer, float32."""
 
     @classmethod
@@ -62,8 +62,8 @@ class PhotoEncoder:
         batchable=True,
         max_batch_size=_SETTINGS.sharing.batch,
         max_latency_ms=1000 * _MOST_SECONDS,  # of each; beyond it BentoML refuses
-        input_spec=Photo,
-        output_spec=Vector,
+        input_spec=PhotoBody,
+        output_spec=VectorBody,
     )
     def encode(self, photos: Any) -> FloatMatrix:  # noqa: ANN401 - BentoML looks at it at run time
         """Return unit rows (N, dimension) for (N, 3, H, W)."""

@@ -11,7 +11,7 @@ from typing import Literal
 
 from benchmarks.harness import CannotMeasureError
 from benchmarks.peers.environment import python_with
-from benchmarks.peers.shared import PeerSettings, Sharing
+from benchmarks.peers.peer_model import PeerSettings, Sharing
 from benchmarks.processes import Server, running, wait_until
 from encoder_service.models.preprocessing import Resized
 from encoder_service.onnx_cache import PreparedModel

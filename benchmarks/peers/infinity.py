@@ -15,7 +15,7 @@ from infinity_emb.inference.batch_handler import BatchHandler
 from infinity_emb.transformer.abstract import BaseEmbedder
 
 from benchmarks.peers.minimal_grpc import serve
-from benchmarks.peers.shared import PeerModel, PeerSettings
+from benchmarks.peers.peer_model import PeerModel, PeerSettings
 from encoder_service.models.base import FloatArray, FloatMatrix
 
 _LEAST_DELAY, _MOST_DELAY = 1e-4, 0.1  # what the handler takes without a warning

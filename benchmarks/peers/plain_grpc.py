@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from benchmarks.peers.minimal_grpc import serve
-from benchmarks.peers.shared import PeerModel, PeerSettings
+from benchmarks.peers.peer_model import PeerModel, PeerSettings
 from encoder_service.models.base import FloatArray
 
 

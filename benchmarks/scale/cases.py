@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.harness import Case
-from benchmarks.scale import listing, vectors
+from benchmarks.scale import collection_sizes, listing
 
 PREFIX = "scale"
 
 
 def scale_cases() -> Iterator[Case]:
     """Yield the figures `scale-1` (vectors) and `scale-2` (listing)."""
-    yield from vectors.cases()
+    yield from collection_sizes.cases()
     yield listing.case()

@@ -16,7 +16,7 @@ from benchmarks.harness import CannotMeasureError
 from benchmarks.points import point
 from benchmarks.processes import Server
 from benchmarks.scale.memory import peak_of_group
-from benchmarks.scale.synthetic_vectors import Drawing
+from benchmarks.scale.synthetic_vectors import SyntheticCollection
 from benchmarks.services import edge_server
 from landmarks.vector_store.client import connect
 from landmarks.vector_store.collections import Collections
@@ -45,7 +45,7 @@ _LEAST_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
-class Built:
+class BuildResult:
     """What filling and indexing a collection took. `longest_wait` is a query's meanwhile."""
 
     name: str
@@ -73,7 +73,9 @@ def source_of(landmark: int) -> int:
     return landmark % SOURCES
 
 
-def build(server: Server, settings: VectorStoreSettings, storage: str, drawing: Drawing) -> Built:
+def build(
+    server: Server, settings: VectorStoreSettings, storage: str, drawing: SyntheticCollection
+) -> BuildResult:
     """Fill a collection and have its index built, as re-embedding a gallery does.
 
     Raises CannotMeasureError where no index is built.
@@ -99,7 +101,7 @@ def build(server: Server, settings: VectorStoreSettings, storage: str, drawing: 
             )
             _wait_for_index(client, name, drawing.count)
             index_seconds = time.monotonic() - begun
-    return Built(name, upload_seconds, index_seconds, peak.bytes, watching.longest)
+    return BuildResult(name, upload_seconds, index_seconds, peak.bytes, watching.longest)
 
 
 def _wait_for_index(client: QdrantClient, name: str, count: int) -> None:
@@ -149,7 +151,7 @@ class _Watching:
                 self.longest = max(self.longest, took)
 
 
-def _points(drawing: Drawing, first: int, rows: FloatVector) -> list[Point]:
+def _points(drawing: SyntheticCollection, first: int, rows: FloatVector) -> list[Point]:
     landmarks = map(drawing.landmark_of, range(first, first + len(rows)))
     return [
         point(number, row, landmark, str(source_of(landmark)))

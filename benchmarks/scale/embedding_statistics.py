@@ -1,7 +1,7 @@
 """The statistics that vectors are drawn from, measured on real embeddings.
 
-`python -m benchmarks.scale.embedding_statistics MANIFEST --split train` writes `likeness.json`.
-It holds variances and a mean, and neither a photo nor an embedding.
+`python -m benchmarks.scale.embedding_statistics MANIFEST --split train` writes
+`embedding_statistics.json`, which holds variances and a mean, and neither a photo nor an embedding.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from benchmarks.scale.synthetic_vectors import Drawing, Likeness
+from benchmarks.scale.synthetic_vectors import EmbeddingStatistics, SyntheticCollection
 from encoder_service.settings import EncoderSettings
 from landmarks.retrieval.labelled_photos import read_photos
 from landmarks.vector_store.points import FloatVector
@@ -74,7 +74,7 @@ def neighbours(rows: FloatVector) -> Neighbours:
     )
 
 
-def measured(rows: FloatVector, labels: Sequence[str]) -> Likeness:
+def measured(rows: FloatVector, labels: Sequence[str]) -> EmbeddingStatistics:
     """Return the statistics of embeddings: unit rows (N, dimension), and what each shows.
 
     How a landmark's scatter divides into that of views and of photos, which no label tells, is
@@ -92,12 +92,12 @@ def measured(rows: FloatVector, labels: Sequence[str]) -> Likeness:
     own_means = np.stack([turned[place == one].mean(axis=0) for one in range(len(names))])
     within = ((turned - own_means[place]) ** 2).sum(axis=0) / (len(rows) - len(names))
     between = np.maximum(turned.var(axis=0) - within, 0)
-    likeness = Likeness(_tuple(axes @ mean), _tuple(between), (), (), 1, 0.0)
+    statistics = EmbeddingStatistics(_tuple(axes @ mean), _tuple(between), (), (), 1, 0.0)
     each = max(2, round(len(rows) / len(names)))
     real = neighbours(rows)
     tried = [
         replace(
-            likeness,
+            statistics,
             of_photos=_tuple(share * within),
             of_views=_tuple((1 - share) * within),
             photos_per_view=views,
@@ -110,9 +110,11 @@ def measured(rows: FloatVector, labels: Sequence[str]) -> Likeness:
     return replace(best, about=f"real: {real}; drawn alike: {near}")
 
 
-def drawn_rows(likeness: Likeness, count: int, photos_per_landmark: int) -> FloatVector:
+def drawn_rows(
+    statistics: EmbeddingStatistics, count: int, photos_per_landmark: int
+) -> FloatVector:
     """Return drawn vectors, as many as that."""
-    drawing = Drawing(likeness, count, photos_per_landmark)
+    drawing = SyntheticCollection(statistics, count, photos_per_landmark)
     return np.concatenate([rows for _, rows in drawing.batches()])
 
 
@@ -129,9 +131,9 @@ def main(
     photos = read_photos(manifest, split or [])
     rows = embeddings(model, photos, EncoderSettings.load())
     found = measured(rows, [photo.landmark for photo in photos])
-    likeness = replace(found, about=f"{len(photos)} photos by {model}; {found.about}")
-    likeness.save()
-    typer.echo(likeness.about)
+    statistics = replace(found, about=f"{len(photos)} photos by {model}; {found.about}")
+    statistics.save()
+    typer.echo(statistics.about)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from benchmarks.harness import Bench, CannotMeasureError, Case, Figure
+from benchmarks.harness import Bench, CannotMeasureError, Case, Measurement
 from benchmarks.scale.memory import MEBIBYTE, disk_bytes, peak_of_group
 from benchmarks.services import broker, edge_server, encoder, worker
 from landmarks.job_store.celery_app import TaskSender, celery_app
@@ -33,7 +33,7 @@ def case() -> Case:
     return Case({f"scale-2-{one}": "" for one in what}, _measure)
 
 
-def _measure(bench: Bench) -> Mapping[str, Figure]:
+def _measure(bench: Bench) -> Mapping[str, Measurement]:
     count = _QUICK_PHOTOS if bench.effort.quick else _PHOTOS
     with (
         tempfile.TemporaryDirectory(prefix="landmarks-bench-") as temporary,
@@ -63,13 +63,13 @@ def _measure(bench: Bench) -> Mapping[str, Figure]:
         log = disk_bytes(folder / "redis")
     each = (after - before) / count
     return {
-        "scale-2-photos-per-s": Figure(
+        "scale-2-photos-per-s": Measurement(
             [count / seconds],
             f"{count} files of {_IN_A_FOLDER} a folder, from asking to the end of the listing, one"
             f" model; {seconds:.0f} s",
         ),
-        "scale-2-worker-mib": Figure([peak.bytes / MEBIBYTE], "at most, while it lists"),
-        "scale-2-redis-mib": Figure(
+        "scale-2-worker-mib": Measurement([peak.bytes / MEBIBYTE], "at most, while it lists"),
+        "scale-2-redis-mib": Measurement(
             [after / MEBIBYTE],
             f"with all chunks enqueued, {each:.0f} bytes a photo; its append-only file"
             f" {log / MEBIBYTE:.0f} MiB",

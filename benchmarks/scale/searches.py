@@ -11,7 +11,7 @@ from benchmarks.points import point_id
 from benchmarks.scale.collection import SOURCES, source_of
 from benchmarks.scale.ground_truth import Numbers, nearest, recall
 from benchmarks.scale.query_load import found_by, waits
-from benchmarks.scale.synthetic_vectors import Drawing
+from benchmarks.scale.synthetic_vectors import SyntheticCollection
 from landmarks.vector_store.filters import Equals, Filter
 from landmarks.vector_store.queries import Query
 from landmarks.vector_store.settings import VectorStoreSettings
@@ -39,7 +39,7 @@ class Searches:
     tuning: int
 
     @classmethod
-    def of(cls, drawing: Drawing, count: int, tuning: int) -> Searches:
+    def of(cls, drawing: SyntheticCollection, count: int, tuning: int) -> Searches:
         """Make `count` queries of a collection, and `tuning` others before them."""
         rows = drawing.queries(count + tuning)
         wanted = np.arange(len(rows)) % SOURCES

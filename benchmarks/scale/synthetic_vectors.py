@@ -1,8 +1,8 @@
 """Vectors that resemble the embeddings of photos: drawn, in any number, from a few statistics.
 
 A landmark's photos scatter about the landmark, and photos of one view about the view. So a vector
-is the sum of the mean of all, and what its landmark, its view and the photo itself add to it; each
-is normal, with variances that were measured on real embeddings (`likeness`). The axes are those in
+is the sum of the overall mean and of what its landmark, its view and the photo itself add; each is
+normal, with variances measured on real embeddings (`EmbeddingStatistics`). The axes are those in
 which all embeddings together are uncorrelated: cosines do not depend on the axes.
 """
 
@@ -20,13 +20,13 @@ from pydantic import TypeAdapter
 from landmarks.vector_store.points import FloatVector
 
 PHOTOS_PER_LANDMARK = 50
-_FILE = Path(__file__).parent / "likeness.json"
+_FILE = Path(__file__).parent / "embedding_statistics.json"
 _SPARE = 50  # photos of each landmark that are in no collection, to ask with
 _BATCH = 500
 
 
 @dataclass(frozen=True)
-class Likeness:
+class EmbeddingStatistics:
     """What is known of the embeddings of a model, along each axis; tuples of one length.
 
     `mean` of all; the variances `of_landmarks` (of their means), `of_views` within a landmark and
@@ -57,24 +57,24 @@ class Likeness:
         path.write_text(json.dumps(values) + "\n", encoding="utf-8")
 
 
-class Drawing:
+class SyntheticCollection:
     """A collection of `count` drawn vectors, landmark after landmark; always the same."""
 
     def __init__(
         self,
-        likeness: Likeness,
+        statistics: EmbeddingStatistics,
         count: int,
         photos_per_landmark: int = PHOTOS_PER_LANDMARK,
         seed: int = 0,
     ) -> None:
         self.count = count
-        self.dimension = len(likeness.mean)
+        self.dimension = len(statistics.mean)
         self.photos_per_landmark = photos_per_landmark
         self.landmarks = -(-count // photos_per_landmark)
-        self._likeness = likeness
+        self._likeness = statistics
         self._seed = seed
-        self._mean = np.array(likeness.mean, np.float32)
-        deviations = (likeness.of_landmarks, likeness.of_views, likeness.of_photos)
+        self._mean = np.array(statistics.mean, np.float32)
+        deviations = (statistics.of_landmarks, statistics.of_views, statistics.of_photos)
         self._landmark, self._view, self._photo = (
             np.sqrt(np.array(one, np.float32)) for one in deviations
         )

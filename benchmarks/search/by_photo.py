@@ -9,7 +9,7 @@ from functools import partial
 
 import grpc
 
-from benchmarks.harness import Bench, Case, Figure, in_turn, typical
+from benchmarks.harness import Bench, Case, Measurement, in_turn, typical
 from benchmarks.points import batches
 from benchmarks.processes import Server
 from benchmarks.search.query_load import Ask, median_seconds
@@ -36,7 +36,7 @@ def cases(models: Sequence[str]) -> Iterator[Case]:
     yield Case({"search-3-ms": "<= 15"}, _measure_together)
 
 
-def _measure_one(model: str, bench: Bench) -> Mapping[str, Figure]:
+def _measure_one(model: str, bench: Bench) -> Mapping[str, Measurement]:
     photos = [photo.read_bytes() for photo in bench.photos]
     with contextlib.ExitStack() as parts:
         qdrant = parts.enter_context(qdrant_running())
@@ -49,7 +49,7 @@ def _measure_one(model: str, bench: Bench) -> Mapping[str, Figure]:
             partial(_milliseconds, parts.enter_context(_encode(server, model, photos)), bench),
         )
     return {
-        f"search-2-{model}-ms": Figure(
+        f"search-2-{model}-ms": Measurement(
             [one - other for one, other in zip(total, alone, strict=True)],
             f"{_points(bench)} points, one caller, medians: `Search` by photo"
             f" {typical(total, 'ms')}, `Encode` {typical(alone, 'ms')}",
@@ -57,7 +57,7 @@ def _measure_one(model: str, bench: Bench) -> Mapping[str, Figure]:
     }
 
 
-def _measure_together(bench: Bench) -> Mapping[str, Figure]:
+def _measure_together(bench: Bench) -> Mapping[str, Measurement]:
     photos = [photo.read_bytes() for photo in bench.photos]
     with contextlib.ExitStack() as parts:
         qdrant = parts.enter_context(qdrant_running())
@@ -76,7 +76,7 @@ def _measure_together(bench: Bench) -> Mapping[str, Figure]:
         f"{model} {typical(values, 'ms')}" for model, values in zip(_TOGETHER, alone, strict=True)
     )
     return {
-        "search-3-ms": Figure(
+        "search-3-ms": Measurement(
             [one - other for one, other in zip(together, slowest, strict=True)],
             f"medians, encoders of one thread each on {os.cpu_count()} cores: all three"
             f" {typical(together, 'ms')}; alone: {each}",

@@ -8,7 +8,15 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from benchmarks.harness import Bench, CannotMeasureError, Case, Figure, in_turn, ratios, typical
+from benchmarks.harness import (
+    Bench,
+    CannotMeasureError,
+    Case,
+    Measurement,
+    in_turn,
+    ratios,
+    typical,
+)
 from benchmarks.points import DIMENSION, batches, unit_rows
 from benchmarks.search.query_load import Ask, answers_per_second, median_seconds
 from benchmarks.search.stack import SearchStack, qdrant_running, search_service
@@ -31,7 +39,7 @@ def case() -> Case:
     return Case({"search-1-added-ms": "<= 2", "search-1-throughput": ">= 0.6"}, _measure)
 
 
-def _measure(bench: Bench) -> Mapping[str, Figure]:
+def _measure(bench: Bench) -> Mapping[str, Measurement]:
     count = 2_000 if bench.effort.quick else _POINTS
     queries = unit_rows(np.random.default_rng(9), _QUERIES, DIMENSION).tolist()
     effort = bench.effort
@@ -54,12 +62,12 @@ def _measure(bench: Bench) -> Mapping[str, Figure]:
     milliseconds = [[1000 * value for value in values] for values in one]
     what = f"{count} × {DIMENSION}, {_LIMIT} hits with payload, the embedded server"
     return {
-        "search-1-added-ms": Figure(
+        "search-1-added-ms": Measurement(
             [ours - bare for ours, bare in zip(*milliseconds, strict=True)],
             f"{what}; one caller, medians: `Search` by vector {typical(milliseconds[0], 'ms')},"
             f" qdrant-client {typical(milliseconds[1], 'ms')}",
         ),
-        "search-1-throughput": Figure(
+        "search-1-throughput": Measurement(
             ratios(*many),
             f"{what}; {_CLIENTS} callers in one process, all parts on the same cores: `Search`"
             f" {typical(many[0], 'answers/s')}, qdrant-client {typical(many[1], 'answers/s')}",

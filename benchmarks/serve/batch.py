@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from benchmarks.baseline_loop import bare_loop
-from benchmarks.harness import Bench, Case, Figure, in_turn, ratios, typical
+from benchmarks.harness import Bench, Case, Measurement, in_turn, ratios, typical
 from benchmarks.serve.loads import batches
 from benchmarks.serve.sweep import sweep
 from benchmarks.services import encoder
@@ -25,7 +25,7 @@ def _name(model: str) -> str:
     return f"serve-1-{model}"
 
 
-def _measure(model: str, bench: Bench) -> Mapping[str, Figure]:
+def _measure(model: str, bench: Bench) -> Mapping[str, Measurement]:
     effort = bench.effort
     with bare_loop(model, bench.photos) as loop:
         plan = loop.plan()
@@ -40,4 +40,4 @@ def _measure(model: str, bench: Bench) -> Mapping[str, Figure]:
         f"service ({plan}): {typical(service, 'photos/s')}, the client on the same cores;"
         f" bare loop ({best}; the best of {tried}): {typical(bare, 'photos/s')}"
     )
-    return {_name(model): Figure(ratios(service, bare), conditions)}
+    return {_name(model): Measurement(ratios(service, bare), conditions)}

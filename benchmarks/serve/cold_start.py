@@ -10,8 +10,16 @@ from dataclasses import asdict
 from functools import partial
 
 from benchmarks.baseline_loop import bare_loop
-from benchmarks.baseline_start import Start
-from benchmarks.harness import Bench, CannotMeasureError, Case, Figure, in_turn, ratios, typical
+from benchmarks.baseline_start import StartPlan
+from benchmarks.harness import (
+    Bench,
+    CannotMeasureError,
+    Case,
+    Measurement,
+    in_turn,
+    ratios,
+    typical,
+)
 from benchmarks.models import onnx_of
 from benchmarks.processes import running, wait_for_serving, wait_until
 from benchmarks.services import encoder_command, encoder_environment
@@ -29,11 +37,11 @@ def _name(model: str) -> str:
     return f"serve-7-{model}"
 
 
-def _measure(model: str, bench: Bench) -> Mapping[str, Figure]:
+def _measure(model: str, bench: Bench) -> Mapping[str, Measurement]:
     with bare_loop(model, bench.photos[:1]) as loop:  # what is made once is made now
         plan = loop.plan()
     prepared = onnx_of(model)
-    start = Start(
+    start = StartPlan(
         model=model,
         runtime=plan.runtime,
         precision=plan.precision,
@@ -51,7 +59,7 @@ def _measure(model: str, bench: Bench) -> Mapping[str, Figure]:
         f" ({how}): {typical([1000 * each for each in script], 'ms')}; {plan}; weights and the"
         " prepared model cached, files in the system's cache"
     )
-    return {_name(model): Figure(ratios(service, script), conditions)}
+    return {_name(model): Measurement(ratios(service, script), conditions)}
 
 
 def _service(model: str) -> float:
@@ -63,7 +71,7 @@ def _service(model: str) -> float:
         return time.monotonic() - began
 
 
-def _script(start: Start) -> float:
+def _script(start: StartPlan) -> float:
     command = [sys.executable, "-m", "benchmarks.baseline_start", json.dumps(asdict(start))]
     began = time.monotonic()
     with running(command, talks=True) as process:

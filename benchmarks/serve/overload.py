@@ -14,7 +14,7 @@ from functools import partial
 from math import ceil
 
 from benchmarks.baseline_loop import bare_loop
-from benchmarks.harness import Bench, Case, Figure, typical
+from benchmarks.harness import Bench, Case, Measurement, typical
 from benchmarks.load_generator import Phase, traffic_of
 from benchmarks.load_results import Traffic, Window
 from benchmarks.machine import cores, resident_bytes
@@ -58,7 +58,7 @@ def case(model: str) -> Case:
     return Case(goals, partial(_measure, model))
 
 
-def _measure(model: str, bench: Bench) -> Mapping[str, Figure]:
+def _measure(model: str, bench: Bench) -> Mapping[str, Measurement]:
     its, ours = _halves(cores())
     with bare_loop(model, bench.photos) as loop:
         batch = loop.plan().batch
@@ -148,7 +148,7 @@ class _Memory:
             self._seen.append((time.monotonic(), resident_bytes(self._pid)))
 
 
-def _figures(model: str, runs: list[_Overload], photos: int) -> Mapping[str, Figure]:
+def _figures(model: str, runs: list[_Overload], photos: int) -> Mapping[str, Measurement]:
     name = f"serve-5-{model}"
     offered = [run.offered / run.capacity for run in runs]
     setting = (
@@ -158,21 +158,21 @@ def _figures(model: str, runs: list[_Overload], photos: int) -> Mapping[str, Fig
         f" {max(run.client_busy for run in runs):.0%} of its time"
     )
     return {
-        f"{name}-goodput": Figure(
+        f"{name}-goodput": Measurement(
             [run.goodput / run.capacity for run in runs],
             f"{setting}; refused {typical([run.refused for run in runs], 'calls')}",
         ),
-        f"{name}-p95": Figure(
+        f"{name}-p95": Measurement(
             [run.p95 / (3 * run.unloaded_seconds + run.queue_seconds) for run in runs],
             f"p95 of accepted photos: {typical([run.p95 for run in runs], 's')}; a batch unloaded:"
             f" {1000 * runs[0].unloaded_seconds:.0f} ms; a full queue:"
             f" {typical([run.queue_seconds for run in runs], 's')}; {setting}",
         ),
-        f"{name}-memory": Figure(
+        f"{name}-memory": Measurement(
             [run.memory_growth for run in runs],
             f"resident memory, the most of the last third ÷ the most of the first; {setting}",
         ),
-        f"{name}-recovery": Figure(
+        f"{name}-recovery": Measurement(
             [run.recovered_seconds for run in runs],
             f"seconds until {_FULL_RATE:.0%} of the capacity comes out again, with"
             f" {CLIENTS} clients; {setting}",

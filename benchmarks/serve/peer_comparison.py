@@ -13,7 +13,7 @@ from benchmarks.harness import (
     Bench,
     CannotMeasureError,
     Case,
-    Figure,
+    Measurement,
     in_turn,
     ratios,
     say,
@@ -24,7 +24,7 @@ from benchmarks.load_results import Traffic
 from benchmarks.machine import cores
 from benchmarks.models import onnx_of
 from benchmarks.peers.catalogue import PEERS, Peer, serving
-from benchmarks.peers.shared import Sharing
+from benchmarks.peers.peer_model import Sharing
 from benchmarks.processes import Server
 from benchmarks.serve.loads import CLIENTS, phase, singles
 from benchmarks.services import encoder
@@ -52,7 +52,7 @@ def _names(model: str, peer: Peer) -> tuple[str, str]:
     return name, f"{name}-p95"
 
 
-def _measure(model: str, peer: Peer, bench: Bench) -> Mapping[str, Figure]:
+def _measure(model: str, peer: Peer, bench: Bench) -> Mapping[str, Measurement]:
     prepared = onnx_of(model)
     sharing, tried = _tuned(model, peer, prepared, bench)
     with (
@@ -72,12 +72,12 @@ def _measure(model: str, peer: Peer, bench: Bench) -> Mapping[str, Figure]:
     setting = f"{peer.words}; {sharing}, the best of {tried}; {CLIENTS} clients on the same cores"
     rate_name, late_name = _names(model, peer)
     return {
-        rate_name: Figure(
+        rate_name: Measurement(
             ratios(*rates),
             f"service {typical(rates[0], 'photos/s')}, peer {typical(rates[1], 'photos/s')};"
             f" {setting}",
         ),
-        late_name: Figure(
+        late_name: Measurement(
             ratios(*late),
             f"service {typical([1000 * each for each in late[0]], 'ms')}, peer"
             f" {typical([1000 * each for each in late[1]], 'ms')}; {setting}",

@@ -6,7 +6,15 @@ import time
 from collections.abc import Mapping
 from functools import partial
 
-from benchmarks.harness import Bench, CannotMeasureError, Case, Figure, in_turn, ratios, typical
+from benchmarks.harness import (
+    Bench,
+    CannotMeasureError,
+    Case,
+    Measurement,
+    in_turn,
+    ratios,
+    typical,
+)
 from benchmarks.load_generator import Phase, client, traffic_of
 from benchmarks.load_results import OK
 from benchmarks.machine import cores, cpu_seconds
@@ -40,7 +48,7 @@ def neighbours_case(model: str, other: str) -> Case:
     return Case({f"{_NAME}-{model}-neighbour-p95": "<= 1.2"}, partial(_neighbours, model, other))
 
 
-def _measure_replicas(model: str, bench: Bench) -> Mapping[str, Figure]:
+def _measure_replicas(model: str, bench: Bench) -> Mapping[str, Measurement]:
     shares, errors, returned, back = [], [], [], []
     for _ in range(max(1, bench.effort.repetitions // 2)):
         share, failed, share_after, seconds = _kill_one(model, bench)
@@ -54,15 +62,15 @@ def _measure_replicas(model: str, bench: Bench) -> Mapping[str, Figure]:
     )
     name = f"{_NAME}-{model}"
     return {
-        f"{name}-share": Figure(
+        f"{name}-share": Measurement(
             shares, f"share of the processes' CPU time of the one that got less; {words}"
         ),
-        f"{name}-errors": Figure(
+        f"{name}-errors": Measurement(
             errors,
             f"failed calls while one process is killed (SIGKILL) under load and comes back"
             f" {typical(back, 's')} later; {words}",
         ),
-        f"{name}-share-after-return": Figure(
+        f"{name}-share-after-return": Measurement(
             returned, f"share of the CPU time of the one that was killed, once SERVING; {words}"
         ),
     }
@@ -89,7 +97,7 @@ def _kill_one(model: str, bench: Bench) -> tuple[float, int, float, float]:
     return min(first, 1 - first), sum(codes.values()) - codes[OK], after, seconds
 
 
-def _neighbours(model: str, other: str, bench: Bench) -> Mapping[str, Figure]:
+def _neighbours(model: str, other: str, bench: Bench) -> Mapping[str, Measurement]:
     if len(cores()) < 2:
         raise CannotMeasureError("two models with a core each need two cores")
     ours, its = cores()[:1], cores()[1:2]
@@ -120,7 +128,7 @@ def _neighbours(model: str, other: str, bench: Bench) -> Mapping[str, Figure]:
         f" {typical(refused, 'calls')}: {typical([1000 * each for each in loud], 'ms')}; each"
         " process pinned to a core of its own, its clients to the same core"
     )
-    return {f"{_NAME}-{model}-neighbour-p95": Figure(ratios(loud, quiet), words)}
+    return {f"{_NAME}-{model}-neighbour-p95": Measurement(ratios(loud, quiet), words)}
 
 
 def _share(one: Server, other: Server, seconds: float) -> float:

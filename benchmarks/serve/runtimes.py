@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from benchmarks.baseline_loop import Trial, bare_loop
-from benchmarks.harness import Bench, Case, Figure, in_turn, ratios, typical
+from benchmarks.baseline_loop import LoopRun, bare_loop
+from benchmarks.harness import Bench, Case, Measurement, in_turn, ratios, typical
 from benchmarks.machine import cores
 from benchmarks.serve.sweep import sweep, trial_of
 
@@ -23,13 +23,13 @@ def _name(model: str) -> str:
     return f"serve-3-{model}"
 
 
-def _measure(model: str, bench: Bench) -> Mapping[str, Figure]:
+def _measure(model: str, bench: Bench) -> Mapping[str, Measurement]:
     effort = bench.effort
     with bare_loop(model, bench.photos) as loop:
         plan = loop.plan()
         eager, tried = sweep(loop, effort, "torch", "float32", decode=False)
         # One batch on all cores is how torch is served where nobody looked further.
-        plain = Trial(
+        plain = LoopRun(
             effort.seconds,
             effort.warm_seconds,
             "torch",
@@ -50,4 +50,4 @@ def _measure(model: str, bench: Bench) -> Mapping[str, Figure]:
         f" {typical(simple, 'photos/s')}; at its best ({eager}; of {tried} tried):"
         f" {typical(best, 'photos/s')}; its allocator tuned in both; photos decoded beforehand"
     )
-    return {_name(model): Figure(ratios(ours, simple), conditions)}
+    return {_name(model): Measurement(ratios(ours, simple), conditions)}

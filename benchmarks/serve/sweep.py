@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from benchmarks.baseline_loop import Loop, Trial
+from benchmarks.baseline_loop import BareLoop, LoopRun
 from benchmarks.harness import CannotMeasureError, Effort
 from benchmarks.machine import cores
 from encoder_service.execution_plan import ExecutionPlan
@@ -13,20 +13,20 @@ _BATCHES = (1, 2, 4, 8, 16)
 
 
 def sweep(
-    loop: Loop, effort: Effort, runtime: str, precision: str, *, decode: bool
-) -> tuple[Trial, int]:
+    loop: BareLoop, effort: Effort, runtime: str, precision: str, *, decode: bool
+) -> tuple[LoopRun, int]:
     """Return the fastest trial for a runtime, as long as a measurement; and of how many."""
     trials = list(_trials(effort, runtime, precision, decode=decode))
     best = max(trials, key=loop.rate)
-    found = Trial(**{**vars(best), "seconds": effort.seconds, "warm": effort.warm_seconds})
+    found = LoopRun(**{**vars(best), "seconds": effort.seconds, "warm": effort.warm_seconds})
     return found, len(trials)
 
 
-def trial_of(plan: ExecutionPlan, effort: Effort) -> Trial:
+def trial_of(plan: ExecutionPlan, effort: Effort) -> LoopRun:
     """Return the trial that runs a plan of the service, photos decoded beforehand."""
     if plan.device != "cpu":
         raise CannotMeasureError(f"the bars are those of a CPU, and the device is {plan.device}")
-    return Trial(
+    return LoopRun(
         seconds=effort.seconds,
         warm=effort.warm_seconds,
         runtime=plan.runtime,
@@ -47,11 +47,11 @@ def shares(quick: bool = False) -> list[tuple[int, int]]:
     return list(dict.fromkeys(found))
 
 
-def _trials(effort: Effort, runtime: str, precision: str, *, decode: bool) -> Iterator[Trial]:
+def _trials(effort: Effort, runtime: str, precision: str, *, decode: bool) -> Iterator[LoopRun]:
     for workers, threads in shares(effort.quick):
         for batch in _BATCHES[1:2] if effort.quick else _BATCHES:
             for decoders in (0, len(cores())) if decode else (0,):
-                yield Trial(
+                yield LoopRun(
                     seconds=effort.tune_seconds,
                     warm=effort.tune_seconds / 4,
                     runtime=runtime,

@@ -14,9 +14,17 @@ from pathlib import Path
 import numpy as np
 from qdrant_client import QdrantClient, models
 
-from benchmarks.harness import Bench, CannotMeasureError, Case, Figure, in_turn, ratios, typical
+from benchmarks.harness import (
+    Bench,
+    CannotMeasureError,
+    Case,
+    Measurement,
+    in_turn,
+    ratios,
+    typical,
+)
 from benchmarks.points import point
-from benchmarks.scale.synthetic_vectors import Drawing, Likeness
+from benchmarks.scale.synthetic_vectors import EmbeddingStatistics, SyntheticCollection
 from benchmarks.search.query_load import Ask
 from benchmarks.search.stack import qdrant_running
 from landmarks.vector_store.client import connect
@@ -39,16 +47,16 @@ def store_cases() -> Iterator[Case]:
     yield Case({"store-1": ">= 6", "store-2": ">= 10", "store-3": ">= 50"}, _measure)
 
 
-def _measure(bench: Bench) -> Mapping[str, Figure]:
+def _measure(bench: Bench) -> Mapping[str, Measurement]:
     count = 1_000 if bench.effort.quick else _POINTS
     # Random directions have no neighbourhoods, so that no index finds much among them.
-    drawing = Drawing(Likeness.load(), count)
+    drawing = SyntheticCollection(EmbeddingStatistics.load(), count)
     vectors = np.concatenate([rows for _, rows in drawing.batches()])
     structs = [
         models.PointStruct(id=str(one.id), vector=one.vector.tolist(), payload=dict(one.payload))
         for one in (point(n, row, drawing.landmark_of(n)) for n, row in enumerate(vectors))
     ]
-    asked = Asked(drawing.queries(_QUERIES), drawing.landmarks)
+    asked = QuerySet(drawing.queries(_QUERIES), drawing.landmarks)
     seconds = bench.effort.seconds / 2
     with _local() as local, _embedded() as embedded:
         # Each takes half a minute: once is what there is time for.
@@ -84,20 +92,20 @@ def _measure(bench: Bench) -> Mapping[str, Figure]:
         for filtered, recall in zip((False, True), recalls, strict=True)
     }
     return {
-        "store-1": Figure(
+        "store-1": Measurement(
             [embedded_upserts / local_upserts],
             f"{what}; {_BATCH} points at a time, with payload: embedded server"
             f" {embedded_upserts:.0f} upserts/s, local mode {local_upserts:.0f}; once",
         ),
-        "store-2": Figure(ratios(*rates[False]), f"{said[False]}"),
-        "store-3": Figure(
+        "store-2": Measurement(ratios(*rates[False]), f"{said[False]}"),
+        "store-3": Measurement(
             ratios(*rates[True]), f"{said[True]}; one of {drawing.landmarks} landmarks, indexed"
         ),
     }
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Asked:
+class QuerySet:
     """What is asked: unit rows, the landmarks that filters are of in turn, and how thoroughly."""
 
     queries: FloatVector
@@ -150,7 +158,7 @@ def _stored(client: QdrantClient, structs: Sequence[models.PointStruct]) -> floa
     return rate
 
 
-def _asking(client: QdrantClient, asked: Asked, *, filtered: bool) -> Ask:
+def _asking(client: QdrantClient, asked: QuerySet, *, filtered: bool) -> Ask:
     queries = asked.queries.tolist()
     parameters = models.SearchParams(hnsw_ef=asked.candidates)
 
@@ -187,7 +195,7 @@ def _recall(
     client: QdrantClient,
     vectors: np.ndarray,
     structs: Sequence[models.PointStruct],
-    asked: Asked,
+    asked: QuerySet,
     *,
     filtered: bool,
     times: int = 50,

@@ -17,21 +17,25 @@ from landmarks.observability.telemetry import spans_sent
 from landmarks.settings import Settings
 from landmarks_tools.cli import (
     backup,
+    calibrate,
     collections,
+    delete,
     demo,
     evaluate,
-    gallery,
     index,
     jobs,
     keys,
     models,
+    reindex,
     report,
     search,
     train,
     up,
     verdicts,
+    weights,
 )
 from landmarks_tools.cli import export as transfer
+from landmarks_tools.cli import map as gallery_map
 from landmarks_tools.cli.extras import DISTRIBUTION
 from landmarks_tools.cli.output import ExitCode, exit_code_of
 
@@ -74,15 +78,15 @@ app.command()(search.search)
 app.command()(jobs.jobs)
 app.command()(models.models)
 app.command()(collections.collections)
-app.command()(collections.delete)
-app.command()(collections.reindex)
+app.command()(delete.delete)
+app.command()(reindex.reindex)
 app.command()(transfer.export)
 app.command("import")(transfer.import_)
 app.command()(backup.backup)
 app.command()(backup.restore)
-app.command()(gallery.calibrate)
-app.command("map")(gallery.map_)
-app.command()(models.weights)
+app.command()(calibrate.calibrate)
+app.command("map")(gallery_map.map_)
+app.command()(weights.weights)
 app.command()(report.report)
 app.command()(evaluate.evaluate)
 app.command()(verdicts.verdicts)

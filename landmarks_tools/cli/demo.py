@@ -22,8 +22,8 @@ from landmarks_tools.cli.extras import requires_extra
 from landmarks_tools.cli.index import follow, print_totals
 from landmarks_tools.cli.output import ModelsOption, comma_separated, console, print_table, progress
 from landmarks_tools.cli.search import print_answer
-from landmarks_tools.cli.setup import models_with_weights, registered_models
 from landmarks_tools.cli.up import await_ready
+from landmarks_tools.cli.weights import models_with_weights, registered_models
 from landmarks_tools.local_stack.broker import broker_binary
 from landmarks_tools.local_stack.manager import StackManager
 from landmarks_tools.local_stack.plan import StackPlan, plan_stack
@@ -35,7 +35,7 @@ _SHOWN = ("Atomium", "Soreq_Cave")
 
 
 @dataclass(frozen=True)
-class Query:
+class LeftOutView:
     """A view that was left out of the gallery, and what it shows."""
 
     path: Path
@@ -128,21 +128,21 @@ def _calibrate(client: Landmarks) -> None:
     console.print(job.outcome or f"not calibrated: {job.error}")
 
 
-def _left_out(gallery: Path) -> list[Query]:
+def _left_out(gallery: Path) -> list[LeftOutView]:
     from landmarks_tools.sample_gallery.gallery import read_manifest
 
     return [
-        Query(gallery / photo.path, photo.landmark)
+        LeftOutView(gallery / photo.path, photo.landmark)
         for photo in read_manifest(gallery)
         if photo.split == "query"
     ]
 
 
-def _first_of_each(queries: Sequence[Query]) -> list[Query]:
+def _first_of_each(queries: Sequence[LeftOutView]) -> list[LeftOutView]:
     return [next(query for query in queries if query.landmark == name) for name in _SHOWN]
 
 
-def _show(client: Landmarks, query: Query, models: Sequence[str], out: Path) -> Path:
+def _show(client: Landmarks, query: LeftOutView, models: Sequence[str], out: Path) -> Path:
     from landmarks_tools.cli.contact_sheet import draw_search_sheet
 
     photo = query.path.read_bytes()
@@ -155,12 +155,14 @@ def _show(client: Landmarks, query: Query, models: Sequence[str], out: Path) -> 
     return sheet
 
 
-def _print_first_hits(client: Landmarks, queries: Sequence[Query], models: Sequence[str]) -> None:
+def _print_first_hits(
+    client: Landmarks, queries: Sequence[LeftOutView], models: Sequence[str]
+) -> None:
     right = dict.fromkeys((*models, "fused"), 0)
     named: list[bool] = []
     with progress() as show, ThreadPoolExecutor(4) as pool:
 
-        def ask(query: Query) -> pb.SearchResponse:
+        def ask(query: LeftOutView) -> pb.SearchResponse:
             return client.search(
                 photo=query.path.read_bytes(), gallery=_GALLERY, models=models, limit=1
             )

@@ -21,7 +21,7 @@ from landmarks_tools.cli.output import (
     print_table,
     progress,
 )
-from landmarks_tools.cli.setup import default_models
+from landmarks_tools.cli.weights import default_models
 
 if TYPE_CHECKING:  # they take a while to import, and --help needs none of them
     from landmarks.retrieval.labelled_photos import GalleryAndQueries

@@ -52,14 +52,14 @@ def report(
         raise InvalidInputError(f"{out} is not a folder", field="out")
     from encoder_service.settings import EncoderSettings
     from landmarks.retrieval.labelled_photos import read_gallery_and_queries
-    from landmarks_tools.cli.setup import models_with_weights
+    from landmarks_tools.cli.weights import models_with_weights
     from landmarks_tools.evaluation.study.render import write_study
-    from landmarks_tools.evaluation.study.report import Input, make_study
+    from landmarks_tools.evaluation.study.study import StudyInput, make_study
 
     settings = EncoderSettings.load()
     splits = [comma_separated(gallery), comma_separated(queries)]
     if source is None:
-        given = Input(
+        given = StudyInput(
             f"The sample gallery, {views} views of each landmark",
             read_gallery_and_queries(
                 _sample(settings.cache_dir, views), splits[0] or ["gallery"], splits[1] or ["query"]
@@ -67,7 +67,7 @@ def report(
             drawn=True,
         )
     else:
-        given = Input(source.resolve().name, read_gallery_and_queries(source, *splits))
+        given = StudyInput(source.resolve().name, read_gallery_and_queries(source, *splits))
     names = models_with_weights(comma_separated(models), settings)
     with progress() as show:
         study = make_study(given, names, settings, seed=_SEED, progress=show)

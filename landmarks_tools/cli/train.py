@@ -11,12 +11,12 @@ import typer
 from landmarks.naming import check_model
 from landmarks_tools.cli.extras import requires_extra
 from landmarks_tools.cli.output import console, progress
-from landmarks_tools.cli.setup import fetch_weights
+from landmarks_tools.cli.weights import fetch_weights
 
 if TYPE_CHECKING:  # they import torch, which --help should not wait for
     from encoder_service.models.model_card import ModelCard
-    from landmarks_tools.training.data import TrainingPhotos
-    from landmarks_tools.training.loop import Device, Plan
+    from landmarks_tools.training.loop import Device, TrainingPlan
+    from landmarks_tools.training.training_photos import TrainingPhotos
 
 train = typer.Typer(
     no_args_is_help=True,
@@ -160,7 +160,7 @@ def transfer(
     given the same settings again, it goes on where it was.
     """
     from encoder_service.settings import WeightsSettings
-    from landmarks_tools.training.transfer import PLAN, Transfer, train_transfer
+    from landmarks_tools.training.transfer import PLAN, TransferSettings, train_transfer
 
     check_model(name)  # before hours of work
     settings = WeightsSettings.load()
@@ -177,7 +177,7 @@ def transfer(
     with progress() as show:
         card = train_transfer(
             photos,
-            Transfer(
+            TransferSettings(
                 base, views, view_size, window, untrained, projection, whiten, keep, dimension
             ),
             _fitted(plan, photos),
@@ -196,8 +196,8 @@ def _prepared(
     import torch
 
     from encoder_service.settings import physical_cores
-    from landmarks_tools.training.data import read_training_photos
     from landmarks_tools.training.loop import Device
+    from landmarks_tools.training.training_photos import read_training_photos
 
     where = Device.named(device)
     torch.set_num_threads(threads or physical_cores())
@@ -210,7 +210,7 @@ def _prepared(
     return photos, where
 
 
-def _fitted(plan: Plan, photos: TrainingPhotos) -> Plan:
+def _fitted(plan: TrainingPlan, photos: TrainingPhotos) -> TrainingPlan:
     """Return the plan with a batch that a small collection can fill."""
     return replace(plan, batch=min(plan.batch, len(photos.train)))
 

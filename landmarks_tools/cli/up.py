@@ -13,7 +13,7 @@ from landmarks.client import DEFAULT_TARGET
 from landmarks.errors import InvalidInputError, LandmarksError
 from landmarks_tools.cli.extras import requires_extra
 from landmarks_tools.cli.output import ModelsOption, comma_separated, console
-from landmarks_tools.cli.setup import models_with_weights
+from landmarks_tools.cli.weights import models_with_weights
 from landmarks_tools.local_stack.broker import broker_binary
 from landmarks_tools.local_stack.manager import StackManager
 from landmarks_tools.local_stack.plan import StackPlan, plan_stack
@@ -107,7 +107,7 @@ def await_ready(manager: StackManager) -> None:
 
     Raises LandmarksError with the end of the log of each process that did not.
     """
-    from landmarks_tools.local_stack.ready import become_ready
+    from landmarks_tools.local_stack.readiness import become_ready
 
     plan: StackPlan = manager.plan
     started = time.monotonic()

@@ -19,7 +19,7 @@ from landmarks_tools.cli.output import (
     print_table,
     progress,
 )
-from landmarks_tools.cli.setup import default_models
+from landmarks_tools.cli.weights import default_models
 
 if TYPE_CHECKING:  # they take a while to import, and --help needs none of them
     from landmarks.retrieval.labelled_photos import LabelledPhoto
@@ -65,7 +65,7 @@ def verdicts(
     of these rightly, and how many photos of unknown landmarks are given one all the same.
     """
     from landmarks.retrieval.labelled_photos import read_photos
-    from landmarks_tools.evaluation.verdicts import Vectors, verdict_figures
+    from landmarks_tools.evaluation.verdicts import PhotoVectors, verdict_figures
 
     names = list(comma_separated(models) or default_models())
     photos = {
@@ -79,7 +79,7 @@ def verdicts(
         photos["held back"] = [photo for photo in extra if photo.landmark not in first]
     rows = {name: _embedded(name, photos) for name in names}
     parts = {
-        part: Vectors(
+        part: PhotoVectors(
             {name: rows[name][part] for name in names}, [photo.landmark for photo in some]
         )
         for part, some in photos.items()

@@ -1,1 +1,1 @@
-"""Retrieval metrics, contact sheets, benchmarks and the sample gallery."""
+"""How good encoders are: retrieval and verdict figures, contact sheets, and the study."""

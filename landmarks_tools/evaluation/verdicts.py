@@ -26,16 +26,16 @@ _Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Vectors:
+class PhotoVectors:
     """Photos as every model sees them: unit rows (N, dimension) by model, and their landmarks."""
 
     rows: Mapping[str, FloatMatrix]
     landmarks: Sequence[str]
 
-    def of(self, chosen: Sequence[int]) -> Vectors:
+    def of(self, chosen: Sequence[int]) -> PhotoVectors:
         """Return some of the photos."""
         rows = {model: found[list(chosen)] for model, found in self.rows.items()}
-        return Vectors(rows, [self.landmarks[place] for place in chosen])
+        return PhotoVectors(rows, [self.landmarks[place] for place in chosen])
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class VerdictFigures:
 
 
 def verdict_figures(
-    gallery: Vectors,
-    known: Vectors,
-    unknown: Vectors,
-    held_back: Vectors | None = None,
+    gallery: PhotoVectors,
+    known: PhotoVectors,
+    unknown: PhotoVectors,
+    held_back: PhotoVectors | None = None,
     unknowns_answered: float = UNKNOWNS_ANSWERED,
 ) -> tuple[Calibration, list[VerdictFigures]]:
     """Calibrate a gallery and measure it; each model alone, then all together.
@@ -88,7 +88,7 @@ def verdict_figures(
     return calibration, [_figures(groups[some], gallery, known, *asked) for some in sets]
 
 
-def fused_rows(group: Group, vectors: Vectors) -> FloatMatrix:
+def fused_rows(group: Group, vectors: PhotoVectors) -> FloatMatrix:
     """Return unit rows whose cosines order as the group's fused scores do.
 
     A weighted sum of cosines is the dot product of the rows side by side, each times the root of
@@ -101,8 +101,8 @@ def fused_rows(group: Group, vectors: Vectors) -> FloatMatrix:
 
 def _figures(
     group: Group,
-    gallery: Vectors,
-    known: Vectors,
+    gallery: PhotoVectors,
+    known: PhotoVectors,
     known_queries: Sequence[Query],
     unknown_queries: Sequence[Query],
 ) -> VerdictFigures:
@@ -130,7 +130,7 @@ def _figures(
     )
 
 
-def _own_queries(gallery: Vectors, *, of_unknown: bool) -> list[Query]:
+def _own_queries(gallery: PhotoVectors, *, of_unknown: bool) -> list[Query]:
     chosen = np.random.default_rng(0).permutation(len(gallery.landmarks))[:SAMPLE]
     names = np.array(gallery.landmarks)
     some = gallery.of(chosen.tolist())
@@ -145,13 +145,13 @@ def _own_queries(gallery: Vectors, *, of_unknown: bool) -> list[Query]:
     return queries
 
 
-def _sampled(vectors: Vectors) -> Vectors:
+def _sampled(vectors: PhotoVectors) -> PhotoVectors:
     chosen = np.random.default_rng(0).permutation(len(vectors.landmarks))[:SAMPLE]
     return vectors.of(chosen.tolist())
 
 
 def _queries(
-    gallery: Vectors, asked: Vectors, *, known: bool, without: _Flags | None = None
+    gallery: PhotoVectors, asked: PhotoVectors, *, known: bool, without: _Flags | None = None
 ) -> list[Query]:
     """Return what is found for photos in the gallery, less what each is `without` (Q, G)."""
     shown = {str(place): name for place, name in enumerate(gallery.landmarks)}
@@ -173,5 +173,5 @@ def _queries(
     ]
 
 
-def _landmarks(vectors: Vectors | None) -> Sequence[str]:
+def _landmarks(vectors: PhotoVectors | None) -> Sequence[str]:
     return vectors.landmarks if vectors is not None else ()

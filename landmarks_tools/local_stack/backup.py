@@ -52,7 +52,7 @@ _ENDS_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class File:
+class BackedUpFile:
     """A file of a backup."""
 
     bytes: int
@@ -66,7 +66,7 @@ class Backup:
     made_at: str
     running: bool
     collections: tuple[str, ...]
-    files: Mapping[str, File]
+    files: Mapping[str, BackedUpFile]
 
     @property
     def size(self) -> int:
@@ -220,12 +220,12 @@ def _await_rewrite(client: redis.Redis) -> None:
         time.sleep(0.2)
 
 
-def _files(folder: Path) -> Iterator[tuple[str, File]]:
+def _files(folder: Path) -> Iterator[tuple[str, BackedUpFile]]:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-            yield path.relative_to(folder).as_posix(), File(path.stat().st_size, digest)
+            yield path.relative_to(folder).as_posix(), BackedUpFile(path.stat().st_size, digest)
 
 
 def _write_manifest(made: Backup, folder: Path) -> None:
@@ -252,7 +252,10 @@ def _read_manifest(folder: Path) -> Backup:
             made_at=str(found["made_at"]),
             running=bool(found["running"]),
             collections=tuple(map(str, found["collections"])),
-            files={name: File(int(size), str(sha)) for name, (size, sha) in found["files"].items()},
+            files={
+                name: BackedUpFile(int(size), str(sha))
+                for name, (size, sha) in found["files"].items()
+            },
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInputError(f"{path} cannot be read: {error}") from error

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from landmarks_tools.sample_gallery.march import openness
+from landmarks_tools.sample_gallery.ray_march import openness
 from landmarks_tools.sample_gallery.scene import Landmark, column
 from landmarks_tools.sample_gallery.sdf import Field, length
 from landmarks_tools.sample_gallery.surface import Colour

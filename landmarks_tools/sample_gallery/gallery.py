@@ -28,7 +28,7 @@ _WORTH_PROCESSES = 8  # starting processes takes about as long as drawing this m
 
 
 @dataclass(frozen=True)
-class Photo:
+class SamplePhoto:
     """A row of the manifest. Angles in degrees, distance in metres, shares from 0 to 1."""
 
     path: str  # posix, relative to the manifest
@@ -104,7 +104,7 @@ def ensure_sample_gallery(
     (directory / MANIFEST).unlink(missing_ok=True)
     for name in names:
         (directory / "images" / name).mkdir(parents=True, exist_ok=True)
-    photos: dict[str, Photo] = {}
+    photos: dict[str, SamplePhoto] = {}
     for done, photo in enumerate(_photos(tasks, workers or _cores()), start=1):
         photos[photo.path] = photo
         if progress:
@@ -115,11 +115,11 @@ def ensure_sample_gallery(
     return directory
 
 
-def read_manifest(directory: Path) -> list[Photo]:
+def read_manifest(directory: Path) -> list[SamplePhoto]:
     """Return the rows of a gallery's manifest."""
     with (directory / MANIFEST).open(newline="", encoding="utf-8") as file:
         return [
-            Photo(
+            SamplePhoto(
                 path=row["path"],
                 landmark=row["landmark"],
                 split=row["split"],
@@ -141,7 +141,7 @@ def _is_complete(directory: Path, key: str) -> bool:
     return (directory / MANIFEST).exists() and marker.exists() and marker.read_text() == key
 
 
-def _photos(tasks: list[_Task], workers: int) -> Iterator[Photo]:
+def _photos(tasks: list[_Task], workers: int) -> Iterator[SamplePhoto]:
     """Yield every task's photo, those that are there first, in the order they are done."""
     missing = []
     for task in tasks:
@@ -169,7 +169,7 @@ def _cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-def _draw(task: _Task) -> Photo:
+def _draw(task: _Task) -> SamplePhoto:
     """Draw one picture; its JPEG comment carries what cannot be known without drawing it."""
     view = plan_view(LANDMARKS[task.landmark], task.view, task.seed)
     rendering = render(LANDMARKS[task.landmark], view, task.size)
@@ -186,7 +186,7 @@ def _draw(task: _Task) -> Photo:
     return _photo(task, rendering.prominence, rendering.occluded)
 
 
-def _photo_on_disk(task: _Task) -> Photo | None:
+def _photo_on_disk(task: _Task) -> SamplePhoto | None:
     try:
         with Image.open(task.directory / task.path) as image:
             truth = json.loads(image.info["comment"])
@@ -197,11 +197,11 @@ def _photo_on_disk(task: _Task) -> Photo | None:
         return None
 
 
-def _photo(task: _Task, prominence: float, occluded: float) -> Photo:
+def _photo(task: _Task, prominence: float, occluded: float) -> SamplePhoto:
     landmark = LANDMARKS[task.landmark]
     view = plan_view(landmark, task.view, task.seed)
     inside = landmark.setting.cave  # where there is neither daylight nor season
-    return Photo(
+    return SamplePhoto(
         path=task.path,
         landmark=task.landmark,
         split="query" if task.view >= task.views - task.views // 4 else "gallery",
@@ -216,9 +216,11 @@ def _photo(task: _Task, prominence: float, occluded: float) -> Photo:
     )
 
 
-def _manifest(photos: list[Photo]) -> bytes:
+def _manifest(photos: list[SamplePhoto]) -> bytes:
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [field.name for field in fields(Photo)], lineterminator="\n")
+    writer = csv.DictWriter(
+        text, [field.name for field in fields(SamplePhoto)], lineterminator="\n"
+    )
     writer.writeheader()
     writer.writerows(asdict(photo) for photo in photos)
     return text.getvalue().encode()

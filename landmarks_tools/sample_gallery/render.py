@@ -8,7 +8,7 @@ from PIL import Image
 
 from landmarks_tools.sample_gallery import cave, props
 from landmarks_tools.sample_gallery.camera import aim_camera
-from landmarks_tools.sample_gallery.march import march, normals, openness, sunlight
+from landmarks_tools.sample_gallery.ray_march import march, normals, openness, sunlight
 from landmarks_tools.sample_gallery.scene import (
     Landmark,
     Light,

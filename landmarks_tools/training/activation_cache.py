@@ -22,8 +22,8 @@ from landmarks.errors import ConfigurationError
 from landmarks.files import replace_file
 from landmarks.retrieval.labelled_photos import LabelledPhoto
 from landmarks_tools.training.augment import augmented
-from landmarks_tools.training.data import TrainingPhotos, normalised, read_pixels
 from landmarks_tools.training.loop import Device
+from landmarks_tools.training.training_photos import TrainingPhotos, normalised, read_pixels
 
 Report = Callable[[int, int], None]  # photos done, in all
 

@@ -16,11 +16,11 @@ from encoder_service.models.model_card import CurvePoint, ModelCard, TrainingDat
 from encoder_service.tensors import Tensors, tensors_digest, write_tensors
 from landmarks.files import replace_file
 from landmarks_tools.training.loop import Training
-from landmarks_tools.training.run_folder import Run
+from landmarks_tools.training.run_folder import RunFolder
 
 
 def write_outcome(
-    run: Run,
+    run: RunFolder,
     tensors: Tensors,
     network: nn.Module,
     training: Training,

@@ -22,14 +22,14 @@ from encoder_service.models.model_card import CurvePoint
 from encoder_service.runtimes.base import unit_rows
 from landmarks.errors import ConfigurationError
 from landmarks.retrieval.metrics import evaluate
-from landmarks_tools.training.run_folder import Run, State
+from landmarks_tools.training.run_folder import RunFolder, State
 
 # Batches done, batches in all, and how it goes.
 Report = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """How to train.
 
     `patience` is after how many evaluations without a better mAP to stop. `imprint` begins the
@@ -112,8 +112,8 @@ class Training:
         network: nn.Module,
         examples: Examples,
         landmarks: tuple[list[str], list[str]],
-        plan: Plan,
-        run: Run,
+        plan: TrainingPlan,
+        run: RunFolder,
         device: Device,
     ) -> None:
         self.network = network.to(device.name).to(memory_format=torch.channels_last)
@@ -275,6 +275,6 @@ def vectors(network: nn.Module, inputs: Iterable[torch.Tensor], device: Device) 
     return unit_rows(torch.cat(rows).numpy())
 
 
-def settings_of(plan: Plan, device: Device) -> Mapping[str, object]:
+def settings_of(plan: TrainingPlan, device: Device) -> Mapping[str, object]:
     """Return what of the plan and the device decides the result."""
     return {**asdict(plan), "precision": "bfloat16" if device.half else "float32"}

@@ -24,8 +24,8 @@ from encoder_service.tensors import Tensors, read_tensors, write_tensors
 from encoder_service.weights import ensure_weights
 from landmarks.errors import InvalidInputError
 from landmarks.retrieval.labelled_photos import LabelledPhoto, read_photos
-from landmarks_tools.training.data import normalised, read_pixels
 from landmarks_tools.training.loop import Device, vectors
+from landmarks_tools.training.training_photos import normalised, read_pixels
 
 # All of it would be right for photos like these; photos of other places have other means.
 _SHARE = 0.75

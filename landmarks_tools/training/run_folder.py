@@ -19,7 +19,7 @@ State = dict[str, object]
 _WORDS = {"data_digest": "photos (or their landmarks)", "base_digest": "weights of the base"}
 
 
-class Run:
+class RunFolder:
     """The folder of one run. `settings` decide its result; a run goes on only with the same.
 
     `settings.json`, `checkpoint.pt` and `best.pt` while it runs, `curve.csv` from the first epoch

@@ -15,14 +15,14 @@ from encoder_service.tensors import Tensors
 from landmarks.retrieval.labelled_photos import LabelledPhoto
 from landmarks_tools.training.artifacts import write_outcome
 from landmarks_tools.training.augment import augmented
-from landmarks_tools.training.data import TrainingPhotos, normalised, read_pixels
-from landmarks_tools.training.loop import Device, Plan, Training, settings_of
-from landmarks_tools.training.run_folder import Run
+from landmarks_tools.training.loop import Device, Training, TrainingPlan, settings_of
+from landmarks_tools.training.run_folder import RunFolder
+from landmarks_tools.training.training_photos import TrainingPhotos, normalised, read_pixels
 
 # What goes on; done; in all; how it goes.
 Report = Callable[[str, int, int, str], None]
 
-PLAN = Plan(
+PLAN = TrainingPlan(
     epochs=70,
     batch=64,
     learning_rate=0.1,
@@ -69,7 +69,7 @@ class _Pixels:
 
 
 def train_scratch(
-    photos: TrainingPhotos, plan: Plan, out: Path, name: str, device: Device, report: Report
+    photos: TrainingPhotos, plan: TrainingPlan, out: Path, name: str, device: Device, report: Report
 ) -> ModelCard:
     """Train the network of `scratch` on `photos`; return the card. `out` is the run's folder.
 
@@ -77,7 +77,7 @@ def train_scratch(
     """
     data = photos.described()
     settings = {"kind": "scratch", "data_digest": data.digest, **settings_of(plan, device)}
-    run = Run(out, settings)
+    run = RunFolder(out, settings)
     if run.done:
         return ModelCard.read(run.card)
     torch.manual_seed(plan.seed)

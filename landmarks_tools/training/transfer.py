@@ -22,16 +22,16 @@ from encoder_service.weights import load_weights
 from landmarks.errors import InvalidInputError
 from landmarks_tools.training.activation_cache import Activations, Trunk
 from landmarks_tools.training.artifacts import write_outcome
-from landmarks_tools.training.data import TrainingPhotos
 from landmarks_tools.training.joint_projection import Branch, joint_map
-from landmarks_tools.training.loop import Device, Plan, Training, settings_of, vectors
+from landmarks_tools.training.loop import Device, Training, TrainingPlan, settings_of, vectors
 from landmarks_tools.training.pooling import centre, pool_of, uncentred, whiten_within
-from landmarks_tools.training.run_folder import Run
+from landmarks_tools.training.run_folder import RunFolder
+from landmarks_tools.training.training_photos import TrainingPhotos
 
 # What goes on; done; in all; how it goes.
 Report = Callable[[str, int, int, str], None]
 
-PLAN = Plan(
+PLAN = TrainingPlan(
     epochs=20,
     batch=64,
     learning_rate=3e-4,
@@ -44,7 +44,7 @@ PLAN = Plan(
 
 
 @dataclass(frozen=True)
-class Transfer:
+class TransferSettings:
     """What is transferred: the base's name, and how many random views of each photo are drawn.
 
     `view_size` is the side of a view in pixels; 0 is that of the model's input. What a crop shows
@@ -72,8 +72,8 @@ class Transfer:
 
 def train_transfer(
     photos: TrainingPhotos,
-    transfer: Transfer,
-    plan: Plan,
+    transfer: TransferSettings,
+    plan: TrainingPlan,
     out: Path,
     name: str,
     settings: WeightsSettings,
@@ -99,7 +99,7 @@ def train_transfer(
         )
     data = photos.described()
     base_digest = base.digest(original)
-    run = Run(
+    run = RunFolder(
         out,
         {
             "kind": "transfer",
@@ -178,7 +178,7 @@ def _twin(
     original: Tensors,
     tail: nn.Module,
     untrained: Mapping[str, torch.Tensor],
-    transfer: Transfer,
+    transfer: TransferSettings,
     examples: Activations,
     labels: torch.Tensor,
     device: Device,

@@ -2,7 +2,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.harness import QUICK, Bench, CannotMeasureError, Case, Figure, in_turn, ratios, run
+from benchmarks.harness import (
+    QUICK,
+    Bench,
+    CannotMeasureError,
+    Case,
+    Measurement,
+    in_turn,
+    ratios,
+    run,
+)
 from benchmarks.serve.cases import serve_cases
 
 
@@ -12,7 +21,7 @@ def bench(only=""):
 
 def test_only_the_figures_that_are_asked_for_are_measured():
     def measure(_):
-        return {"serve-1-toy": Figure([1.0], ""), "serve-1-toy-p95": Figure([2.0], "")}
+        return {"serve-1-toy": Measurement([1.0], ""), "serve-1-toy-p95": Measurement([2.0], "")}
 
     def never(_):
         raise AssertionError("not asked for")
@@ -35,7 +44,7 @@ def test_a_figure_that_fails_is_a_row_without_value_and_costs_no_other():
     cases = [
         Case({"a": ">= 1", "b": "<= 1"}, absent),
         Case({"c": ">= 1"}, broken),
-        Case({"d": ">= 1"}, lambda _: {"d": Figure([3.0], "fine")}),
+        Case({"d": ">= 1"}, lambda _: {"d": Measurement([3.0], "fine")}),
     ]
     rows = run(cases, bench())
     assert [(row.id, row.value) for row in rows] == [

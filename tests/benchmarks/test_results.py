@@ -2,16 +2,16 @@ import json
 
 import pytest
 
-from benchmarks.results import Row, merged, read_rows, row_of, row_without_value, write_rows
+from benchmarks.results import BenchRow, merged, read_rows, row_of, row_without_value, write_rows
 
 
 def row(name, value=1.0, goal=">= 0.95"):
-    return Row(name, value, goal, "", "")
+    return BenchRow(name, value, goal, "", "")
 
 
 def test_a_row_is_the_median_of_its_repetitions_with_their_spread():
     measured = row_of("serve-1-toy", ">= 0.95", [0.9, 1.1, 0.97], "as told")
-    assert measured == Row("serve-1-toy", 0.97, ">= 0.95", "0.900 to 1.100 of 3", "as told")
+    assert measured == BenchRow("serve-1-toy", 0.97, ">= 0.95", "0.900 to 1.100 of 3", "as told")
     with pytest.raises(ValueError, match="no repetition"):
         row_of("serve-1-toy", ">= 0.95", [], "")
 

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
-from benchmarks.results import Row, read_rows, write_rows
+from benchmarks.results import BenchRow, read_rows, write_rows
 from tests.support.photos import drawn_photo, saved
 
 pytestmark = pytest.mark.integration
-OTHER = Row("store-1", 2.0, ">= 1", "", "of another run")
+OTHER = BenchRow("store-1", 2.0, ">= 1", "", "of another run")
 
 
 def measured(tmp_path, only, *options):

@@ -1,11 +1,11 @@
-from benchmarks.results import Row, row_without_value
+from benchmarks.results import BenchRow, row_without_value
 from benchmarks.table import write_table
 
 ROWS = [
-    Row("serve-1-toy", 0.971, ">= 0.95", "0.9 to 1.0 of 3", "this | that"),
-    Row("serve-2-toy", 0.8, ">= 0.90", "0.8 to 0.8 of 3", ""),
+    BenchRow("serve-1-toy", 0.971, ">= 0.95", "0.9 to 1.0 of 3", "this | that"),
+    BenchRow("serve-2-toy", 0.8, ">= 0.90", "0.8 to 0.8 of 3", ""),
     row_without_value("serve-4-toy", ">= 1.0", "no uv"),
-    Row("serve-5-toy", 12.5, "", "12.500 to 12.500 of 1", "told, without a goal"),
+    BenchRow("serve-5-toy", 12.5, "", "12.500 to 12.500 of 1", "told, without a goal"),
 ]
 
 
@@ -41,7 +41,7 @@ def test_figures_that_were_not_measured_again_stay_in_the_table(tmp_path):
     path = tmp_path / "benchmarks.md"
     write_table(path, ROWS, ["first"])
     whole = path.read_text()
-    again = Row("serve-2-toy", 0.95, ">= 0.90", "0.9 to 1.0 of 3", "")
+    again = BenchRow("serve-2-toy", 0.95, ">= 0.90", "0.9 to 1.0 of 3", "")
     write_table(path, [again], ["first"])
     before = "| `serve-2-toy` | 0.800 | >= 0.90 | **no** | 0.8 to 0.8 of 3 |  |"
     after = "| `serve-2-toy` | 0.950 | >= 0.90 | yes | 0.9 to 1.0 of 3 |  |"

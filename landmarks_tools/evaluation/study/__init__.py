@@ -1,5 +1,4 @@
-"""Whether vectors cluster by landmark, and which photos lie in no cluster: the study.
+"""The study: whether vectors cluster by landmark, and which photos lie in no cluster.
 
-The core (`maps`, `clusters`, `factors`, `hypothesis`, `rows`) takes plain arrays and knows nothing
-of files, models or pages; `report` puts a study together, and `page` writes it down.
+The statistics take plain arrays and know nothing of files, models or pages.
 """

@@ -15,7 +15,7 @@ _FAILURES = 3
 
 
 @dataclass(frozen=True)
-class Shown:
+class ExampleQuery:
     """A query to show: its place among the queries that are scored, and why it was chosen."""
 
     query: int
@@ -26,7 +26,7 @@ def choose_queries(
     landmarks: Sequence[str],
     average_precisions: Mapping[str, Floats],
     first_right: Mapping[str, Labels],
-) -> list[Shown]:
+) -> list[ExampleQuery]:
     """Return the queries to show, each once, no landmark twice for one reason.
 
     `landmarks` (Q) is what the queries show; `average_precisions` and `first_right`, the rank of
@@ -34,29 +34,29 @@ def choose_queries(
     queries at which the encoders are furthest apart; then failures, those first at which most
     encoders' first photo is wrong.
     """
-    chosen: dict[int, Shown] = {}
+    chosen: dict[int, ExampleQuery] = {}
     for name in FIRST:
         if name in landmarks:
             query = list(landmarks).index(name)
-            chosen[query] = Shown(query, "shown in the study this one repeats")
+            chosen[query] = ExampleQuery(query, "shown in the study this one repeats")
     scores = np.stack(list(average_precisions.values()))
     wrong = np.stack([ranks != 1 for ranks in first_right.values()]).sum(axis=0)
     spread = np.ptp(scores, axis=0)
     disagreeing = [i for i in np.argsort(-spread, kind="stable").tolist() if spread[i] > 0]
     for query in _one_per_landmark(disagreeing, landmarks, chosen, _DISAGREEMENTS):
         why = f"the encoders disagree: average precision differs by {spread[query]:.2f}"
-        chosen[query] = Shown(query, why)
+        chosen[query] = ExampleQuery(query, why)
     failing = [i for i in np.lexsort((scores.mean(axis=0), -wrong)).tolist() if wrong[i]]
     for query in _one_per_landmark(failing, landmarks, chosen, _FAILURES):
         why = "a failure: the first photo is wrong"
         if len(scores) > 1:
             why += f" for {wrong[query]} of {len(scores)} encoders"
-        chosen[query] = Shown(query, why)
+        chosen[query] = ExampleQuery(query, why)
     return list(chosen.values())
 
 
 def _one_per_landmark(
-    queries: Sequence[int], landmarks: Sequence[str], chosen: Mapping[int, Shown], count: int
+    queries: Sequence[int], landmarks: Sequence[str], chosen: Mapping[int, ExampleQuery], count: int
 ) -> list[int]:
     picked: dict[str, int] = {}
     for query in queries:

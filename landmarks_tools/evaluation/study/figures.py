@@ -12,7 +12,7 @@ from landmarks.retrieval.clusters import Clusters
 from landmarks.retrieval.projection import Floats, Labels
 from landmarks_tools.evaluation.study.svg import (
     MARKS,
-    Figure,
+    SvgFigure,
     colour,
     line,
     mark,
@@ -41,7 +41,7 @@ def map_figure(
     landmarks: Sequence[str],
     clusters: Clusters,
     titles: Sequence[str] = (),
-) -> Figure:
+) -> SvgFigure:
     """Draw points (N, 2) of the unit square; a ring is around those in no cluster.
 
     A landmark that has a cluster to itself is named beside it, where there is room. `titles` (N)
@@ -69,7 +69,7 @@ def map_figure(
         f" in no cluster and ringed. {len(clusters.compact)} landmarks have"
         " most of their photos in a cluster of their own."
     )
-    return Figure(_SIDE, _SIDE, f"t-SNE map of {model}", described, "".join(parts))
+    return SvgFigure(_SIDE, _SIDE, f"t-SNE map of {model}", described, "".join(parts))
 
 
 def _labels(places: Floats, landmarks: Sequence[str], clusters: Clusters, size: float) -> list[str]:
@@ -116,13 +116,13 @@ def _covered(box: tuple[float, float, float, float], places: Floats, size: float
     return int((across & (y > top - size) & (y < bottom + size)).sum())
 
 
-def legend_mark(index: int) -> Figure:
+def legend_mark(index: int) -> SvgFigure:
     """Draw one landmark's mark alone."""
     body = f'<g fill="{colour(index)}">{mark(index, 8, 8, 5)}</g>'
-    return Figure(16, 16, "", "", body)
+    return SvgFigure(16, 16, "", "", body)
 
 
-def legend_figure(landmarks: Sequence[str]) -> Figure:
+def legend_figure(landmarks: Sequence[str]) -> SvgFigure:
     """Draw which mark is whose, for where the page's own list is not."""
     columns, row, wide = 3, 22, 290
     rows = -(-len(landmarks) // columns)
@@ -136,7 +136,7 @@ def legend_figure(landmarks: Sequence[str]) -> Figure:
         parts.append(text(16, 18 + rows * row, f"Marks repeat after {MARKS}."))
     height = 30 + rows * row
     names = f"The marks of {len(landmarks)} landmarks"
-    return Figure(columns * wide, height, "Legend", names, "".join(parts))
+    return SvgFigure(columns * wide, height, "Legend", names, "".join(parts))
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def chart(
     x_ticks: Mapping[float, str],
     y_range: tuple[float, float],
     percent: bool = False,
-) -> Figure:
+) -> SvgFigure:
     """Draw lines with their points and intervals; the legend is beneath where there are several."""
     width, plot_bottom, left, top, right = 340, 210, 48, 30, 326
     low, high = min(x_ticks), max(x_ticks)
@@ -201,7 +201,7 @@ def chart(
         f"{each.name}: " + ", ".join(f"{y:.0%}" if percent else f"{y:.3g}" for y in _few(each.y))
         for each in series
     )
-    return Figure(width, height, title, f"{y_label} over {x_label}. {told}.", "".join(parts))
+    return SvgFigure(width, height, title, f"{y_label} over {x_label}. {told}.", "".join(parts))
 
 
 def _few(values: Sequence[float]) -> Sequence[float]:

@@ -26,7 +26,7 @@ _FEWEST_LANDMARKS = 3  # that have both
 _DRAWS_AT_ONCE = 1_000
 
 
-class Outcome(Enum):
+class Evidence(Enum):
     """What a test says of the guess."""
 
     SUPPORTED = "supported"
@@ -45,7 +45,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Test:
+class FactorTest:
     """One factor's test on one map.
 
     `within` compares photos of the same landmark and is what p is about; `overall` compares any
@@ -65,16 +65,16 @@ class Test:
     pairs_from: int
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Evidence:
         """What the corrected p-value says."""
         if not np.isfinite(self.corrected):
-            return Outcome.NOT_TESTABLE
+            return Evidence.NOT_TESTABLE
         if self.corrected >= SIGNIFICANCE:
-            return Outcome.NO_EVIDENCE
-        return Outcome.SUPPORTED if self.within.value > 0.5 else Outcome.CONTRADICTED
+            return Evidence.NO_EVIDENCE
+        return Evidence.SUPPORTED if self.within.value > 0.5 else Evidence.CONTRADICTED
 
 
-def assess(factor: Floats, outside: Flags, labels: Labels, *, seed: int = 0) -> Test:
+def assess(factor: Floats, outside: Flags, labels: Labels, *, seed: int = 0) -> FactorTest:
     """Return how well `factor` (N,) tells which photos are `outside` (N,); NaN is left out.
 
     Higher values of the factor are those that the guess expects outside. `corrected` is p itself,
@@ -105,10 +105,10 @@ def assess(factor: Floats, outside: Flags, labels: Labels, *, seed: int = 0) -> 
     p = float("nan")
     if enough and mixed.sum() >= _FEWEST_LANDMARKS:
         p = _permuted_p(factor[comparable], outside[comparable], labels[comparable], rng)
-    return Test(within, overall, p, p, photos_outside, photos_inside, int(mixed.sum()))
+    return FactorTest(within, overall, p, p, photos_outside, photos_inside, int(mixed.sum()))
 
 
-def holm(tests: Sequence[Test]) -> list[Test]:
+def holm(tests: Sequence[FactorTest]) -> list[FactorTest]:
     """Return the tests with p-values corrected for how many of them could be made."""
     order = sorted(
         (index for index, test in enumerate(tests) if np.isfinite(test.p)),
@@ -123,7 +123,7 @@ def holm(tests: Sequence[Test]) -> list[Test]:
 
 
 @dataclass(frozen=True)
-class Bin:
+class Quarter:
     """Photos of similar value of a factor: `low` to `high`, and how many are in no cluster."""
 
     low: float
@@ -145,7 +145,7 @@ class Bin:
         return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def quartiles(factor: Floats, outside: Flags) -> list[Bin]:
+def quartiles(factor: Floats, outside: Flags) -> list[Quarter]:
     """Return the share outside in each quarter of the photos, by rising factor.
 
     Equal values stay together, so there may be fewer than four, and of unequal size.
@@ -157,7 +157,7 @@ def quartiles(factor: Floats, outside: Flags) -> list[Bin]:
     edges = np.unique(np.quantile(factor, [0.25, 0.5, 0.75], method="inverted_cdf"))
     places = np.searchsorted(edges, factor, side="left")
     return [
-        Bin(
+        Quarter(
             float(factor[places == place].min()),
             float(factor[places == place].max()),
             int((places == place).sum()),

@@ -27,12 +27,12 @@ _MOST_TO_REDRAW = 2_000  # photos; the second map of more would double a wait of
 
 
 @dataclass(frozen=True)
-class Tested:
+class FactorResult:
     """One factor on one map: its test by the primary definition and by the check, its quarters."""
 
-    primary: hypothesis.Test
-    check: hypothesis.Test
-    bins: tuple[hypothesis.Bin, ...]
+    primary: hypothesis.FactorTest
+    check: hypothesis.FactorTest
+    bins: tuple[hypothesis.Quarter, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class ModelStudy:
     inside: Figure | None
     outside: Figure | None
     outside_queries: int
-    tests: Mapping[str, Tested]
+    tests: Mapping[str, FactorResult]
 
     @property
     def mean_purity(self) -> float:
@@ -120,7 +120,7 @@ def study_model(
         outside=_share(first_is_right[query_outside], seed),
         outside_queries=int(query_outside.sum()),
         tests={
-            name: Tested(
+            name: FactorResult(
                 hypothesis.assess(sign * values, clusters.outside, labels, seed=seed),
                 hypothesis.assess(
                     np.where(alone, np.nan, sign * values), impure, labels, seed=seed
@@ -141,7 +141,7 @@ def corrected(models: Mapping[str, ModelStudy]) -> dict[str, ModelStudy]:
     tests = [models[model].tests[factor] for model, factor in keys]
     primaries = hypothesis.holm([test.primary for test in tests])
     checks = hypothesis.holm([test.check for test in tests])
-    told: dict[str, dict[str, Tested]] = {model: {} for model in models}
+    told: dict[str, dict[str, FactorResult]] = {model: {} for model in models}
     for (model, factor), test, primary, check in zip(keys, tests, primaries, checks, strict=True):
         told[model][factor] = replace(test, primary=primary, check=check)
     return {model: replace(study, tests=told[model]) for model, study in models.items()}

@@ -11,11 +11,11 @@ import numpy as np
 from landmarks.retrieval.metrics import Figure
 from landmarks.retrieval.projection import NEIGHBOURS
 from landmarks_tools.evaluation.study.factors import LOOK_ALIKE, Factor
-from landmarks_tools.evaluation.study.hypothesis import Outcome, Test
-from landmarks_tools.evaluation.study.report import Study
+from landmarks_tools.evaluation.study.hypothesis import Evidence, FactorTest
+from landmarks_tools.evaluation.study.study import Study
 
 
-class Verdict(Enum):
+class FactorVerdict(Enum):
     """What all encoders' tests of one factor amount to."""
 
     SUPPORTED = "supported"
@@ -30,8 +30,8 @@ class Finding:
     """A factor's verdict by the primary definition, and in sentences, the check's among them."""
 
     factor: Factor
-    verdict: Verdict
-    check: Verdict
+    verdict: FactorVerdict
+    check: FactorVerdict
     words: str
 
 
@@ -40,18 +40,18 @@ def findings(study: Study) -> list[Finding]:
     return [_finding(study, factor) for factor in study.factors]
 
 
-def verdict_of(outcomes: Sequence[Outcome]) -> Verdict:
+def verdict_of(outcomes: Sequence[Evidence]) -> FactorVerdict:
     """Return what tests on several maps amount to; those that could not be made do not count."""
-    told = [outcome for outcome in outcomes if outcome is not Outcome.NOT_TESTABLE]
+    told = [outcome for outcome in outcomes if outcome is not Evidence.NOT_TESTABLE]
     if not told:
-        return Verdict.NOT_TESTABLE
-    if all(outcome is Outcome.SUPPORTED for outcome in told):
-        return Verdict.SUPPORTED
-    if Outcome.SUPPORTED in told:
-        return Verdict.MIXED
-    if Outcome.CONTRADICTED in told:
-        return Verdict.CONTRADICTED
-    return Verdict.NOT_SUPPORTED
+        return FactorVerdict.NOT_TESTABLE
+    if all(outcome is Evidence.SUPPORTED for outcome in told):
+        return FactorVerdict.SUPPORTED
+    if Evidence.SUPPORTED in told:
+        return FactorVerdict.MIXED
+    if Evidence.CONTRADICTED in told:
+        return FactorVerdict.CONTRADICTED
+    return FactorVerdict.NOT_SUPPORTED
 
 
 def verdict_on_the_guess(found: Sequence[Finding], missing: Sequence[Factor] = ()) -> str:
@@ -71,22 +71,24 @@ def verdict_on_the_guess(found: Sequence[Finding], missing: Sequence[Factor] = (
     return f"{whole} The check, in the embedding and without the map: {_by_verdict(checks)}."
 
 
-def _tested(verdicts: Sequence[tuple[str, Verdict]]) -> list[Verdict]:
-    return [verdict for _, verdict in verdicts if verdict is not Verdict.NOT_TESTABLE]
+def _tested(verdicts: Sequence[tuple[str, FactorVerdict]]) -> list[FactorVerdict]:
+    return [verdict for _, verdict in verdicts if verdict is not FactorVerdict.NOT_TESTABLE]
 
 
-def _whole(verdicts: Sequence[tuple[str, Verdict]], missing: Sequence[Factor]) -> str:
+def _whole(verdicts: Sequence[tuple[str, FactorVerdict]], missing: Sequence[Factor]) -> str:
     tested = _tested(verdicts)
     as_far = ", as far as it could be tested" if missing or len(tested) < len(verdicts) else ""
-    if all(verdict is Verdict.SUPPORTED for verdict in tested):
+    if all(verdict is FactorVerdict.SUPPORTED for verdict in tested):
         return f"supported{as_far}"
-    if Verdict.SUPPORTED in tested or Verdict.MIXED in tested:
+    if FactorVerdict.SUPPORTED in tested or FactorVerdict.MIXED in tested:
         return f"supported in part{as_far}"
     return f"not supported{as_far}"
 
 
-def _by_verdict(verdicts: Sequence[tuple[str, Verdict]]) -> str:
-    groups = {verdict: [name for name, each in verdicts if each is verdict] for verdict in Verdict}
+def _by_verdict(verdicts: Sequence[tuple[str, FactorVerdict]]) -> str:
+    groups = {
+        verdict: [name for name, each in verdicts if each is verdict] for verdict in FactorVerdict
+    }
     told = [f"{verdict.value} for {listed(names)}" for verdict, names in groups.items() if names]
     return "; ".join(told)
 
@@ -168,11 +170,11 @@ def _finding(study: Study, factor: Factor) -> Finding:
     return Finding(factor, verdict, check, " ".join(words))
 
 
-def _outcomes(tests: dict[str, Test]) -> str:
+def _outcomes(tests: dict[str, FactorTest]) -> str:
     groups = []
-    for outcome in Outcome:
+    for outcome in Evidence:
         names = [
-            name if outcome is Outcome.NOT_TESTABLE else f"{name} ({test.within.value:.2f})"
+            name if outcome is Evidence.NOT_TESTABLE else f"{name} ({test.within.value:.2f})"
             for name, test in tests.items()
             if test.outcome is outcome
         ]

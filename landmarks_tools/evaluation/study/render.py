@@ -25,9 +25,9 @@ from landmarks_tools.evaluation.study.figures import (
     map_figure,
     readable,
 )
-from landmarks_tools.evaluation.study.hypothesis import Bin
-from landmarks_tools.evaluation.study.report import Study
-from landmarks_tools.evaluation.study.svg import MARKS, Figure
+from landmarks_tools.evaluation.study.hypothesis import Quarter
+from landmarks_tools.evaluation.study.study import Study
+from landmarks_tools.evaluation.study.svg import MARKS, SvgFigure
 from landmarks_tools.evaluation.study.template_filters import FILTERS
 from landmarks_tools.evaluation.study.thumbnails import data_uri, jpeg, thumbnail
 
@@ -40,7 +40,7 @@ _TOP = 10
 
 
 @dataclass(frozen=True)
-class Hit:
+class RenderedHit:
     """A photo in a row of nearest ones; `image` is a data URI, empty where none may be shown."""
 
     rank: int
@@ -50,18 +50,18 @@ class Hit:
 
 
 @dataclass(frozen=True)
-class Row:
+class RenderedQuery:
     """A query, and its nearest photos by each model. `sheet` is the file of it for Markdown."""
 
     landmark: str
     why: str
     image: str
-    hits: Mapping[str, Sequence[Hit]]
+    hits: Mapping[str, Sequence[RenderedHit]]
     sheet: str
 
 
 @dataclass(frozen=True)
-class Count:
+class ConfusedPair:
     """Two landmarks, and how often one was taken for the other, by model."""
 
     one: str
@@ -127,7 +127,7 @@ def write_study(study: Study, out: Path, *, photos: bool = True) -> Path:
     return out / "index.html"
 
 
-def _figures(study: Study, *, photos: bool) -> dict[str, Figure]:
+def _figures(study: Study, *, photos: bool) -> dict[str, SvgFigure]:
     figures = {"legend": legend_figure(study.landmarks)}
     titles = [f"{readable(photo.landmark)}: {photo.name}" for photo in study.photos]
     for name, each in study.models.items():
@@ -145,7 +145,7 @@ def _figures(study: Study, *, photos: bool) -> dict[str, Figure]:
     return figures
 
 
-def _curves(study: Study, model: str) -> dict[str, Figure]:
+def _curves(study: Study, model: str) -> dict[str, SvgFigure]:
     card = study.models[model].facts.card
     if card is None or not card.curve:
         return {}
@@ -180,7 +180,7 @@ def _curves(study: Study, model: str) -> dict[str, Figure]:
     return curves
 
 
-def _factor_figure(study: Study, factor: Factor) -> Figure:
+def _factor_figure(study: Study, factor: Factor) -> SvgFigure:
     series = []
     most = 0
     for name, each in study.models.items():
@@ -214,7 +214,7 @@ def _factor_figure(study: Study, factor: Factor) -> Figure:
     )
 
 
-def _range(quarter: Bin, factor: Factor) -> str:
+def _range(quarter: Quarter, factor: Factor) -> str:
     scale, unit = (100, " %") if factor.is_share else (1, "")
     ends = [
         f"{scale * end:.0f}" if scale * end >= 10 else f"{scale * end:.1g}"
@@ -223,8 +223,8 @@ def _range(quarter: Bin, factor: Factor) -> str:
     return "–".join(dict.fromkeys(ends)) + unit
 
 
-def _rows(study: Study, *, photos: bool) -> tuple[list[Row], dict[str, bytes]]:
-    rows: list[Row] = []
+def _rows(study: Study, *, photos: bool) -> tuple[list[RenderedQuery], dict[str, bytes]]:
+    rows: list[RenderedQuery] = []
     sheets: dict[str, bytes] = {}
     for number, shown in enumerate(study.shown, start=1):
         query = study.input.photos.queries[study.scored[shown.query]]
@@ -233,7 +233,9 @@ def _rows(study: Study, *, photos: bool) -> tuple[list[Row], dict[str, bytes]]:
         }
         hits = {
             name: [
-                Hit(rank, hit.landmark, hit.landmark == query.landmark, _uri(hit.path, photos))
+                RenderedHit(
+                    rank, hit.landmark, hit.landmark == query.landmark, _uri(hit.path, photos)
+                )
                 for rank, hit in enumerate(near, start=1)
             ]
             for name, near in found.items()
@@ -241,7 +243,7 @@ def _rows(study: Study, *, photos: bool) -> tuple[list[Row], dict[str, bytes]]:
         sheet = f"nearest-{number}.jpg" if photos else ""
         if photos:
             sheets[sheet] = _sheet(query, found)
-        rows.append(Row(query.landmark, shown.why, _uri(query.path, photos), hits, sheet))
+        rows.append(RenderedQuery(query.landmark, shown.why, _uri(query.path, photos), hits, sheet))
     return rows, sheets
 
 
@@ -289,13 +291,13 @@ def _hardest(study: Study) -> list[tuple[str, int, Mapping[str, float]]]:
     return [(landmark, *scores[landmark]) for landmark in order[:_TOP]]
 
 
-def _top(counts: Mapping[str, Mapping[tuple[str, str], int]]) -> list[Count]:
+def _top(counts: Mapping[str, Mapping[tuple[str, str], int]]) -> list[ConfusedPair]:
     """Return the pairs that are most frequent over all models."""
     totals: Counter[tuple[str, str]] = Counter()
     for each in counts.values():
         totals.update(each)
     order = sorted(totals, key=lambda pair: (-totals[pair], pair))[:_TOP]
     return [
-        Count(one, other, {name: each.get((one, other), 0) for name, each in counts.items()})
+        ConfusedPair(one, other, {name: each.get((one, other), 0) for name, each in counts.items()})
         for one, other in order
     ]

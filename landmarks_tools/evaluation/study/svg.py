@@ -35,7 +35,7 @@ text{font:13px system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-seri
 
 
 @dataclass(frozen=True)
-class Figure:
+class SvgFigure:
     """A figure: its size in pixels, what it shows in one line and in more, and its elements.
 
     Without a title it stands beside words that say it all, and is passed over in reading aloud.

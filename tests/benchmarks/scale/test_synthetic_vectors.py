@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from benchmarks.scale.embedding_statistics import drawn_rows, measured, neighbours
-from benchmarks.scale.synthetic_vectors import Drawing, Likeness
+from benchmarks.scale.synthetic_vectors import EmbeddingStatistics, SyntheticCollection
 
-TOY = Likeness(
+TOY = EmbeddingStatistics(
     mean=(0.5,) * 8,
     of_landmarks=(1.0,) * 8,
     of_views=(0.03,) * 8,
@@ -15,7 +15,7 @@ TOY = Likeness(
 
 
 def test_drawn_vectors_are_unit_rows_as_many_as_asked_for_and_always_the_same():
-    drawing = Drawing(TOY, 1234)
+    drawing = SyntheticCollection(TOY, 1234)
     batches = list(drawing.batches())
     assert [first for first, _ in batches] == [0, 500, 1000]
     rows = np.concatenate([rows for _, rows in batches])
@@ -30,7 +30,7 @@ def test_a_larger_drawing_begins_with_the_smaller_one():
 
 
 def test_queries_are_further_photos_of_landmarks_in_the_collection():
-    drawing = Drawing(TOY, 2000)
+    drawing = SyntheticCollection(TOY, 2000)
     rows = np.concatenate([rows for _, rows in drawing.batches()])
     queries = drawing.queries(100)
     best = (queries @ rows.T).argmax(axis=1)
@@ -50,16 +50,16 @@ def test_what_is_measured_on_drawn_vectors_draws_vectors_like_them():
 
 
 def test_statistics_are_read_as_they_were_written(tmp_path):
-    path = tmp_path / "likeness.json"
+    path = tmp_path / "embedding_statistics.json"
     TOY.save(path)
-    assert Likeness.load(path) == TOY
+    assert EmbeddingStatistics.load(path) == TOY
 
 
 def test_the_statistics_of_this_program_are_of_512_dimensions_and_say_how_near_they_come():
-    likeness = Likeness.load()
-    assert {len(likeness.mean), len(likeness.of_landmarks), len(likeness.of_views)} == {512}
-    assert "real: nearest" in likeness.about
-    assert "drawn alike: nearest" in likeness.about
+    statistics = EmbeddingStatistics.load()
+    assert {len(statistics.mean), len(statistics.of_landmarks), len(statistics.of_views)} == {512}
+    assert "real: nearest" in statistics.about
+    assert "drawn alike: nearest" in statistics.about
 
 
 def test_the_intrinsic_dimension_of_a_cloud_is_that_of_the_space_it_fills():

@@ -12,8 +12,8 @@ from landmarks import errors
 from landmarks.settings import Settings
 from landmarks_tools.cli.app import app
 from landmarks_tools.cli.output import ExitCode, comma_separated, exit_code_of
-from landmarks_tools.cli.setup import models_with_weights
 from landmarks_tools.cli.up import parse_scale
+from landmarks_tools.cli.weights import models_with_weights
 from tests.support.processes import free_port
 
 LANDMARKS = Path(sys.executable).with_name("landmarks")

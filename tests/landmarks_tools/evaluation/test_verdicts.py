@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from landmarks.errors import InvalidInputError
-from landmarks_tools.evaluation.verdicts import Vectors, fused_rows, verdict_figures
+from landmarks_tools.evaluation.verdicts import PhotoVectors, fused_rows, verdict_figures
 
 CENTRES = np.random.default_rng(0).normal(size=(60, 16))
 NOISE = {"good": 0.5, "poor": 1.3}
 
 
-def vectors(places: range, each: int, seed: int) -> Vectors:
+def vectors(places: range, each: int, seed: int) -> PhotoVectors:
     names = np.repeat(np.array(places), each)
     rows = {}
     for number, (model, noise) in enumerate(NOISE.items()):
@@ -20,7 +20,7 @@ def vectors(places: range, each: int, seed: int) -> Vectors:
             size=(len(names), 16)
         )
         rows[model] = (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
-    return Vectors(rows, [f"landmark {name}" for name in names])
+    return PhotoVectors(rows, [f"landmark {name}" for name in names])
 
 
 GALLERY, KNOWN = vectors(range(20), 8, seed=1), vectors(range(20), 10, seed=2)

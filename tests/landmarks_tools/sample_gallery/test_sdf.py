@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from landmarks_tools.sample_gallery.landmarks import LANDMARKS
-from landmarks_tools.sample_gallery.march import distance
+from landmarks_tools.sample_gallery.ray_march import distance
 from landmarks_tools.sample_gallery.sdf import Outline, arch, box, capsule, repeat, sphere
 
 

@@ -25,10 +25,10 @@ from landmarks_tools.training import activation_cache as activations
 from landmarks_tools.training import pooling, scratch
 from landmarks_tools.training.activation_cache import Activations, Trunk
 from landmarks_tools.training.augment import augmented
-from landmarks_tools.training.data import read_training_photos
 from landmarks_tools.training.joint_projection import Branch, joint_map
 from landmarks_tools.training.loop import Device
-from landmarks_tools.training.transfer import PLAN, Transfer, train_transfer
+from landmarks_tools.training.training_photos import read_training_photos
+from landmarks_tools.training.transfer import PLAN, TransferSettings, train_transfer
 from tests.support.local_stack import LANDMARKS
 from tests.support.photos import drawn_photo
 from tests.support.processes import eventually
@@ -163,7 +163,7 @@ def transferred(tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "run"
     plan = replace(PLAN, epochs=2, batch=4)
     settings = EncoderSettings.load()
-    transfer = Transfer("efficientnet_lite0", views=1, window=0.7)
+    transfer = TransferSettings("efficientnet_lite0", views=1, window=0.7)
     card = train_transfer(photos, transfer, plan, out, "mine", settings, CPU, silent)
     return card, out, photos
 
@@ -197,7 +197,7 @@ def test_untrained_weights_are_averaged_in_and_the_vectors_centred_anew(transfer
     network = EFFICIENTNET.build(weights)
     for share in (1.0, 0.5):
         out = tmp_path / str(share)
-        transfer = Transfer("efficientnet_lite0", views=0, untrained=share)
+        transfer = TransferSettings("efficientnet_lite0", views=0, untrained=share)
         train_transfer(photos, transfer, plan, out, "mine", settings, CPU, silent)
         trained = read_tensors(out / "model.safetensors")
         found = trained.pop("pool.offset").float()
@@ -392,7 +392,14 @@ def test_a_model_that_is_not_made_for_it_cannot_be_transferred(manifest, tmp_pat
     settings = EncoderSettings.load()
     with pytest.raises(InvalidInputError, match=r"scratch.*vgg16"):
         train_transfer(
-            photos, Transfer("scratch"), PLAN, tmp_path / "run", "mine", settings, CPU, silent
+            photos,
+            TransferSettings("scratch"),
+            PLAN,
+            tmp_path / "run",
+            "mine",
+            settings,
+            CPU,
+            silent,
         )
 
 
@@ -403,7 +410,7 @@ def test_a_model_of_ones_own_is_no_base(manifest, tmp_path, transferred):
     )
     with pytest.raises(NotFoundError, match="'mine'"):
         train_transfer(
-            photos, Transfer("mine"), PLAN, tmp_path / "run", "yours", settings, CPU, silent
+            photos, TransferSettings("mine"), PLAN, tmp_path / "run", "yours", settings, CPU, silent
         )
 
 
@@ -476,7 +483,7 @@ def test_an_offset_is_most_of_what_photos_have_in_common_whatever_they_show(tmp_
 def test_a_projection_is_trained_kept_and_served(transferred, tmp_path):
     _, _, photos = transferred
     settings = EncoderSettings.load()
-    transfer = Transfer("efficientnet_lite0", views=0, untrained=0.0, projection=True)
+    transfer = TransferSettings("efficientnet_lite0", views=0, untrained=0.0, projection=True)
     plan = replace(PLAN, epochs=1, batch=4)
     train_transfer(photos, transfer, plan, tmp_path / "run", "mine", settings, CPU, silent)
     path = tmp_path / "run" / "model.safetensors"
@@ -500,7 +507,7 @@ def test_whitening_brings_the_photos_of_a_landmark_closer_together(transferred, 
     spreads = []
     for shrinkage in (0.0, 1.0):
         out = tmp_path / str(shrinkage)
-        transfer = Transfer("efficientnet_lite0", views=0, whiten=shrinkage)
+        transfer = TransferSettings("efficientnet_lite0", views=0, whiten=shrinkage)
         plan = replace(PLAN, epochs=1, batch=4)
         train_transfer(photos, transfer, plan, out, "mine", settings, CPU, silent)
         served = EncoderSettings.load({"trained_models": {"mine": out / "model.safetensors"}})
@@ -517,7 +524,7 @@ def test_untrained_layers_are_kept_beside_the_trained_ones_and_served(transferre
     _, _, photos = transferred
     settings = EncoderSettings.load()
     plan = replace(PLAN, epochs=1, batch=4)
-    transfer = Transfer(
+    transfer = TransferSettings(
         "efficientnet_lite0", views=0, untrained=0.0, whiten=3.0, keep=0.4, dimension=20
     )
     out = tmp_path / "run"
@@ -556,7 +563,7 @@ def test_a_kept_branch_counts_by_its_share():
 
 def test_vectors_longer_than_both_layers_give_are_refused(transferred, tmp_path):
     _, _, photos = transferred
-    transfer = Transfer("efficientnet_lite0", keep=0.4, dimension=5000)
+    transfer = TransferSettings("efficientnet_lite0", keep=0.4, dimension=5000)
     with pytest.raises(InvalidInputError, match="5000 numbers"):
         train_transfer(
             photos, transfer, PLAN, tmp_path, "mine", EncoderSettings.load(), CPU, silent

@@ -6,8 +6,8 @@ import pytest
 from landmarks_tools.evaluation.study.factors import look_alike, standardised, unusual_view
 from landmarks_tools.evaluation.study.hypothesis import (
     Effect,
-    Outcome,
-    Test,
+    Evidence,
+    FactorTest,
     assess,
     holm,
     quartiles,
@@ -27,10 +27,10 @@ def test_a_planted_effect_is_found_and_its_opposite_contradicts():
 
     found, opposite = assess(factor, outside, labels), assess(-factor, outside, labels)
 
-    assert found.outcome is Outcome.SUPPORTED
+    assert found.outcome is Evidence.SUPPORTED
     assert found.within.value > 0.75
     assert found.within.low < found.within.value < found.within.high
-    assert opposite.outcome is Outcome.CONTRADICTED
+    assert opposite.outcome is Evidence.CONTRADICTED
     assert opposite.within.value == pytest.approx(1 - found.within.value)
 
 
@@ -80,7 +80,7 @@ def test_a_difference_between_landmarks_alone_is_no_effect_within_them():
     test = assess(factor, outside, labels)
 
     assert test.overall.value > 0.7
-    assert test.outcome is Outcome.NO_EVIDENCE
+    assert test.outcome is Evidence.NO_EVIDENCE
 
 
 def test_too_few_photos_outside_cannot_be_tested_and_none_at_all_have_no_effect():
@@ -88,10 +88,10 @@ def test_too_few_photos_outside_cannot_be_tested_and_none_at_all_have_no_effect(
     few = np.zeros(len(labels), bool)
     few[:4] = True
 
-    assert assess(factor, few, labels).outcome is Outcome.NOT_TESTABLE
+    assert assess(factor, few, labels).outcome is Evidence.NOT_TESTABLE
     assert np.isnan(assess(factor, np.zeros_like(few), labels).within.value)
     nothing = assess(np.full(len(labels), np.nan), few, labels)
-    assert nothing.outcome is Outcome.NOT_TESTABLE
+    assert nothing.outcome is Evidence.NOT_TESTABLE
 
 
 def test_ties_count_half():
@@ -105,7 +105,7 @@ def test_ties_count_half():
 
 def test_holm_multiplies_the_smallest_p_by_the_number_of_tests_and_never_reorders():
     effect = Effect(0.9, 0.8, 1.0)
-    tests = [Test(effect, effect, p, p, 9, 9, 9) for p in (0.02, float("nan"), 0.01, 0.5)]
+    tests = [FactorTest(effect, effect, p, p, 9, 9, 9) for p in (0.02, float("nan"), 0.01, 0.5)]
 
     corrected = [test.corrected for test in holm(tests)]
 

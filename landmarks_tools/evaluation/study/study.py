@@ -15,7 +15,7 @@ from landmarks.retrieval.projection import FloatMatrix, Labels
 from landmarks_tools.evaluation.embeddings import embeddings
 from landmarks_tools.evaluation.study import factors
 from landmarks_tools.evaluation.study.encoder_facts import encoder_facts
-from landmarks_tools.evaluation.study.example_queries import Shown, choose_queries
+from landmarks_tools.evaluation.study.example_queries import ExampleQuery, choose_queries
 from landmarks_tools.evaluation.study.factors import LOOK_ALIKE, Factor
 from landmarks_tools.evaluation.study.model_study import ModelStudy, corrected, study_model
 
@@ -26,7 +26,7 @@ Progress = Callable[[str, int, int], None]  # what is being done, how much is do
 
 
 @dataclass(frozen=True)
-class Input:
+class StudyInput:
     """What is studied: photos that are searched and those searched with, and what to call them."""
 
     name: str
@@ -44,7 +44,7 @@ class Study:
     same queries, first minus second.
     """
 
-    input: Input
+    input: StudyInput
     seed: int
     photos: Sequence[LabelledPhoto]
     labels: Labels
@@ -55,11 +55,11 @@ class Study:
     missing: Sequence[Factor]
     models: Mapping[str, ModelStudy]
     better: Mapping[tuple[str, str], Figure]
-    shown: Sequence[Shown]
+    shown: Sequence[ExampleQuery]
 
 
 def make_study(
-    given: Input,
+    given: StudyInput,
     models: Sequence[str],
     settings: EncoderSettings,
     *,

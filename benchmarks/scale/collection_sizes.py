@@ -11,12 +11,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.harness import Bench, CannotMeasureError, Case, Figure, in_turn, ratios, typical
-from benchmarks.scale.collection import FLOAT32, INT8, STORAGES, Built, build, server_on
+from benchmarks.harness import (
+    Bench,
+    CannotMeasureError,
+    Case,
+    Measurement,
+    in_turn,
+    ratios,
+    typical,
+)
+from benchmarks.scale.collection import FLOAT32, INT8, STORAGES, BuildResult, build, server_on
 from benchmarks.scale.memory import MEBIBYTE, disk_bytes, resident_bytes_of_group
 from benchmarks.scale.query_load import percentile_ms
 from benchmarks.scale.searches import LEAST_RECALL, LIMIT, Searches
-from benchmarks.scale.synthetic_vectors import Drawing, Likeness
+from benchmarks.scale.synthetic_vectors import EmbeddingStatistics, SyntheticCollection
 from landmarks.vector_store.settings import VectorStoreSettings
 
 SIZES = {"10k": 10_000, "100k": 100_000, "1m": 1_000_000}
@@ -55,11 +63,11 @@ def cases() -> Iterator[Case]:
         yield Case(share, partial(_measure_share, size))
 
 
-def _measure_share(size: str, bench: Bench) -> Mapping[str, Figure]:
+def _measure_share(size: str, bench: Bench) -> Mapping[str, Measurement]:
     # Memory is the same at every hour: the two may be of different runs, as each takes an hour.
     int8, float32 = (bench.value(f"scale-1-{size}-{one}-memory-mib") for one in (INT8, FLOAT32))
     words = f"int8, originals on disk: {int8:.0f} MiB; float32: {float32:.0f} MiB"
-    return {f"scale-1-{size}-memory-share": Figure([int8 / float32], words)}
+    return {f"scale-1-{size}-memory-share": Measurement([int8 / float32], words)}
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ class _Ready:
     settings: VectorStoreSettings
     name: str
     searches: Searches
-    built: Built
+    built: BuildResult
     start_seconds: float
     empty_mib: float
     memory_mib: float
@@ -78,7 +86,7 @@ class _Ready:
     filtered_recall: float
 
 
-def _measure(size: str, storage: str, bench: Bench) -> Mapping[str, Figure]:
+def _measure(size: str, storage: str, bench: Bench) -> Mapping[str, Measurement]:
     with contextlib.ExitStack() as parts:
         one = parts.enter_context(_ready(size, storage, bench))
         first = None
@@ -92,7 +100,7 @@ def _measure(size: str, storage: str, bench: Bench) -> Mapping[str, Figure]:
 def _ready(size: str, storage: str, bench: Bench) -> Iterator[_Ready]:
     """Build a collection and serve it until the block ends; its files are removed then."""
     quick = bench.effort.quick
-    drawing = Drawing(Likeness.load(), _count(size, bench))
+    drawing = SyntheticCollection(EmbeddingStatistics.load(), _count(size, bench))
     asked, tuning = (80, 20) if quick else (_QUERIES, _TUNING)
     searches = Searches.of(drawing, asked, tuning)
     with tempfile.TemporaryDirectory(prefix="landmarks-bench-") as temporary:
@@ -126,7 +134,7 @@ def _count(size: str, bench: Bench) -> int:
     return (_QUICK_SIZES if bench.effort.quick else SIZES)[size]
 
 
-def _check_disk(folder: Path, drawing: Drawing) -> None:
+def _check_disk(folder: Path, drawing: SyntheticCollection) -> None:
     need = drawing.count * drawing.dimension * 4 * _DISK_PER_VECTOR_BYTE
     free = shutil.disk_usage(folder).free
     if free < need:
@@ -136,25 +144,25 @@ def _check_disk(folder: Path, drawing: Drawing) -> None:
         )
 
 
-def _kept(one: _Ready, size: str, bench: Bench) -> Mapping[str, Figure]:
+def _kept(one: _Ready, size: str, bench: Bench) -> Mapping[str, Measurement]:
     built, count = one.built, _count(size, bench)
     return {
-        "build-s": Figure(
+        "build-s": Measurement(
             [built.upload_seconds + built.index_seconds],
             f"{count} vectors with payload: stored in {built.upload_seconds:.0f} s"
             f" ({count / built.upload_seconds:.0f}/s, one caller), indexed in"
             f" {built.index_seconds:.0f} s; {built.peak_bytes / MEBIBYTE:.0f} MiB at most",
         ),
-        "pause-s": Figure(
+        "pause-s": Measurement(
             [built.longest_wait], "the longest wait of a query while the index was built"
         ),
-        "disk-mib": Figure([one.disk_mib], "once the index is built"),
-        "memory-mib": Figure(
+        "disk-mib": Measurement([one.disk_mib], "once the index is built"),
+        "memory-mib": Measurement(
             [one.memory_mib],
             f"the server and its processes, started anew (in {one.start_seconds:.1f} s), after"
             f" {one.searches.asked} queries; with no collection {one.empty_mib:.0f} MiB",
         ),
-        "recall": Figure(
+        "recall": Measurement(
             [one.recall],
             f"recall@{LIMIT}; {one.searches.candidates}; within one of ten sources"
             f" {one.filtered_recall:.3f}",
@@ -162,7 +170,7 @@ def _kept(one: _Ready, size: str, bench: Bench) -> Mapping[str, Figure]:
     }
 
 
-def _answers(one: _Ready, first: _Ready | None, bench: Bench) -> Mapping[str, Figure]:
+def _answers(one: _Ready, first: _Ready | None, bench: Bench) -> Mapping[str, Measurement]:
     def asking(ready: _Ready, what: str, clients: int) -> list[float]:
         return ready.searches.waits(
             ready.settings,
@@ -187,10 +195,10 @@ def _answers(one: _Ready, first: _Ready | None, bench: Bench) -> Mapping[str, Fi
     figures = {}
     for (what, (_, _, words)), p95s, each in zip(ways.items(), late, found, strict=False):
         middle = [percentile_ms(took, 50) for took in each]
-        figures[what] = Figure(p95s, f"{words}; p50 {typical(middle, 'ms')}")
+        figures[what] = Measurement(p95s, f"{words}; p50 {typical(middle, 'ms')}")
     if first is not None:
         for clients, own, small in zip((1, _CLIENTS), late[:2], late[4:], strict=True):
-            figures[f"growth-{clients}"] = Figure(
+            figures[f"growth-{clients}"] = Measurement(
                 ratios(own, small),
                 f"p95 ÷ that of {_count(_SMALLEST, bench)} ({typical(small, 'ms')}, recall"
                 f" {first.recall:.3f}, {first.searches.candidates}), in turn",

@@ -1,14 +1,50 @@
-"""Getting the models' weights before anything is started, with progress."""
+"""`landmarks weights`, and fetching weights for the commands that need them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
 
 from landmarks.errors import LandmarksError
 from landmarks.settings import Settings
-from landmarks_tools.cli.output import console, progress
+from landmarks_tools.cli.extras import requires_extra
+from landmarks_tools.cli.output import JsonOption, console, print_json, print_table, progress
 
 _MEGABYTE = 1_000_000
+
+
+@requires_extra("encoder")
+def weights(
+    model: Annotated[
+        str, typer.Argument(metavar="[MODEL]", help="Fetch and verify this model's weights.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Show where each model's weights are; with MODEL, fetch and verify them."""
+    from encoder_service.settings import WeightsSettings
+    from encoder_service.weights import weights_status
+
+    settings = WeightsSettings.load()
+    if model:
+        fetch_weights(model, settings, quiet=as_json)
+    found = [weights_status(name, settings) for name in ([model] if model else registered_models())]
+    if as_json:
+        print_json([{**asdict(item), "path": str(item.path or "")} for item in found])
+        return
+    rows = [
+        (
+            item.model,
+            item.where,
+            "yes" if item.verified else "no",
+            f"{item.bytes / 1e6:.1f}",
+            str(item.path or item.source),
+        )
+        for item in found
+    ]
+    print_table(("model", "weights", "verified", ">MB", "where"), rows)
 
 
 def registered_models() -> list[str]:
