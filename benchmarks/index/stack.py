@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.harness import CannotMeasureError
-from benchmarks.processes import HOST
 from benchmarks.services import broker, edge_server, encoder, worker
 from landmarks.job_store.celery_app import TaskSender, celery_app
 from landmarks.job_store.records import Job, State
@@ -19,6 +18,7 @@ from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.spec import IndexSpec
 from landmarks.job_store.store import JobStore
 from landmarks.job_store.task_messages import job_message
+from landmarks_tools.local_stack.plan import HOST
 
 _ENDS_WITHIN_SECONDS = 1800.0
 # How often a job is looked at: often enough to tell its end, seldom enough to leave it the cores.
