@@ -1,4 +1,4 @@
-"""`python -m indexer_worker`: one worker with threads, for the queues that its settings name."""
+"""`python -m indexer_worker`: one worker with threads, for the queues in its settings."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from landmarks.service import EXIT_CONFIGURATION
 
 
 def main() -> int:
-    """Start a worker and run until it is told to stop; SIGTERM lets running chunks end."""
+    """Run a worker until it is stopped; SIGTERM lets running chunks end."""
     try:
-        from indexer_worker.app import app, context, settings  # which reads the settings
+        from indexer_worker.app import app, context, settings  # reads the settings
 
         name = context().name
     except LandmarksError as error:
@@ -22,7 +22,7 @@ def main() -> int:
     app.worker_main(
         [
             "worker",
-            # Threads: nothing may fork where gRPC is in use.
+            # Threads, as a process that uses gRPC must not fork.
             "--pool=threads",
             f"--concurrency={settings.worker_concurrency}",
             f"--queues={','.join(queues)}",

@@ -13,7 +13,7 @@ _context: list[WorkerContext] = []
 
 
 def context() -> WorkerContext:
-    """Return what this process holds; made on first use."""
+    """Return this process's context; the first call creates it."""
     if not _context:
         _context.append(WorkerContext(settings, TaskSender(app)))
     return _context[0]

@@ -24,28 +24,28 @@ _log = structlog.get_logger(__name__)
 
 _MOST_LOSSES = 3
 _PARTS = 8
-Alone = Callable[[], AbstractContextManager[None]]
+Exclusively = Callable[[], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """A photo's vector (float32, unit length, (dimension,)), and its size in pixels."""
+class EncodedPhoto:
+    """A photo's vector ((dimension,) float32, unit length), and its size in pixels."""
 
     vector: FloatVector
     width: int
     height: int
 
 
-class _LostError(Exception):
-    """The encoder was lost as often as is waited for, each time while it encoded these photos."""
+class _EncoderLostError(Exception):
+    """The encoder became unavailable too often, each time while it encoded these photos."""
 
 
 class ModelEncoder:
-    """The encoder that made a collection's vectors, for one chunk.
+    """The encoder with a collection's digest, for one chunk.
 
-    In `alone`, photos with which the encoder was lost are tried again: one batch at a time in the
-    whole system, as others would be lost with it and be suspected too. It raises UnavailableError
-    where others are being tried.
+    Photos that may crash the encoder are tried again in `exclusively`: one batch at a time in the
+    whole system, as a crash makes every batch of that moment suspect. `exclusively` raises
+    UnavailableError if another worker is inside.
     """
 
     def __init__(
@@ -55,26 +55,26 @@ class ModelEncoder:
         model: str,
         digest: str,
         timeout_seconds: float,
-        alone: Alone,
+        exclusively: Exclusively,
     ) -> None:
         self._directory = directory
         self._retry = retry
         self._model = model
         self._digest = digest
         self._timeout = timeout_seconds
-        self._alone = alone
+        self._exclusively = exclusively
         self._served = retry.call(self._find)
         self.limits = batch_limits(self._served.limits)
 
-    def encode(self, photos: Sequence[bytes]) -> list[Encoded | LandmarksError]:
-        """Return each photo's vector, or why there is none.
+    def encode(self, photos: Sequence[bytes]) -> list[EncodedPhoto | LandmarksError]:
+        """Return each photo's vector, or its error.
 
-        Waits while the encoder is away or busy, with a batch or with some of its photos. Where the
-        encoder is lost again and again while it encodes these, parts of them are tried, down to
-        the photo that it does not survive. Raises LineageError where no encoder has the digest any
-        more.
+        Retries while the encoder is unavailable or overloaded, for a batch or for some of its
+        photos. If the encoder is lost again and again while it encodes these, they are tried in
+        parts, down to the photo that crashes it. Raises LineageError if no encoder has the digest
+        any longer.
         """
-        outcomes: dict[int, Encoded | LandmarksError] = {}
+        outcomes: dict[int, EncodedPhoto | LandmarksError] = {}
         parts: list[Sequence[int]] = [range(len(photos))]
         while parts:
             part = [index for index in parts.pop() if index not in outcomes]
@@ -83,7 +83,7 @@ class ModelEncoder:
                 continue
             if len(part) == 1:
                 outcomes[part[0]] = InvalidPhotoError(
-                    f"given up: the encoder was lost {_MOST_LOSSES} times while it encoded this"
+                    f"given up: the encoder was lost {_MOST_LOSSES} times while it encoded it"
                 )
             else:
                 parts += batched(part, ceil(len(part) / _PARTS))
@@ -93,41 +93,41 @@ class ModelEncoder:
         self,
         photos: Sequence[bytes],
         part: Sequence[int],
-        outcomes: dict[int, Encoded | LandmarksError],
+        outcomes: dict[int, EncodedPhoto | LandmarksError],
         *,
         suspect: bool,
     ) -> bool:
-        """Add the outcomes of a part; False where the encoder was lost too often meanwhile."""
+        """Add the outcomes of a part; return False if the encoder was lost too often meanwhile."""
         losses = 0
 
         def attempt() -> None:
             nonlocal losses
             missing = [index for index in part if index not in outcomes]
-            with self._alone() if suspect or losses else nullcontext():
+            with self._exclusively() if suspect or losses else nullcontext():
                 if losses:
-                    # Only a call to an encoder that is there again can tell anything.
+                    # Waits for an encoder that is back: only a call to it shows whether it crashes.
                     self._served = self._find()
                 try:
                     results = self._call([photos[index] for index in missing])
                 except UnavailableError as error:
                     losses += 1
                     if losses == _MOST_LOSSES:
-                        raise _LostError from error
+                        raise _EncoderLostError from error
                     raise
-            passing: LandmarksError | None = None
+            transient: LandmarksError | None = None
             for index, result in zip(missing, results, strict=True):
                 outcome = self._outcome(result)
                 if isinstance(outcome, TRANSIENT_ERRORS):
-                    passing = outcome
+                    transient = outcome
                 else:
                     outcomes[index] = outcome
-            if passing is not None:
-                raise passing
+            if transient is not None:
+                raise transient
 
         try:
             self._retry.call(attempt)
-        except _LostError:
-            _log.warning("the encoder is lost with these photos", photos=len(part))
+        except _EncoderLostError:
+            _log.warning("the encoder is lost while it encodes these photos", photos=len(part))
             return False
         return True
 
@@ -144,7 +144,7 @@ class ModelEncoder:
         except grpc.RpcError as error:
             failure = error_from_rpc(error, f"encoder {target}")
             if isinstance(failure, LineageError):
-                # Replaced while we worked. Another target may have the digest; if none, that says.
+                # Replaced meanwhile. Another target may have the digest; if none has, this raises.
                 self._served = self._find()
             raise failure from error
         if answer.digest != self._digest:
@@ -154,14 +154,14 @@ class ModelEncoder:
             )
         if len(answer.results) != len(photos):
             raise UnavailableError(
-                f"encoder {target} answered {len(answer.results)} photos of {len(photos)}"
+                f"encoder {target} returned {len(answer.results)} results for {len(photos)} photos"
             )
         return answer.results
 
-    def _outcome(self, result: pb.BatchEncodeResult) -> Encoded | LandmarksError:
+    def _outcome(self, result: pb.BatchEncodeResult) -> EncodedPhoto | LandmarksError:
         if result.WhichOneof("outcome") != "embedding":
             return error_from_status(result.error)
         vector = np.array(result.embedding.values, dtype=np.float32)
         if len(vector) != self._served.dimension or not np.isfinite(vector).all():
-            return InvalidPhotoError("the encoder made a vector of it that cannot be stored")
-        return Encoded(vector, result.photo.width, result.photo.height)
+            return InvalidPhotoError("the encoder returned a vector that cannot be stored")
+        return EncodedPhoto(vector, result.photo.width, result.photo.height)

@@ -1,8 +1,8 @@
-"""Learning how far verdicts of a gallery can be trusted, from its own labelled points.
+"""Calibrating a gallery's verdicts, from its own labelled points.
 
-Each point of a sample is looked for without itself, as a photo of a known landmark. For photos of
-landmarks that the gallery does not have, other photos stand, or the same points, looked for without
-all photos of their landmark.
+Each point of a sample is a query that excludes itself: a photo of a known landmark. Photos of
+unknown landmarks are those of a given source, or the same points, queried without all photos of
+their landmark.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from uuid import UUID
 from indexer_worker.context import WorkerContext
 from indexer_worker.leases import HeldLease
 from indexer_worker.query_photos import encoded_photos, photos_of
-from indexer_worker.reservoir import sampled
+from indexer_worker.reservoir import reservoir_sample
 from landmarks.batched import batched
 from landmarks.errors import InvalidInputError
 from landmarks.job_store.records import Job
-from landmarks.job_store.store import Target
+from landmarks.job_store.store import CollectionTarget
 from landmarks.retrieval.calibration import Calibration
 from landmarks.retrieval.calibration_fit import READ_DEPTH, calibrate
 from landmarks.retrieval.calibration_fit import Query as CalibrationQuery
@@ -31,9 +31,9 @@ from landmarks.vector_store.filters import Equals, Filter
 from landmarks.vector_store.points import FloatVector
 from landmarks.vector_store.queries import Hit, Query
 
-# Labelled points that are looked for; more say little more.
+# Queries of known landmarks; more would change little.
 SAMPLE = 1000
-# How many are read, as not all may be in every collection.
+# How many points are sampled, as not all may be in every collection.
 _CANDIDATES = 1500
 _QUERIES_AT_ONCE = 8
 
@@ -49,7 +49,7 @@ class _Point:
 def calibrate_gallery(context: WorkerContext, job: Job, held: HeldLease) -> None:
     """Calibrate the live collections of a job's models, alone and together."""
     lineages = [context.collections.live(job.spec.gallery, model) for model in job.spec.models]
-    targets = [Target(one.model, one.digest, one.name) for one in lineages]
+    targets = [CollectionTarget(one.model, one.digest, one.name) for one in lineages]
     context.jobs.set_targets(job.id, "", targets)
     points = _sample(context, lineages)
     queries: list[CalibrationQuery] = []
@@ -71,12 +71,12 @@ def calibrate_gallery(context: WorkerContext, job: Job, held: HeldLease) -> None
     for lineage in lineages:
         held.check()
         context.collections.note(lineage.name, CALIBRATION, noted)
-    context.jobs.set_outcome(job.id, _told(found, queries))
+    context.jobs.set_outcome(job.id, _summary(found, queries))
     context.jobs.end_listing(held.lease)
 
 
 def _sample(context: WorkerContext, lineages: Sequence[Lineage]) -> list[_Point]:
-    """Return labelled points in an order that is always the same for the same collection."""
+    """Return a sample of labelled points; the same collection gives the same sample, in order."""
     shown: Counter[str] = Counter()
 
     def labelled() -> Iterator[tuple[UUID, str, str]]:
@@ -87,8 +87,8 @@ def _sample(context: WorkerContext, lineages: Sequence[Lineage]) -> list[_Point]
                 shown[str(landmark)] += 1
                 yield point.id, str(landmark), str(point.payload.get("sha256", ""))
 
-    chosen, _ = sampled(labelled(), _CANDIDATES)
-    random.Random(0).shuffle(chosen)  # noqa: S311 - so that the first of them are of all landmarks
+    chosen, _ = reservoir_sample(labelled(), _CANDIDATES)
+    random.Random(0).shuffle(chosen)  # noqa: S311 - the first must be of all landmarks
     return [
         _Point(id_, landmark, sha256, others=shown[landmark] > 1)
         for id_, landmark, sha256 in chosen
@@ -98,17 +98,17 @@ def _sample(context: WorkerContext, lineages: Sequence[Lineage]) -> list[_Point]
 def _queries(
     context: WorkerContext, lineages: Sequence[Lineage], points: Sequence[_Point], *, both: bool
 ) -> list[CalibrationQuery]:
-    """Return what is found for points as known, and for `both` also as unknown.
+    """Query for points as known landmarks, and with `both` also as unknown ones.
 
     Points that a collection lacks are left out.
     """
     ids = [point.id for point in points]
     vectors = [context.points.vectors(lineage.name, ids) for lineage in lineages]
-    held = [point for point in points if all(point.id in some for some in vectors)]
+    present = [point for point in points if all(point.id in some for some in vectors)]
     queries: list[CalibrationQuery] = []
-    # Photos with the same bytes would find each other, whatever they show.
-    without_copies = [Filter(must_not=(Equals("sha256", point.sha256),)) for point in held]
-    without_own = [Filter(must_not=(Equals("landmark", point.landmark),)) for point in held]
+    # Photos with the same bytes would find each other.
+    without_copies = [Filter(must_not=(Equals("sha256", point.sha256),)) for point in present]
+    without_own = [Filter(must_not=(Equals("landmark", point.landmark),)) for point in present]
     ways = [(True, without_copies), *([(False, without_own)] if both else [])]
     for known, filters in ways:
         answers = [
@@ -116,12 +116,12 @@ def _queries(
                 lineage.name,
                 [
                     _query(point, some[point.id], conditions)
-                    for point, conditions in zip(held, filters, strict=True)
+                    for point, conditions in zip(present, filters, strict=True)
                 ],
             )
             for lineage, some in zip(lineages, vectors, strict=True)
         ]
-        for place, point in enumerate(held):
+        for place, point in enumerate(present):
             if known and not point.others:
                 continue
             found = {
@@ -134,20 +134,20 @@ def _queries(
 def _unknown_queries(
     context: WorkerContext, job: Job, lineages: Sequence[Lineage], held: HeldLease
 ) -> list[CalibrationQuery]:
-    """Return what is found for photos of other landmarks than the gallery's."""
+    """Query for photos of the source whose landmarks the gallery does not have."""
     shown = {
         str(point.payload.get("landmark"))
         for point in context.points.scan(lineages[0].name, fields=["landmark"])
     }
     photos = photos_of(context, job.spec.source, job.spec.splits)
-    chosen, _ = sampled((one for one in photos if one.entry.landmark not in shown), SAMPLE)
+    chosen, _ = reservoir_sample((one for one in photos if one.entry.landmark not in shown), SAMPLE)
     found: dict[str, dict[str, list[Hit]]] = {}
     for lineage in lineages:
         encoded = encoded_photos(context, lineage, chosen)
         for some in batched(encoded, _QUERIES_AT_ONCE):
             held.check()
-            asked = [Query(vector, limit=READ_DEPTH, fields=("landmark",)) for _, _, vector in some]
-            answers = context.points.query(lineage.name, asked)
+            batch = [Query(vector, limit=READ_DEPTH, fields=("landmark",)) for _, _, vector in some]
+            answers = context.points.query(lineage.name, batch)
             for (_, sha256, _), hits in zip(some, answers, strict=True):
                 found.setdefault(sha256, {})[lineage.model] = hits
     return [_calibration_query(None, hits) for hits in found.values() if len(hits) == len(lineages)]
@@ -175,8 +175,8 @@ def _calibration_query(landmark: str | None, found: dict[str, list[Hit]]) -> Cal
     return CalibrationQuery(landmark, scored, landmarks)
 
 
-def _told(found: Calibration, queries: Sequence[CalibrationQuery]) -> str:
-    """Say what verdicts of all models together are like, for those photos."""
+def _summary(found: Calibration, queries: Sequence[CalibrationQuery]) -> str:
+    """Return the job's outcome: the verdicts of all models together, for these queries."""
     group = max(found.groups, key=lambda one: len(one.models))
     known = [query for query in queries if query.landmark is not None]
     named = [
@@ -185,8 +185,8 @@ def _told(found: Calibration, queries: Sequence[CalibrationQuery]) -> str:
         if (verdict := group.verdict(query.voters, query.landmarks)).outcome is Outcome.KNOWN
         and verdict.vote
     ]
-    right = f", {sum(named) / len(named):.1%} of these rightly" if named else ""
+    right = f", {sum(named) / len(named):.1%} of these the right one" if named else ""
     return (
-        f"calibrated with {len(known):,} photos: {len(named) / len(known):.1%} of them are told"
-        f" what they show{right}; so are {found.unknowns_answered:.0%} of photos of other landmarks"
+        f"calibrated with {len(known):,} photos: {len(named) / len(known):.1%} of them get a"
+        f" landmark{right}; {found.unknowns_answered:.0%} of photos of other landmarks get one too"
     )

@@ -1,4 +1,4 @@
-"""What has to be done for a photo, from what its point says already. Pure."""
+"""Which photos need encoding or a new payload, from the payloads of their points. Pure."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from landmarks.photos.entry import Entry
 from landmarks.vector_store.points import RESERVED_COLUMNS, PhotoPayload
 
 
-class Work(Enum):
-    """What has to be done for a photo."""
+class Action(Enum):
+    """What a photo needs."""
 
-    NOTHING = auto()  # its point says all that there is to say
-    PAYLOAD = auto()  # the vector is right, what is said of the photo has changed
+    NOTHING = auto()  # its point is up to date
+    PAYLOAD = auto()  # the same bytes, but another description
     ENCODE = auto()
 
 
 @dataclass(frozen=True)
-class Described:
+class SourcePhoto:
     """A photo as its source describes it, and the id of its point."""
 
     entry: Entry
@@ -32,14 +32,14 @@ class Described:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do, and the payload to store; None where nothing or everything is to be done."""
+    """An action, and for PAYLOAD the payload to store."""
 
-    work: Work
+    action: Action
     payload: PhotoPayload | None = None
 
 
 def decide(
-    photo: Described,
+    photo: SourcePhoto,
     sha256: str,
     version: str,
     existing: Mapping[str, object] | None,
@@ -48,17 +48,17 @@ def decide(
 ) -> Decision:
     """Compare a photo with the payload of its point, if it has one.
 
-    The same bytes need no encoding; of the payload, all that the source says is compared, and not
-    when or by which job it was written. A payload that cannot be read is replaced.
+    The same bytes need no encoding. Of the payload, all that comes from the source is compared,
+    not when or by which job it was written. A payload that cannot be read is replaced.
     """
     if existing is None:
-        return Decision(Work.ENCODE)
+        return Decision(Action.ENCODE)
     try:
         before = PhotoPayload.from_payload(existing)
     except InvalidInputError:
-        return Decision(Work.ENCODE)
+        return Decision(Action.ENCODE)
     if before.sha256 != sha256:
-        return Decision(Work.ENCODE)
+        return Decision(Action.ENCODE)
     after = payload_of(
         photo,
         sha256=sha256,
@@ -69,12 +69,12 @@ def decide(
         job_id=before.job_id,
     )
     if after == before:
-        return Decision(Work.NOTHING)
-    return Decision(Work.PAYLOAD, replace(after, indexed_at=now, job_id=job_id))
+        return Decision(Action.NOTHING)
+    return Decision(Action.PAYLOAD, replace(after, indexed_at=now, job_id=job_id))
 
 
 def payload_of(
-    photo: Described,
+    photo: SourcePhoto,
     *,
     sha256: str,
     version: str,
@@ -83,10 +83,10 @@ def payload_of(
     indexed_at: datetime,
     job_id: str,
 ) -> PhotoPayload:
-    """Return what a point says of a photo.
+    """Return the payload of a photo's point.
 
-    A column of a manifest that is called like something that indexing records itself (`source`,
-    `width`, …) is kept as `manifest_source`, `manifest_width`, ….
+    A manifest's column whose name indexing reserves (`source`, `width`, …) is stored as
+    `manifest_source`, `manifest_width`, ….
     """
     return PhotoPayload(
         uri=photo.entry.uri,
@@ -107,7 +107,7 @@ def payload_of(
 
 
 def known_version(existing: Mapping[str, object] | None) -> str:
-    """Return the version of the file that a point's vector is of; "" where that is not known."""
+    """Return the version of the file that a point's vector was made from; "" if unknown."""
     if existing is None:
         return ""
     try:
@@ -118,5 +118,5 @@ def known_version(existing: Mapping[str, object] | None) -> str:
 
 
 def is_stale(existing: Mapping[str, object] | None) -> bool | None:
-    """Say whether a point is marked as stale; None where there is no point."""
+    """Return whether a point is marked as stale; None if it does not exist."""
     return None if existing is None else existing.get("stale") is True

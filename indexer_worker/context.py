@@ -1,4 +1,4 @@
-"""What a worker process holds: connections, and the thread that keeps its leases."""
+"""The worker's context: its connections, and its background threads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import structlog
 
 from indexer_worker import metrics, retried_calls
 from indexer_worker.batch_encoder import ModelEncoder
-from indexer_worker.exclusive_lock import Isolation
+from indexer_worker.exclusive_lock import SharedExclusiveLock
 from indexer_worker.leases import LeaseKeeper
 from indexer_worker.photo_reader import PhotoReader
 from indexer_worker.requeue import Sweeper
@@ -36,9 +36,10 @@ _RENEWALS_PER_LEASE = 4
 
 
 class WorkerContext:
-    """Made once per process, and shared by its threads; connects when first used.
+    """One per process, shared by its threads; connects on first use.
 
-    Raises ConfigurationError where a file of TLS cannot be used.
+    Its stores retry calls that may be repeated; `once(store)` does not. Raises ConfigurationError
+    if a TLS file cannot be used.
     """
 
     def __init__(self, settings: IndexerSettings, sender: TaskSender) -> None:
@@ -50,7 +51,7 @@ class WorkerContext:
         self.jobs = retry.retrying(jobs, retried_calls.JOBS)
         maps = MapStore(connect_redis(settings.broker_url), settings.redis_url)
         self.maps = retry.retrying(maps, retried_calls.MAPS)
-        self.isolation = Isolation()
+        self.process_lock = SharedExclusiveLock()
         self.leases = LeaseKeeper(jobs, settings.lease_seconds)
         encoders = EncoderDirectory(settings.encoders, settings.tls)
         self.encoders = retry.retrying(encoders, retried_calls.ENCODERS)
@@ -66,11 +67,11 @@ class WorkerContext:
         self._sweeper = Sweeper(jobs, self.send_work)
 
     def send_work(self, job_id: str, field: str) -> None:
-        """Enqueue a job's listing, a chunk or a pruning; `field` is as in `Lease`."""
+        """Enqueue a piece of a job's work; `field` is as in `Lease`."""
         self._sender.send(work_message(job_id, field))
 
     def encoder(self, model: str, digest: str) -> ModelEncoder:
-        """Return the encoder of a digest, for one piece of work; waits until it is there."""
+        """Return the encoder with a digest, for one piece of work; waits until it is available."""
         seconds = self.settings.encode_timeout_seconds
         return ModelEncoder(
             once(self.encoders),
@@ -78,11 +79,11 @@ class WorkerContext:
             model,
             digest,
             seconds,
-            lambda: self.jobs.alone(f"encode.{model}", seconds),
+            lambda: self.jobs.exclusive(f"encode.{model}", seconds),
         )
 
     def start_threads(self) -> None:
-        """Start to renew leases, and to sweep and announce that this worker is ready."""
+        """Start renewing leases, sweeping, and announcing that this worker is ready."""
         lease, sweep = self.settings.lease_seconds, self.settings.sweep_seconds
         metrics.begun(self.settings.consumed_models)
         self._repeat("leases", lease / _RENEWALS_PER_LEASE, self.leases.renew_all)
@@ -91,13 +92,13 @@ class WorkerContext:
         self._repeat("counter", sweep, self._count)
 
     def close(self) -> None:
-        """Say that the worker is gone, and stop its threads."""
+        """Withdraw the announcement of this worker, and stop its threads."""
         self.stopping.set()
         self._closed.set()
         try:
             self.jobs.retire_worker(self.name)
         except LandmarksError as error:
-            _log.warning("worker not retired", reason=str(error))
+            _log.warning("could not withdraw the announcement of this worker", reason=str(error))
         self.reader.close()
         self.encoders.close()
 
@@ -117,10 +118,10 @@ class WorkerContext:
                 try:
                     work()
                 except LandmarksError as error:
-                    _log.warning("not done this time", thread=name, reason=str(error))
+                    _log.warning("background task failed", thread=name, reason=str(error))
                 except Exception:  # noqa: BLE001
-                    # Without this thread, nothing would recover what dies.
-                    _log.exception("not done this time", thread=name)
+                    # Without this thread, nothing would recover the work of dead workers.
+                    _log.exception("background task failed", thread=name)
                 self._closed.wait(seconds)
 
         threading.Thread(target=run, name=name, daemon=True).start()

@@ -1,4 +1,4 @@
-"""Work that is done alone in its process, among work that is not."""
+"""A shared and exclusive lock within a process, for work that may kill the process."""
 
 from __future__ import annotations
 
@@ -7,41 +7,41 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class Isolation:
-    """A lock that many share, or one holds alone. Who wants it alone goes before the others."""
+class SharedExclusiveLock:
+    """Many hold it shared, or one exclusively. Those that wait for it exclusively go first."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._sharing = 0
-        self._alone = False
-        self._wanted_alone = 0
+        self._shared = 0
+        self._exclusive = False
+        self._exclusive_waiting = 0
 
     @property
-    def wanted_alone(self) -> int:
-        """How many wait to hold it alone."""
-        return self._wanted_alone
+    def exclusive_waiting(self) -> int:
+        """How many wait to hold it exclusively."""
+        return self._exclusive_waiting
 
     @contextmanager
-    def hold(self, *, alone: bool) -> Iterator[None]:
+    def hold(self, *, exclusive: bool) -> Iterator[None]:
         """Hold the lock while the block runs."""
-        self._take(alone=alone)
+        self._take(exclusive=exclusive)
         try:
             yield
         finally:
             with self._changed:
-                if alone:
-                    self._alone = False
+                if exclusive:
+                    self._exclusive = False
                 else:
-                    self._sharing -= 1
+                    self._shared -= 1
                 self._changed.notify_all()
 
-    def _take(self, *, alone: bool) -> None:
+    def _take(self, *, exclusive: bool) -> None:
         with self._changed:
-            if not alone:
-                self._changed.wait_for(lambda: not self._alone and not self._wanted_alone)
-                self._sharing += 1
+            if not exclusive:
+                self._changed.wait_for(lambda: not self._exclusive and not self._exclusive_waiting)
+                self._shared += 1
                 return
-            self._wanted_alone += 1
-            self._changed.wait_for(lambda: not self._alone and not self._sharing)
-            self._wanted_alone -= 1
-            self._alone = True
+            self._exclusive_waiting += 1
+            self._changed.wait_for(lambda: not self._exclusive and not self._shared)
+            self._exclusive_waiting -= 1
+            self._exclusive = True

@@ -10,10 +10,10 @@ from uuid import UUID
 
 import structlog
 
-from indexer_worker.batch_encoder import Encoded
+from indexer_worker.batch_encoder import EncodedPhoto
 from indexer_worker.change_detection import (
-    Described,
-    Work,
+    Action,
+    SourcePhoto,
     decide,
     is_stale,
     known_version,
@@ -21,10 +21,10 @@ from indexer_worker.change_detection import (
 )
 from indexer_worker.context import WorkerContext
 from indexer_worker.leased_work import Attempt, leased_attempt
-from indexer_worker.photo_reader import ReadPhoto, Unread, Unreadable
+from indexer_worker.photo_reader import ReadPhoto, UnchangedPhoto, UnreadablePhoto
 from landmarks.batched import batched
 from landmarks.errors import LandmarksError
-from landmarks.job_store.records import DeadLetter, Listed, Outcome
+from landmarks.job_store.records import ChunkOutcome, DeadLetter, Listed
 from landmarks.vector_store.points import PhotoPayload, Point, point_id
 
 _log = structlog.get_logger(__name__)
@@ -56,10 +56,10 @@ def _index(attempt: Attempt, number: int) -> None:
 
 
 def _split(attempt: Attempt, listed: Sequence[Listed]) -> None:
-    """Replace a chunk that never ends by parts of it, so that in the end the culprit is alone."""
+    """Replace a chunk that never ends by parts, until the photo that causes it is alone."""
     context, job, model = attempt.context, attempt.job, attempt.progress.model
     parts = list(batched(listed, ceil(len(listed) / _PARTS)))
-    _log.warning("split: begun again and again, never ended", job=job.id, parts=len(parts))
+    _log.warning("chunk split: its attempts never ended", job=job.id, parts=len(parts))
     for number in context.jobs.split(attempt.held.lease, model, parts):
         context.send_work(job.id, f"{model}/{number}")
 
@@ -78,16 +78,16 @@ class ChunkRun:
         self._points: list[Point] = []
         self._payloads: dict[UUID, PhotoPayload] = {}
         self._would_encode = 0
-        self._dead: list[tuple[Described, str]] = []
+        self._dead: list[tuple[SourcePhoto, str]] = []
         self._unchanged = 0
 
-    def run(self, listed: Sequence[Listed]) -> Outcome:
-        """Index the entries; when this returns, Qdrant has confirmed all that was stored."""
-        photos = [self._described(one) for one in listed if not one.duplicate]
+    def run(self, listed: Sequence[Listed]) -> ChunkOutcome:
+        """Index the entries; Qdrant has confirmed every write when this returns."""
+        photos = [self._source_photo(one) for one in listed if not one.duplicate]
         existing = self._existing(photos)
         self._read_and_encode(photos, existing)
         self._store(photos, existing)
-        return Outcome(
+        return ChunkOutcome(
             stored=self._encoded + len(self._payloads),
             unchanged=self._unchanged,
             duplicate=len(listed) - len(photos),
@@ -99,9 +99,9 @@ class ChunkRun:
     def _encoded(self) -> int:
         return len(self._points) + self._would_encode
 
-    def give_up(self, listed: Sequence[Listed], attempts: int) -> Outcome:
-        """Make dead letters of the entries that no earlier attempt of this job has stored."""
-        photos = [self._described(one) for one in listed if not one.duplicate]
+    def give_up(self, listed: Sequence[Listed], attempts: int) -> ChunkOutcome:
+        """Make dead letters of the entries that no attempt of this job has stored."""
+        photos = [self._source_photo(one) for one in listed if not one.duplicate]
         existing = self._existing(photos)
         reason = f"given up: indexing its chunk was begun {attempts} times and never ended"
         self._dead = [
@@ -111,7 +111,7 @@ class ChunkRun:
         ]
         self._store(photos, existing)
         stored = len(photos) - len(self._dead)
-        return Outcome(
+        return ChunkOutcome(
             stored=stored,
             unchanged=0,
             duplicate=len(listed) - len(photos),
@@ -121,22 +121,22 @@ class ChunkRun:
             encoded=stored,
         )
 
-    def _existing(self, photos: Sequence[Described]) -> dict[UUID, Mapping[str, object]]:
-        if not self._collection:  # a dry run that would create it
+    def _existing(self, photos: Sequence[SourcePhoto]) -> dict[UUID, Mapping[str, object]]:
+        if not self._collection:  # a dry run, which creates none
             return {}
         ids = [one.point for one in photos]
         return self._context.points.payloads(self._collection, ids)
 
-    def _described(self, one: Listed) -> Described:
+    def _source_photo(self, one: Listed) -> SourcePhoto:
         source = one.source or self._job.source_name
-        return Described(
+        return SourcePhoto(
             one.entry, point_id(self._job.spec.gallery, source, one.entry.path), source
         )
 
     def _read_and_encode(
-        self, photos: Sequence[Described], existing: Mapping[UUID, Mapping[str, object]]
+        self, photos: Sequence[SourcePhoto], existing: Mapping[UUID, Mapping[str, object]]
     ) -> None:
-        readable: list[Described] = []
+        readable: list[SourcePhoto] = []
         for photo in photos:
             if photo.entry.problem:
                 self._dead.append((photo, photo.entry.problem))
@@ -152,10 +152,10 @@ class ChunkRun:
         }
         for read in self._context.reader.read(readable, limits.photo_bytes, known):
             before = existing.get(read.photo.point)
-            if isinstance(read, Unreadable):
+            if isinstance(read, UnreadablePhoto):
                 self._dead.append((read.photo, read.reason))
-            elif isinstance(read, Unread):
-                # Its version is that of its point, which says the hash too.
+            elif isinstance(read, UnchangedPhoto):
+                # The file has the version of its point, and so its sha256.
                 sha256 = str(before["sha256"]) if before else ""
                 self._needs_encoding(read, sha256, before)
             elif self._needs_encoding(read, read.sha256, before):
@@ -168,10 +168,10 @@ class ChunkRun:
             self._encode(batch)
 
     def _needs_encoding(
-        self, read: ReadPhoto | Unread, sha256: str, existing: Mapping[str, object] | None
+        self, read: ReadPhoto | UnchangedPhoto, sha256: str, existing: Mapping[str, object] | None
     ) -> bool:
         decision = decide(read.photo, sha256, read.version, existing, self._job.id, self._now)
-        if decision.work is Work.ENCODE:
+        if decision.action is Action.ENCODE:
             return True
         if decision.payload is None:
             self._unchanged += 1
@@ -191,7 +191,7 @@ class ChunkRun:
             else:
                 self._points.append(self._point(read, outcome))
 
-    def _point(self, read: ReadPhoto, encoded: Encoded) -> Point:
+    def _point(self, read: ReadPhoto, encoded: EncodedPhoto) -> Point:
         payload = payload_of(
             read.photo,
             sha256=read.sha256,
@@ -204,7 +204,7 @@ class ChunkRun:
         return Point(read.photo.point, encoded.vector, payload.to_payload())
 
     def _store(
-        self, photos: Sequence[Described], existing: Mapping[UUID, Mapping[str, object]]
+        self, photos: Sequence[SourcePhoto], existing: Mapping[UUID, Mapping[str, object]]
     ) -> None:
         """Write what changed. Each write can be repeated, so an attempt that dies does no harm."""
         if self._job.spec.dry_run:
@@ -217,7 +217,7 @@ class ChunkRun:
             for photo, _ in self._dead
             if is_stale(existing.get(photo.point)) is False and photo.point not in fresh
         ]
-        # Those of unchanged photos too: the settings may name more columns than they did.
+        # Columns of unchanged photos too: the settings may name more columns since then.
         columns = {column for photo in photos for column in photo.entry.columns}
         self._held.check()
         self._context.collections.index_words_of(self._collection, columns)
@@ -225,7 +225,7 @@ class ChunkRun:
         points.overwrite_payloads(self._collection, payloads)
         points.set_payload(self._collection, stale, {"stale": True})
 
-    def _letter(self, photo: Described, reason: str) -> DeadLetter:
+    def _letter(self, photo: SourcePhoto, reason: str) -> DeadLetter:
         attempts = self._held.lease.attempts
         return DeadLetter(
             self._model, photo.entry, reason, self._now, attempts, source=photo.source

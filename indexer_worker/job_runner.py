@@ -6,21 +6,21 @@ from collections.abc import Callable, Mapping
 
 from indexer_worker.calibration import calibrate_gallery
 from indexer_worker.context import WorkerContext
+from indexer_worker.draw_map import draw_map
 from indexer_worker.leased_work import leased
 from indexer_worker.leases import HeldLease
 from indexer_worker.listing import list_source
-from indexer_worker.projection import draw_map
 from indexer_worker.reindexing import list_live
 from landmarks.errors import InvalidInputError
 from landmarks.job_store.records import Job
-from landmarks.job_store.spec import Kind
+from landmarks.job_store.spec import JobKind
 from landmarks.job_store.task_messages import LISTING
 
-_RUN: Mapping[Kind, Callable[[WorkerContext, Job, HeldLease], None]] = {
-    Kind.INDEX: list_source,
-    Kind.REINDEX: list_live,
-    Kind.CALIBRATE: calibrate_gallery,
-    Kind.MAP: draw_map,
+_RUN: Mapping[JobKind, Callable[[WorkerContext, Job, HeldLease], None]] = {
+    JobKind.INDEX: list_source,
+    JobKind.REINDEX: list_live,
+    JobKind.CALIBRATE: calibrate_gallery,
+    JobKind.MAP: draw_map,
 }
 
 # More than a chunk's attempts: a listing is long, and continues where a stopped worker left it.

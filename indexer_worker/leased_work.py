@@ -13,7 +13,7 @@ from indexer_worker.context import WorkerContext
 from indexer_worker.leases import HeldLease
 from indexer_worker.retry import TRANSIENT_ERRORS
 from landmarks.errors import DeadlineError, LandmarksError, LineageError, NotFoundError
-from landmarks.job_store.records import Job, Outcome, Progress
+from landmarks.job_store.records import ChunkOutcome, Job, ModelProgress
 from landmarks.job_store.store import LeaseLostError
 from landmarks.job_store.task_messages import LISTING
 from landmarks.observability.metrics import failed
@@ -31,10 +31,10 @@ class Attempt:
 
     context: WorkerContext
     job: Job
-    progress: Progress
+    progress: ModelProgress
     held: HeldLease
 
-    def end(self, outcome: Outcome) -> None:
+    def end(self, outcome: ChunkOutcome) -> None:
         """Count the outcome, once, and enqueue what is due after it; raises LeaseLostError."""
         context, lease, model = self.context, self.held.lease, self.progress.model
         self.held.check()
@@ -75,7 +75,7 @@ def leased_attempt(
         if held is not None:
             # Work that began before and never ended may have killed its worker. Alone in the
             # process, it takes no other work down, and makes none suspect.
-            with context.isolation.hold(alone=held.lease.attempts > 1):
+            with context.process_lock.hold(exclusive=held.lease.attempts > 1):
                 attempt = _begin(context, held, model)
                 with _dropped_collection_found(attempt):
                     yield attempt

@@ -1,4 +1,4 @@
-"""Saying that running work is alive, so that nobody else begins it."""
+"""Renewing the leases of running work, so that no other worker begins it."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _log = structlog.get_logger(__name__)
 
 
 class HeldLease:
-    """A lease while its work runs."""
+    """A lease that this process renews while its work runs."""
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
         self._lost = threading.Event()
 
     def lose(self) -> None:
-        """Note that somebody else may work on this now."""
+        """Note that another worker may hold the lease now."""
         self._lost.set()
 
     def check(self) -> None:
-        """Raise LeaseLostError where the lease was lost; called before each write."""
+        """Raise LeaseLostError if the lease was lost; called before each write."""
         if self._lost.is_set():
             raise LeaseLostError
 
 
 class LeaseKeeper:
-    """Renews all leases that this process holds; `renew_all` is called several times per lease."""
+    """Renews all leases that this process holds; `renew_all` runs several times per lease."""
 
     def __init__(self, jobs: JobStore, lease_seconds: float) -> None:
         self._jobs = jobs
@@ -43,7 +43,7 @@ class LeaseKeeper:
 
     @contextmanager
     def hold(self, job_id: str, field: str) -> Iterator[HeldLease | None]:
-        """Take a lease and keep it; None where there is nothing to do, or another holds it."""
+        """Take a lease and renew it; None if the work is done or another worker holds it."""
         lease = self._jobs.begin(job_id, field, self._seconds)
         if lease is None:
             yield None
@@ -62,7 +62,7 @@ class LeaseKeeper:
             self._held.discard(held)
 
     def renew_all(self) -> None:
-        """Renew every lease; those that were lost are told so."""
+        """Renew every lease, and mark those that were lost."""
         with self._lock:
             held = tuple(self._held)
         for one in held:
@@ -74,7 +74,7 @@ class LeaseKeeper:
                         _log.warning("lease lost", job=one.lease.job_id, work=one.lease.field)
                     one.lose()
             except UnavailableError as error:
-                # Redis cannot give the lease to anybody else either; it is lost or not when it
-                # is back, and what is recorded then is fenced by the token.
+                # Nobody else can take the lease from Redis either. Once Redis is back, the fencing
+                # token decides whether results still count.
                 _log.warning("lease not renewed", reason=str(error))
                 return

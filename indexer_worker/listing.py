@@ -13,8 +13,8 @@ from indexer_worker.leases import HeldLease
 from indexer_worker.retry import TRANSIENT_ERRORS, once
 from landmarks.batched import batched
 from landmarks.errors import InvalidInputError
-from landmarks.job_store.records import Job, Listed, Progress
-from landmarks.job_store.store import Target
+from landmarks.job_store.records import Job, Listed, ModelProgress
+from landmarks.job_store.store import CollectionTarget
 from landmarks.job_store.task_messages import PRUNING
 from landmarks.photos.entry import Entry
 from landmarks.photos.sources import Source
@@ -29,10 +29,10 @@ def list_source(context: WorkerContext, job: Job, held: HeldLease) -> None:
     source = context.sources.open(spec.source, spec.splits)
     _retried(context, held, source.check)  # before a collection is created for nothing
     _open_targets(context, job, source, held)
-    context.jobs.set_outcome(job.id, "")  # waits no more
+    context.jobs.set_outcome(job.id, "")  # it no longer waits
     seen: set[bytes] = set()
     before: Counter[str] = Counter()
-    for earlier in context.jobs.chunks(job.id):  # of a listing that died
+    for earlier in context.jobs.chunks(job.id):  # of an attempt that died
         before.update(one.entry.path for one in earlier)
     new = without(before, source.entries(), seen)
     for chunk in batched(marked(checked(new), seen), context.settings.chunk_size):
@@ -40,7 +40,7 @@ def list_source(context: WorkerContext, job: Job, held: HeldLease) -> None:
         number = context.jobs.add_chunk(held.lease, chunk, spec.models)
         for model in spec.models:
             context.send_work(job.id, f"{model}/{number}")
-    # Only now is it known what is gone: a listing that fails half-way prunes nothing.
+    # Only a complete listing shows what is gone.
     pruning = [f"{model}/{PRUNING}" for model in spec.models if spec.prune]
     context.jobs.end_listing(held.lease, pruning)
     for field in pruning:
@@ -65,7 +65,7 @@ def _retried(context: WorkerContext, held: HeldLease, call: Callable[[], _Result
 
 
 def _open_targets(context: WorkerContext, job: Job, source: Source, held: HeldLease) -> None:
-    """Find each model's encoder, and its collection, which is created where there is none."""
+    """Find each model's encoder and its collection; create the collection if it does not exist."""
     gallery = job.spec.gallery
     targets = [
         _retried(context, held, partial(_target, context, gallery, one, job.spec.dry_run))
@@ -74,23 +74,25 @@ def _open_targets(context: WorkerContext, job: Job, source: Source, held: HeldLe
     context.jobs.set_targets(job.id, job.spec.source_name or source.name, targets)
 
 
-def _target(context: WorkerContext, gallery: str, begun: Progress, dry_run: bool) -> Target:
-    collections, model = once(context.collections), begun.model
+def _target(
+    context: WorkerContext, gallery: str, progress: ModelProgress, dry_run: bool
+) -> CollectionTarget:
+    collections, model = once(context.collections), progress.model
     live = collections.find_live(gallery, model)
-    # A job keeps the encoder that it began with, and begins with that of the live collection:
-    # another may run beside it, for one that is built anew.
-    served = once(context.encoders).find(model, begun.digest or (live.digest if live else None))
+    # A job keeps its first encoder: that of the live collection. Another may run beside it, for a
+    # collection that is being rebuilt.
+    served = once(context.encoders).find(model, progress.digest or (live.digest if live else None))
     if dry_run and live is None:
-        return Target(model, served.digest, "")
+        return CollectionTarget(model, served.digest, "")
     lineage = collections.to_write(gallery, model, served.digest, served.dimension)
-    return Target(model, served.digest, lineage.name)
+    return CollectionTarget(model, served.digest, lineage.name)
 
 
 def without(before: Counter[str], entries: Iterable[Entry], seen: set[bytes]) -> Iterator[Entry]:
-    """Leave out entries that chunks hold already, each as often as they do; note them as seen.
+    """Leave out entries that chunks hold already, as often as they hold them; add them to `seen`.
 
-    A listing that is begun again so adds what is missing and nothing twice, even where the source
-    has changed meanwhile.
+    So a listing that begins again adds what is missing and nothing twice, even if the source has
+    changed meanwhile.
     """
     for entry in entries:
         if before[entry.path] > 0:
@@ -102,7 +104,7 @@ def without(before: Counter[str], entries: Iterable[Entry], seen: set[bytes]) ->
 
 
 def checked(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Pass entries on; raises InvalidInputError for a column whose name no payload can have."""
+    """Yield the entries; raises InvalidInputError for a column whose name no payload can have."""
     known: set[str] = set()
     for entry in entries:
         for column in entry.columns:
@@ -113,14 +115,14 @@ def checked(entries: Iterable[Entry]) -> Iterator[Entry]:
                 elif f"manifest_{column}" in entry.columns:
                     raise InvalidInputError(
                         f"the manifest has columns {column!r} and 'manifest_{column}', and the"
-                        " first would be kept under the second's name; rename one",
+                        " first would be stored under the second's name; rename one",
                         field="source",
                     )
         yield entry
 
 
 def marked(entries: Iterable[Entry], seen: set[bytes]) -> Iterator[Listed]:
-    """Mark the entries that name a photo that an earlier one named."""
+    """Mark entries that name a photo which an earlier entry named."""
     for entry in entries:
         key = _key(entry.path)
         yield Listed(entry, duplicate=key in seen and not entry.problem)

@@ -1,4 +1,4 @@
-"""What a worker counts, by model; docs/observability.md says what each metric means."""
+"""The worker's metrics, by model; docs/observability.md documents them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from prometheus_client import Counter, Gauge
 
-from landmarks.job_store.records import Outcome
+from landmarks.job_store.records import ChunkOutcome
 
 _OUTCOMES = ("stored", "unchanged", "duplicate", "dead")
 
@@ -20,14 +20,14 @@ _waiting = Gauge(
 
 
 def begun(models: Iterable[str]) -> None:
-    """Count from 0, so that the first dead photo shows as an increase."""
+    """Create the counters at 0, so that the first dead photo shows as an increase."""
     for model in models:
         for outcome in _OUTCOMES:
             _photos.labels(model, outcome)
         _waiting.labels(model)
 
 
-def chunk_ended(model: str, outcome: Outcome) -> None:
+def chunk_ended(model: str, outcome: ChunkOutcome) -> None:
     """Count the photos of a chunk."""
     _photos.labels(model, "stored").inc(outcome.stored)
     _photos.labels(model, "unchanged").inc(outcome.unchanged)
@@ -36,10 +36,10 @@ def chunk_ended(model: str, outcome: Outcome) -> None:
 
 
 def jobs_are_active(count: int) -> None:
-    """Tell how many jobs have not ended."""
+    """Set how many jobs have not ended."""
     _active.set(count)
 
 
 def messages_wait(model: str, count: int) -> None:
-    """Tell how many messages wait in a model's queue."""
+    """Set how many messages wait in a model's queue."""
     _waiting.labels(model).set(count)

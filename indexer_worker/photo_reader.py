@@ -1,4 +1,4 @@
-"""Reading the photos of a chunk: several at a time, and never all of them in memory."""
+"""Reading a chunk's photos: several at a time, and never all of them in memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from uuid import UUID
 
-from indexer_worker.change_detection import Described
+from indexer_worker.change_detection import SourcePhoto
 from indexer_worker.retry import TRANSIENT_ERRORS
 from landmarks.errors import LandmarksError
 from landmarks.photos.sources import Sources
@@ -17,32 +17,32 @@ from landmarks.photos.sources import Sources
 
 @dataclass(frozen=True)
 class ReadPhoto:
-    """A photo's bytes, their sha256 in hexadecimal, and the version that they are at least of."""
+    """A photo's bytes, their sha256 in hexadecimal, and the file's version before it was read."""
 
-    photo: Described
+    photo: SourcePhoto
     data: bytes
     sha256: str
     version: str
 
 
 @dataclass(frozen=True)
-class Unread:
-    """A photo whose version is the known one, so that it was not read."""
+class UnchangedPhoto:
+    """A photo that was not read, as its file has the known version."""
 
-    photo: Described
+    photo: SourcePhoto
     version: str
 
 
 @dataclass(frozen=True)
-class Unreadable:
+class UnreadablePhoto:
     """A photo that could not be read, and why."""
 
-    photo: Described
+    photo: SourcePhoto
     reason: str
 
 
 class PhotoReader:
-    """Reads photos with a few threads, shared by the chunks of a process."""
+    """Reads photos with a few threads, shared by all chunks of a process."""
 
     def __init__(self, sources: Sources, stopping: threading.Event, threads: int) -> None:
         self._sources = sources
@@ -51,15 +51,15 @@ class PhotoReader:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="read")
 
     def read(
-        self, photos: Sequence[Described], max_bytes: int, known: Mapping[UUID, str]
-    ) -> Iterator[ReadPhoto | Unread | Unreadable]:
-        """Read photos in their order, a few ahead of whoever iterates.
+        self, photos: Sequence[SourcePhoto], max_bytes: int, known: Mapping[UUID, str]
+    ) -> Iterator[ReadPhoto | UnchangedPhoto | UnreadablePhoto]:
+        """Yield photos in their order, reading a few ahead.
 
-        Those whose version is still the `known` one of their point are not read.
+        Photos whose file still has the `known` version of their point are not read.
 
-        A photo that cannot be read, whatever the reason, is that photo's own failure: a source that
-        does not answer has been waited for by then, and one odd file must not hold up the rest.
-        Raises UnavailableError where the worker stops meanwhile.
+        A photo that cannot be read fails alone, whatever the reason: reads have been retried by
+        then, and one odd file must not hold up the rest. Raises UnavailableError if the worker
+        stops meanwhile.
         """
         for start in range(0, len(photos), self._threads):
             window = photos[start : start + self._threads]
@@ -70,23 +70,23 @@ class PhotoReader:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _one(
-        self, photo: Described, max_bytes: int, known: Mapping[UUID, str]
-    ) -> ReadPhoto | Unread | Unreadable:
+        self, photo: SourcePhoto, max_bytes: int, known: Mapping[UUID, str]
+    ) -> ReadPhoto | UnchangedPhoto | UnreadablePhoto:
         try:
-            # Before the bytes: of a photo that changes in between, the next run sees that it did.
+            # Before the bytes, so that the next job notices a photo that changes in between.
             version = self._sources.version(photo.entry)
             if version and known.get(photo.point) == version:
-                return Unread(photo, version)
+                return UnchangedPhoto(photo, version)
             data = self._sources.read(photo.entry, max_bytes)
         except TRANSIENT_ERRORS as error:
             if self._stopping.is_set():
                 raise
-            return Unreadable(photo, str(error))
+            return UnreadablePhoto(photo, str(error))
         except LandmarksError as error:
-            return Unreadable(photo, str(error))
-        except Exception as error:  # noqa: BLE001 - archives raise what they like
+            return UnreadablePhoto(photo, str(error))
+        except Exception as error:  # noqa: BLE001 - archives raise anything
             reason = f"{photo.entry.uri} cannot be read: {type(error).__name__}: {error}"
-            return Unreadable(photo, reason)
+            return UnreadablePhoto(photo, reason)
         if not data:
-            return Unreadable(photo, f"{photo.entry.uri} is empty")
+            return UnreadablePhoto(photo, f"{photo.entry.uri} is empty")
         return ReadPhoto(photo, data, hashlib.sha256(data).hexdigest(), version)

@@ -1,7 +1,7 @@
-"""Asks whether this host's worker is at work: `python -m indexer_worker.probe`.
+"""Probes the worker of this host: `python -m indexer_worker.probe`.
 
-Exit status 0 if it has said so within the last seconds, 1 if not. A worker takes work from a queue
-and has no port; it keeps a key in Redis alive instead.
+Exit status 0 if the worker has announced itself within the last seconds, 1 if not. A worker has no
+port to probe; it refreshes a key in Redis instead.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Photos of a source that are searched for and not indexed: they are read and encoded as others."""
+"""Photos of a source that are searched for, not indexed; they are read and encoded alike."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from indexer_worker.batch_encoder import Encoded
-from indexer_worker.change_detection import Described
+from indexer_worker.batch_encoder import EncodedPhoto
+from indexer_worker.change_detection import SourcePhoto
 from indexer_worker.context import WorkerContext
 from indexer_worker.photo_reader import ReadPhoto
 from landmarks.batched import batched
@@ -17,18 +17,18 @@ _AT_ONCE = 16
 
 def photos_of(
     context: WorkerContext, uri: str, splits: Sequence[str], *, labelled: bool = False
-) -> Iterator[Described]:
-    """Yield the photos of a source; `labelled`: only those whose landmark is known."""
+) -> Iterator[SourcePhoto]:
+    """Yield a source's photos; if `labelled`, only those with a landmark."""
     source = context.sources.open(uri, splits)
     for entry in source.entries():
         if not entry.problem and (entry.landmark or not labelled):
-            yield Described(entry, point_id("", source.name, entry.path), source.name)
+            yield SourcePhoto(entry, point_id("", source.name, entry.path), source.name)
 
 
 def encoded_photos(
-    context: WorkerContext, lineage: Lineage, photos: Iterable[Described]
+    context: WorkerContext, lineage: Lineage, photos: Iterable[SourcePhoto]
 ) -> Iterator[tuple[str, str, FloatVector]]:
-    """Yield landmark, sha256 and vector of each photo that can be read and encoded."""
+    """Yield the landmark, sha256 and vector of each photo that can be read and encoded."""
     encoder = context.encoder(lineage.model, lineage.digest)
     for some in batched(photos, min(encoder.limits.photos, _AT_ONCE)):
         read = [
@@ -37,5 +37,5 @@ def encoded_photos(
             if isinstance(one, ReadPhoto)
         ]
         for photo, outcome in zip(read, encoder.encode([one.data for one in read]), strict=True):
-            if isinstance(outcome, Encoded):
+            if isinstance(outcome, EncodedPhoto):
                 yield photo.photo.entry.landmark or "", photo.sha256, outcome.vector

@@ -1,8 +1,8 @@
-"""Building a collection anew with a newer encoder, beside the live one, until it takes its place.
+"""Rebuilding a collection with a newer encoder, beside the live one, and promoting it.
 
-The live collection says what there is to encode: each point's source, path and address. Searches go
-on in it, and so does indexing; what was written there meanwhile is caught up with before the new
-one is promoted.
+The live collection's points name the photos to encode: source, path and URI. Searches and indexing
+go on in the live collection; the new one catches up with what was written there before it is
+promoted.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from indexer_worker.query_photos import encoded_photos, photos_of
 from indexer_worker.retry import once
 from landmarks.batched import batched
 from landmarks.errors import InvalidInputError, UnavailableError
-from landmarks.job_store.records import Job, Listed, Outcome
-from landmarks.job_store.spec import Reindex
-from landmarks.job_store.store import LeaseLostError, Target
+from landmarks.job_store.records import ChunkOutcome, Job, Listed
+from landmarks.job_store.spec import ReindexOptions
+from landmarks.job_store.store import CollectionTarget, LeaseLostError
 from landmarks.job_store.task_messages import PROMOTION
 from landmarks.photos.entry import Entry
 from landmarks.retrieval.metrics import DEPTH, average_precision
@@ -36,15 +36,15 @@ _log = structlog.get_logger(__name__)
 
 _SCAN = 500
 _MOST_CHUNKS = 1000
-# What of two payloads may differ: what was read of the photo, when, and by which job.
+# Fields in which two payloads may differ: read from the photo, and when and by which job.
 _OWN = frozenset({"sha256", "width", "height", "file_version", "stale", "indexed_at", "job_id"})
 
 
 def list_live(context: WorkerContext, job: Job, held: HeldLease) -> None:
-    """List what the collection beside lacks, as chunks."""
+    """List in chunks what the new collection lacks."""
     (model,) = job.spec.models
     live, beside = _collections(context, job, model)
-    if job.spec.reindex and job.spec.reindex.queries:  # else hours later
+    if job.spec.reindex and job.spec.reindex.queries:  # rather than hours later
         _check_queries(context, job.spec.reindex, live)
     listed = {
         (one.source, one.entry.path) for chunk in context.jobs.chunks(job.id) for one in chunk
@@ -64,59 +64,59 @@ def list_live(context: WorkerContext, job: Job, held: HeldLease) -> None:
 
 
 def run_promotion(context: WorkerContext, job_id: str, model: str) -> None:
-    """Promote the collection beside, once it has all that the live one has."""
+    """Promote the new collection once it has all that the live one has."""
     with leased_attempt(context, job_id, model, PROMOTION) as attempt:
         if attempt is not None:
             _promote(attempt)
 
 
 def _collections(context: WorkerContext, job: Job, model: str) -> tuple[Lineage, Lineage]:
-    """Return the live collection, and the one beside it, which is created where there is none.
+    """Return the live collection and the new one beside it, created if it does not exist.
 
-    Raises NotFoundError where nothing is live, LineageError where no other encoder is there.
+    Raises NotFoundError if no collection is live, LineageError if there is no other encoder.
     """
     gallery = job.spec.gallery
     (progress,) = job.progress
     live = context.collections.live(gallery, model)
-    if progress.digest:  # a job keeps the encoder that it began with
+    if progress.digest:  # a job keeps its first encoder
         served = context.encoders.find(model, progress.digest)
     else:
         served = context.encoders.find_another(model, live.digest)
     beside = context.collections.create_beside(
         gallery, model, served.digest, served.dimension, unindexed=True
     )
-    context.jobs.set_targets(job.id, "", [Target(model, served.digest, beside.name)])
+    context.jobs.set_targets(job.id, "", [CollectionTarget(model, served.digest, beside.name)])
     return live, beside
 
 
 def _missing(
     context: WorkerContext, live: str, beside: str, *, promoted: bool = False
 ) -> Iterator[Listed]:
-    """Yield what the collection beside does not have as the live one has it.
+    """Yield photos whose points the new collection lacks, or has with another payload.
 
-    Once it is `promoted`, others write to it too, and only what the other says later counts.
+    Once it is `promoted`, other jobs write to it too, and only later points of the old one count.
     """
     for page in batched(context.points.scan(live), _SCAN):
         ids = [point.id for point in page]
         have = context.points.payloads(beside, ids)
         for point in page:
-            said = have.get(point.id)
-            if said is None or _is_behind(said, point.payload, promoted=promoted):
+            payload = have.get(point.id)
+            if payload is None or _is_behind(payload, point.payload, promoted=promoted):
                 yield _listed(point.payload)
 
 
 def _is_behind(
     payload: Mapping[str, object], live: Mapping[str, object], *, promoted: bool
 ) -> bool:
-    """Say whether a point says less than the live one does.
+    """Return whether a point is behind the live one.
 
-    Of another photo, only where the live one was written later: a photo that was changed since it
-    was indexed is another in the collection beside, and rightly so.
+    With other photo bytes, only if the live one was written later: a photo that was changed since
+    it was indexed has, rightly, other bytes in the new collection.
     """
-    said, wanted = ({k: v for k, v in one.items() if k not in _OWN} for one in (payload, live))
+    ours, theirs = ({k: v for k, v in one.items() if k not in _OWN} for one in (payload, live))
     later = str(live.get("indexed_at", "")) > str(payload.get("indexed_at", ""))
     other = payload.get("sha256") != live.get("sha256")
-    return (said != wanted and (later or not promoted)) or (other and later)
+    return (ours != theirs and (later or not promoted)) or (other and later)
 
 
 def _listed(payload: Mapping[str, object]) -> Listed:
@@ -126,7 +126,7 @@ def _listed(payload: Mapping[str, object]) -> Listed:
 
 
 def _promote(attempt: Attempt) -> None:
-    """Catch up with the live collection, promote, and catch up with what came there till then."""
+    """Catch up with the live collection, promote, and catch up with what was written meanwhile."""
     context, job, held = attempt.context, attempt.job, attempt.held
     live, beside = _collections(context, job, attempt.progress.model)
     pruned = 0
@@ -142,22 +142,22 @@ def _promote(attempt: Attempt) -> None:
             raise UnavailableError(waiting)
         before = live.name if _decide(context, job, live, beside, held) else ""
     elif not before:
-        context.jobs.set_outcome(job.id, f"{beside.name} was promoted by somebody else meanwhile")
-    # A job may have begun to write to the one that was live, before it was not.
+        context.jobs.set_outcome(job.id, f"{beside.name} was promoted by another caller meanwhile")
+    # A job may have begun to write to the old collection just before the promotion.
     if before and _catch_up(attempt, before, beside.name, promoted=True):
         return
-    attempt.end(Outcome(stored=0, unchanged=0, duplicate=0, dead=(), encoded=0, pruned=pruned))
+    attempt.end(ChunkOutcome(stored=0, unchanged=0, duplicate=0, dead=(), encoded=0, pruned=pruned))
 
 
 def _catch_up(attempt: Attempt, live: str, beside: str, *, promoted: bool) -> bool:
-    """Add chunks for what the collection beside lacks; False where it lacks nothing.
+    """Add chunks for what the new collection lacks; return False if it lacks nothing.
 
-    Raises UnavailableError while other jobs write to the one that is, or was, live.
+    Raises UnavailableError while other jobs write to the old collection.
     """
     context, job, model = attempt.context, attempt.job, attempt.progress.model
     if writers := context.jobs.writing_to(live, but=job.id):
         waiting = f"waiting for job {', '.join(writers)}, which still writes to {live}"
-        if not promoted:  # else what is told already is what people want to know
+        if not promoted:  # else the outcome of the promotion stays
             context.jobs.set_outcome(job.id, waiting)
         raise UnavailableError(waiting)
     dead = _dead(context, job)
@@ -166,7 +166,7 @@ def _catch_up(attempt: Attempt, live: str, beside: str, *, promoted: bool) -> bo
         for one in _missing(context, live, beside, promoted=promoted)
         if point_id(job.spec.gallery, one.source, one.entry.path) not in dead
     )
-    # What is left of a long list, the next round finds.
+    # The next round finds what is left of a long list.
     chunks = list(islice(batched(missing, context.settings.chunk_size), _MOST_CHUNKS))
     if chunks:
         _log.info("catching up", job=job.id, collection=live, chunks=len(chunks))
@@ -176,19 +176,19 @@ def _catch_up(attempt: Attempt, live: str, beside: str, *, promoted: bool) -> bo
 
 
 def _check(context: WorkerContext, live: Lineage, held: HeldLease) -> None:
-    """Raise LeaseLostError where this job was ended, UnavailableError where another is live now."""
+    """Raise LeaseLostError if this job ended, UnavailableError if another collection is live."""
     if not context.jobs.renew(held.lease, context.settings.lease_seconds):
         raise LeaseLostError
     if once(context.collections).live(live.gallery, live.model).name != live.name:
-        raise UnavailableError(f"{live.name} is not live any more")
+        raise UnavailableError(f"{live.name} is no longer live")
 
 
 def _decide(
     context: WorkerContext, job: Job, live: Lineage, beside: Lineage, held: HeldLease
 ) -> bool:
-    """Promote the collection beside, or not; record which, and why."""
-    by_hand = f"`landmarks collections --promote {beside.name}` does it all the same"
-    wanted = job.spec.reindex or Reindex()
+    """Promote the new collection, or not; record which, and why."""
+    by_hand = f"`landmarks collections --promote {beside.name}` promotes it anyway"
+    wanted = job.spec.reindex or ReindexOptions()
     figures, enough = "", True
     dead = len(_dead(context, job))
     if wanted.queries and not dead:
@@ -197,11 +197,11 @@ def _decide(
         enough = now >= was - wanted.margin
     if dead:
         outcome = (
-            f"not promoted: {dead} photos of {live.name} could not be encoded anew; try them again"
+            f"not promoted: {dead} photos of {live.name} could not be encoded; try them again"
             f" with --retry, or {by_hand}"
         )
     elif not enough:
-        outcome = f"not promoted{figures}, and {wanted.margin:g} less is allowed; {by_hand}"
+        outcome = f"not promoted{figures}; at most {wanted.margin:g} less is allowed; {by_hand}"
     else:
         outcome = f"promoted {beside.name}{figures}"
         _check(context, live, held)
@@ -222,7 +222,7 @@ def _dead(context: WorkerContext, job: Job) -> set[UUID]:
 
 
 def _prune(context: WorkerContext, live: Lineage, beside: Lineage, held: HeldLease) -> int:
-    """Delete from the collection beside what the live one does not have any more."""
+    """Delete from the new collection what the live one no longer has."""
     pruned = 0
     points = (point.id for point in context.points.scan(beside.name, fields=["path"]))
     for page in batched(points, _SCAN):
@@ -234,11 +234,13 @@ def _prune(context: WorkerContext, live: Lineage, beside: Lineage, held: HeldLea
     return pruned
 
 
-def _mean_average_precision(context: WorkerContext, wanted: Reindex, collection: Lineage) -> float:
+def _mean_average_precision(
+    context: WorkerContext, wanted: ReindexOptions, collection: Lineage
+) -> float:
     """Return the mAP@100 of labelled photos in a collection, by exact search.
 
-    A photo does not find itself: hits of the same bytes do not count. Raises InvalidInputError
-    where no query can be read, or none shows a landmark that the collection has.
+    Hits with the same bytes as the query are left out. Raises InvalidInputError if no query can be
+    read, or none shows a landmark of the collection.
     """
     found: list[float] = []
     readable = False
@@ -270,14 +272,14 @@ def _mean_average_precision(context: WorkerContext, wanted: Reindex, collection:
     return float(np.mean(found))
 
 
-def _check_queries(context: WorkerContext, wanted: Reindex, live: Lineage) -> None:
-    """Raise InvalidInputError where no query can be read."""
+def _check_queries(context: WorkerContext, wanted: ReindexOptions, live: Lineage) -> None:
+    """Raise InvalidInputError if no query can be read."""
     photos = photos_of(context, wanted.queries, wanted.splits, labelled=True)
     if next(encoded_photos(context, live, photos), None) is None:
         raise _unreadable(wanted)
 
 
-def _unreadable(wanted: Reindex) -> InvalidInputError:
+def _unreadable(wanted: ReindexOptions) -> InvalidInputError:
     return InvalidInputError(
         f"no labelled photo of {wanted.queries} can be read; paths in a manifest are relative to"
         " its folder",

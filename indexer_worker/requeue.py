@@ -1,7 +1,7 @@
-"""Re-enqueuing what a worker left when it died, or gave back.
+"""Re-enqueuing the work of dead workers, and work that was postponed.
 
-What was begun has a lease, which expires. What a worker had taken from its queue and not begun has
-none; it shows as open work that nobody holds while its queue is empty.
+Work that was begun has a lease, which expires. Work that a worker took from its queue and did not
+begin has none: it is open, nobody holds it, and its queue is empty.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _log = structlog.get_logger(__name__)
 
 
 class Sweeper:
-    """Sweeps every few seconds, in every worker; to enqueue a thing twice does no harm.
+    """Sweeps every few seconds, in every worker; enqueuing work twice does no harm.
 
-    `send` enqueues the work that a job's id and a field name.
+    `send` enqueues the work of a job's id and a field.
     """
 
     def __init__(self, jobs: JobStore, send: Callable[[str, str], None]) -> None:
@@ -29,16 +29,16 @@ class Sweeper:
         self._suspects: frozenset[tuple[str, str]] = frozenset()
 
     def sweep(self) -> None:
-        """Enqueue the work of expired leases, and what two sweeps in a row found orphaned."""
+        """Enqueue the work of expired leases, and work that two sweeps in a row found orphaned."""
         for job_id, field in self._jobs.take_expired():
             _log.info("enqueued again: its lease expired", job=job_id, work=field)
             self._send(job_id, field)
         found = {
             (job_id, field) for job_id in self._jobs.active() for field in self._orphans(job_id)
         }
-        # Once is no proof: a worker takes a message a moment before it takes the lease.
+        # Once proves nothing: a worker takes a message a moment before it takes the lease.
         for job_id, field in sorted(self._suspects & found):
-            _log.info("enqueued again: nobody had it", job=job_id, work=field)
+            _log.info("enqueued again: no worker held it", job=job_id, work=field)
             self._send(job_id, field)
         self._suspects = frozenset(found - self._suspects)
 
@@ -46,9 +46,8 @@ class Sweeper:
         try:
             return self._jobs.unleased(job_id, self._queue_lengths(job_id))
         except NotFoundError:
-            # Deleted by hand, or lost with a Redis that evicts. It must not keep the sweep from
-            # the jobs after it.
-            _log.warning("forgotten: an active job is not in Redis any more", job=job_id)
+            # Deleted by hand, or evicted by Redis. It must not keep the sweep from other jobs.
+            _log.warning("forgotten: an active job is no longer in Redis", job=job_id)
             self._jobs.forget(job_id)
             return []
 

@@ -1,4 +1,4 @@
-"""Some of a stream that is too long to keep."""
+"""A random sample of a stream that is too long to keep."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-def sampled(items: Iterable[Item], most: int) -> tuple[list[Item], int]:
-    """Return up to `most` of the items, each as likely as any other, and how many there were.
+def reservoir_sample(items: Iterable[Item], most: int) -> tuple[list[Item], int]:
+    """Return a uniform sample of up to `most` items, and how many items there were.
 
-    In their own order where they are no more than that; always the same ones of the same items.
-    Vitter, "Random Sampling with a Reservoir", 1985, algorithm R: no more than `most` are kept.
+    The same items give the same sample; if there are no more than `most`, it is all, in order.
+    Vitter, "Random Sampling with a Reservoir", 1985, algorithm R: at most `most` are in memory.
     """
-    chance = random.Random(0)  # noqa: S311 - no secret
+    chance = random.Random(0)  # noqa: S311 - not a secret
     kept: list[Item] = []
     count = 0
     for item in items:

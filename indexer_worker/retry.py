@@ -31,20 +31,27 @@ _LONGEST_SECONDS = 10.0
 _RETRIES_PER_LOG_LINE = 20
 
 
-class RetryPolicy:
-    """Retries with exponential backoff and full jitter, so that waiting callers spread out.
+def _hinted_seconds(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    return error.retry_after if isinstance(error, OverloadedError) else 0.0
 
-    Each call is retried for up to `bound_seconds`, and no more once `stop` is set; then its last
-    error is raised. A server's hint is the least that is waited.
+
+# Exponential with full jitter, so that waiting callers spread out, after what the server hints.
+BACKOFF = wait_combine(
+    wait_random_exponential(multiplier=_FIRST_SECONDS, max=_LONGEST_SECONDS), _hinted_seconds
+)
+
+
+class RetryPolicy:
+    """Retries each call for up to `bound_seconds`, and no more once `stop` is set.
+
+    Then the call's last error is raised.
     """
 
     def __init__(self, bound_seconds: float, stop: threading.Event) -> None:
         self._retrying = Retrying(
             retry=retry_if_exception_type(TRANSIENT_ERRORS),
-            wait=wait_combine(
-                wait_random_exponential(multiplier=_FIRST_SECONDS, max=_LONGEST_SECONDS),
-                _hinted_seconds,
-            ),
+            wait=BACKOFF,
             stop=stop_before_delay(bound_seconds) | stop_when_event_set(stop),
             sleep=sleep_using_event(stop),
             before_sleep=_log_wait,
@@ -90,11 +97,6 @@ class _RetryingStore:
 def once(store: _Store) -> _Store:
     """Return a store without its retries, for a call that must be current, or not be repeated."""
     return cast("_Store", store.store) if isinstance(store, _RetryingStore) else store
-
-
-def _hinted_seconds(state: RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    return error.retry_after if isinstance(error, OverloadedError) else 0.0
 
 
 def _log_wait(state: RetryCallState) -> None:

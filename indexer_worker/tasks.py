@@ -1,4 +1,4 @@
-"""The tasks, as Celery calls them. docs/indexing.md documents their arguments."""
+"""The Celery tasks. docs/indexing.md documents their arguments."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ _ARGUMENTS = frozenset(
 def index(
     job_id: str | None = None, *, resume: bool = False, **arguments: object
 ) -> dict[str, str]:
-    """Index a source; `job_id` is given where the job has been created already.
+    """Run a job; without `job_id`, create it from the other arguments.
 
-    `resume`: it has chunks that were not done, and that no queue has any more.
+    `resume`: it has chunks that are not done and are in no queue.
     """
-    held = context()
+    worker = context()
     if job_id is None:
         task_id = current_task.request.id or str(uuid.uuid4())
-        job_id = create_job(held, arguments, task_id)
+        job_id = create_job(worker, arguments, task_id)
     if resume:
-        for field in held.jobs.open_work(job_id):
-            held.send_work(job_id, field)
-    run_job(held, job_id)
+        for field in worker.jobs.open_work(job_id):
+            worker.send_work(job_id, field)
+    run_job(worker, job_id)
     return {"job_id": job_id}
 
 
@@ -67,31 +67,31 @@ def index_chunk(job_id: str, model: str, chunk: int) -> None:
 
 @app.task(name=PRUNE_TASK)
 def prune(job_id: str, model: str) -> None:
-    """Delete the points of one model whose photos a job did not list."""
+    """Delete one model's points of photos that the job did not list."""
     run_pruning(context(), job_id, model)
 
 
 @app.task(name=PROMOTE_TASK)
 def promote(job_id: str, model: str) -> None:
-    """Promote the collection that a job has built beside the live one."""
+    """Promote the collection that the job built beside the live one."""
     run_promotion(context(), job_id, model)
 
 
-def create_job(held: WorkerContext, arguments: dict[str, object], task_id: str) -> str:
-    """Create the job of a message that names none, and return its id: that of the Celery task.
+def create_job(context: WorkerContext, arguments: dict[str, object], task_id: str) -> str:
+    """Create the job of a message without a job id, and return its id: that of the Celery task.
 
-    So a message that is delivered twice makes one job, and its sender knows the job's id. Where
-    the arguments cannot be used, the job is there to say why it failed.
+    So a message that is delivered twice creates one job, and its sender knows the job's id. Where
+    the arguments cannot be used, the job exists to say why it failed.
     """
     job_id = task_id if _JOB_ID.fullmatch(task_id) else str(uuid.uuid5(uuid.NAMESPACE_OID, task_id))
     try:
-        spec = checked_spec(_spec_of(arguments), held.settings.encoders)
-        return held.jobs.create(spec, str(arguments.get("request_id") or ""), job_id).id
+        spec = checked_spec(_spec_of(arguments), context.settings.encoders)
+        return context.jobs.create(spec, str(arguments.get("request_id") or ""), job_id).id
     except (InvalidInputError, AlreadyExistsError) as error:
         reason = str(error)
     refused = IndexSpec(str(arguments.get("gallery", "")), str(arguments.get("source", "")), ())
-    held.jobs.create(refused, "", job_id)
-    held.jobs.fail(job_id, reason)
+    context.jobs.create(refused, "", job_id)
+    context.jobs.fail(job_id, reason)
     return job_id
 
 
@@ -113,7 +113,7 @@ def _set_up_logging(**_: object) -> None:
         _telemetry.enter_context(telemetry(settings, _NAME))
     except ConfigurationError as error:
         sys.stderr.write(f"{_NAME}: {error}\n")
-        sys.exit(EXIT_CONFIGURATION)  # Celery would only log an error of a signal's handler
+        sys.exit(EXIT_CONFIGURATION)  # Celery would only log an error in a signal handler
 
 
 @task_prerun.connect
@@ -123,7 +123,7 @@ def _begin(task: Task[..., object], **_: object) -> None:
 
 @task_postrun.connect
 def _end(**_: object) -> None:
-    request_id.unbind()  # the thread goes on with another task
+    request_id.unbind()  # the thread runs other tasks after this
 
 
 @worker_ready.connect
@@ -133,7 +133,7 @@ def _ready(**_: object) -> None:
 
 @worker_shutting_down.connect
 def _shutting_down(**_: object) -> None:
-    # Whoever waits for another part gives its chunk back instead, so that stopping is prompt.
+    # Chunks that wait for an encoder, Qdrant or Redis are given back, so that stopping is prompt.
     context().stopping.set()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.harness import CannotMeasureError
 from benchmarks.services import broker, edge_server, encoder, worker
 from landmarks.job_store.celery_app import TaskSender, celery_app
-from landmarks.job_store.records import Job, State
+from landmarks.job_store.records import Job, JobState
 from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.spec import IndexSpec
 from landmarks.job_store.store import JobStore
@@ -51,7 +51,7 @@ class IndexStack:
             time.sleep(_LOOK_SECONDS)
         seconds = time.monotonic() - begun
         jobs.close()
-        if job.state is not State.SUCCEEDED or any(one.dead for one in job.progress):
+        if job.state is not JobState.SUCCEEDED or any(one.dead for one in job.progress):
             raise CannotMeasureError(f"the job ended as {job.state.value}: {job.error or 'dead'}")
         return job, seconds
 

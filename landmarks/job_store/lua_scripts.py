@@ -1,6 +1,6 @@
-"""What changes more than one thing in Redis at once, in Lua: each runs whole or not at all.
+"""Lua scripts that change several keys of Redis atomically.
 
-Times are Redis's own, in milliseconds, so that the clocks of workers need not agree.
+Times are those of Redis, in milliseconds, so that the clocks of workers need not agree.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ local function finish(job, state, problem)
     redis.call('DEL', key .. ':chunks', key .. ':sizes', key .. ':open')
     redis.call('DEL', key .. ':tokens', key .. ':attempts', key .. ':again')
   end
-  -- It may go on later. Whoever works on it now must not be believed then.
+  -- It may be resumed later; results of work that runs now must not count then.
   for _, field in ipairs(redis.call('HKEYS', key .. ':tokens')) do
     redis.call('HINCRBY', key .. ':tokens', field, 1)
     redis.call('ZREM', 'landmarks:leases', job .. '/' .. field)
@@ -49,7 +49,7 @@ local function finish(job, state, problem)
   for _, each in ipairs(all_keys(job)) do redis.call('EXPIRE', each, {KEEP_ENDED_SECONDS}) end
   changed(job)
 end
-local function go_on(job, models)
+local function resume(job, models)
   local key = 'landmarks:job:' .. job
   for _, each in ipairs(all_keys(job)) do redis.call('PERSIST', each) end
   redis.call('HSET', key, 'state', 'queued', 'error', '', 'outcome', '')
@@ -57,7 +57,7 @@ local function go_on(job, models)
   redis.call('DEL', key .. ':attempts')
   for _, model in ipairs(models) do
     redis.call('HDEL', key, 'cancelled:' .. model)
-    -- The time between does not count as time of work.
+    -- The time in between does not count as time of work.
     local first = redis.call('HGET', key, 'first:' .. model)
     local last = redis.call('HGET', key, 'last:' .. model)
     if first and last then
@@ -69,7 +69,7 @@ local function go_on(job, models)
 end
 local function keep_chunk(job, packed, entries, again)
   local key = 'landmarks:job:' .. job
-  -- Never a number that was used: a worker of that time might take the chunk for its own.
+  -- Never reuse a number: a worker from then might take the chunk for its own.
   local number = redis.call('HINCRBY', key, 'chunks', 1) - 1
   redis.call('HSET', key .. ':chunks', number, packed)
   redis.call('HSET', key .. ':sizes', number, entries)
@@ -102,7 +102,7 @@ local function owns(job, field, token)
 end
 """
 
-# job, request, spec → the id of the job that there is now
+# job, request, spec → the id of the job that exists now
 CREATE = (
     _COMMON
     + """
@@ -122,7 +122,7 @@ return job
 """
 )
 
-# job, field, lease's milliseconds → {token, attempts}; token 0: held by another; -1: nothing to do
+# job, field, lease's milliseconds → {token, attempts}; token 0: held by another; -1: not open
 BEGIN = (
     _COMMON
     + """
@@ -154,7 +154,7 @@ return {token, tonumber(attempts) + 1}
 """
 )
 
-# job, field, token → 1, or 0 where the lease was lost
+# job, field, token → 1, or 0 if the lease was lost
 ATTEMPT = (
     _COMMON
     + """
@@ -165,8 +165,8 @@ return 1
 """
 )
 
-# An expired lease that nobody took over may be extended still: the token is what decides.
-# job, field, token, milliseconds, 1 if an outage is the reason → 1, or 0 where the lease was lost
+# An expired lease that no other worker took may still be extended: the token decides.
+# job, field, token, milliseconds, 1 if an outage is the reason → 1, or 0 if the lease was lost
 EXTEND = (
     _COMMON
     + """
@@ -195,8 +195,8 @@ return number
 """
 )
 
-# job, token of the listing, what comes after all else, further work… → what is due now of what
-# comes after, or '-' where the lease was lost
+# job, token of the listing, what is due after all else, further work… → the former if it is due
+# now, or '-' if the lease was lost
 END_LISTING = (
     _COMMON
     + """
@@ -211,7 +211,7 @@ return finish_if_done(job)
 )
 
 # job, field, token, model, stored, unchanged, duplicate, encoded, pruned, letters…
-# → as END_LISTING; '-' also where it was done already
+# → as END_LISTING; '-' also if it was done already
 END_CHUNK = (
     _COMMON
     + """
@@ -233,8 +233,8 @@ return finish_if_done(job)
 """
 )
 
-# job, field, token, model, then for each chunk: packed, entries → the chunks' numbers; none where
-# the lease was lost. The field comes again after them.
+# job, field, token, model, then for each chunk: packed, entries → the chunks' numbers; none if the
+# lease was lost. The field is due again after them.
 ADD_BEFORE = (
     _COMMON
     + """
@@ -251,7 +251,7 @@ redis.call('HSET', key, 'after', field)
 redis.call('SREM', key .. ':open', field)
 redis.call('ZREM', 'landmarks:leases', job .. '/' .. field)
 redis.call('HDEL', key .. ':attempts', field)
--- The token stays, so that the next one is another: the field will be open again.
+-- The token stays and grows, as the field will be open again.
 redis.call('HINCRBY', key .. ':tokens', field, 1)
 changed(job)
 return numbers
@@ -259,7 +259,7 @@ return numbers
 )
 
 # job, field, token, model, then for each part: packed chunk, entries → the parts' numbers; none
-# where the job has ended, or the lease was lost
+# if the job has ended, or the lease was lost
 SPLIT = (
     _COMMON
     + """
@@ -288,8 +288,8 @@ return 1
 """
 )
 
-# job, words → 1; what has ended stays as it is
-TELL = (
+# job, words → 1; a job that has ended stays as it is
+SET_OUTCOME = (
     _COMMON
     + """
 local job, words = ARGV[1], ARGV[2]
@@ -301,7 +301,7 @@ return 1
 """
 )
 
-# job → 1; what has ended stays as it is
+# job → 1; a job that has ended stays as it is
 CANCEL = (
     _COMMON
     + """
@@ -318,7 +318,7 @@ return 1
 """
 )
 
-# job, models… → 1 where it goes on, 0 where there was nothing to resume
+# job, models… → 1 if it was resumed, 0 if there was nothing to resume
 RESUME = (
     _COMMON
     + """
@@ -326,15 +326,15 @@ local job, models = ARGV[1], {}
 local state = redis.call('HGET', 'landmarks:job:' .. job, 'state')
 if state ~= 'cancelled' and state ~= 'failed' then return 0 end
 for i = 2, #ARGV do table.insert(models, ARGV[i]) end
-go_on(job, models)
+resume(job, models)
 finish_if_done(job)
 return 1
 """
 )
 
-# job, how many dead letters it has, what comes after them, then for each chunk of them: model,
+# job, how many dead letters it has, what is due after them, then for each chunk of them: model,
 # packed chunk, entries
-# → 1, or 0 where there are others by now
+# → 1, or 0 if it has other dead letters by now
 RETRY = (
     _COMMON
     + """
@@ -353,13 +353,13 @@ for i = 4, #ARGV, 3 do
   table.insert(models, model)
 end
 redis.call('DEL', key .. ':dead')
-if ended(job) then go_on(job, models) end
+if ended(job) then resume(job, models) end
 changed(job)
 return 1
 """
 )
 
-# most members → those whose lease has expired; they are nobody's now
+# most members → those whose lease has expired, and which no worker holds now
 TAKE_EXPIRED = (
     _COMMON
     + """

@@ -1,4 +1,4 @@
-"""Maps of collections, kept in Redis under the collection's name.
+"""Maps of collections, stored in Redis under the collection's name.
 
 A map belongs to one collection, and so to one encoder: another digest has another collection.
 """
@@ -20,7 +20,7 @@ _KEY = "landmarks:map:"
 
 @dataclass(frozen=True)
 class MapPoint:
-    """A point's id, what it shows, where it is in the unit square, and whether in no cluster."""
+    """A point's id, landmark, place in the unit square, and whether it is outside all clusters."""
 
     id: str
     landmark: str
@@ -55,30 +55,30 @@ class GalleryMap:
 
 
 class MapStore:
-    """Keeps maps. Raises UnavailableError where Redis is not there."""
+    """Stores maps. Every method raises UnavailableError if Redis cannot be reached."""
 
     def __init__(self, client: redis.Redis, url: str) -> None:
         self._redis = client
         self._address = redis_address(url)
 
     def keep(self, found: GalleryMap) -> None:
-        """Keep a map instead of the collection's earlier one."""
+        """Store a map, instead of the collection's earlier one."""
         with redis_failures(self._address):
             self._redis.set(_KEY + found.collection, found.pack())
 
     def find(self, collection: str) -> GalleryMap | None:
-        """Return a collection's map; None where there is none."""
+        """Return a collection's map, or None."""
         with redis_failures(self._address):
             packed = self._redis.get(_KEY + collection)
         return None if packed is None else GalleryMap.unpack(cast("bytes", packed))
 
     def mapped(self, collections: list[str]) -> set[str]:
-        """Return which of these collections have a map."""
+        """Return which of the collections have a map."""
         with redis_failures(self._address):
             return {name for name in collections if self._redis.exists(_KEY + name)}
 
     def drop(self, collection: str) -> None:
-        """Forget a collection's map, if there is one."""
+        """Delete a collection's map, if it has one."""
         with redis_failures(self._address):
             self._redis.delete(_KEY + collection)
 

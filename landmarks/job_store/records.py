@@ -1,4 +1,4 @@
-"""What Redis holds of a job, as values: the job, its progress, its chunks and its dead letters."""
+"""Jobs in Redis as values: the job, its progress, its chunks and its dead letters."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from landmarks.job_store.spec import IndexSpec
 from landmarks.photos.entry import Entry
 
 
-class State(StrEnum):
-    """How far a job is; the words of `JobState`."""
+class JobState(StrEnum):
+    """The state of a job; the words of the API's `JobState`."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -25,11 +25,11 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Progress:
-    """One model's counts. `encoded` is `stored` less those whose payload alone changed.
+class ModelProgress:
+    """One model's counts. `encoded` is `stored` less photos whose payload alone changed.
 
-    `cancelled` are those that were still to be done when the job was cancelled; `pruned` are points
-    that were deleted because their photos are gone, and were never listed.
+    `cancelled` are photos that were not done when the job was cancelled; `pruned` are points that
+    were deleted as their photos are gone, and are not in `listed`.
     """
 
     model: str
@@ -47,12 +47,12 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """How many photos are accounted for, less the cancelled ones; `listed` at the end."""
+        """How many photos are accounted for, without the cancelled ones; `listed` at the end."""
         return self.stored + self.unchanged + self.dead + self.duplicate
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the rest takes at this rate; None where nothing tells."""
+        """How long the rest takes at this rate; None if the rate is unknown."""
         if not self.photos_per_second:
             return None
         return (self.listed - self.done - self.cancelled) / self.photos_per_second
@@ -60,15 +60,15 @@ class Progress:
 
 @dataclass(frozen=True)
 class Job:
-    """A job. `source_name` is the one in use once the source was opened.
+    """A job. `source_name` is the one in use, once the source was opened.
 
-    `outcome` tells in words what came of it, where counts do not. `replaced` is the collection that
-    was live before the one that the job has built and promoted.
+    `outcome` says in words what counts do not. `replaced` is the collection that was live before
+    the one that the job built and promoted.
     """
 
     id: str
     spec: IndexSpec
-    state: State
+    state: JobState
     error: str
     outcome: str
     replaced: str
@@ -76,12 +76,12 @@ class Job:
     listing_complete: bool
     created: datetime
     updated: datetime
-    progress: tuple[Progress, ...]
+    progress: tuple[ModelProgress, ...]
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen to it, unless it is told to go on."""
-        return self.state in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+        """Whether it is over, unless it is resumed or its dead letters are retried."""
+        return self.state in (JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED)
 
     @classmethod
     def from_fields(cls, job_id: str, fields: Mapping[str, str]) -> Self:
@@ -90,7 +90,7 @@ class Job:
         return cls(
             id=job_id,
             spec=spec,
-            state=State(fields["state"]),
+            state=JobState(fields["state"]),
             error=fields.get("error", ""),
             outcome=fields.get("outcome", ""),
             replaced=fields.get("replaced", ""),
@@ -104,7 +104,7 @@ class Job:
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A photo that could not be indexed, and all that it takes to try again."""
+    """A photo that could not be indexed, with all that a retry needs."""
 
     model: str
     entry: Entry
@@ -127,10 +127,10 @@ class DeadLetter:
 
 @dataclass(frozen=True)
 class Listed:
-    """An entry of a chunk; `duplicate` where an earlier entry named the same photo.
+    """An entry of a chunk; a `duplicate` if an earlier entry named the same photo.
 
-    `source` is the name of its source where that is not the job's, as when a collection is built
-    anew from several.
+    `source` is the name of its source if that is not the job's, as when a collection with several
+    sources is rebuilt.
     """
 
     entry: Entry
@@ -139,10 +139,10 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of a chunk's photos; each is in exactly one of the first four.
+class ChunkOutcome:
+    """Counts of a chunk's photos; each photo is in exactly one of the first four.
 
-    `pruned` are points, of no chunk.
+    `pruned` are points, which belong to no chunk.
     """
 
     stored: int
@@ -160,11 +160,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to work on a chunk, or on the listing, for a while.
+    """The right to do a piece of a job's work for a while.
 
-    `token` is the fencing token: a later lease of the same work has a higher one, and what is
-    recorded with a lower one is refused. `attempts` counts how often the work was begun, this time
-    included, less those that an outage ended.
+    `field` names the work, as in `task_messages`. `token` is the fencing token: a later lease of
+    the same work has a higher one, and results with a lower one are refused. `attempts` counts how
+    often the work was begun, this time included, without attempts that an outage ended.
     """
 
     job_id: str
@@ -174,7 +174,7 @@ class Lease:
 
 
 def pack_chunk(chunk: Sequence[Listed]) -> bytes:
-    """Return a chunk as compressed JSON: paths and columns repeat themselves."""
+    """Return a chunk as JSON, compressed, as paths and columns repeat themselves."""
     rows = [{**asdict(one.entry), "listed": [one.duplicate, one.source]} for one in chunk]
     return zlib.compress(json.dumps(rows).encode())
 
@@ -189,11 +189,11 @@ def unpack_chunk(packed: bytes) -> list[Listed]:
     return found
 
 
-def _progress(model: str, fields: Mapping[str, str]) -> Progress:
+def _progress(model: str, fields: Mapping[str, str]) -> ModelProgress:
     def count(name: str) -> int:
         return int(fields.get(f"{name}:{model}", 0))
 
-    found = Progress(
+    found = ModelProgress(
         model=model,
         collection=fields.get(f"collection:{model}", ""),
         digest=fields.get(f"digest:{model}", ""),

@@ -18,13 +18,13 @@ _TRANSIENT_RESPONSES = (redis.exceptions.OutOfMemoryError, redis.exceptions.Read
 
 
 def connect_redis(url: str) -> redis.Redis:
-    """Return a client that gives up promptly; who can wait does so outside."""
+    """Return a client that fails promptly; callers that can wait retry themselves."""
     return redis.Redis.from_url(
         url,
         socket_timeout=TIMEOUT_SECONDS,
         socket_connect_timeout=TIMEOUT_SECONDS,
-        # Never twice: a script whose answer was lost has run, and some may not run again. An idle
-        # connection is tried before it is used; who can wait tries again outside.
+        # No retries: a script whose answer was lost has run, and some must not run twice. An idle
+        # connection is checked before it is used.
         retry=Retry(NoBackoff(), 0),
         health_check_interval=1,
     )
@@ -32,7 +32,7 @@ def connect_redis(url: str) -> redis.Redis:
 
 @contextmanager
 def redis_failures(address: str) -> Iterator[None]:
-    """Turn what goes wrong in a call of redis-py into UnavailableError; `address` is Redis's."""
+    """Turn failures of redis-py into UnavailableError; `address` is that of Redis."""
     try:
         yield
     except redis.exceptions.ResponseError as error:
@@ -44,7 +44,7 @@ def redis_failures(address: str) -> Iterator[None]:
     except redis.exceptions.AuthenticationError as error:
         raise UnavailableError(
             f"Redis at {address} does not accept the password: {error}; set"
-            " LANDMARKS_REDIS_PASSWORD to the one it was given"
+            " LANDMARKS_REDIS_PASSWORD to the password of Redis"
         ) from error
     except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, OSError) as error:
         raise UnavailableError(

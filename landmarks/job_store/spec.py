@@ -16,8 +16,8 @@ _MAX_SOURCE_LENGTH = 4096
 _MAX_NAME_LENGTH = 128
 
 
-class Kind(StrEnum):
-    """What a job does; the words of `JobKind`."""
+class JobKind(StrEnum):
+    """What a job does; the words of the API's `JobKind`."""
 
     INDEX = "index"
     REINDEX = "reindex"
@@ -26,12 +26,12 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Reindex:
-    """How the collection that is built anew gets live.
+class ReindexOptions:
+    """When a rebuilt collection is promoted.
 
     `queries` is a labelled manifest (with `splits`, if any are given): the new collection is
     promoted only if its mAP@100 is not lower than that of the live one by more than `margin`.
-    Without `queries` it is promoted as it is.
+    Without `queries` it is promoted unconditionally.
     """
 
     queries: str = ""
@@ -40,7 +40,7 @@ class Reindex:
 
     @classmethod
     def from_values(cls, values: Mapping[str, object]) -> Self:
-        """Read what JSON has kept."""
+        """Read the options from JSON values; raises InvalidInputError."""
         margin = values.get("margin") or 0.0
         if not isinstance(margin, (int, float)):
             raise InvalidInputError(f"margin is {margin!r}, which is not a number", field="margin")
@@ -52,11 +52,11 @@ class IndexSpec:
     """What a job indexes. `source_name` stands for the source in points' ids; may be empty.
 
     `prune`: points of the source and splits whose photos are gone are deleted. `dry_run`: nothing
-    is encoded or written, and the counts tell what would be. `verify`: every photo is read, even
-    where its size and time say that it has not changed. With `reindex`, what is indexed is not a
-    source but what the live collection holds, into one of a newer encoder beside it. Jobs of the
-    kinds CALIBRATE and MAP index nothing: they look at the live collections of the models; the
-    source of a CALIBRATE, if there is one, are photos of landmarks that the gallery lacks.
+    is encoded or written, and the counts say what would be. `verify`: every photo is read, even if
+    its size and time say that it has not changed. With `reindex`, the job indexes the photos of the
+    live collection instead of a source, into a new collection for a newer encoder. Jobs of the
+    kinds CALIBRATE and MAP index nothing: they read the live collections of the models; the source
+    of a CALIBRATE job, if it has one, holds photos of landmarks that the gallery lacks.
     """
 
     gallery: str
@@ -67,8 +67,8 @@ class IndexSpec:
     prune: bool = False
     dry_run: bool = False
     verify: bool = False
-    reindex: Reindex | None = None
-    kind: Kind = Kind.INDEX
+    reindex: ReindexOptions | None = None
+    kind: JobKind = JobKind.INDEX
 
     def to_json(self) -> str:
         """Return the spec as JSON."""
@@ -83,7 +83,7 @@ class IndexSpec:
     def from_values(cls, values: Mapping[str, object]) -> Self:
         """Read a spec from JSON values; raises InvalidInputError for one of a wrong type."""
         again = values.get("reindex")
-        kind = Kind.REINDEX if isinstance(again, Mapping) else Kind.INDEX
+        kind = JobKind.REINDEX if isinstance(again, Mapping) else JobKind.INDEX
         return cls(
             gallery=_text(values, "gallery"),
             source=_text(values, "source"),
@@ -91,13 +91,13 @@ class IndexSpec:
             splits=_texts(values, "splits"),
             source_name=_text(values, "source_name"),
             **{name: _flag(values, name) for name in FLAGS},
-            reindex=Reindex.from_values(again) if isinstance(again, Mapping) else None,
-            kind=Kind(_text(values, "kind") or kind),
+            reindex=ReindexOptions.from_values(again) if isinstance(again, Mapping) else None,
+            kind=JobKind(_text(values, "kind") or kind),
         )
 
 
 def checked_spec(spec: IndexSpec, known_models: Collection[str]) -> IndexSpec:
-    """Return a spec whose fields can all be used; without models, it is all that are known.
+    """Return the spec if all its fields are valid; no models means all known ones.
 
     Raises InvalidInputError that names the field, what is wrong and what would be right.
     """
@@ -111,7 +111,7 @@ def checked_spec(spec: IndexSpec, known_models: Collection[str]) -> IndexSpec:
         )
     if "/" in spec.source_name or len(spec.source_name) > _MAX_NAME_LENGTH:
         raise InvalidInputError(
-            f"the source name {spec.source_name[:_MAX_NAME_LENGTH]!r} has a / in it, or more than"
+            f"the source name {spec.source_name[:_MAX_NAME_LENGTH]!r} contains a / or has more than"
             f" {_MAX_NAME_LENGTH} characters",
             field="source_name",
         )

@@ -1,4 +1,4 @@
-"""Jobs in Redis: created once, counted once, listed and followed. For threads.
+"""Jobs in Redis: created once, counted once, listed and followed. Thread-safe.
 
 landmarks:job:<id>           hash: spec, state, counters per model
 landmarks:job:<id>:chunks    hash: number → the packed entries of a chunk
@@ -12,7 +12,7 @@ landmarks:jobs               sorted set of job ids by creation
 landmarks:active             set of the jobs that have not ended
 landmarks:leases             sorted set: `<job>/<field>` by expiry
 landmarks:request:<id>       the job of a request id
-landmarks:alone:<what>       held while something is done that nobody else may do meanwhile
+landmarks:alone:<what>       lock of work that one worker at a time may do
 landmarks:changes            channel on which the id of a changed job is published
 """
 
@@ -35,12 +35,12 @@ from landmarks.errors import (
 )
 from landmarks.job_store import lua_scripts as scripts
 from landmarks.job_store.records import (
+    ChunkOutcome,
     DeadLetter,
     Job,
+    JobState,
     Lease,
     Listed,
-    Outcome,
-    State,
     pack_chunk,
     unpack_chunk,
 )
@@ -52,17 +52,17 @@ CHANGES_CHANNEL = "landmarks:changes"
 _LOST = "-"
 _MAX_REQUEST_ID = 200
 _TOKEN_DIGITS = 18
-# Photos of a chunk of dead letters: each may be one that takes its worker down.
+# Photos in a chunk of dead letters: few, as any of them may kill its worker.
 _RETRY_CHUNK = 16
 
 
 class LeaseLostError(Exception):
-    """Somebody else works on this now, or the job has ended; what was done is not counted."""
+    """Another worker has the lease now, or the job has ended; results are not counted."""
 
 
 @dataclass(frozen=True)
-class Target:
-    """Where one model's vectors go: the encoder's digest, and the collection."""
+class CollectionTarget:
+    """Where a job writes one model's vectors: the encoder's digest and the collection."""
 
     model: str
     digest: str
@@ -70,7 +70,7 @@ class Target:
 
 
 class JobStore:
-    """Reads and changes jobs. Every operation raises UnavailableError where Redis is not there."""
+    """Reads and changes jobs. Every method raises UnavailableError if Redis cannot be reached."""
 
     def __init__(self, client: redis.Redis, url: str) -> None:
         self._redis = client
@@ -88,7 +88,7 @@ class JobStore:
                 scripts.SPLIT,
                 scripts.ADD_BEFORE,
                 scripts.FAIL,
-                scripts.TELL,
+                scripts.SET_OUTCOME,
                 scripts.CANCEL,
                 scripts.RESUME,
                 scripts.RETRY,
@@ -103,9 +103,9 @@ class JobStore:
     # Jobs
 
     def create(self, spec: IndexSpec, request_id: str = "", job_id: str = "") -> Job:
-        """Create a job, or return the one that `request_id` or `job_id` has made already.
+        """Create a job, or return the one that `request_id` or `job_id` has created already.
 
-        Raises AlreadyExistsError where that one has another spec.
+        Raises AlreadyExistsError if that one has another spec.
         """
         if len(request_id) > _MAX_REQUEST_ID:
             raise InvalidInputError(
@@ -116,7 +116,7 @@ class JobStore:
         return _same(self.get(_decoded(found)), spec, request_id or job_id)
 
     def of_request(self, request_id: str, spec: IndexSpec) -> Job | None:
-        """Return the job that a request id has made, if any; raises AlreadyExistsError as above."""
+        """Return the job that a request id has created, or None; raises AlreadyExistsError."""
         if not request_id:
             return None
         with redis_failures(self._address):
@@ -161,7 +161,7 @@ class JobStore:
         return jobs, ""
 
     def _newest(self, token: str) -> Iterator[tuple[int, str]]:
-        """Return when jobs were created and their ids, newest first, after those up to `token`."""
+        """Yield creation times and ids of jobs, newest first, after those up to `token`."""
         last, _, last_id = token.partition(":")
         highest = str(_number(last, "page_token")) if token else "+inf"
         with redis_failures(self._address):
@@ -171,7 +171,7 @@ class JobStore:
             )
         for member, score in rows:
             job_id = _decoded(member)
-            # Those of the same moment come by id, downwards.
+            # Jobs of the same moment are ordered by id, downwards.
             if not token or (int(score), job_id) < (int(last), last_id):
                 yield int(score), job_id
 
@@ -181,47 +181,47 @@ class JobStore:
             return sorted(_decoded(one) for one in self._redis.smembers("landmarks:active"))
 
     def forget(self, job_id: str) -> None:
-        """Take a job that is not there out of those that have not ended."""
+        """Remove a job that no longer exists from the active jobs."""
         with redis_failures(self._address):
             self._redis.srem("landmarks:active", job_id)
 
     def fail(self, job_id: str, reason: str) -> None:
-        """End a job that cannot go on; one that has ended stays as it is."""
+        """Fail a job; one that has ended stays as it is."""
         self._run(scripts.FAIL, job_id, reason)
 
     def cancel(self, job_id: str) -> Job:
-        """End a job where it stands; one that has ended stays as it is. Raises NotFoundError."""
+        """Cancel a job; one that has ended stays as it is. Raises NotFoundError."""
         self.get(job_id)
         self._run(scripts.CANCEL, job_id)
         return self.get(job_id)
 
     def resume(self, job_id: str) -> tuple[Job, bool]:
-        """Let a cancelled or failed job go on; the job, and whether there was anything to resume.
+        """Resume a cancelled or failed job; return it, and whether there was anything to resume.
 
         Its work is open again, and has to be enqueued. Raises NotFoundError; InvalidInputError for
-        one that was refused.
+        a job that was refused.
         """
         models = self.get(job_id).spec.models
         if not models:
             raise InvalidInputError(
-                f"job {job_id} was refused, and there is nothing to go on with; start another",
+                f"job {job_id} was refused, so there is nothing to resume; start another job",
                 field="id",
             )
         resumed = bool(self._run(scripts.RESUME, job_id, *models))
         return self.get(job_id), resumed
 
     def retry_dead_letters(self, job_id: str, chunk_size: int = _RETRY_CHUNK) -> tuple[Job, bool]:
-        """Make chunks of a job's dead letters; the job, and whether there were any.
+        """Make chunks of a job's dead letters; return the job, and whether there were any.
 
         The chunks are open, and have to be enqueued. Raises NotFoundError; InvalidInputError for a
-        job that was cancelled or has failed, which has other work to go on with first.
+        job that was cancelled or has failed, which must be resumed first.
         """
         while True:
             job = self.get(job_id)
-            if job.state in (State.CANCELLED, State.FAILED):
+            if job.state in (JobState.CANCELLED, JobState.FAILED):
                 raise InvalidInputError(
-                    f"job {job_id} is {job.state.value}; resume it, and when it has ended, try its"
-                    " dead letters again",
+                    f"job {job_id} is {job.state.value}; resume it, and retry its dead letters once"
+                    " it has succeeded",
                     field="job_id",
                 )
             with redis_failures(self._address):
@@ -238,7 +238,7 @@ class JobStore:
                 ]
                 for chunk in batched(entries, chunk_size):
                     arguments += [model, pack_chunk(chunk), len(chunk)]
-            # Others may have been added, or taken by another call, since they were read.
+            # Dead letters may have been added, or taken by another call, since they were read.
             again = f"{job.spec.models[0]}/{PROMOTION}" if job.spec.reindex else ""
             if self._run(scripts.RETRY, job_id, len(letters), again, *arguments):
                 return self.get(job_id), True
@@ -255,7 +255,7 @@ class JobStore:
     # Work
 
     def begin(self, job_id: str, field: str, seconds: float) -> Lease | None:
-        """Take the lease of a chunk or the listing; None where it is held, done or not needed."""
+        """Take the lease of a piece of work; None if another worker holds it, or it is not open."""
         token, attempts = self._run(scripts.BEGIN, job_id, field, _milliseconds(seconds))
         return Lease(job_id, field, token, attempts) if token > 0 else None
 
@@ -265,7 +265,7 @@ class JobStore:
             raise LeaseLostError
 
     def renew(self, lease: Lease, seconds: float) -> bool:
-        """Say that work goes on; False where the lease was lost."""
+        """Extend a lease; return False if it was lost."""
         return bool(
             self._run(
                 scripts.EXTEND, lease.job_id, lease.field, lease.token, _milliseconds(seconds), 0
@@ -275,8 +275,8 @@ class JobStore:
     def postpone(self, lease: Lease, seconds: float, *, blameless: bool) -> None:
         """Give work back, to be begun again after some seconds.
 
-        A lease that nobody renews does that: when it expires, the work is enqueued again.
-        `blameless` takes back the attempt, where an outage and not the work was the reason.
+        The lease is no longer renewed; when it expires, the work is enqueued again. `blameless`
+        does not count the attempt, as an outage ended it and not the work.
         """
         self._run(
             scripts.EXTEND,
@@ -292,8 +292,10 @@ class JobStore:
         members = [_decoded(one) for one in self._run(scripts.TAKE_EXPIRED, most)]
         return [(job, field) for job, _, field in (one.partition("/") for one in members)]
 
-    def set_targets(self, job_id: str, source_name: str, targets: Sequence[Target]) -> None:
-        """Record what the source is called in points' ids, and where vectors go."""
+    def set_targets(
+        self, job_id: str, source_name: str, targets: Sequence[CollectionTarget]
+    ) -> None:
+        """Record the source's name in points' ids, and where vectors are written."""
         fields = ["source_name", source_name]
         for target in targets:
             fields += [f"collection:{target.model}", target.collection]
@@ -313,10 +315,10 @@ class JobStore:
         return number
 
     def end_listing(self, lease: Lease, further: Sequence[str] = (), after: str = "") -> str:
-        """Say that the source has been listed to its end; raises LeaseLostError.
+        """Record that the listing is complete; raises LeaseLostError.
 
         `further` is work that is due now, as `<model>/prune`; `after` is due when all else is done.
-        Returns what of the latter is due now and has to be enqueued, or "".
+        Returns `after` if it is due now and has to be enqueued, else "".
         """
         due = self._run(scripts.END_LISTING, lease.job_id, lease.token, after, *further)
         if _decoded(due) == _LOST:
@@ -324,7 +326,7 @@ class JobStore:
         return _decoded(due)
 
     def chunk(self, job_id: str, number: int) -> list[Listed]:
-        """Return a chunk's entries; raises LeaseLostError where the job has ended."""
+        """Return a chunk's entries; raises LeaseLostError if the job has ended."""
         with redis_failures(self._address):
             packed = self._redis.hget(f"landmarks:job:{job_id}:chunks", str(number))
         if packed is None:
@@ -332,7 +334,7 @@ class JobStore:
         return unpack_chunk(cast("bytes", packed))
 
     def chunks(self, job_id: str) -> Iterator[list[Listed]]:
-        """Return the chunks that were listed so far, in order."""
+        """Yield the chunks that were listed so far, in order."""
         with redis_failures(self._address):
             numbers = set(self._redis.hkeys(f"landmarks:job:{job_id}:chunks"))
             numbers -= self._redis.smembers(f"landmarks:job:{job_id}:again")
@@ -342,7 +344,7 @@ class JobStore:
     def split(self, lease: Lease, model: str, parts: Sequence[Sequence[Listed]]) -> list[int]:
         """Replace a leased chunk by parts of it; return their numbers.
 
-        There are none where the lease was lost, or the job has ended.
+        There are none if the lease was lost or the job has ended.
         """
         arguments: list[bytes | int] = []
         for part in parts:
@@ -351,9 +353,9 @@ class JobStore:
         return [int(number) for number in found]
 
     def add_before(self, lease: Lease, model: str, chunks: Sequence[Sequence[Listed]]) -> list[int]:
-        """Add chunks that have to be done before the leased work, which comes again after them.
+        """Add chunks that have to be done before the leased work, which is due again after them.
 
-        Returns their numbers; there are none where the lease was lost, or the job has ended.
+        Returns their numbers; there are none if the lease was lost or the job has ended.
         """
         arguments: list[bytes | int] = []
         for chunk in chunks:
@@ -369,26 +371,26 @@ class JobStore:
             self._redis.hset(f"landmarks:job:{job_id}", "replaced", collection)
 
     def writing_to(self, collection: str, but: str) -> list[str]:
-        """Return the jobs that have not ended and write to a collection, but for one."""
+        """Return the active jobs that write to a collection, except one."""
         found = []
         for job_id in self.active():
-            with suppress(NotFoundError):  # it is gone meanwhile
+            with suppress(NotFoundError):  # it has expired meanwhile
                 progress = self.get(job_id).progress
                 if job_id != but and any(one.collection == collection for one in progress):
                     found.append(job_id)
         return found
 
     def set_outcome(self, job_id: str, outcome: str) -> None:
-        """Record in words what came of a job, or what it waits for; not once it has ended.
+        """Record a job's outcome in words, or what it waits for; not once it has ended.
 
-        Words that begin with "waiting" are gone when it ends.
+        An outcome that begins with "waiting" is cleared when the job ends.
         """
-        self._run(scripts.TELL, job_id, outcome)
+        self._run(scripts.SET_OUTCOME, job_id, outcome)
 
-    def end_chunk(self, lease: Lease, model: str, outcome: Outcome) -> str | None:
-        """Count a chunk's photos, once; None where that was done, or the lease was lost.
+    def end_chunk(self, lease: Lease, model: str, outcome: ChunkOutcome) -> str | None:
+        """Count a chunk's photos, once; return None if that was done, or the lease was lost.
 
-        Returns what is due now that all else is done, and has to be enqueued, or "".
+        Else returns the work that is due now and has to be enqueued, or "".
         """
         due = _decoded(
             self._run(
@@ -408,14 +410,14 @@ class JobStore:
         return None if due == _LOST else due
 
     def open_work(self, job_id: str) -> list[str]:
-        """Return the chunks that are not done, as `<model>/<number>`."""
+        """Return the fields of work that is not done."""
         with redis_failures(self._address):
             return sorted(
                 _decoded(one) for one in self._redis.smembers(f"landmarks:job:{job_id}:open")
             )
 
     def unleased(self, job_id: str, queue_lengths: Mapping[str, int]) -> list[str]:
-        """Return the open work of a job that nobody holds though its queue is empty.
+        """Return a job's open work that no worker holds, and whose queue is empty.
 
         `queue_lengths` are by model, and by `listing`.
         """
@@ -432,40 +434,40 @@ class JobStore:
             ]
 
     @contextmanager
-    def alone(self, what: str, seconds: float) -> Iterator[None]:
-        """Do something that nobody else does meanwhile, for some seconds at most.
+    def exclusive(self, what: str, seconds: float) -> Iterator[None]:
+        """Hold a lock of the whole system, for some seconds at most.
 
-        Raises UnavailableError, at once, where somebody does it now.
+        Raises UnavailableError, at once, if another worker holds it.
         """
         lock = self._redis.lock(f"landmarks:alone:{what}", timeout=seconds + TIMEOUT_SECONDS)
         with redis_failures(self._address):
             taken = lock.acquire(blocking=False)
         if not taken:
-            raise UnavailableError(f"another worker is at {what} alone; it is waited for")
+            raise UnavailableError(f"another worker holds the lock for {what}; waiting for it")
         try:
             yield
         finally:
-            # It may have run out meanwhile, and be another's now.
+            # It may have expired meanwhile, and be another worker's now.
             with redis_failures(self._address), suppress(redis.exceptions.LockError):
                 lock.release()
 
     def queue_length(self, queue: str) -> int:
-        """Return how many messages wait in a queue of Celery's."""
+        """Return how many messages wait in a Celery queue."""
         with redis_failures(self._address):
             return int(self._redis.llen(queue))
 
     def announce_worker(self, name: str, description: str, seconds: int) -> None:
-        """Say that a worker is ready, for some seconds."""
+        """Announce that a worker is ready, for some seconds."""
         with redis_failures(self._address):
             self._redis.set(f"landmarks:worker:{name}", description, ex=seconds)
 
     def worker_is_announced(self, name: str) -> bool:
-        """Return whether a worker has lately said that it is at work."""
+        """Return whether a worker has announced itself lately."""
         with redis_failures(self._address):
             return bool(self._redis.exists(f"landmarks:worker:{name}"))
 
     def retire_worker(self, name: str) -> None:
-        """Say that a worker is no longer ready."""
+        """Withdraw the announcement of a worker."""
         with redis_failures(self._address):
             self._redis.delete(f"landmarks:worker:{name}")
 
@@ -478,7 +480,7 @@ def _same(job: Job, spec: IndexSpec, request_id: str) -> Job:
     if job.spec != spec:
         raise AlreadyExistsError(
             f"the request id {request_id!r} was used for another job, {job.id}; use a new one, or"
-            " ask for the same gallery, source, models and splits again"
+            " repeat the request with the same gallery, source, models and splits"
         )
     return job
 
@@ -493,5 +495,7 @@ def _milliseconds(seconds: float) -> int:
 
 def _number(text: str, field: str) -> int:
     if not text.isdecimal() or len(text) > _TOKEN_DIGITS:
-        raise InvalidInputError(f"the page token {text!r} is not one of ours", field=field)
+        raise InvalidInputError(
+            f"the page token {text!r} is not valid; use one that a page returned", field=field
+        )
     return int(text)

@@ -10,25 +10,25 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.errors import InvalidInputError
 from landmarks.job_store.maps import GalleryMap
-from landmarks.job_store.records import DeadLetter, Job, Progress, State
-from landmarks.job_store.spec import IndexSpec, Kind
+from landmarks.job_store.records import DeadLetter, Job, JobState, ModelProgress
+from landmarks.job_store.spec import IndexSpec, JobKind
 from landmarks.rpc.status import duration
 from landmarks.vector_store.collection_info import CollectionState
 from search_service.search.recall_monitor import Recall
 
 _STATES = {
-    State.QUEUED: pb.JOB_STATE_QUEUED,
-    State.RUNNING: pb.JOB_STATE_RUNNING,
-    State.SUCCEEDED: pb.JOB_STATE_SUCCEEDED,
-    State.FAILED: pb.JOB_STATE_FAILED,
-    State.CANCELLED: pb.JOB_STATE_CANCELLED,
+    JobState.QUEUED: pb.JOB_STATE_QUEUED,
+    JobState.RUNNING: pb.JOB_STATE_RUNNING,
+    JobState.SUCCEEDED: pb.JOB_STATE_SUCCEEDED,
+    JobState.FAILED: pb.JOB_STATE_FAILED,
+    JobState.CANCELLED: pb.JOB_STATE_CANCELLED,
 }
 
 _KINDS = {
-    Kind.INDEX: pb.JOB_KIND_INDEX,
-    Kind.REINDEX: pb.JOB_KIND_REINDEX,
-    Kind.CALIBRATE: pb.JOB_KIND_CALIBRATE,
-    Kind.MAP: pb.JOB_KIND_MAP,
+    JobKind.INDEX: pb.JOB_KIND_INDEX,
+    JobKind.REINDEX: pb.JOB_KIND_REINDEX,
+    JobKind.CALIBRATE: pb.JOB_KIND_CALIBRATE,
+    JobKind.MAP: pb.JOB_KIND_MAP,
 }
 
 
@@ -134,7 +134,7 @@ def collection_message(
     )
 
 
-def _progress_message(progress: Progress, *, known: bool) -> pb.ModelProgress:
+def _progress_message(progress: ModelProgress, *, known: bool) -> pb.ModelProgress:
     left = progress.seconds_left if known else None
     return pb.ModelProgress(
         time_left=None if left is None else duration(left),

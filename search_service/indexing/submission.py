@@ -12,8 +12,8 @@ from landmarks.job_store.celery_app import TaskSender, celery_app
 from landmarks.job_store.records import Job
 from landmarks.job_store.spec import (
     IndexSpec,
-    Kind,
-    Reindex,
+    JobKind,
+    ReindexOptions,
     checked_spec,
 )
 from landmarks.job_store.store import JobStore
@@ -79,8 +79,8 @@ class JobSubmitter:
             check_gallery(request.gallery),
             source="",
             models=(check_model(request.model),),
-            reindex=Reindex(wanted.queries, tuple(wanted.splits), wanted.margin),
-            kind=Kind.REINDEX,
+            reindex=ReindexOptions(wanted.queries, tuple(wanted.splits), wanted.margin),
+            kind=JobKind.REINDEX,
         )
         return self._start(spec, request.request_id, check)
 
@@ -93,7 +93,7 @@ class JobSubmitter:
             source=request.unknowns,
             models=models,
             splits=tuple(dict.fromkeys(request.splits)),
-            kind=Kind.CALIBRATE,
+            kind=JobKind.CALIBRATE,
         )
 
         def check() -> None:
@@ -108,7 +108,7 @@ class JobSubmitter:
     def draw_map(self, request: pb.DrawMapRequest) -> Job:
         """Start drawing the map of a collection."""
         gallery, model = check_gallery(request.gallery), check_model(request.model)
-        spec = IndexSpec(gallery, source="", models=(model,), kind=Kind.MAP)
+        spec = IndexSpec(gallery, source="", models=(model,), kind=JobKind.MAP)
         return self._start(
             spec, request.request_id, lambda: self._admin.live_collection(gallery, model)
         )

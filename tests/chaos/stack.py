@@ -19,7 +19,7 @@ import numpy as np
 
 from landmarks.errors import LandmarksError
 from landmarks.job_store.celery_app import TaskSender, celery_app
-from landmarks.job_store.records import Job, State
+from landmarks.job_store.records import Job, JobState
 from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.spec import IndexSpec
 from landmarks.job_store.store import JobStore
@@ -139,7 +139,7 @@ class Stack:
 
         eventually(check, f"job {job_id} ends", ENDS_WITHIN_SECONDS)
         job = self.jobs.get(job_id)
-        assert job.state is State.SUCCEEDED, job.error
+        assert job.state is JobState.SUCCEEDED, job.error
         for one in job.progress:
             assert one.stored + one.unchanged + one.dead + one.duplicate == one.listed
             assert one.listed == len(list(self.photos.rglob("*.png")))

@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer_worker.change_detection import Described, Work, decide, payload_of
+from indexer_worker.change_detection import Action, SourcePhoto, decide, payload_of
 from indexer_worker.listing import checked, marked, without
-from indexer_worker.retry import pause_seconds
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarks.batched import batched
 from landmarks.encoders.limits import batch_limits
-from landmarks.errors import InvalidInputError, OverloadedError, UnavailableError
+from landmarks.errors import InvalidInputError
 from landmarks.job_store.spec import IndexSpec, checked_spec
 from landmarks.photos.entry import Entry
 from landmarks.rpc.channel import MAX_MESSAGE_BYTES
@@ -27,8 +26,8 @@ NOW = datetime(2026, 2, 1, tzinfo=UTC)
 ENTRY = Entry("a/1.jpg", "file:///photos/a/1.jpg", "atomium", {"licence": "cc0", "sha256": "no"})
 
 
-def described(entry: Entry = ENTRY) -> Described:
-    return Described(entry, point_id("g", "photos", entry.path), "photos")
+def described(entry: Entry = ENTRY) -> SourcePhoto:
+    return SourcePhoto(entry, point_id("g", "photos", entry.path), "photos")
 
 
 def stored(entry: Entry = ENTRY, **changes: object) -> Mapping[str, object]:
@@ -45,17 +44,17 @@ def stored(entry: Entry = ENTRY, **changes: object) -> Mapping[str, object]:
 
 
 def test_a_photo_without_a_point_or_with_other_bytes_is_encoded():
-    assert decide(described(), "aa", "1-2", None, "new", NOW).work is Work.ENCODE
-    assert decide(described(), "bb", "1-2", stored(), "new", NOW).work is Work.ENCODE
+    assert decide(described(), "aa", "1-2", None, "new", NOW).action is Action.ENCODE
+    assert decide(described(), "bb", "1-2", stored(), "new", NOW).action is Action.ENCODE
 
 
 def test_a_point_whose_payload_nobody_can_read_is_replaced():
-    assert decide(described(), "aa", "1-2", {"sha256": "aa"}, "new", NOW).work is Work.ENCODE
+    assert decide(described(), "aa", "1-2", {"sha256": "aa"}, "new", NOW).action is Action.ENCODE
 
 
 def test_the_same_photo_needs_nothing_whichever_job_wrote_it():
     decision = decide(described(), "aa", "1-2", stored(), "new", NOW)
-    assert (decision.work, decision.payload) == (Work.NOTHING, None)
+    assert (decision.action, decision.payload) == (Action.NOTHING, None)
 
 
 @pytest.mark.parametrize(
@@ -71,21 +70,21 @@ def test_the_same_photo_needs_nothing_whichever_job_wrote_it():
 )
 def test_what_a_source_says_of_a_photo_is_written_without_encoding(entry):
     decision = decide(described(entry), "aa", "1-2", stored(), "new", NOW)
-    assert decision.work is Work.PAYLOAD
+    assert decision.action is Action.PAYLOAD
     payload = decision.payload
     assert payload is not None
     assert (payload.landmark, payload.uri) == (entry.landmark, entry.uri)
     assert (payload.width, payload.height, payload.job_id) == (3, 2, "new")
     assert payload.indexed_at == NOW
     assert (
-        decide(described(entry), "aa", "1-2", payload.to_payload(), "newer", NOW).work
-        is Work.NOTHING
+        decide(described(entry), "aa", "1-2", payload.to_payload(), "newer", NOW).action
+        is Action.NOTHING
     )
 
 
 def test_a_photo_that_can_be_read_again_is_stale_no_more():
     decision = decide(described(), "aa", "1-2", stored(stale=True), "new", NOW)
-    assert decision.work is Work.PAYLOAD
+    assert decision.action is Action.PAYLOAD
     assert decision.payload is not None
     assert not decision.payload.stale
 
@@ -134,15 +133,6 @@ def test_a_request_to_an_encoder_stays_below_its_limits_and_the_channels():
     assert not limits.holds(2, 1_000_000)
     unstated = batch_limits(pb.InputLimits())
     assert 0 < unstated.photo_bytes <= unstated.total_bytes < MAX_MESSAGE_BYTES
-
-
-def test_waiting_grows_spreads_and_heeds_the_servers_hint():
-    away = UnavailableError("away")
-    longest = [pause_seconds(away, attempt, 1.0) for attempt in range(20)]
-    assert longest == sorted(longest)
-    assert longest[-1] <= 10
-    assert pause_seconds(away, 5, 0.0) == 0
-    assert pause_seconds(OverloadedError("full", retry_after=3), 0, 0.5) >= 3
 
 
 def test_a_spec_is_completed_or_refused_by_field():

@@ -3,7 +3,7 @@
 import pytest
 
 from landmarks.job_store.celery_app import TaskSender, celery_app
-from landmarks.job_store.records import State
+from landmarks.job_store.records import JobState
 from landmarks.job_store.task_messages import job_message
 from tests.support.indexing_rig import Rig, draw_photo
 from tests.support.processes import eventually
@@ -32,7 +32,7 @@ def test_a_job_is_cancelled_in_the_middle_and_goes_on_to_its_end(own_rig):
         job = rig.jobs.cancel(job_id)
 
         (progress,) = job.progress
-        assert job.state is State.CANCELLED
+        assert job.state is JobState.CANCELLED
         assert progress.cancelled >= 4
         assert progress.done + progress.cancelled == progress.listed
         # Chunks that ran may still be written, and are counted as cancelled all the same.
@@ -46,7 +46,7 @@ def test_a_job_is_cancelled_in_the_middle_and_goes_on_to_its_end(own_rig):
         assert has_work
         go_on(rig, job_id)
         (progress,) = rig.ended(job_id).progress
-        assert rig.jobs.get(job_id).state is State.SUCCEEDED
+        assert rig.jobs.get(job_id).state is JobState.SUCCEEDED
         assert (progress.listed, progress.done, progress.cancelled) == (40, 40, 0)
         assert len(rig.payloads("g")) == 40
 
@@ -112,5 +112,5 @@ def test_a_listing_that_never_ends_is_given_up(own_rig):
         client.hset(f"landmarks:job:{job_id}:attempts", "listing", 10)
     with rig.qdrant(), rig.encoder(), rig.worker():
         job = rig.ended(job_id)
-    assert job.state is State.FAILED
+    assert job.state is JobState.FAILED
     assert "begun 10 times and never ended" in job.error

@@ -7,10 +7,10 @@ import pytest
 
 from indexer_worker.requeue import Sweeper
 from landmarks.errors import AlreadyExistsError, InvalidInputError, NotFoundError
-from landmarks.job_store.records import DeadLetter, Job, Lease, Listed, Outcome, State
+from landmarks.job_store.records import ChunkOutcome, DeadLetter, Job, JobState, Lease, Listed
 from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.spec import IndexSpec
-from landmarks.job_store.store import JobStore, LeaseLostError, Target
+from landmarks.job_store.store import CollectionTarget, JobStore, LeaseLostError
 from landmarks.job_store.task_messages import LISTING
 from landmarks.photos.entry import Entry
 from tests.support.valkey import Valkey
@@ -58,7 +58,7 @@ def test_a_chunk_that_is_delivered_twice_counts_once(store):
     job_id = listed(store)
     lease = begun(store, job_id, "a/0")
     assert store.begin(job_id, "a/0", 60) is None, "it is held"
-    outcome = Outcome(stored=1, unchanged=0, duplicate=0, dead=(LETTER,), encoded=1)
+    outcome = ChunkOutcome(stored=1, unchanged=0, duplicate=0, dead=(LETTER,), encoded=1)
 
     assert store.end_chunk(lease, "a", outcome) is not None
     assert store.end_chunk(lease, "a", outcome) is None
@@ -71,12 +71,12 @@ def test_a_chunk_that_is_delivered_twice_counts_once(store):
 
 def test_a_job_has_succeeded_when_every_model_has_done_every_chunk(store):
     job_id = listed(store, chunks=2)
-    outcome = Outcome(stored=2, unchanged=0, duplicate=0, dead=(), encoded=2)
+    outcome = ChunkOutcome(stored=2, unchanged=0, duplicate=0, dead=(), encoded=2)
     for field in ("a/0", "a/1", "b/1", "b/0"):
-        assert store.get(job_id).state is not State.SUCCEEDED
+        assert store.get(job_id).state is not JobState.SUCCEEDED
         assert store.end_chunk(begun(store, job_id, field), field[0], outcome) is not None
     job = store.get(job_id)
-    assert job.state is State.SUCCEEDED
+    assert job.state is JobState.SUCCEEDED
     assert [progress.done for progress in job.progress] == [4, 4]
     assert store.active() == []
 
@@ -88,7 +88,7 @@ def test_what_an_outlived_worker_records_is_refused(store):
     current = begun(store, job_id, "a/0")
     assert (outlived.attempts, current.attempts) == (1, 2)
 
-    outcome = Outcome(stored=2, unchanged=0, duplicate=0, dead=(), encoded=2)
+    outcome = ChunkOutcome(stored=2, unchanged=0, duplicate=0, dead=(), encoded=2)
     assert not store.renew(outlived, 60)
     assert store.end_chunk(outlived, "a", outcome) is None
     assert store.renew(current, 60)
@@ -163,8 +163,8 @@ def test_a_failed_job_says_why_and_has_nothing_left_to_do(store):
     store.fail(job_id, "no such encoder")
     store.fail(job_id, "something else")
     job = store.get(job_id)
-    assert (job.state, job.error) == (State.FAILED, "no such encoder")
-    outcome = Outcome(stored=2, unchanged=0, duplicate=0, dead=(), encoded=2)
+    assert (job.state, job.error) == (JobState.FAILED, "no such encoder")
+    outcome = ChunkOutcome(stored=2, unchanged=0, duplicate=0, dead=(), encoded=2)
     assert store.end_chunk(lease, "a", outcome) is None
     assert store.begin(job_id, "b/0", 60) is None
 
@@ -172,7 +172,9 @@ def test_a_failed_job_says_why_and_has_nothing_left_to_do(store):
 def done(store: JobStore, job_id: str, field: str, **counts: object) -> None:
     """End a chunk of two photos."""
     outcome = {"stored": 2, "unchanged": 0, "duplicate": 0, "dead": (), "encoded": 2, **counts}
-    assert store.end_chunk(begun(store, job_id, field), field[0], Outcome(**outcome)) is not None
+    assert (
+        store.end_chunk(begun(store, job_id, field), field[0], ChunkOutcome(**outcome)) is not None
+    )
 
 
 def test_a_cancelled_job_counts_what_was_not_done_and_goes_on_when_it_is_resumed(store):
@@ -181,7 +183,7 @@ def test_a_cancelled_job_counts_what_was_not_done_and_goes_on_when_it_is_resumed
     running = begun(store, job_id, "a/1")
 
     job = store.cancel(job_id)
-    assert job.state is State.CANCELLED
+    assert job.state is JobState.CANCELLED
     assert [(p.done, p.cancelled, p.listed) for p in job.progress] == [(2, 2, 4), (0, 4, 4)]
     assert not store.renew(running, 60), "who works on it learns that it is over"
     assert store.begin(job_id, "b/0", 60) is None
@@ -191,10 +193,10 @@ def test_a_cancelled_job_counts_what_was_not_done_and_goes_on_when_it_is_resumed
 
     resumed, has_work = store.resume(job_id)
     assert has_work
-    assert (resumed.state, resumed.progress[0].cancelled) == (State.QUEUED, 0)
+    assert (resumed.state, resumed.progress[0].cancelled) == (JobState.QUEUED, 0)
     assert store.open_work(job_id) == ["a/1", "b/0", "b/1"]
     assert store.resume(job_id) == (resumed, False)
-    outcome = Outcome(stored=2, unchanged=0, duplicate=0, dead=(), encoded=2)
+    outcome = ChunkOutcome(stored=2, unchanged=0, duplicate=0, dead=(), encoded=2)
     again = begun(store, job_id, "a/1")
     assert again.attempts == 1
     assert store.end_chunk(running, "a", outcome) is None, "a worker of before is not believed"
@@ -202,7 +204,7 @@ def test_a_cancelled_job_counts_what_was_not_done_and_goes_on_when_it_is_resumed
     for field in ("b/0", "b/1"):
         done(store, job_id, field)
     job = store.get(job_id)
-    assert job.state is State.SUCCEEDED
+    assert job.state is JobState.SUCCEEDED
     assert [(p.done, p.cancelled) for p in job.progress] == [(4, 0), (4, 0)]
     assert store.cancel(job_id) == job
 
@@ -237,12 +239,12 @@ def test_a_failed_job_goes_on_when_it_is_resumed(store, valkey):
     done(store, job_id, "a/0")
     store.fail(job_id, "no encoder")
     resumed, has_work = store.resume(job_id)
-    assert (has_work, resumed.state, resumed.error) == (True, State.QUEUED, "")
+    assert (has_work, resumed.state, resumed.error) == (True, JobState.QUEUED, "")
     assert store.open_work(job_id) == ["b/0"]
     with valkey.client() as client:
         assert {client.ttl(key) for key in client.keys("landmarks:job:*")} == {-1}
     done(store, job_id, "b/0")
-    assert store.get(job_id).state is State.SUCCEEDED
+    assert store.get(job_id).state is JobState.SUCCEEDED
 
 
 @pytest.mark.parametrize("running", [True, False])
@@ -269,7 +271,7 @@ def test_dead_letters_are_tried_again_with_all_that_is_known_of_them(store, runn
         for field in ("a/1", "b/1"):
             done(store, job_id, field)
     job = store.get(job_id)
-    assert job.state is State.SUCCEEDED
+    assert job.state is JobState.SUCCEEDED
     assert all(p.done == p.listed for p in job.progress)
 
 
@@ -288,14 +290,14 @@ def test_what_comes_after_all_else_comes_again_after_work_that_was_added_before_
     assert store.add_before(first, "a", [[Listed(ENTRY)]]) == [0]
     assert store.open_work(job.id) == ["a/0"]
     assert store.get(job.id).progress[0].listed == 1
-    outcome = Outcome(stored=1, unchanged=0, duplicate=0, dead=(), encoded=1)
+    outcome = ChunkOutcome(stored=1, unchanged=0, duplicate=0, dead=(), encoded=1)
     assert store.end_chunk(begun(store, job.id, "a/0"), "a", outcome) == "a/promote"
     second = begun(store, job.id, "a/promote")
-    nothing = Outcome(stored=0, unchanged=0, duplicate=0, dead=(), encoded=0)
+    nothing = ChunkOutcome(stored=0, unchanged=0, duplicate=0, dead=(), encoded=0)
     assert store.end_chunk(first, "a", nothing) is None, "its time is over"
     assert not store.renew(first, 60)
     assert store.end_chunk(second, "a", nothing) == ""
-    assert store.get(job.id).state is State.SUCCEEDED
+    assert store.get(job.id).state is JobState.SUCCEEDED
 
 
 def test_dead_letters_of_a_cancelled_job_wait_until_it_is_resumed(store):
@@ -337,7 +339,11 @@ def test_a_request_id_stands_for_one_job(store):
 
 def test_targets_are_those_of_the_job(store):
     job = store.create(SPEC)
-    store.set_targets(job.id, "photos", [Target("a", "d1", "g__a__d1"), Target("b", "d2", "c")])
+    store.set_targets(
+        job.id,
+        "photos",
+        [CollectionTarget("a", "d1", "g__a__d1"), CollectionTarget("b", "d2", "c")],
+    )
     found = store.get(job.id)
     assert found.source_name == "photos"
     assert [(p.digest, p.collection) for p in found.progress] == [("d1", "g__a__d1"), ("d2", "c")]

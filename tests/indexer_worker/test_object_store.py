@@ -4,7 +4,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from landmarks.job_store.records import State
+from landmarks.job_store.records import JobState
 from tests.support.indexing_rig import Rig, draw_photo
 
 pytestmark = pytest.mark.integration
@@ -37,7 +37,7 @@ def test_a_bucket_is_indexed_and_what_has_not_changed_is_not_read(own_rig: Rig, 
     bucket.put_object(Key="elsewhere/5.png", Body=photo.read_bytes())
     with rig.qdrant(), rig.encoder(), rig.worker(source_roots='["s3://photos/gallery"]'):
         job = rig.index("g", "s3://photos/gallery")
-        assert job.state is State.SUCCEEDED, job.error
+        assert job.state is JobState.SUCCEEDED, job.error
         assert (job.progress[0].listed, job.progress[0].stored) == (4, 4)
         payloads = rig.payloads("g")
         assert set(payloads) == {"Atomium/1.png", "Atomium/in/2 #é.png", "Soreq/3.png", "4.png"}
@@ -53,5 +53,5 @@ def test_a_bucket_is_indexed_and_what_has_not_changed_is_not_read(own_rig: Rig, 
         assert progress.pruned == 1
 
         refused = rig.index("g", "s3://photos/elsewhere")
-        assert refused.state is State.FAILED
+        assert refused.state is JobState.FAILED
         assert "not below an allowed root" in refused.error

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from landmarks.job_store.records import Job, Listed, State
-from landmarks.job_store.store import Target
+from landmarks.job_store.records import Job, JobState, Listed
+from landmarks.job_store.store import CollectionTarget
 from landmarks.job_store.task_messages import LISTING
 from landmarks.photos.entry import Entry
 from tests.support.colour_encoder import DIGEST
@@ -34,7 +34,7 @@ def done(rig: Rig, job_id: str) -> int:
 
 
 def assert_all_stored(rig: Rig, job: Job, count: int) -> None:
-    assert job.state is State.SUCCEEDED, job.error
+    assert job.state is JobState.SUCCEEDED, job.error
     (progress,) = job.progress
     assert (progress.listed, progress.stored + progress.unchanged) == (count, count)
     assert len(rig.payloads("g")) == count
@@ -60,7 +60,7 @@ def test_a_job_waits_for_an_encoder_and_for_qdrant(own_rig):
     with contextlib.ExitStack() as stack:
         stack.enter_context(rig.worker())
         job_id = rig.create("g", photos)
-        eventually(lambda: rig.jobs.get(job_id).state is State.RUNNING, "a worker has it")
+        eventually(lambda: rig.jobs.get(job_id).state is JobState.RUNNING, "a worker has it")
         eventually(lambda: "waiting: " in rig.jobs.get(job_id).outcome, "it says what it waits for")
         with rig.encoder(seconds=0.3), rig.qdrant() as qdrant:
             eventually(lambda: done(rig, job_id) > 0, "the job has begun")
@@ -102,7 +102,7 @@ def test_what_waited_too_long_is_given_back_and_begun_again(own_rig):
 def test_a_job_that_nobody_enqueued_is_found(rig, gallery):
     photo = draw_photo(rig.photos / gallery / "a.png", 1)
     job = rig.ended(rig.create(gallery, photo.parent, enqueue=False))
-    assert (job.state, job.progress[0].stored) == (State.SUCCEEDED, 1)
+    assert (job.state, job.progress[0].stored) == (JobState.SUCCEEDED, 1)
 
 
 def test_a_job_whose_collection_is_dropped_fails_and_says_so(own_rig):
@@ -115,7 +115,7 @@ def test_a_job_whose_collection_is_dropped_fails_and_says_so(own_rig):
         with contextlib.closing(rig.client()) as client:
             client.delete_collection(progress.collection)
         job = rig.ended(job_id)
-        assert (job.state, job.progress[0].dead) == (State.FAILED, 0)
+        assert (job.state, job.progress[0].dead) == (JobState.FAILED, 0)
         assert f"{progress.collection} was dropped" in job.error
 
         assert_all_stored(rig, rig.index("g", photos), 12)
@@ -128,7 +128,7 @@ def _begun_before(
     job_id = rig.create(gallery, rig.photos, enqueue=False)
     listing = rig.jobs.begin(job_id, LISTING, 60)
     assert listing is not None
-    rig.jobs.set_targets(job_id, source, [Target(MODEL, DIGEST, rig.collection(gallery))])
+    rig.jobs.set_targets(job_id, source, [CollectionTarget(MODEL, DIGEST, rig.collection(gallery))])
     with rig.valkey.client() as client:
         client.hset(f"landmarks:job:{job_id}:attempts", f"{MODEL}/0", times)
     rig.jobs.add_chunk(listing, chunk, [MODEL])
@@ -139,7 +139,7 @@ def _begun_before(
 def test_a_photo_whose_chunk_never_ends_is_a_dead_letter(rig, gallery):
     job_id = _begun_before(rig, gallery, 3, [Listed(Entry("a.png", "file:///a.png"))])
     job = rig.ended(job_id)
-    assert job.state is State.SUCCEEDED
+    assert job.state is JobState.SUCCEEDED
     assert (job.progress[0].listed, job.progress[0].dead) == (1, 1)
     [letter], _ = rig.jobs.dead_letters(job_id, 10, "")
     assert (letter.entry.path, letter.attempts) == ("a.png", 3)

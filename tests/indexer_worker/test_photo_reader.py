@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from indexer_worker.photo_reader import Described, PhotoReader, ReadPhoto, Unreadable
+from indexer_worker.photo_reader import PhotoReader, ReadPhoto, SourcePhoto, UnreadablePhoto
 from landmarks.errors import UnavailableError
 from landmarks.job_store.redis_client import redis_failures
 from landmarks.photos.source_roots import SourceRoots
@@ -27,13 +27,13 @@ def test_an_encrypted_member_of_an_archive_is_that_photos_failure_alone(tmp_path
 
     sources = Sources(SourceRoots([str(tmp_path)]))
     source = sources.open(f"zip://::file://{archive}")
-    photos = [Described(entry, point_id("g", "s", entry.path), "s") for entry in source.entries()]
+    photos = [SourcePhoto(entry, point_id("g", "s", entry.path), "s") for entry in source.entries()]
     reader = PhotoReader(sources, threading.Event(), threads=2)
     try:
         locked, readable = reader.read(photos, 1000, {})
     finally:
         reader.close()
-    assert isinstance(locked, Unreadable)
+    assert isinstance(locked, UnreadablePhoto)
     assert "encrypted" in locked.reason
     assert isinstance(readable, ReadPhoto)
 

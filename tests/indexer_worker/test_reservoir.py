@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from indexer_worker.reservoir import sampled
+from indexer_worker.reservoir import reservoir_sample
 
 
 def test_no_more_than_asked_is_all_in_order():
-    assert sampled(iter(range(5)), 5) == ([0, 1, 2, 3, 4], 5)
-    assert sampled(iter(()), 5) == ([], 0)
+    assert reservoir_sample(iter(range(5)), 5) == ([0, 1, 2, 3, 4], 5)
+    assert reservoir_sample(iter(()), 5) == ([], 0)
 
 
 def test_of_more_each_is_as_likely_and_the_choice_is_always_the_same():
-    chosen, count = sampled(iter(range(20_000)), 2_000)
+    chosen, count = reservoir_sample(iter(range(20_000)), 2_000)
     assert count == 20_000
     assert len(set(chosen)) == len(chosen) == 2_000
-    assert sampled(iter(range(20_000)), 2_000)[0] == chosen
+    assert reservoir_sample(iter(range(20_000)), 2_000)[0] == chosen
     quarters, _ = np.histogram(chosen, bins=4, range=(0, 20_000))
     assert quarters.min() > 400

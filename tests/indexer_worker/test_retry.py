@@ -1,12 +1,14 @@
 """Retries: which calls, how long, and when they end early."""
 
 import inspect
+import random
 import threading
 
 import pytest
+from tenacity import RetryCallState, Retrying
 
 from indexer_worker import retried_calls
-from indexer_worker.retry import RetryPolicy, once
+from indexer_worker.retry import BACKOFF, RetryPolicy, once
 from landmarks.errors import DeadlineError, InvalidInputError, OverloadedError, UnavailableError
 
 
@@ -81,6 +83,23 @@ def test_a_worker_that_stops_ends_a_wait():
         retried(store, seconds=3000, stop=stop).read("a")
     timer.join()
     assert store.calls == 2
+
+
+def test_pauses_grow_spread_and_heed_the_servers_hint(monkeypatch):
+    def pause(error: Exception, attempt: int, chance: float) -> float:
+        monkeypatch.setattr(random, "uniform", lambda low, high: low + chance * (high - low))
+        state = RetryCallState(Retrying(), None, (), {})
+        state.attempt_number = attempt + 1
+        state.set_exception((type(error), error, None))
+        return BACKOFF(state)
+
+    away = UnavailableError("away")
+    longest = [pause(away, attempt, 1.0) for attempt in range(20)]
+    assert longest == sorted(longest)
+    assert longest[0] < 1
+    assert longest[-1] <= 10
+    assert pause(away, 5, 0.0) == 0
+    assert pause(OverloadedError("full", retry_after=3), 0, 0.5) >= 3
 
 
 def test_a_retried_call_may_hold_another():

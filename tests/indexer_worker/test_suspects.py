@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from indexer_worker.exclusive_lock import Isolation
-from landmarks.job_store.records import Job, State
+from indexer_worker.exclusive_lock import SharedExclusiveLock
+from landmarks.job_store.records import Job, JobState
 from tests.support.colour_encoder import POISON
 from tests.support.indexing_rig import Rig, draw_photo, kept_running
 from tests.support.processes import eventually
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.chaos]
 def assert_one_dead(rig: Rig, job: Job, listed: int, poison: str) -> None:
     (progress,) = job.progress
     [letter], _ = rig.jobs.dead_letters(job.id, 10, "")
-    assert job.state is State.SUCCEEDED, job.error
+    assert job.state is JobState.SUCCEEDED, job.error
     assert (progress.listed, progress.dead, progress.done) == (listed, 1, listed)
     assert letter.entry.path == poison
     assert set(rig.payloads("g")) == {f"{seed}.png" for seed in range(listed - 1)}
@@ -96,17 +96,17 @@ def test_a_photo_that_the_worker_does_not_survive_is_a_dead_letter(own_rig, monk
 
 
 def test_who_wants_to_be_alone_waits_for_those_inside_and_keeps_others_out():
-    isolation, seen = Isolation(), []
+    lock, seen = SharedExclusiveLock(), []
     inside, leave = threading.Event(), threading.Event()
 
     def share(name: str) -> None:
-        with isolation.hold(alone=False):
+        with lock.hold(exclusive=False):
             inside.set()
             leave.wait(10)
             seen.append(name)
 
     def be_alone() -> None:
-        with isolation.hold(alone=True):
+        with lock.hold(exclusive=True):
             seen.append("alone")
 
     first = threading.Thread(target=share, args=("first",))
@@ -114,7 +114,7 @@ def test_who_wants_to_be_alone_waits_for_those_inside_and_keeps_others_out():
     assert inside.wait(10)
     alone = threading.Thread(target=be_alone)
     alone.start()
-    eventually(lambda: isolation.wanted_alone > 0, "it waits")
+    eventually(lambda: lock.exclusive_waiting > 0, "it waits")
     late = threading.Thread(target=share, args=("late",))
     late.start()
     assert seen == []

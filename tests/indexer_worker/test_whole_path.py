@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from landmarks.errors import NotFoundError
-from landmarks.job_store.records import Job, Progress, State
+from landmarks.job_store.records import Job, JobState, ModelProgress
 from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.filters import Filter, Words
 from landmarks.vector_store.point_store import PointStore
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.integration
 
 def counts(job: Job) -> dict[str, int]:
     """Return a job's counts that are not zero, after checking the sum that always holds."""
-    assert job.state is State.SUCCEEDED, job.error
+    assert job.state is JobState.SUCCEEDED, job.error
     assert job.listing_complete
     (progress,) = job.progress
     assert progress.done == progress.listed
@@ -57,7 +57,7 @@ def test_a_folder_becomes_points_that_say_what_their_photos_are(rig, gallery, fo
     job = rig.index(gallery, folder)
 
     assert counts(job) == {"listed": 10, "stored": 10, "encoded": 10}
-    progress: Progress = job.progress[0]
+    progress: ModelProgress = job.progress[0]
     assert progress.collection == f"{gallery}__{MODEL}__{DIGEST[:8]}"
     assert progress.digest == DIGEST
     payloads = rig.payloads(gallery)
@@ -209,11 +209,11 @@ def test_a_source_that_cannot_be_used_fails_the_job_with_the_reason(rig, gallery
     folder = rig.photos / gallery
     folder.mkdir()
     job = rig.index(gallery, folder)
-    assert (job.state, job.progress[0].listed) == (State.FAILED, 0)
+    assert (job.state, job.progress[0].listed) == (JobState.FAILED, 0)
     assert "has no photos" in job.error
 
     job = rig.index(gallery, Path("/etc"))
-    assert job.state is State.FAILED
+    assert job.state is JobState.FAILED
     assert "LANDMARKS_SOURCE_ROOTS" in job.error
 
 
@@ -261,7 +261,7 @@ def test_arguments_that_cannot_be_used_make_a_failed_job_that_says_why(rig, argu
     with Celery(broker=rig.valkey.url) as sender:
         sent = sender.send_task("indexer_worker.index", kwargs=arguments, queue="index")
     job = rig.ended(sent.id)
-    assert job.state is State.FAILED
+    assert job.state is JobState.FAILED
     assert reason in job.error
 
 
@@ -353,7 +353,7 @@ def test_a_listing_that_fails_half_way_prunes_nothing(rig, gallery):
     lines = manifest.read_bytes().splitlines(keepends=True)
     manifest.write_bytes(b"".join([*lines[:6], b"\xff\xfe.png,atomium\n", *lines[7:9]]))
     job = rig.index(gallery, manifest, prune=True)
-    assert job.state is State.FAILED
+    assert job.state is JobState.FAILED
     assert "not UTF-8" in job.error
     assert len(rig.payloads(gallery)) == 12
 

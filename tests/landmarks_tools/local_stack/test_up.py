@@ -184,7 +184,7 @@ def test_a_map_is_drawn_once_and_a_calibrated_gallery_says_how_sure_it_is(
     assert again["draw_time"] > drawn["draw_time"]
     result = stack.run("calibrate", "--gallery", "colours")
     assert result.returncode == ExitCode.OK, result.stderr
-    assert "are told what they show" in result.stdout
+    assert "of them get a landmark" in result.stdout
 
     def sure() -> bool:
         said = stack.run("search", folder / "red" / "3.jpg", "--gallery", "colours").stdout

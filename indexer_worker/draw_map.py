@@ -9,30 +9,32 @@ import numpy as np
 
 from indexer_worker.context import WorkerContext
 from indexer_worker.leases import HeldLease
-from indexer_worker.reservoir import sampled
+from indexer_worker.reservoir import reservoir_sample
 from landmarks.batched import batched
 from landmarks.errors import InvalidInputError
 from landmarks.job_store.maps import GalleryMap, MapPoint
 from landmarks.job_store.records import Job
-from landmarks.job_store.store import Target
+from landmarks.job_store.store import CollectionTarget
 from landmarks.retrieval.clusters import clusters_on_map
 from landmarks.retrieval.projection import tsne_map
 from landmarks.vector_store.collection_info import Lineage
 from landmarks.vector_store.points import FloatVector
 from landmarks.vector_store.queries import StoredPoint
 
-# Points of a map. The time that t-SNE takes grows with them: 5,000 take most of a minute.
+# The most points of a map. t-SNE takes longer with more: most of a minute for 5,000.
 MOST_POINTS = 5000
 _FEWEST_POINTS = 4
 _VECTORS_AT_ONCE = 500
 
 
 def draw_map(context: WorkerContext, job: Job, held: HeldLease) -> None:
-    """Draw the map of a live collection, and keep it."""
+    """Draw the map of a live collection, and store it."""
     (model,) = job.spec.models
     lineage = context.collections.live(job.spec.gallery, model)
-    context.jobs.set_targets(job.id, "", [Target(model, lineage.digest, lineage.name)])
-    chosen, count = sampled(context.points.scan(lineage.name, fields=["landmark"]), MOST_POINTS)
+    context.jobs.set_targets(job.id, "", [CollectionTarget(model, lineage.digest, lineage.name)])
+    chosen, count = reservoir_sample(
+        context.points.scan(lineage.name, fields=["landmark"]), MOST_POINTS
+    )
     shown, vectors = _vectors(context, lineage, chosen, held)
     if len(shown) < _FEWEST_POINTS:
         raise InvalidInputError(
@@ -54,7 +56,7 @@ def draw_map(context: WorkerContext, job: Job, held: HeldLease) -> None:
 def _vectors(
     context: WorkerContext, lineage: Lineage, points: Sequence[StoredPoint], held: HeldLease
 ) -> tuple[list[StoredPoint], FloatVector]:
-    """Return those points that are still there, and their vectors (N, dimension)."""
+    """Return the points that still exist, and their vectors ((N, dimension) float32)."""
     shown: list[StoredPoint] = []
     rows: list[FloatVector] = []
     for some in batched(points, _VECTORS_AT_ONCE):
@@ -76,7 +78,7 @@ def _drawn(
     if labelled.any():
         names = {name: place for place, name in enumerate(sorted(set(landmarks)))}
         labels = np.array([names[landmark] for landmark in landmarks], dtype=np.int64)
-        # What shows nothing known can be in no landmark's cluster, and is not marked.
+        # Unlabelled photos belong to no landmark's cluster, and are not marked.
         outside[labelled] = clusters_on_map(drawn.points[labelled], labels[labelled]).outside
     return GalleryMap(
         collection=collection,
