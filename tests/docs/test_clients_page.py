@@ -85,7 +85,7 @@ def test_every_python_block_is_run_here() -> None:
     assert len(BLOCKS) == PAGE.count("```python")
     assert list(BLOCKS) == [
         "Python",
-        "What a search can be asked",
+        "Search options",
         "In an event loop",
         "Jobs",
         "Generated stubs",
@@ -100,7 +100,7 @@ def test_a_search_and_its_verdict(place: Place) -> None:
 
 
 def test_parts_examples_filters_and_batches(place: Place) -> None:
-    counts, *verdicts = place.run(BLOCKS["What a search can be asked"]).splitlines()
+    counts, *verdicts = place.run(BLOCKS["Search options"]).splitlines()
     assert counts.split()[0] == "10"
     assert len(verdicts) == 2
 
