@@ -9,7 +9,7 @@ from tests.support.search_stack import Qdrant, Stack, fill, qdrant_running, stac
 
 @pytest.fixture(scope="session")
 def qdrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Qdrant]:
-    """A Qdrant with the gallery in it. Tests add galleries, and leave this one as it is."""
+    """A Qdrant with the gallery. Tests may add galleries, and do not change this one."""
     with qdrant_running(tmp_path_factory.mktemp("search") / "qdrant") as running:
         fill(running.settings)
         yield running
@@ -23,7 +23,7 @@ async def stack(qdrant: Qdrant) -> AsyncIterator[Stack]:
 
 @pytest.fixture(scope="session")
 def own_qdrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Qdrant]:
-    """A Qdrant to end and to start again, with a gallery in it. It runs before and after a test."""
+    """A Qdrant that a test may stop and restart, with a gallery; it must run again afterwards."""
     with qdrant_running(tmp_path_factory.mktemp("own") / "qdrant") as running:
         fill(running.settings, each=2)
         yield running

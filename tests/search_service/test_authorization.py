@@ -1,4 +1,4 @@
-"""Who may call the front door for what, and how often: the real service, over the wire."""
+"""Authorization and rate limits of the front door: the real service, over the wire."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SERVICES = (search_pb2, indexing_pb2, health_pb2, reflection_pb2)
 
 @asynccontextmanager
 async def serving(qdrant_port: int = 1, **more: object) -> AsyncIterator[str]:
-    """Run a search service, whose engines may be absent, and give its address."""
+    """Run a search service, possibly without its engines, and yield its address."""
     told = {"search_port": 0, "qdrant_port": qdrant_port, "page_port": "", **more}
     async with running(SearchSettings.load(told)) as service:
         yield f"127.0.0.1:{service.port}"
@@ -68,7 +68,7 @@ async def code_of(call: object) -> str:
     return "OK"
 
 
-def test_every_method_says_what_a_key_needs_for_it() -> None:
+def test_every_method_has_a_required_permission() -> None:
     served = {
         service.full_name: {method.name for method in service.methods}
         for module in SERVICES
@@ -77,7 +77,7 @@ def test_every_method_says_what_a_key_needs_for_it() -> None:
     assert {service: set(methods) for service, methods in REQUIRED_PERMISSIONS.items()} == served
 
 
-def test_a_method_that_changes_things_needs_a_key_that_may() -> None:
+def test_a_method_that_writes_requires_a_key_with_write_permission() -> None:
     changing = re.compile(
         "Create|Cancel|Resume|Retry|Delete|Reindex|Promote|Rollback|Drop|Draw|Cal"
     )
@@ -89,7 +89,7 @@ def test_a_method_that_changes_things_needs_a_key_that_may() -> None:
     assert required_permission("/a.service.of.Tomorrow/Get") is WRITE
 
 
-async def test_every_method_that_is_served_refuses_who_has_no_key(file: Path) -> None:
+async def test_every_served_method_refuses_a_call_without_a_key(file: Path) -> None:
     api_keys.create(file, "app", READ)
     async with serving(api_keys_file=str(file)) as address, open_aio_channel(address) as channel:
         for service, methods in REQUIRED_PERMISSIONS.items():
@@ -99,9 +99,7 @@ async def test_every_method_that_is_served_refuses_who_has_no_key(file: Path) ->
                     assert await code_of(call(b"", timeout=20)) == "UNAUTHENTICATED", name
 
 
-async def test_a_search_needs_a_key_and_a_key_that_may_read_is_enough(
-    qdrant: Qdrant, file: Path
-) -> None:
+async def test_a_search_requires_a_key_with_read_permission(qdrant: Qdrant, file: Path) -> None:
     key = api_keys.create(file, "app", READ)
     photo = draw("Atomium", 99)
     async with (
@@ -117,7 +115,7 @@ async def test_a_search_needs_a_key_and_a_key_that_may_read_is_enough(
                 await stranger.search(photo=photo, gallery=GALLERY)
             known = stranger.on_behalf_of(key)
             assert (await known.search(photo=photo, gallery=GALLERY)).fused
-            with pytest.raises(UnauthenticatedError):  # the other one is still nobody
+            with pytest.raises(UnauthenticatedError):  # the second key does not exist yet
                 await stranger.models()
         async with AsyncLandmarks(address, api_key=key) as known:
             assert [model.name for model in await known.models()] == ["thumbnail"]
@@ -131,13 +129,15 @@ async def test_a_search_needs_a_key_and_a_key_that_may_read_is_enough(
         assert await asyncio.to_thread(in_a_thread)
 
 
-async def test_a_key_that_may_write_may_change_things(qdrant: Qdrant, file: Path) -> None:
+async def test_a_key_with_write_permission_may_call_methods_that_write(
+    qdrant: Qdrant, file: Path
+) -> None:
     key = api_keys.create(file, "admin", WRITE)
     async with (
         serving(qdrant.settings.qdrant_port, api_keys_file=str(file)) as address,
         AsyncLandmarks(address, api_key=key) as admin,
     ):
-        with pytest.raises(NotFoundError):  # it was looked for
+        with pytest.raises(NotFoundError):  # the call was let through
             await admin.drop("nowhere__thumbnail__00000000")
 
 
@@ -145,7 +145,7 @@ async def test_a_key_that_may_write_may_change_things(qdrant: Qdrant, file: Path
     "sent",
     ["", "Bearer", "Bearer ", "Bearer lmk_wrong", "Basic {key}", "{key}", "bearer {key}x"],
 )
-async def test_what_is_not_the_key_as_a_bearer_token_opens_nothing(file: Path, sent: str) -> None:
+async def test_anything_but_the_key_as_a_bearer_token_is_refused(file: Path, sent: str) -> None:
     key = api_keys.create(file, "app", WRITE)
     async with serving(api_keys_file=str(file)) as address, open_aio_channel(address) as channel:
         call = SearchServiceStub(channel).ListModels(
@@ -156,7 +156,7 @@ async def test_what_is_not_the_key_as_a_bearer_token_opens_nothing(file: Path, s
         assert await code_of(call) == "UNAUTHENTICATED"
 
 
-async def test_methods_that_a_stranger_makes_up_are_not_counted(file: Path) -> None:
+async def test_calls_of_made_up_methods_are_not_counted(file: Path) -> None:
     api_keys.create(file, "app", READ)
     async with serving(api_keys_file=str(file)) as address, open_aio_channel(address) as channel:
         for method in ("/made.Up/Method", "/landmarkapi.search.v1.SearchService/MadeUp"):
@@ -202,7 +202,7 @@ async def test_probes_need_no_key_and_reflection_does(file: Path) -> None:
         assert (await known.read()).list_services_response.service
 
 
-async def test_a_client_that_asks_too_often_is_told_when_to_come_back(file: Path) -> None:
+async def test_a_client_over_the_rate_limit_gets_a_retry_delay(file: Path) -> None:
     loud = api_keys.create(file, "loud", READ)
     quiet = api_keys.create(file, "quiet", READ)
     limits = {"rate_limit": 0.01, "rate_burst": 3}
@@ -250,7 +250,7 @@ async def test_a_batch_counts_by_its_searches(file: Path) -> None:
         assert await code_of(models) == "RESOURCE_EXHAUSTED"
 
 
-async def test_who_has_waited_is_served_by_the_client_without_a_word(file: Path) -> None:
+async def test_the_client_waits_and_retries_when_the_rate_limit_is_reached(file: Path) -> None:
     key = api_keys.create(file, "app", READ)
     async with (
         serving(api_keys_file=str(file), rate_limit=20, rate_burst=1) as address,
@@ -273,7 +273,7 @@ async def test_a_refusal_comes_before_the_message_is_read(file: Path) -> None:
         assert await code_of(call(endless(), timeout=20)) == "UNAUTHENTICATED"
 
 
-def test_a_door_without_keys_lets_everybody_do_everything() -> None:
+def test_without_keys_everybody_may_call_everything() -> None:
     authorizer = Authorizer(None, 0, 1)
     assert authorizer.authenticate("anything") == ("", WRITE)
     assert not authorizer.requires_keys
@@ -295,7 +295,7 @@ def test_a_door_without_keys_lets_everybody_do_everything() -> None:
         ("localhost.evil.example", False),
     ],
 )
-def test_loopback_is_what_no_other_machine_reaches(host: str, loopback: bool) -> None:
+def test_loopback_addresses_are_recognised(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
 
 
@@ -303,7 +303,7 @@ def test_loopback_is_what_no_other_machine_reaches(host: str, loopback: bool) ->
     ("told", "what"),
     [({"search_host": "0.0.0.0"}, "search"), ({"page_host": "0.0.0.0", "page_port": 0}, "page")],
 )
-async def test_listening_to_everybody_without_keys_is_refused_unless_it_is_said(
+async def test_listening_on_all_addresses_without_keys_is_refused_unless_allowed(
     told: dict[str, object], what: str
 ) -> None:
     with pytest.raises(ConfigurationError) as refused:
@@ -318,7 +318,7 @@ async def test_listening_to_everybody_without_keys_is_refused_unless_it_is_said(
         await client.models()
 
 
-async def test_listening_to_everybody_with_keys_is_served(file: Path) -> None:
+async def test_listening_on_all_addresses_with_keys_is_allowed(file: Path) -> None:
     key = api_keys.create(file, "app", READ)
     told = {"search_host": "0.0.0.0", "page_host": "0.0.0.0", "page_port": 0}
     async with (
@@ -343,13 +343,13 @@ async def test_keys_go_through_tls_and_the_front_door_demands_no_certificate(
         await client.models()
 
 
-async def test_a_file_of_keys_that_is_not_there_is_told() -> None:
+async def test_a_missing_file_of_keys_is_reported() -> None:
     with pytest.raises(ConfigurationError, match="nowhere/keys cannot be read"):
         async with serving(api_keys_file="/nowhere/keys"):
             pass
 
 
-async def test_without_an_engine_indexing_asks_for_the_key_first(file: Path) -> None:
+async def test_without_redis_indexing_checks_the_key_first(file: Path) -> None:
     key = api_keys.create(file, "app", READ)
     port = free_port()
     async with (

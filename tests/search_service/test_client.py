@@ -36,7 +36,7 @@ NOT_TWO = pb.Filter(must_not=[pb.Condition(field="number", equals=pb.FieldValue(
 
 
 class InThreads:
-    """A `Landmarks` as if it were an `AsyncLandmarks`: each call is made in a thread."""
+    """A `Landmarks` with the interface of `AsyncLandmarks`: each call runs in a thread."""
 
     def __init__(self, target: str) -> None:
         self._client = Landmarks(target)
@@ -126,7 +126,7 @@ async def test_where_gives_fields_their_value_or_one_of_several(client: Client) 
     assert [(h.point.landmark, h.point.payload["number"]) for h in answer.fused] == [("Atomium", 1)]
 
 
-async def test_of_several_searches_each_has_an_answer_or_an_error(client: Client) -> None:
+async def test_each_search_of_a_batch_has_an_answer_or_an_error(client: Client) -> None:
     found, broken, missing = await client.batch_search(
         [
             {"gallery": GALLERY, "photo": QUERY, "limit": 1},
@@ -158,7 +158,7 @@ async def test_it_reads_points_and_models(client: Client) -> None:
     assert [model.name for model in models] == sorted(MODELS)
 
 
-async def test_what_the_service_refuses_is_raised_as_it_is(client: Client) -> None:
+async def test_an_error_of_the_service_is_raised_as_its_own_class(client: Client) -> None:
     with pytest.raises(NotFoundError, match="gallery 'nowhere' does not exist"):
         await client.search(photo=QUERY, gallery="nowhere")
     with pytest.raises(InvalidInputError, match="limit") as caught:
@@ -169,12 +169,12 @@ async def test_what_the_service_refuses_is_raised_as_it_is(client: Client) -> No
 @pytest.mark.parametrize(
     "queries", [{}, {"photo": QUERY, "point_id": "7"}, {"photo": QUERY, "positive": [QUERY]}]
 )
-async def test_exactly_one_query_is_given(client: Client, queries: dict[str, Any]) -> None:
+async def test_exactly_one_query_is_required(client: Client, queries: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError, match="give one of photo, point_id and vector"):
         await client.search(gallery=GALLERY, **queries)
 
 
-async def test_a_busy_service_is_asked_again_when_it_says_so(stack: Stack) -> None:
+async def test_a_call_to_a_busy_service_is_retried_after_its_delay(stack: Stack) -> None:
     for encoder in stack.encoders.values():
         encoder.full = True
     async with AsyncLandmarks(stack.target) as client:
@@ -186,7 +186,7 @@ async def test_a_busy_service_is_asked_again_when_it_says_so(stack: Stack) -> No
         assert (await search).fused[0].point.landmark == "Atomium"
 
 
-async def test_where_the_wait_would_be_too_long_it_says_that_the_service_is_busy(
+async def test_a_retry_delay_beyond_the_deadline_raises_the_overload(
     client: Client, stack: Stack
 ) -> None:
     for encoder in stack.encoders.values():
@@ -196,14 +196,14 @@ async def test_where_the_wait_would_be_too_long_it_says_that_the_service_is_busy
     assert caught.value.retry_after == 3
 
 
-async def test_a_search_that_takes_too_long_says_how_long(client: Client, stack: Stack) -> None:
+async def test_a_search_over_its_deadline_reports_the_time(client: Client, stack: Stack) -> None:
     for encoder in stack.encoders.values():
         encoder.go.clear()
     with pytest.raises(DeadlineError, match=r"within 0\.2 s"):
         await client.search(photo=QUERY, gallery=GALLERY, timeout=0.2)
 
 
-async def test_where_nothing_runs_it_says_so_and_what_to_do() -> None:
+async def test_an_unreachable_service_is_reported_with_what_to_do() -> None:
     port = free_port()
 
     with (

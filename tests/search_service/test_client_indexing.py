@@ -75,7 +75,7 @@ def use(target: str, photos: Path) -> None:
         *_, last = client.watch(job.id)
         assert (last.progress[0].stored, last.progress[0].dead) == (4, 0)
         assert list(client.dead_letters(job.id)) == []
-        # What has ended well stays as it is.
+        # A job that has succeeded stays as it is.
         for ask in (client.retry_dead_letters, client.cancel, client.resume):
             assert ask(job.id) == last
         end_and_go_on(client, target, photos)
@@ -121,7 +121,7 @@ async def use_from_a_loop(target: str, photos: Path) -> None:
 
 
 def end_and_go_on(client: Landmarks, target: str, photos: Path) -> None:
-    """Cancel a job and resume it, by the client and by the command."""
+    """Cancel a job and resume it, with the client and with the command."""
     job = client.index(str(photos), gallery="other", models=[MODEL])
     cancelled = client.cancel(job.id)
     assert cancelled.state == indexing_pb2.JOB_STATE_CANCELLED
@@ -199,7 +199,7 @@ def change(target: str, rig: Rig) -> None:
     assert left() == {"Soreq/1.png", "Soreq/5.png"}
     assert "needs --source" in run("delete", "-g", "mine", "--id", "x", "--path", "y", status=2)
 
-    job = rig.index("mine", rig.photos)  # what was deleted is there again
+    job = rig.index("mine", rig.photos)  # restores the deleted points
     assert (job.progress[0].stored, job.progress[0].unchanged) == (4, 2)
 
     with closing(rig.client()) as qdrant:

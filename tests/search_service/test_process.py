@@ -1,4 +1,4 @@
-"""`python -m search_service` as its operator sees it."""
+"""`python -m search_service` from its operator's point of view."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def search_process(
         process.wait()
 
 
-def test_a_port_in_use_is_said_and_ends_it(tmp_path: Path, qdrant: Qdrant) -> None:
+def test_a_port_in_use_is_reported_and_ends_the_process(tmp_path: Path, qdrant: Qdrant) -> None:
     taken = qdrant.settings.qdrant_port
 
     with search_process(tmp_path / "log", taken) as process:
@@ -71,7 +71,7 @@ def test_a_port_in_use_is_said_and_ends_it(tmp_path: Path, qdrant: Qdrant) -> No
     ("name", "value"),
     [("LANDMARKS_SEARCH_PORT", "99999"), ("LANDMARKS_SOURCE_ROOTS", '["not/absolute"]')],
 )
-def test_a_setting_that_cannot_be_used_is_named(
+def test_an_invalid_setting_is_named(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LANDMARKS_SEARCH_PORT", "0")
@@ -81,7 +81,7 @@ def test_a_setting_that_cannot_be_used_is_named(
         asyncio.run(serve(SearchSettings.load()))
 
 
-async def test_it_says_what_it_serves_logs_no_photo_and_finishes_what_it_accepted(
+async def test_it_logs_what_it_serves_but_no_photo_and_finishes_accepted_calls(
     tmp_path: Path, qdrant: Qdrant
 ) -> None:
     port = free_port()

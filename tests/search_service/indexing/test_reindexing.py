@@ -1,4 +1,4 @@
-"""A collection is built anew with another encoder while searches and indexing go on."""
+"""A collection is rebuilt with another encoder while searches and indexing continue."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
-    """A stack with one encoder, told of a second, and thirty photos of three landmarks."""
+    """A stack with one encoder, configured for a second, and thirty photos of three landmarks."""
     for name in ("valkey", "photos"):
         (tmp_path / name).mkdir()
     with running_valkey(tmp_path / "valkey") as valkey:
@@ -37,7 +37,7 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
 
 
 def draw_alike(path: Path, kind: int, seed: int) -> Path:
-    """Draw a photo much like the others of its kind."""
+    """Draw a photo similar to the others of its kind."""
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = np.random.default_rng(seed).integers(0, 60, (16, 24, 3))
     pixels = noise + np.random.default_rng(1000 + kind).integers(0, 196, (1, 1, 3))
@@ -91,13 +91,13 @@ def replace(rig: Rig, client: Landmarks, before: str) -> None:
         later = None
         while not client.job(job.id).progress[0].listed or len(digests) < 20:
             digests.append(searched(client, photo))
-        # What changes meanwhile is caught up with.
+        # Changes made meanwhile are applied too.
         client.delete("g", ids=[client.search(photo=photo, gallery="g").fused[1].point.id])
         later = client.index(str(rig.photos), gallery="g", models=[MODEL])
         while client.job(job.id).state not in (pb.JOB_STATE_SUCCEEDED, pb.JOB_STATE_FAILED):
             digests.append(searched(client, photo))
         assert ended(client, later).state == pb.JOB_STATE_SUCCEEDED
-        # The search service remembers for a moment what is live.
+        # The search service caches briefly which collection is live.
         eventually(lambda: _seen(digests, searched(client, photo)) == digest_of(2), "it is live")
         digests += [searched(client, photo) for _ in range(5)]
         last = client.job(job.id)
@@ -105,14 +105,14 @@ def replace(rig: Rig, client: Landmarks, before: str) -> None:
         live = live_of(client)
         assert f"promoted {live.name}" in last.outcome
         assert live.digest == digest_of(2)
-        # From the old one to the new one, once.
+        # The answers switch from the old collection to the new one, once.
         assert set(digests) == {digest_of(1), digest_of(2)}
         assert digests == sorted(digests, key=[digest_of(1), digest_of(2)].index)
         found = vectors_of(rig, live.name)
         for path, vector in found.items():
             expected = embedded((rig.photos / path).read_bytes(), 2).embedding.values
             assert float(vector @ np.array(expected)) > 0.9999
-        # What another job wrote meanwhile is there too.
+        # The new collection has what another job wrote meanwhile.
         expected = {f"{'abc'[seed % 3]}/{seed}.png" for seed in range(30)} | {"a/new.png"}
         assert set(found) == expected
 
@@ -134,7 +134,7 @@ def searched(client: Landmarks, photo: bytes) -> str:
     answer = client.search(photo=photo, gallery="g")
     assert not answer.partial
     [ranking] = answer.rankings
-    assert ranking.hits[0].score > 0.9999  # of two encoders, it would not be
+    assert ranking.hits[0].score > 0.9999  # it would be lower if the encoders were mixed
     return ranking.digest
 
 
@@ -163,7 +163,7 @@ async def test_an_encoder_that_finds_less_is_not_promoted_beyond_the_margin(rig)
             assert "not promoted: mAP@100 0." in job.outcome
             assert live_of(client) == before
             assert job.progress[0].encoded == 30
-            # Nothing is encoded anew where the collection is there already.
+            # If the collection exists already, nothing is encoded again.
             job = ended(client, client.reindex("g", MODEL, margin=1, **asked))
             assert f"promoted {job.progress[0].collection}: mAP@100" in job.outcome
             assert (job.progress[0].listed, live_of(client).digest) == (0, digest_of(3))
@@ -191,7 +191,7 @@ async def test_a_collection_that_would_lose_photos_is_not_promoted(rig):
         await asyncio.to_thread(lose, client)
 
 
-async def test_a_photo_that_was_changed_since_it_was_indexed_is_no_reason_to_begin_again(rig):
+async def test_a_photo_changed_since_it_was_indexed_does_not_restart_the_job(rig):
     rig.index("g", rig.photos)
     draw_alike(rig.photos / "a" / "0.png", 0, 500)
 
@@ -207,7 +207,7 @@ async def test_a_photo_that_was_changed_since_it_was_indexed_is_no_reason_to_beg
         await asyncio.to_thread(change, client)
 
 
-async def test_a_comparison_that_cannot_be_made_ends_the_job(rig):
+async def test_a_comparison_that_is_not_possible_fails_the_job(rig):
     rig.index("g", rig.photos)
     queries = rig.photos / "queries.csv"
 
@@ -217,7 +217,7 @@ async def test_a_comparison_that_cannot_be_made_ends_the_job(rig):
             job = ended(client, client.reindex("g", MODEL, queries=str(queries)))
             assert job.state == pb.JOB_STATE_FAILED
             assert "relative to its folder" in job.error
-            assert job.progress[0].listed == 0  # it is known before all is encoded
+            assert job.progress[0].listed == 0  # reported before anything is encoded
             queries.write_text("path,landmark\na/0.png,elsewhere\n")
             job = ended(client, client.reindex("g", MODEL, queries=str(queries)))
             assert job.state == pb.JOB_STATE_FAILED
@@ -229,7 +229,7 @@ async def test_a_comparison_that_cannot_be_made_ends_the_job(rig):
 
 
 @pytest.mark.parametrize("rig", [False], indirect=True, ids=["one encoder"])
-async def test_without_another_encoder_there_is_nothing_to_build(rig):
+async def test_without_another_encoder_reindexing_is_refused(rig):
     rig.index("g", rig.photos)
 
     def ask(client: Landmarks) -> None:

@@ -101,7 +101,7 @@ def creating(
     return pb.CreateIndexJobRequest(spec=spec, request_id=request_id)
 
 
-async def test_a_job_of_ones_own_cannot_be_a_reindexing(stub, gallery, folder):
+async def test_an_index_job_cannot_be_a_reindexing(stub, gallery, folder):
     request = creating(gallery, folder, reindexing=pb.Reindexing())
     error = await failure(stub.CreateIndexJob(request))
     assert isinstance(error, InvalidInputError)
@@ -147,7 +147,7 @@ async def test_a_job_is_created_watched_to_its_end_and_listed(stub, gallery, fol
     assert (collection.live, collection.digest) == (True, progress.digest)
 
 
-async def test_no_model_named_means_all_that_there_are(stub, gallery, folder):
+async def test_no_model_means_all_models(stub, gallery, folder):
     created = (await stub.CreateIndexJob(creating(gallery, folder, models=[]))).job
     assert list(created.spec.models) == [MODEL]
 
@@ -168,7 +168,7 @@ async def test_jobs_are_listed_newest_first_a_page_at_a_time(stub, gallery, fold
     assert found == ids[::-1]
 
 
-async def test_the_same_request_id_is_the_same_job_and_never_another(stub, gallery, folder):
+async def test_a_repeated_request_id_returns_the_same_job(stub, gallery, folder):
     request_id = uuid.uuid4().hex
     first = (await stub.CreateIndexJob(creating(gallery, folder, request_id))).job
     second = (await stub.CreateIndexJob(creating(gallery, folder, request_id))).job
@@ -194,7 +194,7 @@ async def test_the_same_request_id_is_the_same_job_and_never_another(stub, galle
         ({"source_name": "a/b"}, "spec.source_name", "has a /"),
     ],
 )
-async def test_a_spec_that_cannot_be_used_is_refused_by_field(
+async def test_an_invalid_spec_is_refused_with_its_field(
     rig, stub, gallery, folder, change, field, said
 ):
     (rig.photos / "empty").mkdir(exist_ok=True)
@@ -227,7 +227,7 @@ async def test_an_unknown_job_is_not_found(stub):
     assert isinstance(error_from_rpc(caught.value), NotFoundError)
 
 
-async def test_a_page_that_cannot_be_is_refused(stub):
+async def test_an_invalid_page_is_refused(stub):
     for request in (
         pb.ListIndexJobsRequest(page_size=-1),
         pb.ListIndexJobsRequest(page_size=1001),

@@ -34,7 +34,7 @@ async def directory(
         await encoders.close()
 
 
-async def test_a_photo_becomes_the_vector_of_the_wanted_digest() -> None:
+async def test_a_photo_is_encoded_with_the_expected_digest() -> None:
     async with (
         ColourEncoder("thumbnail", revision=2) as new,
         ColourEncoder("thumbnail") as old,
@@ -49,7 +49,7 @@ async def test_a_photo_becomes_the_vector_of_the_wanted_digest() -> None:
     assert new.encoded == 0
 
 
-async def test_where_an_encoder_is_gone_another_of_its_digest_is_found() -> None:
+async def test_if_an_encoder_is_gone_another_of_its_digest_is_found() -> None:
     async with (
         ColourEncoder("thumbnail") as first,
         ColourEncoder("thumbnail") as second,
@@ -63,7 +63,7 @@ async def test_where_an_encoder_is_gone_another_of_its_digest_is_found() -> None
     assert (first.encoded, second.encoded) == (1, 1)
 
 
-async def test_where_an_encoder_has_another_digest_now_one_of_the_old_is_found() -> None:
+async def test_if_an_encoder_has_changed_its_digest_another_of_the_old_digest_is_found() -> None:
     async with (
         ColourEncoder("thumbnail") as first,
         ColourEncoder("thumbnail") as second,
@@ -77,7 +77,7 @@ async def test_where_an_encoder_has_another_digest_now_one_of_the_old_is_found()
     assert (first.encoded, second.encoded) == (1, 1)
 
 
-async def test_errors_say_what_is_wrong() -> None:
+async def test_errors_name_the_model_and_the_reason() -> None:
     async with (
         ColourEncoder("thumbnail") as encoder,
         directory({"thumbnail": [encoder.target]}) as encoders,

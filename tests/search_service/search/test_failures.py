@@ -1,4 +1,4 @@
-"""What a search answers while parts of the system are down, late or being replaced."""
+"""Answers of a search while parts of the system are down, late or being replaced."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def test_without_one_encoder_the_answer_is_partial_until_it_is_back(stack:
     await eventually(lambda: is_whole(stack), "whole again")
 
 
-async def test_a_late_encoder_leaves_the_others_answer_within_the_callers_time(
+async def test_a_late_encoder_leaves_the_others_answers_within_the_deadline(
     stack: Stack,
 ) -> None:
     stack.encoders["thumbnail"].go.clear()
@@ -74,7 +74,9 @@ async def test_a_late_encoder_leaves_the_others_answer_within_the_callers_time(
     assert answer.failures[0].status.code == Code.DEADLINE_EXCEEDED
 
 
-async def test_where_all_are_late_the_caller_is_told_in_time(qdrant: Qdrant) -> None:
+async def test_if_all_encoders_are_late_the_caller_gets_a_deadline_error_in_time(
+    qdrant: Qdrant,
+) -> None:
     async with stack_running(qdrant.settings, max_seconds=0.5) as stack:
         for encoder in stack.encoders.values():
             encoder.go.clear()
@@ -85,7 +87,7 @@ async def test_where_all_are_late_the_caller_is_told_in_time(qdrant: Qdrant) -> 
     assert "did not answer in time" in str(error)
 
 
-async def test_without_any_encoder_a_retry_can_help(stack: Stack) -> None:
+async def test_without_any_encoder_the_error_is_retryable(stack: Stack) -> None:
     for encoder in stack.encoders.values():
         await encoder.stop()
 
@@ -96,7 +98,7 @@ async def test_without_any_encoder_a_retry_can_help(stack: Stack) -> None:
         assert model in str(error)
 
 
-async def test_full_encoders_say_when_to_try_again(stack: Stack) -> None:
+async def test_full_encoders_return_a_retry_delay(stack: Stack) -> None:
     for encoder in stack.encoders.values():
         encoder.full = True
 
@@ -106,7 +108,7 @@ async def test_full_encoders_say_when_to_try_again(stack: Stack) -> None:
     assert error.retry_after == 3
 
 
-async def test_a_bad_photo_is_told_of_even_where_an_encoder_is_down(stack: Stack) -> None:
+async def test_a_bad_photo_is_reported_even_if_an_encoder_is_down(stack: Stack) -> None:
     await stack.encoders["thumbnail"].stop()
 
     request = pb.SearchRequest(gallery=GALLERY, photo=b"not a photo")
@@ -115,7 +117,7 @@ async def test_a_bad_photo_is_told_of_even_where_an_encoder_is_down(stack: Stack
     assert isinstance(error, InvalidPhotoError)
 
 
-async def test_an_encoder_of_another_digest_is_never_asked(stack: Stack) -> None:
+async def test_an_encoder_of_another_digest_is_never_used(stack: Stack) -> None:
     for encoder in stack.encoders.values():
         encoder.revision = 2
 
@@ -187,7 +189,9 @@ async def test_a_moved_alias_is_noticed_by_itself(stack: Stack, qdrant: Qdrant) 
     await eventually(moved, "the new collection is searched")
 
 
-async def test_without_qdrant_a_retry_can_help_and_later_does(own_qdrant: Qdrant) -> None:
+async def test_without_qdrant_the_error_is_retryable_and_a_later_retry_succeeds(
+    own_qdrant: Qdrant,
+) -> None:
     async with stack_running(own_qdrant.settings) as stack:
         assert await is_whole(stack)
 

@@ -1,4 +1,4 @@
-"""What else a search can be asked: parts, examples, expansion, batches, counts, recall."""
+"""Further features of a search: parts, examples, expansion, batches, counts, recall."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def test_a_box_searches_for_that_part_alone(stack: Stack) -> None:
             assert hit.score == pytest.approx(encode(ranking.model, photo.data) @ query, abs=1e-5)
 
 
-async def test_several_photos_are_searched_for_by_their_mean(stack: Stack) -> None:
+async def test_several_photos_are_searched_by_their_mean(stack: Stack) -> None:
     some = [draw("Atomium", 99), draw("Atomium", 98), draw("Taj Mahal", 97)]
 
     answer = await search(
@@ -82,7 +82,7 @@ async def test_several_photos_are_searched_for_by_their_mean(stack: Stack) -> No
     assert stack.encoders[MODEL].batches == 1  # together
 
 
-async def test_what_is_unlike_a_negative_example_comes_first(stack: Stack) -> None:
+async def test_hits_unlike_a_negative_example_rank_first(stack: Stack) -> None:
     wanted, unwanted = photos()[0], photos()[PHOTOS_EACH]  # of two landmarks
 
     answer = await search(
@@ -102,7 +102,7 @@ async def test_what_is_unlike_a_negative_example_comes_first(stack: Stack) -> No
     assert all(encoder.encoded == 0 for encoder in stack.encoders.values())
 
 
-async def test_an_example_that_is_not_there_is_not_found(stack: Stack) -> None:
+async def test_an_unknown_example_is_not_found(stack: Stack) -> None:
     missing = pb.Example(point_id=str(point_id(GALLERY, "test", "nowhere.png")))
     error = await told(search(stack, examples=pb.Examples(positive=[missing])))
 
@@ -115,7 +115,7 @@ async def test_examples_that_cancel_each_other_out_are_refused(stack: Stack) -> 
         combined([np.array([1, 0], np.float32), np.array([-1, 0], np.float32)], [])
 
 
-async def test_the_first_hits_can_improve_the_query(stack: Stack) -> None:
+async def test_a_query_is_expanded_by_its_first_hits(stack: Stack) -> None:
     plain = await search(stack, models=[MODEL], limit=60)
     answer = await search(
         stack, models=[MODEL], limit=60, expansion=pb.QueryExpansion(neighbours=5, alpha=2)
@@ -135,7 +135,7 @@ async def test_the_first_hits_can_improve_the_query(stack: Stack) -> None:
 
 
 def fill_with_copies(qdrant: Qdrant, gallery: str, copies: int) -> None:
-    """Index the photos, and the first of them again and again under other paths."""
+    """Index the photos, and many copies of the first one under other paths."""
     fill(qdrant.settings, gallery)
     client = connect(qdrant.settings)
     store, [first, *_] = PointStore(client, qdrant.settings), photos()
@@ -279,9 +279,7 @@ async def test_a_search_of_a_batch_that_fails_leaves_the_others(stack: Stack) ->
         [pb.SearchRequest(gallery=GALLERY, photo=QUERY, offset=10_000)] * 2,
     ],
 )
-async def test_a_batch_that_cannot_be_one_is_refused(
-    stack: Stack, searches: list[pb.SearchRequest]
-) -> None:
+async def test_an_invalid_batch_is_refused(stack: Stack, searches: list[pb.SearchRequest]) -> None:
     call = stack.search.BatchSearch(pb.BatchSearchRequest(searches=searches), timeout=20)
     error = await told(call)
 
@@ -325,7 +323,7 @@ async def test_the_points_of_each_landmark_are_counted(stack: Stack) -> None:
         ),
     ],
 )
-async def test_counts_that_cannot_be_had_are_refused(
+async def test_invalid_counts_are_refused(
     stack: Stack, fields: dict[str, object], kind: type[Exception], said: str
 ) -> None:
     request = pb.CountValuesRequest(**{"gallery": GALLERY, **fields})  # type: ignore[arg-type]
@@ -335,7 +333,7 @@ async def test_counts_that_cannot_be_had_are_refused(
     assert said in str(error)
 
 
-async def test_words_are_refused_where_they_are_not_indexed(stack: Stack) -> None:
+async def test_words_of_a_field_without_a_text_index_are_refused(stack: Stack) -> None:
     for field in ("caption", "path"):  # no photo has a caption
         words = pb.Filter(must=[pb.Condition(field=field, words="dome")])
         error = await told(search(stack, filter=words))
@@ -344,7 +342,7 @@ async def test_words_are_refused_where_they_are_not_indexed(stack: Stack) -> Non
         assert "LANDMARKS_QDRANT_TEXT_FIELDS" in str(error)
 
 
-async def test_a_damaged_photo_among_examples_is_told(stack: Stack) -> None:
+async def test_a_damaged_photo_among_examples_is_reported(stack: Stack) -> None:
     some = [pb.Example(photo=QUERY), pb.Example(photo=b"not a photo")]
     error = await told(search(stack, examples=pb.Examples(positive=some)))
 
@@ -366,7 +364,7 @@ async def test_recall_is_measured_while_searches_are_answered(measured: Stack) -
         indexing_pb2.ListCollectionsRequest(gallery=GALLERY), timeout=20
     )
     by_model = {one.model: one for one in answer.collections}
-    assert by_model[MODEL].recall == 1  # so few points are compared one by one
+    assert by_model[MODEL].recall == 1  # so few points are searched exactly
     assert by_model[MODEL].recall_queries >= 1
     assert not by_model["histogram"].HasField("recall")
 
@@ -375,7 +373,7 @@ def hits(*scores: float) -> list[Hit]:
     return [Hit(point_id("g", "s", str(n)), score, {}) for n, score in enumerate(scores)]
 
 
-def test_recall_is_the_share_of_the_right_hits_and_ties_count() -> None:
+def test_recall_is_the_share_of_the_exact_hits_and_ties_count() -> None:
     assert recall_of(hits(0.9, 0.8, 0.7), hits(0.9, 0.8, 0.7)) == 1
     assert recall_of(hits(0.9, 0.7, 0.6), hits(0.9, 0.8, 0.7)) == pytest.approx(2 / 3)
     assert recall_of(hits(0.9, 0.7, 0.7), hits(0.9, 0.7)) == 1

@@ -41,7 +41,7 @@ def refused(asked: pb.SearchRequest) -> InvalidInputError:
     return caught.value
 
 
-def test_what_is_not_said_has_its_default() -> None:
+def test_missing_fields_have_their_defaults() -> None:
     query = parse_search(request())
 
     assert query.gallery == "sample"
@@ -52,7 +52,7 @@ def test_what_is_not_said_has_its_default() -> None:
     assert not query.exact
 
 
-def test_what_is_said_is_kept() -> None:
+def test_given_fields_are_kept() -> None:
     query = parse_search(
         request(
             models=["vgg16", "scratch", "vgg16"],
@@ -103,7 +103,7 @@ def test_a_number_out_of_range_is_refused_with_the_field_and_the_range(
     assert permitted in str(error)
 
 
-def test_a_query_must_be_given() -> None:
+def test_a_query_is_required() -> None:
     error = refused(pb.SearchRequest(gallery="sample"))
 
     assert error.field == "query"
@@ -115,11 +115,11 @@ def test_an_empty_photo_is_not_a_photo() -> None:
 
 
 @pytest.mark.parametrize("gallery", ["", "UPPER", "a__b", "../etc", "a" * 65])
-def test_a_gallerys_name_must_be_one(gallery: str) -> None:
+def test_an_invalid_gallery_name_is_refused(gallery: str) -> None:
     assert refused(request(gallery=gallery)).field == "gallery"
 
 
-def test_a_models_name_must_be_one() -> None:
+def test_an_invalid_model_name_is_refused() -> None:
     assert refused(request(models=["vgg16", "VGG 16"])).field == "models"
 
 
@@ -127,7 +127,7 @@ def test_too_many_models_are_refused() -> None:
     assert refused(request(models=[f"m{number}" for number in range(33)])).field == "models"
 
 
-def test_a_point_is_asked_for_by_its_id() -> None:
+def test_a_point_is_queried_by_its_id() -> None:
     query = parse_search(pb.SearchRequest(gallery="sample", point_id=POINT))
 
     assert query.target == PointQuery(UUID(POINT))
@@ -170,7 +170,7 @@ def test_a_vector_without_a_model_is_refused() -> None:
 
 
 @pytest.mark.parametrize("models", [["scratch"], ["vgg16", "scratch"]])
-def test_a_vector_is_not_searched_for_with_another_model(models: list[str]) -> None:
+def test_a_vector_is_not_searched_with_another_model(models: list[str]) -> None:
     asked = vector(1.0)
     asked.models.extend(models)
 
@@ -219,7 +219,7 @@ def test_a_filter_is_kept() -> None:
     )
 
 
-def test_one_boolean_of_one_is_that_boolean() -> None:
+def test_any_of_one_boolean_equals_that_boolean() -> None:
     condition = pb.Condition(
         field="stale", any_of=pb.FieldValues(values=[pb.FieldValue(boolean=False)])
     )
@@ -255,9 +255,7 @@ def any_of(*values: pb.FieldValue) -> pb.Condition:
         ),
     ],
 )
-def test_a_condition_that_says_nothing_is_refused(
-    make: Callable[[], pb.Condition], field: str
-) -> None:
+def test_an_invalid_condition_is_refused(make: Callable[[], pb.Condition], field: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         filtered(make())
 
@@ -322,7 +320,7 @@ def test_examples_are_photos_parts_of_them_and_points() -> None:
         (request(box=BoxMessage(left=1, right=0.5, bottom=1)), "box", "no part of a photo"),
     ],
 )
-def test_examples_and_boxes_that_cannot_be_used_are_told_by_field(
+def test_invalid_examples_and_boxes_are_refused_with_their_field(
     asked: pb.SearchRequest, field: str, said: str
 ) -> None:
     error = refused(asked)
@@ -363,7 +361,7 @@ def test_expansion_and_fusion_are_kept() -> None:
         ({"fusion": pb.Fusion(weights={"vgg16": 0})}, "fusion.weights"),
     ],
 )
-def test_expansion_and_fusion_out_of_range_are_told_by_field(
+def test_expansion_and_fusion_out_of_range_are_refused_with_their_field(
     fields: dict[str, object], field: str
 ) -> None:
     assert refused(request(**fields)).field == field

@@ -1,4 +1,4 @@
-"""Searching a gallery: over gRPC, in a real Qdrant, with encoders that look at the photo."""
+"""Searching a gallery: over gRPC, in a real Qdrant, with encoders that encode colours."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.search_stack import (
 pytestmark = pytest.mark.integration
 
 ALL = len(LANDMARKS) * PHOTOS_EACH
-QUERY = draw("Atomium", 99)  # a photo that the gallery does not have
+QUERY = draw("Atomium", 99)  # a photo that is not in the gallery
 
 
 def ids(hits: list[pb.Hit] | list[pb.FusedHit]) -> list[str]:
@@ -70,7 +70,7 @@ async def test_scores_are_cosine_similarities(stack: Stack) -> None:
             assert hit.score == pytest.approx(expected[hit.point.id], abs=1e-5)
 
 
-async def test_the_fused_ranking_says_where_each_hit_stands_in_each_model(stack: Stack) -> None:
+async def test_each_fused_hit_has_its_rank_in_each_model(stack: Stack) -> None:
     answer = await search(stack, limit=1000)
 
     places = {
@@ -94,7 +94,7 @@ async def test_the_nearest_photos_vote_for_the_landmark(stack: Stack) -> None:
     assert len(answer.verdict.evidence_point_ids) == 10
 
 
-async def test_a_hit_says_all_that_is_stored_of_the_photo(stack: Stack) -> None:
+async def test_a_hit_has_all_stored_fields_of_the_photo(stack: Stack) -> None:
     photo = photos()[0]
     answer = await search(stack, photo=photo.data, limit=1)
 
@@ -106,13 +106,13 @@ async def test_a_hit_says_all_that_is_stored_of_the_photo(stack: Stack) -> None:
     assert (payload["number"], payload["even"], payload["width"]) == (0, True, 32)
 
 
-async def test_the_models_are_asked_in_the_order_given(stack: Stack) -> None:
+async def test_the_rankings_are_in_the_requested_order_of_models(stack: Stack) -> None:
     answer = await search(stack, models=["thumbnail", "histogram"])
 
     assert [ranking.model for ranking in answer.rankings] == ["thumbnail", "histogram"]
 
 
-async def test_one_model_alone_is_asked_alone(stack: Stack) -> None:
+async def test_a_search_with_one_model_uses_no_other(stack: Stack) -> None:
     answer = await search(stack, models=["thumbnail"])
 
     [ranking] = answer.rankings
@@ -131,7 +131,7 @@ async def test_a_gallery_is_searched_with_the_models_it_is_indexed_with(
     assert not answer.partial
 
 
-async def test_a_stored_point_finds_its_like_and_not_itself(stack: Stack) -> None:
+async def test_a_stored_point_finds_similar_points_and_not_itself(stack: Stack) -> None:
     photo = photos()[0]
 
     answer = await search(stack, point_id=str(photo.id), limit=1000)
@@ -231,7 +231,7 @@ async def test_only_points_that_pass_the_filter_are_hits(stack: Stack) -> None:
     assert answer.verdict.landmark in LANDMARKS[1:3]
 
 
-async def test_where_nothing_passes_there_are_no_hits_and_no_verdict(stack: Stack) -> None:
+async def test_if_no_point_passes_the_filter_there_are_no_hits_and_no_verdict(stack: Stack) -> None:
     answer = await search(stack, filter=pb.Filter(must=[equals("landmark", "Nowhere")]))
 
     assert not answer.fused
@@ -239,7 +239,7 @@ async def test_where_nothing_passes_there_are_no_hits_and_no_verdict(stack: Stac
     assert not answer.partial
 
 
-async def test_hits_are_at_least_as_like_as_the_threshold(stack: Stack) -> None:
+async def test_hits_score_at_least_the_threshold(stack: Stack) -> None:
     every = await search(stack, models=["histogram"], limit=1000)
     threshold = every.rankings[0].hits[9].score
 
@@ -267,7 +267,7 @@ async def test_a_point_can_be_read(stack: Stack) -> None:
     assert list(answer.models) == sorted(MODELS)
 
 
-async def test_the_models_are_listed_with_what_they_are(stack: Stack) -> None:
+async def test_the_models_are_listed_with_their_description(stack: Stack) -> None:
     await stack.encoders["thumbnail"].stop()
 
     answer = await stack.search.ListModels(pb.ListModelsRequest(), timeout=20)
@@ -284,7 +284,7 @@ async def refused(stack: Stack, **fields: object) -> Exception:
     return await told(search(stack, **fields))
 
 
-async def test_what_is_not_an_image_is_one_clear_error(stack: Stack) -> None:
+async def test_bytes_that_are_not_an_image_are_one_clear_error(stack: Stack) -> None:
     error = await refused(stack, photo=b"this is not a photo")
 
     assert isinstance(error, InvalidPhotoError)
@@ -333,9 +333,7 @@ async def test_a_malformed_point_id_is_invalid(stack: Stack) -> None:
 @pytest.mark.parametrize(
     "values", [np.zeros(48), np.full(48, math.nan), np.full(48, math.inf), np.ones(0)]
 )
-async def test_a_vector_that_cannot_be_searched_for_is_invalid(
-    stack: Stack, values: np.ndarray
-) -> None:
+async def test_an_invalid_vector_is_refused(stack: Stack, values: np.ndarray) -> None:
     error = await refused(stack, vector=pb.ModelVector(model="thumbnail", values=values))
 
     assert isinstance(error, InvalidInputError)
@@ -343,7 +341,7 @@ async def test_a_vector_that_cannot_be_searched_for_is_invalid(
 
 
 @pytest.mark.parametrize("length", [1, 47, 64])
-async def test_a_vector_of_the_wrong_length_is_told_the_right_one(
+async def test_the_error_for_a_vector_of_the_wrong_length_names_the_right_one(
     stack: Stack, length: int
 ) -> None:
     error = await refused(stack, vector=pb.ModelVector(model="thumbnail", values=np.ones(length)))

@@ -31,7 +31,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserStack]:
         yield running_stack
 
 
-# Not longer than a module: while it runs, so does an event loop, and no asynchronous test could.
+# Module scope at most: its event loop blocks asynchronous tests while it runs.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = shutil.which("chromium")
@@ -44,7 +44,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def opened(stack: BrowserStack, browser: Browser) -> Iterator[Opened]:
-    """Open the page; whatever a test does, nothing fails in it and nobody else is asked."""
+    """Open the page; fail if a script fails or if the page sends a request elsewhere."""
     seen, contexts = Seen(), []
 
     def open_page(

@@ -1,4 +1,4 @@
-"""The page's JSON routes: what gRPC answers, and every failure in words."""
+"""The page's JSON routes: the answers of gRPC, and every failure with its message."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def error(answer: aiohttp.ClientResponse) -> tuple[int, str, str]:
     return status, said["kind"], said["message"]
 
 
-async def test_a_search_is_asked_as_it_was_and_answered_with_the_contracts_names(
+async def test_a_search_is_passed_on_unchanged_and_answered_with_the_contracts_names(
     page: Page,
 ) -> None:
     asked = {
@@ -64,7 +64,7 @@ async def test_examples_and_points_are_searched_by(page: Page) -> None:
     assert answer["fused"][0]["point"]["landmark"] == "Atomium"
 
 
-async def test_a_photo_that_is_searched_with_is_neither_stored_nor_logged(
+async def test_the_photo_of_a_search_is_neither_stored_nor_logged(
     page: Page, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     secret = "what-only-the-photo-holds"
@@ -91,14 +91,14 @@ async def test_a_photo_that_is_searched_with_is_neither_stored_nor_logged(
         ("{", 400, "JSON"),
     ],
 )
-async def test_what_cannot_be_searched_for_is_told(
+async def test_an_invalid_search_is_reported(
     page: Page, asked: str, status: int, said: str
 ) -> None:
     found, _, message = await error(await page.search(asked, QUERY))
     assert (found, said in message) == (status, True), message
 
 
-async def test_a_form_that_is_none_is_told(page: Page) -> None:
+async def test_an_invalid_form_is_reported(page: Page) -> None:
     headers = {"Origin": page.origin}
     for kind, body in (
         ("multipart/form-data", b"x"),
@@ -111,7 +111,7 @@ async def test_a_form_that_is_none_is_told(page: Page) -> None:
     assert (await error(await page.search("", None)))[0] == 400
 
 
-async def test_busy_encoders_are_told_with_when_to_try_again(page: Page) -> None:
+async def test_busy_encoders_are_reported_with_a_retry_delay(page: Page) -> None:
     for encoder in page.encoders.values():
         encoder.full = True
     answer = await page.search(json.dumps({"gallery": GALLERY}), QUERY)
@@ -128,7 +128,7 @@ async def test_an_encoder_that_is_gone_leaves_a_partial_answer_with_the_reason(p
     assert failure["status"]["message"]
 
 
-async def test_samples_are_of_different_landmarks_and_others_can_be_asked_for(page: Page) -> None:
+async def test_samples_are_of_different_landmarks_and_another_seed_gives_others(page: Page) -> None:
     path = f"/api/galleries/{GALLERY}/samples"
     status, first = await read(await page.http.get(path))
     assert status == 200
@@ -153,7 +153,7 @@ async def test_values_points_models_and_collections_are_read(page: Page) -> None
     assert {one["gallery"] for one in collections["collections"]} >= {GALLERY, FILES}
 
 
-async def test_what_is_not_there_is_told_of_maps_jobs_and_collections(page: Page) -> None:
+async def test_missing_maps_jobs_and_collections_are_reported(page: Page) -> None:
     path = f"/api/galleries/{GALLERY}/models/thumbnail/roll-back"
     assert (await error(await page.post(path, {})))[:2] == (404, "NotFoundError")
     path = "/api/collections/nothing/promote"
@@ -163,11 +163,11 @@ async def test_what_is_not_there_is_told_of_maps_jobs_and_collections(page: Page
     assert (await error(await page.http.get("/api/jobs/watch")))[0] == 400
 
 
-async def test_pictures_are_kept_up_to_a_number_of_bytes(files: Files) -> None:
+async def test_thumbnails_are_cached_up_to_a_number_of_bytes(files: Files) -> None:
     made = Thumbnails(SourceRoots([str(files.root)]), PhotoLimits(1_000_000, 1_000_000), 60_000)
     good = files.root / "good.jpg"
     try:
-        for number in range(20):  # each is another picture to it
+        for number in range(20):  # each has another cache key
             photo = PointPhoto(f"file://{good}", "not this file's", str(number))
             assert not (await made.thumbnail(photo, 320)).is_indexed
         assert made.cached_bytes == 0
@@ -194,7 +194,7 @@ async def test_everything_the_page_does_exists_in_grpc(page: Page) -> None:
     folder = Path(str(package.__file__)).parent
     for file in folder.glob("*.py"):
         text = file.read_text()
-        for other in ("vector_store", "qdrant", "redis", "indexer_worker", "encoder_service"):
+        for other in ("landmarks.vector_store", "landmarks.job_store", "qdrant_client", "redis"):
             assert f"import {other}" not in text
             assert f"from {other}" not in text
     assert AsyncLandmarks.__module__ == "landmarks.client.aio"

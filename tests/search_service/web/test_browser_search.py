@@ -1,4 +1,4 @@
-"""Searching with the page as its user sees it: a real browser, over the whole stack."""
+"""Searching with the page: a real browser, over the whole stack."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_photo_that_is_pasted_is_searched_for(stack: BrowserStack, opened: Ope
     expect(page.locator(".verdict h1")).to_have_text("Taj Mahal")
 
 
-def test_a_hit_is_picked_by_keys_and_says_all_that_is_stored(
+def test_a_hit_is_opened_by_keys_and_shows_all_stored_fields(
     stack: BrowserStack, opened: Opened
 ) -> None:
     page = opened()
@@ -96,7 +96,7 @@ def test_more_like_a_hit_searches_by_it_and_leaves_it_out(
     assert len(hits(page)) == 10
 
 
-def test_less_like_a_hit_moves_it_down_until_that_is_taken_back(
+def test_less_like_a_hit_moves_it_down_until_it_is_removed(
     stack: BrowserStack, opened: Opened
 ) -> None:
     page = opened()
@@ -202,7 +202,7 @@ def test_hits_are_filtered_by_landmark_counted_and_limited(
     expect(page.locator(".row h2")).to_have_text([SCRATCH])
 
 
-def test_a_file_that_is_no_photo_is_refused_in_the_words_of_the_service(
+def test_a_file_that_is_not_a_photo_shows_the_error_of_the_service(
     tmp_path: Path, opened: Opened
 ) -> None:
     broken = tmp_path / "broken.jpg"
@@ -215,7 +215,7 @@ def test_a_file_that_is_no_photo_is_refused_in_the_words_of_the_service(
     expect(said).to_contain_text("not a photo that can be read")
 
 
-def test_with_one_encoder_gone_the_others_answer_and_the_reason_is_told(
+def test_with_one_encoder_gone_the_others_answer_and_the_reason_is_shown(
     stack: BrowserStack, opened: Opened
 ) -> None:
     page = opened()

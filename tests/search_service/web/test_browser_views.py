@@ -1,4 +1,4 @@
-"""The page's other views as their user sees them: a real browser, over the whole stack."""
+"""The page's other views: a real browser, over the whole stack."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.processes import free_port, running_module
 
 pytestmark = [pytest.mark.needs(program="chromium"), pytest.mark.integration]
 
-# And what is in them once they have loaded.
+# And an element of each once it has loaded.
 VIEWS = {"search": "#answer h1", "map": "canvas", "jobs": ".job", "collections": ".card"}
 
 
@@ -107,12 +107,14 @@ def test_a_map_is_drawn_shows_photos_by_keys_and_where_the_query_falls(
 
     page.get_by_role("button", name="Redraw").click()
     expect(job).to_have_attribute("data-state", "JOB_STATE_SUCCEEDED")
-    with page.expect_response(lambda answer: answer.url.endswith("/map")):  # not the old one
+    with page.expect_response(
+        lambda answer: answer.url.endswith("/map")
+    ):  # the new map, not the old one
         page.get_by_role("link", name="Map").click()
     expect(board).to_be_visible()
 
 
-def test_a_gallery_is_calibrated_and_then_the_verdict_says_how_sure_it_is(
+def test_a_calibrated_gallery_gives_verdicts_with_confidence(
     stack: BrowserStack, opened: Opened
 ) -> None:
     page = opened()
@@ -164,7 +166,9 @@ def test_a_collection_is_dropped_only_after_a_question(stack: BrowserStack, open
         client.promote(name)
 
 
-def test_models_that_go_are_not_asked_any_more(stack: BrowserStack, opened: Opened) -> None:
+def test_models_whose_collection_is_dropped_are_no_longer_searched(
+    stack: BrowserStack, opened: Opened
+) -> None:
     photos = stack.rig.directory / "two" / "Atomium"
     draw_photo(photos / "one.png", 4)
     with stack.client as client:
@@ -189,7 +193,7 @@ def test_models_that_go_are_not_asked_any_more(stack: BrowserStack, opened: Open
         client.drop(stays, live_too=True)
 
 
-def test_to_skip_to_the_content_does_not_leave_it(opened: Opened) -> None:
+def test_skipping_to_the_content_does_not_leave_the_view(opened: Opened) -> None:
     page = opened("collections")
     expect(page.locator(".collection").first).to_be_visible()
     page.keyboard.press("Tab")
@@ -199,7 +203,7 @@ def test_to_skip_to_the_content_does_not_leave_it(opened: Opened) -> None:
     expect(page.locator("#view-collections")).to_be_visible()
 
 
-def test_an_empty_stack_says_how_to_index(
+def test_an_empty_stack_shows_how_to_index(
     tmp_path: Path, opened: Opened, stack: BrowserStack
 ) -> None:
     port, qdrant = free_port(), free_port()
@@ -220,7 +224,7 @@ def opened_when_served(opened: Opened, url: str) -> Page:
     return opened(url=url)
 
 
-def test_colours_follow_the_system_or_the_choice_which_is_kept(opened: Opened) -> None:
+def test_colours_follow_the_system_or_a_stored_choice(opened: Opened) -> None:
     page = opened(color_scheme="dark")
     paper = "getComputedStyle(document.documentElement).backgroundColor"
     dark = page.evaluate(paper)
@@ -234,7 +238,7 @@ def test_colours_follow_the_system_or_the_choice_which_is_kept(opened: Opened) -
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
-def test_every_view_fits_and_can_be_looked_at(
+def test_every_view_fits_its_window(
     stack: BrowserStack, opened: Opened, tmp_path: Path, scheme: str, width: int
 ) -> None:
     page = opened(width=width, color_scheme=scheme)

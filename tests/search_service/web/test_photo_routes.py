@@ -1,4 +1,4 @@
-"""Thumbnails and originals: of points alone, below the roots, and of nothing that is no photo."""
+"""Thumbnails and originals: only of points, below the roots, and only if they are photos."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_a_thumbnail_is_a_small_upright_jpeg(
     assert (image.format, image.mode, image.size) == ("JPEG", "RGB", shown)
 
 
-async def test_what_has_not_changed_is_not_sent_again(page: Page, files: Files) -> None:
+async def test_an_unchanged_photo_is_not_sent_again(page: Page, files: Files) -> None:
     for kind in ("thumbnail", "original"):
         first = await page.http.get(path_of(files, "good.jpg", kind))
         etag = first.headers["ETag"]
@@ -51,7 +51,7 @@ async def test_what_has_not_changed_is_not_sent_again(page: Page, files: Files) 
         assert (first.status, again.status, await again.read()) == (200, 304, b"")
 
 
-async def test_what_was_made_is_kept(page: Page, files: Files) -> None:
+async def test_a_thumbnail_is_cached(page: Page, files: Files) -> None:
     asked = f"{path_of(files, 'clear.png')}?size=160"
     first = await (await page.http.get(asked)).read()
     file = files.root / "clear.png"
@@ -64,7 +64,7 @@ async def test_what_was_made_is_kept(page: Page, files: Files) -> None:
         file.write_bytes(data)
 
 
-async def test_a_file_that_is_another_by_now_is_shown_but_not_kept(
+async def test_a_file_changed_since_indexing_is_shown_but_not_cached(
     page: Page, files: Files
 ) -> None:
     async with page.http.get(path_of(files, "changed.jpg")) as answer:
@@ -84,7 +84,7 @@ async def test_a_file_that_is_another_by_now_is_shown_but_not_kept(
         ("secret.jpg", 403, "not below an allowed root"),
     ],
 )
-async def test_what_is_no_photo_or_lies_elsewhere_is_told_in_words(
+async def test_a_file_that_is_not_a_photo_or_outside_the_roots_is_reported(
     page: Page, files: Files, name: str, status: int, said: str, kind: str
 ) -> None:
     async with page.http.get(path_of(files, name, kind)) as answer:
@@ -108,7 +108,7 @@ async def test_a_damaged_photo_has_no_thumbnail(page: Page, files: Files) -> Non
         (WITHOUT_FILES, str(photos()[0].id), 403),
     ],
 )
-async def test_only_points_can_be_asked_for(
+async def test_only_photos_of_points_are_served(
     page: Page, files: Files, gallery: str, point: str, status: int
 ) -> None:
     for kind in ("thumbnail", "original"):
@@ -119,7 +119,7 @@ async def test_only_points_can_be_asked_for(
 
 
 @pytest.mark.parametrize("size", ["0", "99999", "x", "-1"])
-async def test_only_some_sizes_are_made(page: Page, files: Files, size: str) -> None:
+async def test_other_thumbnail_sizes_are_refused(page: Page, files: Files, size: str) -> None:
     assert (await page.http.get(f"{path_of(files, 'good.jpg')}?size={size}")).status == 400
 
 
@@ -131,7 +131,7 @@ async def test_only_some_sizes_are_made(page: Page, files: Files, size: str) -> 
         ("print.tif", "image/tiff", "attachment"),
     ],
 )
-async def test_an_original_is_sent_as_what_it_is_and_can_run_nothing(
+async def test_an_original_is_sent_with_its_type_and_cannot_run_scripts(
     page: Page, files: Files, name: str, kind: str, how: str
 ) -> None:
     async with page.http.get(path_of(files, name, "original")) as answer:

@@ -1,4 +1,4 @@
-"""What the page refuses, and what every answer of it carries."""
+"""Requests that the page refuses, and the headers of every response."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATHS = ["/", "/static/main.js", "/api/collections", "/nothing", "/static/nothin
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_every_answer_has_the_headers_that_keep_a_page_safe(page: Page, path: str) -> None:
+async def test_every_response_has_the_security_headers(page: Page, path: str) -> None:
     async with page.http.get(path) as answer:
         policy = answer.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
@@ -31,7 +31,7 @@ async def test_every_answer_has_the_headers_that_keep_a_page_safe(page: Page, pa
         assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
-async def test_the_page_names_no_file_but_its_own_and_has_no_script_inside(page: Page) -> None:
+async def test_the_page_refers_only_to_its_own_files_and_has_no_inline_script(page: Page) -> None:
     text = await (await page.http.get("/")).text()
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
     assert "<style" not in text
@@ -39,7 +39,7 @@ async def test_the_page_names_no_file_but_its_own_and_has_no_script_inside(page:
     assert text.count("<script") == text.count('<script type="module" src="/static/')
 
 
-async def test_every_module_is_asked_for_at_once_and_not_one_after_the_other(page: Page) -> None:
+async def test_every_module_is_preloaded(page: Page) -> None:
     text = await (await page.http.get("/")).text()
     modules = Path(search_service.web.__file__).parent.glob("static/*.js")
     missing = [one.name for one in modules if f'href="/static/{one.name}"' not in text]
@@ -56,7 +56,7 @@ async def test_a_file_is_sent_again_only_when_it_has_changed(page: Page) -> None
 @pytest.mark.parametrize(
     "path", ["/static/../server.py", "/static/%2e%2e%2fserver.py", "/static/..%2f..%2fserver.py"]
 )
-async def test_no_other_file_can_be_asked_for(page: Page, path: str) -> None:
+async def test_no_other_file_is_served(page: Page, path: str) -> None:
     url = aiohttp.client.URL(f"{page.origin}{path}", encoded=True)
     assert (await page.http.get(url)).status == 404
 
@@ -74,7 +74,7 @@ async def test_no_other_file_can_be_asked_for(page: Page, path: str) -> None:
         ("[::1", 403),
     ],
 )
-async def test_a_name_that_could_be_rebound_to_this_address_is_refused(
+async def test_a_host_name_that_could_be_rebound_to_this_address_is_refused(
     page: Page, host: str, status: int
 ) -> None:
     headers = {"Host": host.format(port=page.port)}
@@ -84,7 +84,7 @@ async def test_a_name_that_could_be_rebound_to_this_address_is_refused(
             assert "LANDMARKS_PAGE_HOSTS" in (await answer.json())["error"]["message"]
 
 
-async def test_a_name_that_was_allowed_is_answered(qdrant: Qdrant) -> None:
+async def test_an_allowed_host_name_is_served(qdrant: Qdrant) -> None:
     async with page_running(
         qdrant.settings, [], page_hosts="photos.example, Other.example"
     ) as page:
@@ -102,7 +102,7 @@ async def test_a_name_that_was_allowed_is_answered(qdrant: Qdrant) -> None:
         ({"Sec-Fetch-Site": "same-site"}, 403),
         ({"Sec-Fetch-Site": "none"}, 403),
         ({"Sec-Fetch-Site": "same-origin", "Origin": "http://evil.example"}, 403),
-        ({"Sec-Fetch-Site": "same-origin"}, 404),  # it is asked, and there is no such gallery
+        ({"Sec-Fetch-Site": "same-origin"}, 404),  # the call is made; the gallery does not exist
         ({"Origin": "own"}, 404),
     ],
 )
@@ -133,7 +133,9 @@ async def test_another_site_may_link_to_the_page_but_not_embed_it(
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
-async def test_what_a_form_of_another_site_could_send_is_not_json(page: Page, kind: str) -> None:
+async def test_content_types_that_another_sites_form_could_send_are_refused(
+    page: Page, kind: str
+) -> None:
     headers = {"Origin": page.origin, "Content-Type": kind}
     path = "/api/galleries/nowhere/calibrate"
     async with page.http.post(path, data=b"{}", headers=headers) as answer:
@@ -146,7 +148,7 @@ async def test_nothing_is_changed_by_a_get(page: Page) -> None:
         assert (await page.http.get(f"/api/galleries/{GALLERY}/{path}")).status == 405
 
 
-async def test_fields_that_are_not_known_or_of_another_kind_are_named(page: Page) -> None:
+async def test_unknown_fields_and_wrong_types_are_named(page: Page) -> None:
     async with await page.post("/api/jobs", {"source": 7, "gallery": "g", "sauce": 1}) as answer:
         message = (await answer.json())["error"]["message"]
     assert answer.status == 400
@@ -154,7 +156,7 @@ async def test_fields_that_are_not_known_or_of_another_kind_are_named(page: Page
     assert "sauce" in message
 
 
-async def test_an_upload_over_the_cap_is_refused_and_told(page: Page) -> None:
+async def test_an_upload_over_the_cap_is_refused(page: Page) -> None:
     asked = f'{{"gallery": "{GALLERY}"}}'
     async with await page.search(asked, bytes(1_000_001)) as answer:
         assert answer.status == 400
@@ -168,7 +170,7 @@ async def test_an_upload_over_the_cap_is_refused_and_told(page: Page) -> None:
         assert answer.status == 200
 
 
-async def test_a_port_in_use_is_told(qdrant: Qdrant) -> None:
+async def test_a_port_in_use_is_reported(qdrant: Qdrant) -> None:
     async with page_running(qdrant.settings, []) as page:
         with pytest.raises(ConfigurationError, match="LANDMARKS_PAGE_PORT"):
             async with page_running(qdrant.settings, [], page_port=page.port):

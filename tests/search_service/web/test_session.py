@@ -1,4 +1,4 @@
-"""Who sits at the browser: keys in a cookie, and how often the page may be asked."""
+"""The page's sessions: keys in a cookie, and rate limits of the page."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def log_in(page: Page, key: str, origin: str = "") -> aiohttp.ClientRespon
 
 
 @pytest.mark.parametrize("path", GUARDED)
-async def test_a_stranger_is_given_the_page_s_own_files_and_nothing_else(
+async def test_without_a_key_only_the_pages_own_files_are_served(
     qdrant: Qdrant, file: Path, path: str
 ) -> None:
     api_keys.create(file, "app", READ)
@@ -63,7 +63,7 @@ async def test_a_stranger_is_given_the_page_s_own_files_and_nothing_else(
         assert (await page.post("/api/jobs", {"source": "/x", "gallery": "g"})).status == 401
 
 
-async def test_who_has_logged_in_searches_with_the_key_and_may_do_what_it_may(
+async def test_after_login_the_page_has_the_permission_of_the_key(
     qdrant: Qdrant, files: Files, file: Path
 ) -> None:
     key = api_keys.create(file, "wall", READ)
@@ -80,7 +80,7 @@ async def test_who_has_logged_in_searches_with_the_key_and_may_do_what_it_may(
         assert "may only read" in (await refused.json())["error"]["message"]
 
 
-async def test_a_key_that_is_revoked_is_out_at_once(qdrant: Qdrant, file: Path) -> None:
+async def test_revoking_a_key_ends_its_session_at_once(qdrant: Qdrant, file: Path) -> None:
     key = api_keys.create(file, "wall", READ)
     async with page_running(qdrant.settings, [], api_keys_file=file) as page:
         await log_in(page, key)
@@ -89,7 +89,7 @@ async def test_a_key_that_is_revoked_is_out_at_once(qdrant: Qdrant, file: Path) 
         assert (await page.http.get("/api/collections")).status == 401
 
 
-async def test_who_logs_out_is_a_stranger_again(qdrant: Qdrant, file: Path) -> None:
+async def test_logging_out_ends_the_session(qdrant: Qdrant, file: Path) -> None:
     key = api_keys.create(file, "wall", READ)
     async with page_running(qdrant.settings, [], api_keys_file=file) as page:
         page.http.cookie_jar.clear()
@@ -118,7 +118,7 @@ async def test_no_script_reads_the_cookie_no_other_site_sends_it_and_https_keeps
 
 
 @pytest.mark.parametrize("headers", [{}, {"Origin": "https://evil.example"}])
-async def test_no_other_site_logs_anybody_in_or_out(
+async def test_another_site_cannot_log_in_or_out(
     qdrant: Qdrant, file: Path, headers: dict[str, str]
 ) -> None:
     key = api_keys.create(file, "wall", READ)
@@ -129,14 +129,14 @@ async def test_no_other_site_logs_anybody_in_or_out(
         assert (await page.http.delete("/api/session", headers=headers)).status == 403
 
 
-async def test_without_keys_everybody_may_do_everything_and_the_page_knows(page: Page) -> None:
+async def test_without_keys_the_session_may_write(page: Page) -> None:
     session = await (await page.http.get("/api/session")).json()
     assert session == {"wants_keys": False, "name": "", "permission": "write"}
 
 
 @pytest.mark.parametrize("cookie", [b"\xff\xfe", "ключ".encode(), b'"unclosed', b""])
 @pytest.mark.parametrize("requires_keys", [True, False])
-async def test_a_cookie_that_is_no_key_is_no_error_of_ours(
+async def test_a_malformed_cookie_is_not_an_internal_error(
     qdrant: Qdrant, file: Path, cookie: bytes, *, requires_keys: bool
 ) -> None:
     api_keys.create(file, "wall", READ)
@@ -154,19 +154,17 @@ async def test_a_cookie_that_is_no_key_is_no_error_of_ours(
     assert status == (b"401" if requires_keys else b"200")
 
 
-async def test_who_asks_too_often_is_told_when_to_come_back(qdrant: Qdrant) -> None:
+async def test_a_client_over_the_rate_limit_gets_a_retry_delay(qdrant: Qdrant) -> None:
     async with page_running(qdrant.settings, [], rate_limit=0.01, rate_burst=3) as page:
         statuses = [(await page.http.get("/api/collections")).status for _ in range(4)]
         assert statuses == [200, 200, 200, 429]
         refused = await page.http.get("/api/collections")
         assert 90 < int(refused.headers["Retry-After"]) <= 100
         assert (await refused.json())["error"]["kind"] == "RateLimitedError"
-        assert (await page.http.get("/")).status == 200  # the page itself says so in words
+        assert (await page.http.get("/")).status == 200  # the page itself is still served
 
 
-async def test_a_key_is_one_client_whether_it_comes_by_the_page_or_by_grpc(
-    qdrant: Qdrant, file: Path
-) -> None:
+async def test_a_key_is_one_client_over_the_page_and_grpc(qdrant: Qdrant, file: Path) -> None:
     from landmarks.client import AsyncLandmarks
     from landmarks.errors import OverloadedError
 
@@ -197,7 +195,7 @@ async def test_a_key_is_one_client_whether_it_comes_by_the_page_or_by_grpc(
                 await client.models()
 
 
-async def test_photos_count_for_little_so_that_an_answer_can_show_its_hits(
+async def test_photos_count_little_so_that_an_answer_can_show_its_hits(
     qdrant: Qdrant, files: Files
 ) -> None:
     async with page_running(qdrant.settings, [files.root], rate_limit=0.01, rate_burst=4) as page:
@@ -233,7 +231,7 @@ async def test_the_page_speaks_https_and_takes_a_new_certificate_without_a_resta
 
 
 @pytest.mark.needs(program="chromium")
-def test_in_a_browser_a_key_is_asked_for_kept_and_forgotten(
+def test_in_a_browser_a_key_is_requested_stored_and_deleted(
     qdrant: Qdrant, browser: Browser, file: Path
 ) -> None:
     key = api_keys.create(file, "wall", READ)
@@ -247,7 +245,7 @@ def test_in_a_browser_a_key_is_asked_for_kept_and_forgotten(
     problems: list[str] = []
     with running_module("search_service", **settings):
         eventually(lambda: _accepts(page_port), "the page is served")
-        assert is_serving(f"127.0.0.1:{port}") is False  # there is no encoder, and it says so
+        assert is_serving(f"127.0.0.1:{port}") is False  # without an encoder it is NOT_SERVING
         context = browser.new_context()
         page = context.new_page()
         page.set_default_timeout(BOUND_MS)

@@ -1,4 +1,4 @@
-"""The page stops with the search service, whoever still looks at it."""
+"""The page stops with the search service, even while browsers have streams open."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.valkey import running_valkey
 pytestmark = pytest.mark.integration
 
 
-def test_a_stream_of_a_job_that_goes_on_does_not_hold_up_the_end(
+def test_an_open_stream_of_a_running_job_does_not_delay_stopping(
     qdrant: Qdrant, tmp_path: Path
 ) -> None:
     port, page = free_port(), free_port()

@@ -1,4 +1,4 @@
-"""Jobs that look at a gallery: calibrating its verdicts, and drawing its map."""
+"""Jobs that read a gallery: calibrating its verdicts and drawing its map."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
@@ -86,7 +86,7 @@ async def test_a_gallery_is_calibrated_from_its_own_photos(rig: Rig, tmp_path: P
         async def verdict(photo: bytes) -> search_pb2.Verdict:
             request = search_pb2.SearchRequest(gallery="g", photo=photo)
             answer = await search.Search(request, timeout=20)
-            assert answer.rankings[0].verdict == answer.verdict  # there is one model
+            assert answer.rankings[0].verdict == answer.verdict  # there is only one model
             return answer.verdict
 
         assert (await verdict(known[0])).outcome == search_pb2.Verdict.OUTCOME_UNCALIBRATED
@@ -124,10 +124,10 @@ async def test_a_gallery_is_calibrated_from_its_own_photos(rig: Rig, tmp_path: P
         )
 
 
-async def test_photos_of_other_landmarks_can_stand_for_the_unknown(rig: Rig) -> None:
+async def test_photos_of_other_landmarks_can_serve_as_unknowns(rig: Rig) -> None:
     for kind in range(300, 345):
         draw(rig.photos / "others" / f"other {kind}" / "0.png", kind, 0)
-    for seed in range(10):  # which are known, and left out
+    for seed in range(10):  # known landmarks, which are ignored
         draw(rig.photos / "others" / "landmark 0" / f"{seed}.png", 0, 200 + seed)
     async with serving(rig) as (_, indexing):
         request = pb.CalibrateGalleryRequest(gallery="g", unknowns=str(rig.photos / "others"))
@@ -148,7 +148,7 @@ async def test_photos_of_other_landmarks_can_stand_for_the_unknown(rig: Rig) -> 
         )
 
 
-async def test_a_gallery_that_is_too_small_is_not_calibrated_and_says_so(
+async def test_a_gallery_that_is_too_small_is_not_calibrated_and_the_job_reports_it(
     rig: Rig, tmp_path: Path
 ) -> None:
     del tmp_path
@@ -163,7 +163,7 @@ async def test_a_gallery_that_is_too_small_is_not_calibrated_and_says_so(
     assert "at least 40" in last.error
 
 
-async def test_models_that_have_no_photo_in_common_are_not_calibrated_together_and_say_so(
+async def test_models_without_common_photos_are_not_calibrated_together_and_the_job_reports_it(
     rig: Rig,
 ) -> None:
     with closing(rig.client()) as client:
@@ -227,7 +227,7 @@ async def test_a_map_is_drawn_kept_and_dropped_with_its_collection(rig: Rig) -> 
         ("g", "Bad Model", InvalidInputError, "is not a name"),
     ],
 )
-async def test_what_is_not_indexed_can_be_neither_calibrated_nor_drawn(
+async def test_a_gallery_that_is_not_indexed_can_be_neither_calibrated_nor_drawn(
     rig: Rig, gallery: str, model: str, kind: type[Exception], said: str
 ) -> None:
     async with serving(rig) as (_, indexing):
