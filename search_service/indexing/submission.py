@@ -60,18 +60,18 @@ class JobSubmitter:
 
     def reindex(self, request: pb.ReindexCollectionRequest) -> Job:
         """Start rebuilding a collection."""
-        wanted = request.reindexing
-        if not 0 <= wanted.margin <= 1:
+        reindexing = request.reindexing
+        if not 0 <= reindexing.margin <= 1:
             raise InvalidInputError(
-                f"the margin is {wanted.margin:g}; as a difference of mAP it must be 0 to 1",
+                f"the margin is {reindexing.margin:g}; as a difference of mAP it must be 0 to 1",
                 field="reindexing.margin",
             )
 
         def check() -> None:
             self._admin.live_collection(request.gallery, request.model)
-            if wanted.queries:
+            if reindexing.queries:
                 try:
-                    self._sources.open(wanted.queries, wanted.splits).check()
+                    self._sources.open(reindexing.queries, reindexing.splits).check()
                 except (NotFoundError, InvalidInputError) as error:
                     raise InvalidInputError(str(error), field="reindexing.queries") from error
 
@@ -79,7 +79,7 @@ class JobSubmitter:
             check_gallery(request.gallery),
             source="",
             models=(check_model(request.model),),
-            reindex=ReindexOptions(wanted.queries, tuple(wanted.splits), wanted.margin),
+            reindex=ReindexOptions(reindexing.queries, tuple(reindexing.splits), reindexing.margin),
             kind=JobKind.REINDEX,
         )
         return self._start(spec, request.request_id, check)

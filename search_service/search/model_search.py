@@ -185,17 +185,17 @@ class ModelSearcher:
         deadline: float,
     ) -> None:
         """Replace the vectors of queries with `expansion` by their expanded vectors."""
-        wanted = {
+        expansions = {
             place: (expansion, _query(queries[place], vector, expansion.neighbours, vectors=True))
             for place, vector in vectors.items()
             if (expansion := queries[place].expansion) is not None
         }
         first = await self._store.query(
             collection.lineage.name,
-            [query for _, query in wanted.values()],
+            [query for _, query in expansions.values()],
             timeout_seconds=deadline - time.monotonic(),
         )
-        for (place, (expansion, _)), hits in zip(wanted.items(), first, strict=True):
+        for (place, (expansion, _)), hits in zip(expansions.items(), first, strict=True):
             vectors[place] = expanded(vectors[place], hits, expansion.alpha)
 
     async def _rankings(

@@ -99,16 +99,16 @@ async def jobs(request: web.Request) -> web.Response:
 
 async def start(request: web.Request) -> web.Response:
     """Start a job that indexes a source."""
-    asked = await read_body(request, IndexBody)
+    body = await read_body(request, IndexBody)
     job = await client_of(request).index(
-        asked.source,
-        gallery=asked.gallery,
-        models=asked.models,
-        splits=asked.splits,
-        prune=asked.prune,
-        dry_run=asked.dry_run,
-        verify=asked.verify,
-        request_id=asked.request_id,
+        body.source,
+        gallery=body.gallery,
+        models=body.models,
+        splits=body.splits,
+        prune=body.prune,
+        dry_run=body.dry_run,
+        verify=body.verify,
+        request_id=body.request_id,
     )
     return message_response(job)
 
@@ -205,16 +205,16 @@ async def roll_back(request: web.Request) -> web.Response:
 
 async def drop(request: web.Request) -> web.Response:
     """Delete a collection."""
-    asked = await read_body(request, DropBody)
-    await client_of(request).drop(request.match_info["name"], live_too=asked.live_too)
+    body = await read_body(request, DropBody)
+    await client_of(request).drop(request.match_info["name"], live_too=body.live_too)
     return web.json_response({})
 
 
 async def calibrate(request: web.Request) -> web.Response:
     """Start a job that calibrates verdicts."""
-    asked = await read_body(request, CalibrateBody)
+    body = await read_body(request, CalibrateBody)
     gallery = request.match_info["gallery"]
-    job = await client_of(request).calibrate(gallery, models=asked.models, unknowns=asked.unknowns)
+    job = await client_of(request).calibrate(gallery, models=body.models, unknowns=body.unknowns)
     return message_response(job)
 
 

@@ -77,40 +77,40 @@ def routes() -> list[web.RouteDef]:
 async def search(request: web.Request) -> web.Response:
     """Search; the form has `asked`, which is JSON, and `photo` unless that names a point."""
     limits = request.app[LIMITS]
-    asked, photo = await _form(request, limits.photo_bytes)
-    query = _query_of(asked, photo)
+    body, photo = await _form(request, limits.photo_bytes)
+    query = _query_of(body, photo)
     query.update(
         {
-            "models": asked.models,
-            "where": {field: some for field, some in asked.where.items() if some},
-            "limit": asked.limit,
-            "offset": asked.offset,
-            "expansion": asked.expansion,
-            "collapse_identical": asked.collapse_identical,
-            "exact": asked.exact,
-            "fusion": cast("Fusion | None", asked.fusion),
-            "weights": asked.weights,
+            "models": body.models,
+            "where": {field: some for field, some in body.where.items() if some},
+            "limit": body.limit,
+            "offset": body.offset,
+            "expansion": body.expansion,
+            "collapse_identical": body.collapse_identical,
+            "exact": body.exact,
+            "fusion": cast("Fusion | None", body.fusion),
+            "weights": body.weights,
         }
     )
     return message_response(await client_of(request).search(timeout=limits.seconds, **query))
 
 
-def _query_of(asked: SearchBody, photo: bytes | None) -> Search:
+def _query_of(body: SearchBody, photo: bytes | None) -> Search:
     """Return one query; if there are examples, the photo or point becomes one of them."""
-    if not (asked.positive or asked.negative):
+    if not (body.positive or body.negative):
         return {
-            "gallery": asked.gallery,
+            "gallery": body.gallery,
             "photo": photo,
-            "point_id": asked.point_id,
-            "box": asked.box,
+            "point_id": body.point_id,
+            "box": body.box,
         }
-    positive: list[Example] = list(asked.positive)
-    if asked.point_id is not None:
-        positive.append(asked.point_id)
+    positive: list[Example] = list(body.positive)
+    if body.point_id is not None:
+        positive.append(body.point_id)
     if photo is not None:
-        box = None if asked.box is None else Box(*asked.box).message()
+        box = None if body.box is None else Box(*body.box).message()
         positive.append(pb.Example(photo=photo, box=box))
-    return {"gallery": asked.gallery, "positive": positive, "negative": asked.negative}
+    return {"gallery": body.gallery, "positive": positive, "negative": body.negative}
 
 
 async def models(request: web.Request) -> web.Response:
@@ -165,10 +165,10 @@ async def _sample_points(
             "limit": limit,
         }
 
-    asked = [towards({"landmark": name}, 1) for name in names[:count]]
-    if not asked:
-        asked = [towards({}, count)]
-    outcomes = await client.batch_search(asked)
+    searches = [towards({"landmark": name}, 1) for name in names[:count]]
+    if not searches:
+        searches = [towards({}, count)]
+    outcomes = await client.batch_search(searches)
     answered = [one for one in outcomes if isinstance(one, pb.SearchResponse)]
     failed = [one for one in outcomes if isinstance(one, Exception)]
     if failed and not answered:
@@ -186,21 +186,21 @@ async def _form(request: web.Request, max_bytes: int) -> tuple[SearchBody, bytes
     """Read a form in memory: the photo of a search is never written to a file."""
     if request.content_type != "multipart/form-data":
         raise InvalidInputError("the request's body must be multipart/form-data")
-    asked: SearchBody | None = None
+    body: SearchBody | None = None
     photo: bytes | None = None
     try:
         async for part in await request.multipart():
             if not isinstance(part, BodyPartReader):
                 raise InvalidInputError("the form contains a nested form")
             if part.name == "asked":
-                asked = parse_body(SearchBody, await _read(part, max_bytes))
+                body = parse_body(SearchBody, await _read(part, max_bytes))
             elif part.name == "photo":
                 photo = await _read(part, max_bytes)
     except (ValueError, AssertionError) as error:
         raise InvalidInputError(f"the form cannot be read: {error}") from error
-    if asked is None:
+    if body is None:
         raise InvalidInputError("the form has no part `asked`", field="asked")
-    return asked, photo
+    return body, photo
 
 
 async def _read(part: BodyPartReader, max_bytes: int) -> bytes:

@@ -12,9 +12,9 @@ export function renderAnswer(place, gallery, response) {
   const rows = response.rankings.map((ranking) => modelRow(ranking, context));
   if (response.rankings.length > 1) rows.unshift(fusedRow(response, context));
   place.replaceChildren(verdict(response, context), ...missing(response), ...rows);
-  const said = place.querySelector(".verdict h1").textContent;
+  const headline = place.querySelector(".verdict h1").textContent;
   const failed = response.failures.length ? ` ${response.failures.map((one) => one.model).join(", ")} did not answer.` : "";
-  return `${said}. ${plural(response.fused.length, "photo", "photos")} found.${failed}`;
+  return `${headline}. ${plural(response.fused.length, "photo", "photos")} found.${failed}`;
 }
 
 /** The standings of each point in the models' rankings: id → [{ model, rank, score }]. */
@@ -31,26 +31,26 @@ function ranksById(response) {
 }
 
 function verdict(response, context) {
-  const said = response.verdict ?? { outcome: "OUTCOME_NO_HITS" };
-  const votes = percent(said.vote_share ?? 0);
-  const sure = said.confidence;
+  const result = response.verdict ?? { outcome: "OUTCOME_NO_HITS" };
+  const votes = percent(result.vote_share ?? 0);
+  const sure = result.confidence;
   const total = h("p", { class: "total" }, totals(response));
   const card = (kind, label, title, why, ...more) =>
     h("section", { class: `card verdict ${kind}`, "aria-label": "Verdict" },
       h("div", {}, h("p", { class: "label" }, label), h("h1", {}, title)), h("p", { class: "why" }, why), ...more, total);
-  switch (said.outcome) {
+  switch (result.outcome) {
     case "OUTCOME_KNOWN":
-      return card("known", "This is", landmarkName(said.landmark),
-        `${confidence(sure)} sure; ${votes} of the votes of the nearest photos.`, gauge(sure, said.threshold, "sure"));
+      return card("known", "This is", landmarkName(result.landmark),
+        `${confidence(sure)} sure; ${votes} of the votes of the nearest photos.`, gauge(sure, result.threshold, "sure"));
     case "OUTCOME_UNKNOWN":
       return card("unknown", "This is", "none of these",
-        `It is none of the gallery’s landmarks, or too close to call. The most likely is ${landmarkName(said.landmark)}, but only ${confidence(sure)} sure; ${percent(said.threshold)} is required.`,
-        gauge(sure, said.threshold, "sure"));
+        `It is none of the gallery’s landmarks, or too close to call. The most likely is ${landmarkName(result.landmark)}, but only ${confidence(sure)} sure; ${percent(result.threshold)} is required.`,
+        gauge(sure, result.threshold, "sure"));
     case "OUTCOME_UNCALIBRATED":
-      return card("", "Most of the nearest photos show", landmarkName(said.landmark),
+      return card("", "Most of the nearest photos show", landmarkName(result.landmark),
         [`${votes} of their votes. The gallery is not calibrated, so the confidence is unknown. Calibrate it from its own photos here or with `,
           h("code", {}, `landmarks calibrate -g ${context.gallery}`)],
-        gauge(said.vote_share, null, "of the votes"),
+        gauge(result.vote_share, null, "of the votes"),
         h("div", { class: "actions" }, calibrateButton(context.gallery)));
     default:
       return card("", "No verdict", "No labelled photo was found",
@@ -109,22 +109,22 @@ function modelRow(ranking, context) {
     (context.ranks.get(hit.point.id) ?? []).filter((one) => one.model !== ranking.model));
 }
 
-function verdictOf(said) {
-  if (!said?.landmark) return "";
-  if (said.outcome === "OUTCOME_UNKNOWN") return "says: none of these";
-  const share = said.confidence ?? said.vote_share;
-  return `says: ${landmarkName(said.landmark)} (${said.confidence === undefined ? `${percent(share)} of the votes` : `${confidence(share)} sure`})`;
+function verdictOf(result) {
+  if (!result?.landmark) return "";
+  if (result.outcome === "OUTCOME_UNKNOWN") return "says: none of these";
+  const share = result.confidence ?? result.vote_share;
+  return `says: ${landmarkName(result.landmark)} (${result.confidence === undefined ? `${percent(share)} of the votes` : `${confidence(share)} sure`})`;
 }
 
 function fusedRow(response, context) {
   return row("All models together", "", "", response.fused, context, (hit) => hit.standings, true);
 }
 
-function row(name, times, said, hits, context, elsewhere, fused = false) {
+function row(name, times, summary, hits, context, elsewhere, fused = false) {
   const list = h("ol", { class: "hits", "aria-label": `${name}: nearest photos; arrow keys move between them`, onkeydown: move });
   hits.forEach((hit, i) => list.append(h("li", {}, hitButton(hit, i, context, elsewhere(hit), fused))));
   return h("section", { class: `card row${fused ? " fused" : ""}`, "aria-label": name, "data-model": fused ? "" : name },
-    h("div", { class: "row-head" }, h("h2", {}, name), times && h("span", { class: "dim" }, times), said && h("span", { class: "said" }, said)),
+    h("div", { class: "row-head" }, h("h2", {}, name), times && h("span", { class: "dim" }, times), summary && h("span", { class: "said" }, summary)),
     hits.length ? list : h("p", { class: "row-head dim" }, "No photo matches."));
 }
 

@@ -39,9 +39,9 @@ export const api = {
   values: async (gallery, field = "landmark") => (await send(`/api/galleries/${part(gallery)}/values?field=${part(field)}`)).values,
   samples: async (gallery, seed) => (await send(`/api/galleries/${part(gallery)}/samples?seed=${part(seed)}`)).points,
   point: (gallery, id) => send(`/api/galleries/${part(gallery)}/points/${part(id)}`),
-  search(asked, photo, signal) {
+  search(body, photo, signal) {
     const form = new FormData();
-    form.append("asked", JSON.stringify(asked));
+    form.append("asked", JSON.stringify(body));
     if (photo) form.append("photo", photo, "photo");
     return send("/api/search", { method: "POST", body: form, signal });
   },
@@ -53,7 +53,7 @@ export const api = {
   promote: (name) => post(`/api/collections/${part(name)}/promote`),
   drop: (name, liveToo) => post(`/api/collections/${part(name)}/drop`, { live_too: liveToo }),
   jobs: async () => (await send("/api/jobs")).jobs,
-  startJob: (asked) => post("/api/jobs", asked),
+  startJob: (body) => post("/api/jobs", body),
   changeJob: (id, change) => post(`/api/jobs/${part(id)}/${change}`),
   deadLetters: async (id) => (await send(`/api/jobs/${part(id)}/dead-letters`)).dead_letters,
   watchUrl: (ids) => `/api/jobs/watch?${ids.map((id) => `id=${part(id)}`).join("&")}`,

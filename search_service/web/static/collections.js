@@ -67,10 +67,10 @@ function meter(name, share, words) {
     share !== null && h("div", { class: "bar", role: "img", "aria-label": `${name}: ${words}` }, h("span", { "width%": Math.round(100 * share) })));
 }
 
-function job(words, begin, said) {
+function job(words, begin, message) {
   return h("button", { type: "button", class: "button small", onclick: (event) => whileBusy(event.currentTarget, async () => {
     if ((await begin()) === false) return;
-    notify("good", `${said} `, h("a", { href: "#jobs" }, "See the job"));
+    notify("good", `${message} `, h("a", { href: "#jobs" }, "See the job"));
   }) }, words);
 }
 

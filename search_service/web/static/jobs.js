@@ -62,15 +62,15 @@ async function submit(event) {
   const chosen = boxes.filter((box) => box.checked).map((box) => box.value);
   if (boxes.length && !chosen.length) { notify("bad", "Choose at least one model."); return; }
   requestId ||= Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-  const asked = {
+  const body = {
     source: byId("job-source").value.trim(), gallery: byId("job-gallery").value.trim(),
     models: chosen.length === boxes.length ? [] : chosen, request_id: requestId,
     prune: byId("job-prune").checked, dry_run: byId("job-dry").checked, verify: byId("job-verify").checked,
   };
-  if (asked.prune && !asked.dry_run && !(await confirm({ title: "Delete points of missing photos?", action: "Start and prune",
+  if (body.prune && !body.dry_run && !(await confirm({ title: "Delete points of missing photos?", action: "Start and prune",
     text: "When the source has been listed completely, its points whose photos are gone are deleted." }))) return;
   await whileBusy(event.submitter, async () => {
-    const job = await api.startJob(asked);
+    const job = await api.startJob(body);
     byId("job-start").open = false;
     announce("The job has started");
     await read();

@@ -13,9 +13,9 @@ const THEMES = { auto: ["◐", "system"], light: ["☀", "light"], dark: ["☾",
 let shown = null;
 
 function show() {
-  const asked = location.hash.slice(1);
-  if (asked && shown && !Object.hasOwn(VIEWS, asked)) return; // an anchor within the view
-  const name = Object.hasOwn(VIEWS, asked) ? asked : "search";
+  const hash = location.hash.slice(1);
+  if (hash && shown && !Object.hasOwn(VIEWS, hash)) return; // an anchor within the view
+  const name = Object.hasOwn(VIEWS, hash) ? hash : "search";
   if (name === shown) return;
   if (shown) VIEWS[shown].hide?.();
   for (const view of Object.keys(VIEWS)) byId(`view-${view}`).hidden = view !== name;

@@ -62,14 +62,14 @@ function drawButton(words, kind) {
 }
 
 async function load() {
-  const wanted = [state.gallery, model];
+  const requested = [state.gallery, model];
   parts.again.hidden = true;
   try {
     if (!map) {
       parts.board.replaceChildren(h("div", { class: "card actions" }, h("span", { class: "spinner" }), "Reading the map …"));
-      const found = await api.map(...wanted);
-      if (wanted[0] !== state.gallery || wanted[1] !== model) return;
-      map = { ...found, gallery: wanted[0], points: found.points ?? [] };
+      const found = await api.map(...requested);
+      if (requested[0] !== state.gallery || requested[1] !== model) return;
+      map = { ...found, gallery: requested[0], points: found.points ?? [] };
       onlyLandmark = null;
       pointed = -1;
     }

@@ -109,7 +109,7 @@ async function search() {
   if (!answer.querySelector(".verdict")) answer.replaceChildren(h("div", { class: "card actions" }, h("span", { class: "spinner" }), "Searching …"));
   try {
     const gallery = state.gallery;
-    const asked = {
+    const body = {
       gallery,
       models: models.length === liveCollections().length ? [] : models,
       limit: Number(byId("limit").value) || 10,
@@ -121,8 +121,8 @@ async function search() {
     let photo = query.photo;
     if (query.point && query.box) { // a box needs the photo itself
       photo = await api.original(photoUrl(gallery, query.point, "original"), mine.signal);
-    } else if (query.point) asked.point_id = query.point;
-    const response = await api.search(asked, photo, mine.signal);
+    } else if (query.point) body.point_id = query.point;
+    const response = await api.search(body, photo, mine.signal);
     if (running !== mine) return;
     Object.assign(lastSearch, { gallery, response });
     announce(renderAnswer(answer, gallery, response));
