@@ -36,7 +36,7 @@ from landmarks_tools.cli import (
 )
 from landmarks_tools.cli import export as transfer
 from landmarks_tools.cli import map as gallery_map
-from landmarks_tools.cli.extras import DISTRIBUTION
+from landmarks_tools.cli.extras import DISTRIBUTION, requires_extra
 from landmarks_tools.cli.output import ExitCode, exit_code_of
 
 app = typer.Typer(
@@ -108,7 +108,9 @@ def main() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     try:
-        with spans_sent(Settings.load(), "landmarks"):
+        with requires_extra("service", "LANDMARKS_OTLP_ENDPOINT"):
+            tracing = spans_sent(Settings.load(), "landmarks")
+        with tracing:
             app()
     except BrokenPipeError:
         sys.exit(ExitCode.OK)

@@ -39,8 +39,8 @@ COMMANDS = {
 }
 
 
-def run(*arguments: str, given: str = "", server: str = "") -> "subprocess.CompletedProcess[str]":
-    environment = {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "LANDMARKS_SERVER": server}
+def run(*arguments: str, given: str = "", **settings: str) -> "subprocess.CompletedProcess[str]":
+    environment = {"PYTHONPATH": str(ROOT), "COLUMNS": "200", **settings}
     return subprocess.run(
         [sys.executable, SCRIPT, *arguments],
         input=given,
@@ -51,8 +51,8 @@ def run(*arguments: str, given: str = "", server: str = "") -> "subprocess.Compl
     )
 
 
-def outcomes(commands: list[list[str]], server: str = "") -> list[dict[str, str]]:
-    result = run(given=json.dumps(commands), server=server)
+def outcomes(commands: list[list[str]], **settings: str) -> list[dict[str, str]]:
+    result = run(given=json.dumps(commands), **settings)
     assert result.returncode == 0, result.stderr
     answers: list[dict[str, str]] = json.loads(result.stdout)
     return answers
@@ -78,7 +78,8 @@ def test_a_command_whose_extra_is_missing_says_how_to_install_it() -> None:
 
 def test_a_client_command_needs_only_the_search_service() -> None:
     lines = [COMMANDS[name][0].split() for name in ("index", "search", "jobs")]
-    for line, answer in zip(lines, outcomes(lines, f"127.0.0.1:{free_port()}"), strict=True):
+    server = f"127.0.0.1:{free_port()}"
+    for line, answer in zip(lines, outcomes(lines, LANDMARKS_SERVER=server), strict=True):
         assert answer["error"].startswith("UnavailableError"), (line, answer)
 
 
@@ -87,6 +88,12 @@ def test_a_missing_extra_ends_the_command_with_a_line_and_a_status() -> None:
     assert result.returncode == ExitCode.FAILED
     assert result.stderr.startswith("error: this command needs the extra `local`")
     assert "Traceback" not in result.stderr
+
+
+def test_tracing_that_is_not_installed_is_named_by_its_setting() -> None:
+    result = run("jobs", LANDMARKS_OTLP_ENDPOINT="http://127.0.0.1:1")
+    assert result.returncode == ExitCode.FAILED
+    assert result.stderr.startswith("error: LANDMARKS_OTLP_ENDPOINT needs the extra `service`")
 
 
 def test_the_version_is_the_distributions() -> None:
