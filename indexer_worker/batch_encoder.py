@@ -15,7 +15,7 @@ from indexer_worker.retry import TRANSIENT_ERRORS, RetryPolicy
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarks.batched import batched
 from landmarks.encoders.directory import EncoderDirectory, ServedModel
-from landmarks.encoders.limits import batch_limits
+from landmarks.encoders.limits import request_limits
 from landmarks.errors import InvalidPhotoError, LandmarksError, LineageError, UnavailableError
 from landmarks.rpc.status import error_from_rpc, error_from_status
 from landmarks.vector_store.points import FloatVector
@@ -64,7 +64,7 @@ class ModelEncoder:
         self._timeout = timeout_seconds
         self._exclusively = exclusively
         self._served = retry.call(self._find)
-        self.limits = batch_limits(self._served.limits)
+        self.limits = request_limits(self._served.limits)
 
     def encode(self, photos: Sequence[bytes]) -> list[EncodedPhoto | LandmarksError]:
         """Return each photo's vector, or its error.

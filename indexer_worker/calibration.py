@@ -22,10 +22,9 @@ from landmarks.errors import InvalidInputError
 from landmarks.job_store.records import Job
 from landmarks.job_store.store import CollectionTarget
 from landmarks.retrieval.calibration import Calibration
-from landmarks.retrieval.calibration_fit import READ_DEPTH, calibrate
-from landmarks.retrieval.calibration_fit import Query as CalibrationQuery
-from landmarks.retrieval.fusion import Scored
-from landmarks.retrieval.verdict import Outcome
+from landmarks.retrieval.calibration_fit import READ_DEPTH, CalibrationQuery, calibrate
+from landmarks.retrieval.fusion import ModelHit
+from landmarks.retrieval.verdict import VerdictKind
 from landmarks.vector_store.collection_info import CALIBRATION, Lineage
 from landmarks.vector_store.filters import Equals, Filter
 from landmarks.vector_store.points import FloatVector
@@ -167,7 +166,7 @@ def _calibration_query(landmark: str | None, found: dict[str, list[Hit]]) -> Cal
     }
     scored = {
         model: [
-            Scored(str(hit.id), hit.score, place)
+            ModelHit(str(hit.id), hit.score, place)
             for place, hit in enumerate(sorted(hits, key=lambda one: (-one.score, one.id)), start=1)
         ]
         for model, hits in found.items()
@@ -182,7 +181,7 @@ def _summary(found: Calibration, queries: Sequence[CalibrationQuery]) -> str:
     named = [
         verdict.vote.landmark == query.landmark
         for query in known
-        if (verdict := group.verdict(query.voters, query.landmarks)).outcome is Outcome.KNOWN
+        if (verdict := group.verdict(query.voters, query.landmarks)).outcome is VerdictKind.KNOWN
         and verdict.vote
     ]
     right = f", {sum(named) / len(named):.1%} of these the right one" if named else ""

@@ -25,7 +25,7 @@ DOCSTRINGS = {
     "The client for an event loop, and the source that `sync` is generated from.": (
         "The client for threads."
     ),
-    "The search service, as coroutines. Share one within the event loop that it was made in.": (
+    "The search service, as coroutines. Share one within the event loop it was created in.": (
         "The search service, as functions. Share one between threads."
     ),
 }

@@ -100,7 +100,7 @@ class Authorizer:
         return found.name, found.permission
 
     def admit(self, method: str, sent: Mapping[str, str | bytes]) -> str:
-        """Return the caller's name; see `landmarks.rpc.auth_interceptor.Gate`."""
+        """Return the caller's name; see `AdmissionPolicy`."""
         needed = required_permission(method)
         if needed is None:
             return ""
@@ -113,7 +113,7 @@ class Authorizer:
         return name
 
     def count(self, method: str, request: object, client: str, peer: str) -> None:
-        """Count a call, a batch as its searches; see `landmarks.rpc.auth_interceptor.Gate`."""
+        """Count a call, a batch as its searches; see `AdmissionPolicy`."""
         if required_permission(method) is None or peer.startswith(_PAGE_PEER):
             return
         cost = len(request.searches) if isinstance(request, search_pb2.BatchSearchRequest) else 1

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 from landmarkapi.indexing.v1 import indexing_pb2 as ipb
 from landmarkapi.search.v1 import search_pb2 as spb
-from landmarks.client.retry import PAGE_SIZE, SEARCH_SECONDS, WATCH_SECONDS, Call
-from landmarks.client.search_request import Search, Where, passing, search_request
+from landmarks.client.retry import PAGE_SIZE, SEARCH_SECONDS, WATCH_SECONDS, RpcCall
+from landmarks.client.search_request import Search, Where, all_of, search_request
 from landmarks.errors import InvalidInputError, LandmarksError
 from landmarks.rpc.status import error_from_status
 
@@ -19,7 +19,7 @@ _INDEXING = f"/{ipb.DESCRIPTOR.services_by_name['IndexingService'].full_name}/"
 ENDED = (ipb.JOB_STATE_SUCCEEDED, ipb.JOB_STATE_FAILED, ipb.JOB_STATE_CANCELLED)
 
 
-class Index(TypedDict, total=False):
+class IndexOptions(TypedDict, total=False):
     """What an index job may be told beside its source and gallery.
 
     models: those to index with; all that there are, if absent.
@@ -41,7 +41,7 @@ class Index(TypedDict, total=False):
     request_id: str
 
 
-class Count(TypedDict, total=False):
+class CountOptions(TypedDict, total=False):
     """What a count may be told beside its gallery and field.
 
     model: in whose collection to count; the first that the gallery was indexed with, if absent.
@@ -55,7 +55,7 @@ class Count(TypedDict, total=False):
     limit: int
 
 
-class Deletion(TypedDict, total=False):
+class DeletionOptions(TypedDict, total=False):
     """Which points to delete: one of `ids`, `filter` and `source`.
 
     models: in whose collections; all that the gallery was indexed with, if absent.
@@ -69,7 +69,7 @@ class Deletion(TypedDict, total=False):
     path_prefix: str
 
 
-class Reindex(TypedDict, total=False):
+class ReindexOptions(TypedDict, total=False):
     """How a collection that is built anew becomes the live one.
 
     queries: a labelled manifest; the new one is promoted only if its mAP@100 on it is not lower
@@ -84,15 +84,15 @@ class Reindex(TypedDict, total=False):
     request_id: str
 
 
-def search(asked: Search, seconds: float) -> Call[spb.SearchResponse]:
+def search(asked: Search, seconds: float) -> RpcCall[spb.SearchResponse]:
     """Search."""
-    return Call(_SEARCH + "Search", search_request(asked), spb.SearchResponse, seconds)
+    return RpcCall(_SEARCH + "Search", search_request(asked), spb.SearchResponse, seconds)
 
 
-def batch_search(asked: Sequence[Search], seconds: float) -> Call[spb.BatchSearchResponse]:
+def batch_search(asked: Sequence[Search], seconds: float) -> RpcCall[spb.BatchSearchResponse]:
     """Search for several at once."""
     request = spb.BatchSearchRequest(searches=map(search_request, asked))
-    return Call(_SEARCH + "BatchSearch", request, spb.BatchSearchResponse, seconds)
+    return RpcCall(_SEARCH + "BatchSearch", request, spb.BatchSearchResponse, seconds)
 
 
 def outcomes(answer: spb.BatchSearchResponse) -> list[spb.SearchResponse | LandmarksError]:
@@ -103,30 +103,30 @@ def outcomes(answer: spb.BatchSearchResponse) -> list[spb.SearchResponse | Landm
     ]
 
 
-def count_values(gallery: str, field: str, asked: Count) -> Call[spb.CountValuesResponse]:
+def count_values(gallery: str, field: str, asked: CountOptions) -> RpcCall[spb.CountValuesResponse]:
     """Count points by the values of a field."""
     request = spb.CountValuesRequest(
         gallery=gallery,
         field=field,
         model=asked.get("model", ""),
-        filter=passing(asked.get("where"), asked.get("filter")),
+        filter=all_of(asked.get("where"), asked.get("filter")),
         limit=asked.get("limit", 0),
     )
-    return Call(_SEARCH + "CountValues", request, spb.CountValuesResponse)
+    return RpcCall(_SEARCH + "CountValues", request, spb.CountValuesResponse)
 
 
-def point(gallery: str, point_id: str) -> Call[spb.GetPointResponse]:
+def point(gallery: str, point_id: str) -> RpcCall[spb.GetPointResponse]:
     """Read one point."""
     request = spb.GetPointRequest(gallery=gallery, point_id=point_id)
-    return Call(_SEARCH + "GetPoint", request, spb.GetPointResponse)
+    return RpcCall(_SEARCH + "GetPoint", request, spb.GetPointResponse)
 
 
-def models() -> Call[spb.ListModelsResponse]:
+def models() -> RpcCall[spb.ListModelsResponse]:
     """List the models."""
-    return Call(_SEARCH + "ListModels", spb.ListModelsRequest(), spb.ListModelsResponse)
+    return RpcCall(_SEARCH + "ListModels", spb.ListModelsRequest(), spb.ListModelsResponse)
 
 
-def index(source: str, gallery: str, asked: Index) -> Call[ipb.CreateIndexJobResponse]:
+def index(source: str, gallery: str, asked: IndexOptions) -> RpcCall[ipb.CreateIndexJobResponse]:
     """Start an index job."""
     request = ipb.CreateIndexJobRequest(
         spec=ipb.IndexSpec(
@@ -141,58 +141,60 @@ def index(source: str, gallery: str, asked: Index) -> Call[ipb.CreateIndexJobRes
         ),
         request_id=_own_or_new(asked.get("request_id", "")),
     )
-    return Call(_INDEXING + "CreateIndexJob", request, ipb.CreateIndexJobResponse, SEARCH_SECONDS)
+    return RpcCall(
+        _INDEXING + "CreateIndexJob", request, ipb.CreateIndexJobResponse, SEARCH_SECONDS
+    )
 
 
-def job(job_id: str) -> Call[ipb.GetIndexJobResponse]:
+def job(job_id: str) -> RpcCall[ipb.GetIndexJobResponse]:
     """Read one job."""
     request = ipb.GetIndexJobRequest(id=job_id)
-    return Call(_INDEXING + "GetIndexJob", request, ipb.GetIndexJobResponse)
+    return RpcCall(_INDEXING + "GetIndexJob", request, ipb.GetIndexJobResponse)
 
 
-def jobs(gallery: str, page_token: str) -> Call[ipb.ListIndexJobsResponse]:
+def jobs(gallery: str, page_token: str) -> RpcCall[ipb.ListIndexJobsResponse]:
     """List a page of jobs."""
     request = ipb.ListIndexJobsRequest(gallery=gallery, page_size=PAGE_SIZE, page_token=page_token)
-    return Call(_INDEXING + "ListIndexJobs", request, ipb.ListIndexJobsResponse)
+    return RpcCall(_INDEXING + "ListIndexJobs", request, ipb.ListIndexJobsResponse)
 
 
-def watch(job_id: str) -> Call[ipb.WatchIndexJobResponse]:
+def watch(job_id: str) -> RpcCall[ipb.WatchIndexJobResponse]:
     """Follow a job, for as long as a stream may last."""
     request = ipb.WatchIndexJobRequest(id=job_id)
-    return Call(_INDEXING + "WatchIndexJob", request, ipb.WatchIndexJobResponse, WATCH_SECONDS)
+    return RpcCall(_INDEXING + "WatchIndexJob", request, ipb.WatchIndexJobResponse, WATCH_SECONDS)
 
 
-def cancel(job_id: str) -> Call[ipb.CancelIndexJobResponse]:
+def cancel(job_id: str) -> RpcCall[ipb.CancelIndexJobResponse]:
     """End a job."""
     request = ipb.CancelIndexJobRequest(id=job_id)
-    return Call(_INDEXING + "CancelIndexJob", request, ipb.CancelIndexJobResponse)
+    return RpcCall(_INDEXING + "CancelIndexJob", request, ipb.CancelIndexJobResponse)
 
 
-def resume(job_id: str) -> Call[ipb.ResumeIndexJobResponse]:
+def resume(job_id: str) -> RpcCall[ipb.ResumeIndexJobResponse]:
     """Let a job go on."""
     request = ipb.ResumeIndexJobRequest(id=job_id)
-    return Call(_INDEXING + "ResumeIndexJob", request, ipb.ResumeIndexJobResponse)
+    return RpcCall(_INDEXING + "ResumeIndexJob", request, ipb.ResumeIndexJobResponse)
 
 
-def retry_dead_letters(job_id: str) -> Call[ipb.RetryDeadLettersResponse]:
+def retry_dead_letters(job_id: str) -> RpcCall[ipb.RetryDeadLettersResponse]:
     """Try the dead letters of a job again."""
     request = ipb.RetryDeadLettersRequest(job_id=job_id)
-    return Call(_INDEXING + "RetryDeadLetters", request, ipb.RetryDeadLettersResponse)
+    return RpcCall(_INDEXING + "RetryDeadLetters", request, ipb.RetryDeadLettersResponse)
 
 
-def dead_letters(job_id: str, page_token: str) -> Call[ipb.ListDeadLettersResponse]:
+def dead_letters(job_id: str, page_token: str) -> RpcCall[ipb.ListDeadLettersResponse]:
     """List a page of a job's dead letters."""
     request = ipb.ListDeadLettersRequest(job_id=job_id, page_size=PAGE_SIZE, page_token=page_token)
-    return Call(_INDEXING + "ListDeadLetters", request, ipb.ListDeadLettersResponse)
+    return RpcCall(_INDEXING + "ListDeadLetters", request, ipb.ListDeadLettersResponse)
 
 
-def collections(gallery: str) -> Call[ipb.ListCollectionsResponse]:
+def collections(gallery: str) -> RpcCall[ipb.ListCollectionsResponse]:
     """List collections."""
     request = ipb.ListCollectionsRequest(gallery=gallery)
-    return Call(_INDEXING + "ListCollections", request, ipb.ListCollectionsResponse)
+    return RpcCall(_INDEXING + "ListCollections", request, ipb.ListCollectionsResponse)
 
 
-def delete(gallery: str, asked: Deletion) -> Call[ipb.DeletePointsResponse]:
+def delete(gallery: str, asked: DeletionOptions) -> RpcCall[ipb.DeletePointsResponse]:
     """Delete points; raises InvalidInputError unless they are chosen in exactly one way."""
     ids, source = asked.get("ids", ()), asked.get("source", "")
     passed = asked.get("filter")
@@ -206,10 +208,12 @@ def delete(gallery: str, asked: Deletion) -> Call[ipb.DeletePointsResponse]:
     else:
         request.source.name = source
         request.source.path_prefix = asked.get("path_prefix", "")
-    return Call(_INDEXING + "DeletePoints", request, ipb.DeletePointsResponse, SEARCH_SECONDS)
+    return RpcCall(_INDEXING + "DeletePoints", request, ipb.DeletePointsResponse, SEARCH_SECONDS)
 
 
-def reindex(gallery: str, model: str, asked: Reindex) -> Call[ipb.ReindexCollectionResponse]:
+def reindex(
+    gallery: str, model: str, asked: ReindexOptions
+) -> RpcCall[ipb.ReindexCollectionResponse]:
     """Start a job that builds a collection anew."""
     request = ipb.ReindexCollectionRequest(
         gallery=gallery,
@@ -222,10 +226,10 @@ def reindex(gallery: str, model: str, asked: Reindex) -> Call[ipb.ReindexCollect
         request_id=_own_or_new(asked.get("request_id", "")),
     )
     method = _INDEXING + "ReindexCollection"
-    return Call(method, request, ipb.ReindexCollectionResponse, SEARCH_SECONDS)
+    return RpcCall(method, request, ipb.ReindexCollectionResponse, SEARCH_SECONDS)
 
 
-class Calibration(TypedDict, total=False):
+class CalibrationOptions(TypedDict, total=False):
     """How a gallery is calibrated.
 
     models: whose collections, alone and together; all that the gallery was indexed with, if absent.
@@ -241,7 +245,7 @@ class Calibration(TypedDict, total=False):
     request_id: str
 
 
-def calibrate(gallery: str, asked: Calibration) -> Call[ipb.CalibrateGalleryResponse]:
+def calibrate(gallery: str, asked: CalibrationOptions) -> RpcCall[ipb.CalibrateGalleryResponse]:
     """Start a job that calibrates verdicts."""
     request = ipb.CalibrateGalleryRequest(
         gallery=gallery,
@@ -251,43 +255,45 @@ def calibrate(gallery: str, asked: Calibration) -> Call[ipb.CalibrateGalleryResp
         request_id=_own_or_new(asked.get("request_id", "")),
     )
     method = _INDEXING + "CalibrateGallery"
-    return Call(method, request, ipb.CalibrateGalleryResponse, SEARCH_SECONDS)
+    return RpcCall(method, request, ipb.CalibrateGalleryResponse, SEARCH_SECONDS)
 
 
-def draw_map(gallery: str, model: str, request_id: str) -> Call[ipb.DrawMapResponse]:
+def draw_map(gallery: str, model: str, request_id: str) -> RpcCall[ipb.DrawMapResponse]:
     """Start a job that draws a map."""
     request = ipb.DrawMapRequest(gallery=gallery, model=model, request_id=_own_or_new(request_id))
-    return Call(_INDEXING + "DrawMap", request, ipb.DrawMapResponse, SEARCH_SECONDS)
+    return RpcCall(_INDEXING + "DrawMap", request, ipb.DrawMapResponse, SEARCH_SECONDS)
 
 
-def map_(gallery: str, model: str) -> Call[ipb.GetMapResponse]:
+def map_(gallery: str, model: str) -> RpcCall[ipb.GetMapResponse]:
     """Read a map."""
     request = ipb.GetMapRequest(gallery=gallery, model=model)
-    return Call(_INDEXING + "GetMap", request, ipb.GetMapResponse)
+    return RpcCall(_INDEXING + "GetMap", request, ipb.GetMapResponse)
 
 
-def promote(collection: str) -> Call[ipb.PromoteCollectionResponse]:
+def promote(collection: str) -> RpcCall[ipb.PromoteCollectionResponse]:
     """Make a collection the live one."""
     request = ipb.PromoteCollectionRequest(name=collection)
-    return Call(_INDEXING + "PromoteCollection", request, ipb.PromoteCollectionResponse)
+    return RpcCall(_INDEXING + "PromoteCollection", request, ipb.PromoteCollectionResponse)
 
 
 def roll_back(
     gallery: str, model: str, there: Sequence[ipb.Collection]
-) -> Call[ipb.RollbackCollectionResponse]:
+) -> RpcCall[ipb.RollbackCollectionResponse]:
     """Make the earlier collection live, unless what is live among `there` is so no longer."""
     # The channel may send it twice, and the second must not go back further.
     live = [one.name for one in there if one.live and one.model == model]
     request = ipb.RollbackCollectionRequest(
         gallery=gallery, model=model, leaving=live[0] if live else ""
     )
-    return Call(_INDEXING + "RollbackCollection", request, ipb.RollbackCollectionResponse)
+    return RpcCall(_INDEXING + "RollbackCollection", request, ipb.RollbackCollectionResponse)
 
 
-def drop(collection: str, *, live_too: bool) -> Call[ipb.DropCollectionResponse]:
+def drop(collection: str, *, live_too: bool) -> RpcCall[ipb.DropCollectionResponse]:
     """Delete a collection."""
     request = ipb.DropCollectionRequest(name=collection, live_too=live_too)
-    return Call(_INDEXING + "DropCollection", request, ipb.DropCollectionResponse, SEARCH_SECONDS)
+    return RpcCall(
+        _INDEXING + "DropCollection", request, ipb.DropCollectionResponse, SEARCH_SECONDS
+    )
 
 
 def _own_or_new(request_id: str) -> str:

@@ -1,4 +1,4 @@
-"""What both clients do around a call: one deadline, patience with overload, errors in words."""
+"""What both clients do around a call: one deadline, retries under overload, readable errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from landmarks.rpc.status import error_from_rpc
 
 DEFAULT_TARGET = "127.0.0.1:50050"
 
-# A photo is at worst decoded by a busy encoder; the rest reads from memory.
+# At worst a busy encoder decodes a photo; the other calls read from memory.
 SEARCH_SECONDS = 30.0
 CALL_SECONDS = 10.0
 # A stream is renewed at this age: no call is without a deadline.
@@ -24,15 +24,15 @@ WATCH_PATIENCE_SECONDS = 60.0
 WATCH_PAUSE_SECONDS = 1.0
 PAGE_SIZE = 500
 
-# How often a call is made while the service says that it is busy. More would keep it so.
+# How often a call is made while the service is busy. More would keep it busy.
 _ATTEMPTS = 3
 
 Answer = TypeVar("Answer", bound=Message)
 
 
 @dataclass(frozen=True)
-class Call(Generic[Answer]):
-    """One call: its full method, what is sent, what comes back, and how long it may take."""
+class RpcCall(Generic[Answer]):
+    """One call: its full method, request, type of answer, and deadline in seconds."""
 
     method: str
     request: Message
@@ -41,7 +41,7 @@ class Call(Generic[Answer]):
 
 
 @dataclass
-class Attempts:
+class CallRetry:
     """The attempts of one call, all within its deadline."""
 
     target: str
@@ -49,19 +49,18 @@ class Attempts:
     _began: float = field(default_factory=time.monotonic)
     _made: int = 0
 
-    @property
-    def left(self) -> float:
-        """Seconds that the next attempt may take."""
+    def next_timeout(self) -> float:
+        """Begin an attempt; return how many seconds it may take."""
         self._made += 1
         return max(0.001, self.seconds - (time.monotonic() - self._began))
 
     def pause(self, error: grpc.RpcError) -> float:
-        """Return in how many seconds to try again: the service is busy, and says when it is not.
+        """Return how many seconds to wait before the next attempt, as a busy service asks.
 
-        Raises what `told` returns where another attempt cannot help, or would come too late. What
-        may be tried again at once, the channel has tried again already.
+        Raises the `client_error` if another attempt cannot help or would come too late. What can be
+        retried at once, the channel has retried already.
         """
-        failure = told(error, self.target, self.seconds)
+        failure = client_error(error, self.target, self.seconds)
         if isinstance(failure, OverloadedError) and self._made < _ATTEMPTS:
             passed = time.monotonic() - self._began
             if passed + failure.retry_after < self.seconds:
@@ -70,19 +69,19 @@ class Attempts:
 
 
 @dataclass
-class Patience:
-    """How long a stream that breaks is opened again."""
+class StreamRetry:
+    """How long a stream that breaks is reopened."""
 
     target: str
     _broken_since: float | None = None
 
-    def works(self) -> None:
-        """Note that the stream brought something."""
+    def received(self) -> None:
+        """Note that the stream delivered something."""
         self._broken_since = None
 
     def check(self, error: grpc.RpcError) -> None:
-        """Raise what `told` returns, unless opening the stream again can help."""
-        failure = told(error, self.target, WATCH_SECONDS)
+        """Raise the `client_error`, unless reopening the stream can help."""
+        failure = client_error(error, self.target, WATCH_SECONDS)
         if isinstance(failure, DeadlineError):
             return  # a long job: the next stream begins with its present state
         if not isinstance(failure, UnavailableError):
@@ -93,8 +92,8 @@ class Patience:
             raise failure from error
 
 
-def told(error: grpc.RpcError, target: str, seconds: float) -> LandmarksError:
-    """Return the error that tells of a failed call, and of what can be done."""
+def client_error(error: grpc.RpcError, target: str, seconds: float) -> LandmarksError:
+    """Return the error for a failed call, with what to do about it."""
     failure = error_from_rpc(error, f"the search service at {target}")
     if isinstance(failure, UnavailableError):
         return UnavailableError(f"{failure}; is the stack running? start it with `landmarks up`")

@@ -82,7 +82,7 @@ def _request(search: Search) -> pb.SearchRequest:
     request = pb.SearchRequest(
         gallery=search["gallery"],
         models=search.get("models", ()),
-        filter=passing(search.get("where"), search.get("filter")),
+        filter=all_of(search.get("where"), search.get("filter")),
         limit=search.get("limit", 10),
         offset=search.get("offset", 0),
         score_threshold=search.get("score_threshold"),
@@ -103,7 +103,7 @@ def _request(search: Search) -> pb.SearchRequest:
     return request
 
 
-def passing(where: Where | None, more: pb.Filter | None = None) -> pb.Filter:
+def all_of(where: Where | None, more: pb.Filter | None = None) -> pb.Filter:
     """Return the filter that points pass which have the values of `where` and pass `more`."""
     both = pb.Filter(must=[_condition(field, value) for field, value in (where or {}).items()])
     both.MergeFrom(more or pb.Filter())

@@ -16,14 +16,14 @@ _OPEN = f"/{health_pb2.DESCRIPTOR.services_by_name['Health'].full_name}/"
 _HEADER = "api-key"
 
 
-class OneKey:
+class SingleKeyPolicy:
     """Lets in who has the key; whether the server serves is told to everybody."""
 
     def __init__(self, key: SecretStr) -> None:
         self._key = key.get_secret_value().encode()
 
     def admit(self, method: str, sent: Mapping[str, str | bytes]) -> str:
-        """Return no name; as `landmarks.rpc.auth_interceptor.Gate`."""
+        """Return no name (see `landmarks.rpc.auth_interceptor.AdmissionPolicy`)."""
         presented = sent.get(_HEADER) or bearer_of(sent)
         given = presented if isinstance(presented, bytes) else presented.encode()
         if not method.startswith(_OPEN) and not hmac.compare_digest(given, self._key):

@@ -22,7 +22,7 @@ _VERSION = 1
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogEntry:
     """A collection: its folder's name, which is never used twice, and its parameters."""
 
     folder: str
@@ -33,7 +33,7 @@ class Entry:
 class Catalog:
     """All collections by name, and which collection each alias points at."""
 
-    collections: Mapping[str, Entry] = field(default_factory=dict)
+    collections: Mapping[str, CatalogEntry] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     def resolve(self, name: str) -> str | None:
@@ -42,7 +42,7 @@ class Catalog:
             return name
         return self.aliases.get(name)
 
-    def with_collection(self, name: str, entry: Entry) -> Self:
+    def with_collection(self, name: str, entry: CatalogEntry) -> Self:
         """Return the catalog with one collection added or replaced."""
         return replace(self, collections={**self.collections, name: entry})
 
@@ -88,7 +88,7 @@ class Catalog:
                 )
             return cls(
                 collections={
-                    name: Entry(
+                    name: CatalogEntry(
                         one["folder"], json_format.ParseDict(one["config"], q.CreateCollection())
                     )
                     for name, one in content["collections"].items()

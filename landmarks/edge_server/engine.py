@@ -13,9 +13,9 @@ import structlog
 from qdrant_client import grpc as q
 
 from landmarks.edge_server import schema
-from landmarks.edge_server.catalog import Catalog, Entry
-from landmarks.edge_server.fork_server import Zygote
-from landmarks.edge_server.served_collection import Collection
+from landmarks.edge_server.catalog import Catalog, CatalogEntry
+from landmarks.edge_server.fork_server import ForkServer
+from landmarks.edge_server.served_collection import ServedCollection
 from landmarks.errors import (
     AlreadyExistsError,
     ConfigurationError,
@@ -34,10 +34,10 @@ PARTIAL_SNAPSHOT = ".partial"
 class Engine:
     """All collections and aliases. Use it from one event loop."""
 
-    def __init__(self, directory: Path, zygote: Zygote) -> None:
+    def __init__(self, directory: Path, fork_server: ForkServer) -> None:
         self._directory = directory
-        self._zygote = zygote
-        self._collections: dict[str, Collection] = {}
+        self._fork_server = fork_server
+        self._collections: dict[str, ServedCollection] = {}
         self._changing = asyncio.Lock()
         self.files = asyncio.Lock()
         """Held by who copies shards' folders, or puts another in a folder's place.
@@ -78,7 +78,7 @@ class Engine:
                 tasks.create_task(collection.close())
         self._collections.clear()
 
-    def collection(self, name: str) -> Collection:
+    def collection(self, name: str) -> ServedCollection:
         """Return a collection by its name or an alias; raises NotFoundError."""
         resolved = self.catalog.resolve(name)
         if resolved is None:
@@ -101,7 +101,7 @@ class Engine:
                     f"Wrong input: Can't create collection with name {name}. Alias with the same"
                     " name already exists"
                 )
-            entry = Entry(uuid4().hex, config)
+            entry = CatalogEntry(uuid4().hex, config)
             collection = self._collection(entry)
             await collection.open("create")
             sync_directory(self._shards)
@@ -132,7 +132,7 @@ class Engine:
                 config.metadata[key].CopyFrom(value)
             config.optimizers_config.MergeFrom(change.optimizers_config)
             schema.check(config)
-            self._save(self.catalog.with_collection(resolved, Entry(entry.folder, config)))
+            self._save(self.catalog.with_collection(resolved, CatalogEntry(entry.folder, config)))
             self._collections[resolved].config = config
             self._collections[resolved].settled = False  # what is due may be another thing now
 
@@ -153,7 +153,7 @@ class Engine:
         return self._directory / "snapshots"
 
     @property
-    def collections(self) -> tuple[Collection, ...]:
+    def collections(self) -> tuple[ServedCollection, ...]:
         """All collections as they are now."""
         return tuple(self._collections.values())
 
@@ -161,7 +161,7 @@ class Engine:
         """Return a folder that was never used; what is left of it is removed at the next start."""
         return self._shards / uuid4().hex
 
-    async def move(self, collection: Collection, folder: Path) -> None:
+    async def move(self, collection: ServedCollection, folder: Path) -> None:
         """Have a collection be in another folder from now on.
 
         Raises NotFoundError where it was deleted meanwhile.
@@ -169,7 +169,7 @@ class Engine:
         async with self._changing:
             for name, known in self._collections.items():
                 if known is collection:
-                    entry = Entry(folder.name, collection.config)
+                    entry = CatalogEntry(folder.name, collection.config)
                     sync_directory(self._shards)
                     self._save(self.catalog.with_collection(name, entry))
                     return
@@ -179,8 +179,8 @@ class Engine:
     def _shards(self) -> Path:
         return self._directory / "shards"
 
-    def _collection(self, entry: Entry) -> Collection:
-        return Collection(self._shards / entry.folder, entry.config, self._zygote)
+    def _collection(self, entry: CatalogEntry) -> ServedCollection:
+        return ServedCollection(self._shards / entry.folder, entry.config, self._fork_server)
 
     def _save(self, catalog: Catalog) -> None:
         # Not in a thread: where a caller left in between, disk and memory would disagree.

@@ -13,13 +13,13 @@ import signal
 import socket
 import traceback
 
-from landmarks.edge_server.shard_process import Worker
+from landmarks.edge_server.shard_process import ShardProcess
 
 _PR_SET_PDEATHSIG = 1
 _FORK = b"f"
 
 
-class Zygote:
+class ForkServer:
     """The server's handle of the process."""
 
     def __init__(self, control: socket.socket, process: int) -> None:
@@ -27,7 +27,7 @@ class Zygote:
         self._process = process
 
     @classmethod
-    def start(cls) -> Zygote:
+    def start(cls) -> ForkServer:
         """Fork the process. Only from the main thread, before any gRPC object or event loop is.
 
         The kernel counts the end of the thread that forked as that of the parent.
@@ -68,17 +68,17 @@ def _serve(control: socket.socket) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
-    zygote = os.getpid()
+    own = os.getpid()
     while True:
         message, handed, _, _ = socket.recv_fds(control, 1, 1)
         if not message:
             return
         connection = socket.socket(fileno=handed[0])
         if os.fork() == 0:
-            _die_with_parent(zygote)
+            _die_with_parent(own)
             control.close()
             try:
-                Worker(connection).run()
+                ShardProcess(connection).run()
             except BaseException:  # noqa: BLE001 - said before the process is gone
                 traceback.print_exc()
                 os._exit(1)

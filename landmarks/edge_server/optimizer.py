@@ -17,8 +17,8 @@ from qdrant_client import grpc as q
 
 from landmarks.edge_server import schema
 from landmarks.edge_server.engine import Engine, in_thread, remove
-from landmarks.edge_server.served_collection import Collection
-from landmarks.edge_server.shard_client import ShardHost, died
+from landmarks.edge_server.served_collection import ServedCollection
+from landmarks.edge_server.shard_client import ShardClient, died
 from landmarks.edge_server.sparse_copy import copy_tree
 from landmarks.errors import (
     InvalidInputError,
@@ -54,13 +54,13 @@ async def optimize_when_due(engine: Engine, quiet_seconds: float) -> None:
                 collection.written_at = time.monotonic() + _PAUSE_AFTER_FAILURE_SECONDS
 
 
-async def optimize(engine: Engine, collection: Collection) -> None:
+async def optimize(engine: Engine, collection: ServedCollection) -> None:
     """Put an optimised copy in the place of a collection's shard."""
     started = time.monotonic()
     serving = await collection.host()
     before, folder = collection.path, engine.new_folder()
     leftover = folder
-    copy: ShardHost | None = None
+    copy: ShardClient | None = None
     collection.optimizing = True
     try:
         # Copied by a thread of the server: the shard's process goes on answering queries.
@@ -94,7 +94,7 @@ async def optimize(engine: Engine, collection: Collection) -> None:
         await remove(leftover)
 
 
-async def _build(collection: Collection, folder: Path) -> None:
+async def _build(collection: ServedCollection, folder: Path) -> None:
     # In a process of its own, which has made itself less important than the searches.
     builder = await collection.start("load", folder)
     try:
@@ -106,7 +106,7 @@ async def _build(collection: Collection, folder: Path) -> None:
         raise
 
 
-async def _catch_up(serving: ShardHost, copy: ShardHost) -> None:
+async def _catch_up(serving: ShardClient, copy: ShardClient) -> None:
     """Repeat on the copy what was written since it was made."""
     if serving.journal is None:
         raise OverloadedError("too much was written meanwhile; it is tried again later")

@@ -12,17 +12,17 @@ import structlog
 from qdrant_client import grpc as q
 
 from landmarks.edge_server import schema
-from landmarks.edge_server.fork_server import Zygote
+from landmarks.edge_server.fork_server import ForkServer
 from landmarks.edge_server.services.methods import WRITES
-from landmarks.edge_server.shard_client import ShardHost, died
+from landmarks.edge_server.shard_client import ShardClient, died
 
 _log = structlog.get_logger(__name__)
 
 
-class Collection:
+class ServedCollection:
     """Passes requests to the process of one shard. Use it from one event loop."""
 
-    def __init__(self, path: Path, config: q.CreateCollection, zygote: Zygote) -> None:
+    def __init__(self, path: Path, config: q.CreateCollection, fork_server: ForkServer) -> None:
         self.path = path
         self.config = config
         self.optimizing = False
@@ -30,8 +30,8 @@ class Collection:
         self.settled = False  # a build that the last run had not begun or ended is made up for
         """Whether nothing was written since an index was last considered."""
         self.written_at = time.monotonic()
-        self._zygote = zygote
-        self._host: ShardHost | None = None
+        self._fork_server = fork_server
+        self._host: ShardClient | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._open = asyncio.Event()
         self._open.set()
@@ -45,9 +45,9 @@ class Collection:
         """Have the shard created or loaded ("create", "load") in a new process."""
         self._host = await self.start(method, self.path)
 
-    async def start(self, method: str, path: Path) -> ShardHost:
+    async def start(self, method: str, path: Path) -> ShardClient:
         """Return a new process that has created or loaded the shard in a folder."""
-        host = await ShardHost.start(self._zygote)
+        host = await ShardClient.start(self._fork_server)
         try:
             await host.open(method, path, self.config)
         except BaseException:
@@ -90,7 +90,7 @@ class Collection:
         info.config.CopyFrom(schema.collection_config(self.config))
         return info
 
-    async def host(self) -> ShardHost:
+    async def host(self) -> ShardClient:
         """Return the process of the shard; one that has died is replaced."""
         while self._host is not None and self._host.gone:
             # Loading goes on when whoever came first has no more time: all wait for the same.
@@ -136,7 +136,7 @@ class Collection:
         finally:
             self._writable.set()
 
-    def replace_host(self, host: ShardHost, path: Path) -> None:
+    def replace_host(self, host: ShardClient, path: Path) -> None:
         """Serve from another process and folder from now on; ending the one before is left."""
         self._host, self.path = host, path
 

@@ -16,10 +16,10 @@ from qdrant_client.grpc import (
     snapshots_service_pb2,
 )
 
-from landmarks.edge_server.auth import OneKey
+from landmarks.edge_server.auth import SingleKeyPolicy
 from landmarks.edge_server.dir_lock import lock
 from landmarks.edge_server.engine import Engine
-from landmarks.edge_server.fork_server import Zygote
+from landmarks.edge_server.fork_server import ForkServer
 from landmarks.edge_server.optimizer import optimize_when_due
 from landmarks.edge_server.services.collections import CollectionsService, health_check, typed
 from landmarks.edge_server.services.points import PointsService
@@ -47,20 +47,20 @@ _NAME = "qdrant-edge"
 
 def main() -> int:
     """Run the embedded vector database; return the exit status."""
-    return run_service(_NAME, EdgeSettings, _serve_with_zygote, with_telemetry=False)
+    return run_service(_NAME, EdgeSettings, _serve_with_fork_server, with_telemetry=False)
 
 
-def _serve_with_zygote(settings: EdgeSettings) -> None:
-    zygote = Zygote.start()
+def _serve_with_fork_server(settings: EdgeSettings) -> None:
+    fork_server = ForkServer.start()
     try:
         # Telemetry has threads and a channel of its own, and nothing forks after those.
         with telemetry(settings, _NAME):
-            asyncio.run(serve(settings, zygote))
+            asyncio.run(serve(settings, fork_server))
     finally:
-        zygote.stop()
+        fork_server.stop()
 
 
-async def serve(settings: EdgeSettings, zygote: Zygote) -> None:
+async def serve(settings: EdgeSettings, fork_server: ForkServer) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises ConfigurationError where the port or the data directory is another process's.
@@ -75,13 +75,13 @@ async def serve(settings: EdgeSettings, zygote: Zygote) -> None:
             None if key else "set LANDMARKS_QDRANT_API_KEY, here and for its clients",
         )
         server = create_server(
-            interceptors=[AdmissionInterceptor(OneKey(key))] if key else [],
+            interceptors=[AdmissionInterceptor(SingleKeyPolicy(key))] if key else [],
             longest_call_seconds=_SNAPSHOT_SECONDS,
         )
         tls = settings.tls if settings.qdrant_tls else NO_TLS
         port = bind(server, f"{settings.edge_host}:{settings.qdrant_port}", tls)
-        asyncio.get_running_loop().add_reader(zygote.fileno(), _give_up)
-        engine = Engine(directory, zygote)
+        asyncio.get_running_loop().add_reader(fork_server.fileno(), _give_up)
+        engine = Engine(directory, fork_server)
         await engine.open()
         optimizing = asyncio.create_task(
             optimize_when_due(engine, settings.edge_optimize_after_seconds)

@@ -12,7 +12,7 @@ import structlog
 from google.rpc.status_pb2 import Status
 from qdrant_client import grpc as q
 
-from landmarks.edge_server.fork_server import Zygote
+from landmarks.edge_server.fork_server import ForkServer
 from landmarks.edge_server.ipc import FAULT, LENGTH, REFUSAL, request_frame
 from landmarks.edge_server.services.methods import WRITES
 from landmarks.errors import LandmarksError, UnavailableError
@@ -26,7 +26,7 @@ _IN_FLIGHT = 2
 _MAX_JOURNAL_BYTES = 256 * 1024 * 1024
 
 
-class ShardHost:
+class ShardClient:
     """Sends requests to a shard process and matches the answers, which come in order."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -50,9 +50,9 @@ class ShardHost:
         self._receiving = asyncio.create_task(self._receive())
 
     @classmethod
-    async def start(cls, zygote: Zygote) -> ShardHost:
+    async def start(cls, fork_server: ForkServer) -> ShardClient:
         """Start a process; it has no shard yet."""
-        reader, writer = await asyncio.open_connection(sock=zygote.fork())
+        reader, writer = await asyncio.open_connection(sock=fork_server.fork())
         return cls(reader, writer)
 
     async def open(self, method: str, path: Path, config: q.CreateCollection) -> None:

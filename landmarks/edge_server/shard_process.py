@@ -27,7 +27,7 @@ _OPTIMIZING_NICENESS = 10
 _LOCK_SECONDS = 10.0  # for a predecessor that is being killed to be gone
 
 
-class Worker:
+class ShardProcess:
     """Serves one shard over a socket until the other end is closed."""
 
     def __init__(self, connection: socket.socket) -> None:

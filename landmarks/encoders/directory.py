@@ -32,7 +32,7 @@ class ServedModel:
     limits: pb.InputLimits
 
 
-def described(model: pb.Model, target: str) -> ServedModel:
+def served_model(model: pb.Model, target: str) -> ServedModel:
     """Return what `target` said of a model.
 
     Raises UnavailableError where it is not ready: a process that has just started, or cannot load
@@ -44,7 +44,7 @@ def described(model: pb.Model, target: str) -> ServedModel:
     return ServedModel(model.name, model.dimension, model.digest, target, model.limits)
 
 
-def chosen(
+def choose_target(
     model: str, digest: str | None, served: Sequence[ServedModel], failures: Sequence[str]
 ) -> ServedModel:
     """Return the target for `model`: the one with `digest`, or the first where that is None.
@@ -85,10 +85,10 @@ class EncoderDirectory:
     def find(self, model: str, digest: str | None = None) -> ServedModel:
         """Return the target that serves `model`, with `digest` if one is given.
 
-        Raises NotFoundError for a model without a target, else as `chosen`.
+        Raises NotFoundError for a model without a target, else as `choose_target`.
         """
         served, failures = self._served(model)
-        return chosen(model, digest, served, failures)
+        return choose_target(model, digest, served, failures)
 
     def find_another(self, model: str, digest: str) -> ServedModel:
         """Return the first target that serves `model` with another digest than this.
@@ -102,7 +102,7 @@ class EncoderDirectory:
                 f"every encoder of {model!r} has the digest {digest[:8]}; start one of another"
                 " digest, and name it in LANDMARKS_ENCODERS beside the one that serves searches"
             )
-        return chosen(model, None, others, failures)
+        return choose_target(model, None, others, failures)
 
     def close(self) -> None:
         """Close every channel."""
@@ -130,4 +130,4 @@ class EncoderDirectory:
             )
         except grpc.RpcError as error:
             raise error_from_rpc(error, f"encoder {target}") from error
-        return described(answer.model, target)
+        return served_model(answer.model, target)

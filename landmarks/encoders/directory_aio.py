@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
-from landmarks.encoders.directory import ServedModel, chosen, described
-from landmarks.encoders.limits import batch_limits
+from landmarks.encoders.directory import ServedModel, choose_target, served_model
+from landmarks.encoders.limits import request_limits
 from landmarks.errors import (
     DeadlineError,
     LandmarksError,
@@ -35,7 +35,7 @@ _REMEMBER_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
-class Encoded:
+class PhotoVector:
     """A photo's vector, (dimension,) float32 of unit length, and the digest that made it."""
 
     vector: NDArray[np.float32]
@@ -93,7 +93,7 @@ class AsyncEncoderDirectory:
         """Return the target that serves `model`, with `digest` if one is given.
 
         Raises NotFoundError for a model without a target, and what
-        `landmarks.encoders.directory.chosen` raises.
+        `landmarks.encoders.directory.choose_target` raises.
         """
         targets = self._targets.get(model)
         if not targets:
@@ -107,7 +107,7 @@ class AsyncEncoderDirectory:
         )
         served = [answer for answer in answers if isinstance(answer, ServedModel)]
         failures = [str(answer) for answer in answers if isinstance(answer, LandmarksError)]
-        found = chosen(model, digest, served, failures)
+        found = choose_target(model, digest, served, failures)
         self._remembered[model, digest] = (time.monotonic(), found)
         return found
 
@@ -118,7 +118,7 @@ class AsyncEncoderDirectory:
         digest: str | None = None,
         timeout: float = 30.0,  # noqa: ASYNC109 - it is the call's deadline
         box: Box | None = None,
-    ) -> Encoded:
+    ) -> PhotoVector:
         """Return the vector of `photo` as `model` with `digest` sees it, within `timeout` seconds.
 
         With `box`, of that part of it.
@@ -138,7 +138,7 @@ class AsyncEncoderDirectory:
         photos: Sequence[tuple[bytes, Box | None]],
         digest: str | None = None,
         timeout: float = 30.0,  # noqa: ASYNC109 - it is the call's deadline
-    ) -> list[Encoded | LandmarksError]:
+    ) -> list[PhotoVector | LandmarksError]:
         """Return the vector of each photo, or part of one, or why there is none.
 
         They are sent in as few requests as the encoder takes. Raises what `encode` does, where none
@@ -174,11 +174,11 @@ class AsyncEncoderDirectory:
         photos: Sequence[tuple[bytes, Box | None]],
         digest: str | None,
         deadline: float,
-    ) -> list[Encoded | LandmarksError]:
+    ) -> list[PhotoVector | LandmarksError]:
         found = await self._found(model, digest, deadline)
         stub = EncoderServiceStub(self.channel(found.target))
-        outcomes: list[Encoded | LandmarksError] = []
-        for part in batch_limits(found.limits).parts([len(photo) for photo, _ in photos]):
+        outcomes: list[PhotoVector | LandmarksError] = []
+        for part in request_limits(found.limits).parts([len(photo) for photo, _ in photos]):
             some = photos[part]
             request = pb.BatchEncodeRequest(
                 model=model,
@@ -199,7 +199,7 @@ class AsyncEncoderDirectory:
 
     async def _one(
         self, model: str, photo: bytes, box: Box | None, digest: str | None, deadline: float
-    ) -> Encoded:
+    ) -> PhotoVector:
         found = await self._found(model, digest, deadline)
         request = pb.EncodeRequest(
             model=model,
@@ -222,13 +222,13 @@ class AsyncEncoderDirectory:
         timeout: float,  # noqa: ASYNC109
     ) -> ServedModel | LandmarksError:
         try:
-            return described(await self.describe(model, target, timeout), target)
+            return served_model(await self.describe(model, target, timeout), target)
         except LandmarksError as error:
             return error
 
 
-def _encoded(embedding: pb.Embedding, digest: str) -> Encoded:
-    return Encoded(np.asarray(embedding.values, dtype=np.float32), digest)
+def _encoded(embedding: pb.Embedding, digest: str) -> PhotoVector:
+    return PhotoVector(np.asarray(embedding.values, dtype=np.float32), digest)
 
 
 def _left(model: str, deadline: float) -> float:

@@ -16,7 +16,7 @@ _OVERHEAD_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
-class BatchLimits:
+class RequestLimits:
     """What one request to an encoder may hold."""
 
     photo_bytes: int
@@ -42,10 +42,10 @@ class BatchLimits:
         return photos <= self.photos and total_bytes <= self.total_bytes
 
 
-def batch_limits(limits: pb.InputLimits) -> BatchLimits:
+def request_limits(limits: pb.InputLimits) -> RequestLimits:
     """Return what a request may hold by the encoder's limits and by the caps on messages."""
     total = min(limits.max_request_bytes or MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES) - _OVERHEAD_BYTES
-    return BatchLimits(
+    return RequestLimits(
         photo_bytes=min(limits.max_photo_bytes or _DEFAULT_PHOTO_BYTES, total),
         photos=limits.max_batch_photos or _DEFAULT_BATCH_PHOTOS,
         total_bytes=total,

@@ -53,7 +53,7 @@ class PhotoLimits:
 
 
 @dataclass(frozen=True)
-class Photo:
+class RgbPhoto:
     """A decoded photo, upright, mode RGB. `width` and `height` are the file's own, upright.
 
     `image` may be smaller than that, where scaling down while decoding was allowed, and is the part
@@ -99,7 +99,7 @@ def format_of(data: bytes, limits: PhotoLimits) -> str:
 
 def decode(
     data: bytes, limits: PhotoLimits, decode_size: int | None = None, box: Box | None = None
-) -> Photo:
+) -> RgbPhoto:
     """Return the photo in `data`, or the part of it in `box`.
 
     JPEGs may be scaled down, so far that what is returned is no smaller than `decode_size`.
@@ -130,7 +130,7 @@ def decode(
         width, height = height, width
     if box is not None:
         upright = _part(upright, box, width, height)
-    return Photo(upright, width, height, kind)
+    return RgbPhoto(upright, width, height, kind)
 
 
 def _part(image: Image.Image, box: Box, width: int, height: int) -> Image.Image:

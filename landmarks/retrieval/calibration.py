@@ -14,14 +14,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Self
 
-from landmarks.retrieval.fusion import DEPTHS, Fused, Ranking, Scored, fuse
-from landmarks.retrieval.verdict import Neighbour, Outcome, Verdict, Vote, vote
+from landmarks.retrieval.fusion import DEPTHS, FusedHit, ModelHit, Ranking, fuse
+from landmarks.retrieval.verdict import Neighbour, Verdict, VerdictKind, Vote, vote
 
 _FORMAT = 1
 
 
 @dataclass(frozen=True)
-class Group:
+class GroupCalibration:
     """The calibration of some models that answer together; `slopes` in the order of `models`.
 
     `weights` are those of a vote's margin, share and best score, and the constant; a verdict is
@@ -34,7 +34,7 @@ class Group:
     weights: tuple[float, float, float, float]
     threshold: float
 
-    def rankings(self, found: Mapping[str, Sequence[Scored]]) -> dict[str, Ranking]:
+    def rankings(self, found: Mapping[str, Sequence[ModelHit]]) -> dict[str, Ranking]:
         """Return the models' hits on the group's scale."""
         return {
             # The constant is the group's; each of its models has an equal part.
@@ -42,7 +42,7 @@ class Group:
             for model, slope in zip(self.models, self.slopes, strict=True)
         }
 
-    def fused(self, found: Mapping[str, Sequence[Scored]]) -> list[Fused]:
+    def fused(self, found: Mapping[str, Sequence[ModelHit]]) -> list[FusedHit]:
         """Return the models' hits in one ranking, by their log-odds."""
         return fuse(self.rankings(found))
 
@@ -53,7 +53,7 @@ class Group:
         return 1 / (1 + math.exp(-max(-500.0, min(500.0, odds))))
 
     def verdict(
-        self, found: Mapping[str, Sequence[Scored]], landmarks: Mapping[str, str]
+        self, found: Mapping[str, Sequence[ModelHit]], landmarks: Mapping[str, str]
     ) -> Verdict:
         """Return the verdict of the models' hits; `landmarks` says what each hit shows.
 
@@ -65,10 +65,10 @@ class Group:
         }
         told = vote([Neighbour(hit.id, landmarks[hit.id], hit.score) for hit in self.fused(near)])
         if told is None:
-            return Verdict(Outcome.NO_HITS)
+            return Verdict(VerdictKind.NO_HITS)
         confidence = self.confidence(told)
         known = confidence >= self.threshold
-        outcome = Outcome.KNOWN if known else Outcome.UNKNOWN
+        outcome = VerdictKind.KNOWN if known else VerdictKind.UNKNOWN
         return Verdict(outcome, told, confidence, self.threshold)
 
 
@@ -81,11 +81,11 @@ class Calibration:
     """
 
     digests: Mapping[str, str]
-    groups: tuple[Group, ...]
+    groups: tuple[GroupCalibration, ...]
     queries: tuple[int, int]
     unknowns_answered: float
 
-    def group(self, digests: Mapping[str, str]) -> Group | None:
+    def group(self, digests: Mapping[str, str]) -> GroupCalibration | None:
         """Return the calibration of these models, by the digests of their encoders.
 
         Where they were not calibrated together, as when one was replaced since, it is that of as
@@ -106,7 +106,7 @@ class Calibration:
         if values.get("format") != _FORMAT:
             return None
         groups = tuple(
-            Group(
+            GroupCalibration(
                 tuple(one["models"]),
                 tuple(map(float, one["slopes"])),
                 float(one["intercept"]),

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from landmarks.errors import InvalidInputError
-from landmarks.retrieval.calibration import Calibration, Group
-from landmarks.retrieval.fusion import DEPTHS, Scored
+from landmarks.retrieval.calibration import Calibration, GroupCalibration
+from landmarks.retrieval.fusion import DEPTHS, ModelHit
 from landmarks.retrieval.verdict import Neighbour, Vote, vote
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -33,7 +33,7 @@ _REGULARISATION = 100.0
 
 
 @dataclass(frozen=True)
-class Query:
+class CalibrationQuery:
     """What was found for a photo: each model's hits, best first, and the landmarks of all hits.
 
     `landmark` is the photo's own; None where the gallery does not have it, or acts as if. Rankings
@@ -41,11 +41,11 @@ class Query:
     """
 
     landmark: str | None
-    found: Mapping[str, Sequence[Scored]]
+    found: Mapping[str, Sequence[ModelHit]]
     landmarks: Mapping[str, str]
 
     @cached_property
-    def voters(self) -> dict[str, list[Scored]]:
+    def voters(self) -> dict[str, list[ModelHit]]:
         """What a search for ten hits would read of the rankings."""
         return {
             model: [hit for hit in hits if hit.place <= DEPTHS[0]]
@@ -54,7 +54,7 @@ class Query:
 
 
 def calibrate(
-    queries: Sequence[Query],
+    queries: Sequence[CalibrationQuery],
     digests: Mapping[str, str],
     unknowns_answered: float = UNKNOWNS_ANSWERED,
 ) -> Calibration:
@@ -86,12 +86,12 @@ def _sets(digests: Mapping[str, str]) -> Iterator[tuple[str, ...]]:
 
 def _group(
     models: tuple[str, ...],
-    known: Sequence[Query],
-    unknown: Sequence[Query],
+    known: Sequence[CalibrationQuery],
+    unknown: Sequence[CalibrationQuery],
     unknowns_answered: float,
-) -> Group:
+) -> GroupCalibration:
     slopes, intercept = _scale(models, known)
-    scale = Group(models, slopes, intercept, (0.0, 0.0, 0.0, 0.0), 0.0)
+    scale = GroupCalibration(models, slopes, intercept, (0.0, 0.0, 0.0, 0.0), 0.0)
     told, right = [], []
     for query in (*known, *unknown):
         if (found := _vote(scale, query)) is not None:
@@ -104,21 +104,23 @@ def _group(
             " that nothing tells one from the other"
         )
     weights, constant = _logistic(features, flags)
-    group = Group(models, slopes, intercept, (*map(float, weights), constant), 0.0)  # type: ignore[arg-type]
+    group = GroupCalibration(models, slopes, intercept, (*map(float, weights), constant), 0.0)  # type: ignore[arg-type]
     reached = [
         0.0 if (found := _vote(group, query)) is None else group.confidence(found)
         for query in unknown
     ]
     threshold = float(np.quantile(reached, 1 - unknowns_answered))
-    return Group(models, slopes, intercept, group.weights, threshold)
+    return GroupCalibration(models, slopes, intercept, group.weights, threshold)
 
 
-def _vote(group: Group, query: Query) -> Vote | None:
+def _vote(group: GroupCalibration, query: CalibrationQuery) -> Vote | None:
     hits = group.fused(query.voters)
     return vote([Neighbour(hit.id, query.landmarks[hit.id], hit.score) for hit in hits])
 
 
-def _scale(models: tuple[str, ...], known: Sequence[Query]) -> tuple[tuple[float, ...], float]:
+def _scale(
+    models: tuple[str, ...], known: Sequence[CalibrationQuery]
+) -> tuple[tuple[float, ...], float]:
     """Return the slope of each model and the intercept; a model that adds nothing has slope 0."""
     pairs = [_pairs(models, query) for query in known]
     similarities = np.concatenate([rows for rows, _ in pairs])
@@ -140,7 +142,7 @@ def _scale(models: tuple[str, ...], known: Sequence[Query]) -> tuple[tuple[float
         active = active[found > 0] if (found > 0).any() else active[[int(found.argmax())]]
 
 
-def _pairs(models: tuple[str, ...], query: Query) -> tuple[Floats, Flags]:
+def _pairs(models: tuple[str, ...], query: CalibrationQuery) -> tuple[Floats, Flags]:
     """Return the similarities (N, models) of a query's first hits, and which show its landmark."""
     by_model = [{hit.id: hit.score for hit in query.found[model][:READ_DEPTH]} for model in models]
     ids = sorted(set().union(*by_model))

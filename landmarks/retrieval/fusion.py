@@ -21,7 +21,7 @@ DEPTHS = (30, 100, 1000, 11_000)
 
 
 @dataclass(frozen=True)
-class Scored:
+class ModelHit:
     """A point in one model's ranking, and its place in the engine's, from 1.
 
     Its rank is where it stands among those that are left.
@@ -40,14 +40,14 @@ class Ranking:
     shows the query's landmark. Without a slope, ranks count.
     """
 
-    hits: Sequence[Scored]
+    hits: Sequence[ModelHit]
     weight: float = 1.0
     slope: float | None = None
     intercept: float = 0.0
 
 
 @dataclass(frozen=True)
-class Standing:
+class ModelRank:
     """A point's place, from 1, and cosine similarity in one model's ranking."""
 
     model: str
@@ -56,12 +56,12 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Fused:
+class FusedHit:
     """A point in the fused ranking, with its standings in the order of the models."""
 
     id: str
     score: float
-    standings: tuple[Standing, ...]
+    standings: tuple[ModelRank, ...]
 
     @property
     def best_rank(self) -> int:
@@ -78,13 +78,13 @@ def depth_for(end: int) -> int:
     return next((depth for depth in DEPTHS if depth >= end), end)
 
 
-def fuse(rankings: Mapping[str, Ranking]) -> list[Fused]:
+def fuse(rankings: Mapping[str, Ranking]) -> list[FusedHit]:
     """Return every point of `rankings`, by model, in fused order.
 
     Ties go to the better best rank, then to the smaller id. Rankings that were read to the next of
     `DEPTHS` leave the places before as they are; there alone, a score may be above the one before.
     """
-    placed: dict[str, Fused] = {}
+    placed: dict[str, FusedHit] = {}
     if len(rankings) > 1:
         for depth in DEPTHS:
             if all(one.hits[-1].place <= depth for one in rankings.values() if one.hits):
@@ -98,27 +98,27 @@ def fuse(rankings: Mapping[str, Ranking]) -> list[Fused]:
     return list(placed.values())
 
 
-def _fused_at(rankings: Mapping[str, Ranking], depth: int) -> list[Fused]:
-    standings: dict[str, dict[str, Standing]] = {}
+def _fused_at(rankings: Mapping[str, Ranking], depth: int) -> list[FusedHit]:
+    standings: dict[str, dict[str, ModelRank]] = {}
     lowest: dict[str, float] = {}
     for model, ranking in rankings.items():
         for rank, hit in enumerate(ranking.hits, start=1):
             if hit.place > depth:
                 break
-            standings.setdefault(hit.id, {})[model] = Standing(model, rank, hit.score)
+            standings.setdefault(hit.id, {})[model] = ModelRank(model, rank, hit.score)
             lowest[model] = hit.score
 
-    def score(places: Mapping[str, Standing]) -> float:
+    def score(places: Mapping[str, ModelRank]) -> float:
         return sum(
             _worth(ranking, places.get(model), lowest.get(model))
             for model, ranking in rankings.items()
         )
 
-    fused = [Fused(id_, score(found), tuple(found.values())) for id_, found in standings.items()]
+    fused = [FusedHit(id_, score(found), tuple(found.values())) for id_, found in standings.items()]
     return sorted(fused, key=lambda hit: (-hit.score, hit.best_rank, hit.id))
 
 
-def _worth(ranking: Ranking, standing: Standing | None, lowest: float | None) -> float:
+def _worth(ranking: Ranking, standing: ModelRank | None, lowest: float | None) -> float:
     """Return what one model adds to a hit's score."""
     if ranking.slope is None:
         return ranking.weight / (RANK_CONSTANT + standing.rank) if standing else 0.0

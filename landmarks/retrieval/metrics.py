@@ -28,7 +28,7 @@ _BLOCK_SCORES = 2_000_000  # of a block of queries with the whole gallery: 16 MB
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """A mean over queries, and its 95% interval."""
 
     value: float
@@ -60,10 +60,10 @@ class RetrievalResult:
     `confusions` counts (landmark of the query, landmark of a wrong first hit), most frequent first.
     """
 
-    mean_average_precision: Figure
-    mean_average_precision_at_100: Figure
-    recall_at_1: Figure
-    recall_at_5: Figure
+    mean_average_precision: Estimate
+    mean_average_precision_at_100: Estimate
+    recall_at_1: Estimate
+    recall_at_5: Estimate
     gallery: int
     left_out: int
     landmarks: Mapping[str, LandmarkFigures]
@@ -79,7 +79,7 @@ class RetrievalResult:
         return len(self.scored)
 
     @property
-    def figures(self) -> dict[str, Figure]:
+    def figures(self) -> dict[str, Estimate]:
         """The figures by the names that the field knows them by."""
         return {
             "mAP": self.mean_average_precision,
@@ -130,11 +130,11 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def figure(values: npt.ArrayLike, seed: int = 0) -> Figure:
+def estimate(values: npt.ArrayLike, seed: int = 0) -> Estimate:
     """Return the mean of `values` (N,) and its interval; raises as `bootstrap_interval`."""
     array = np.asarray(values, dtype=np.float64)
     low, high = bootstrap_interval(array, seed)
-    return Figure(float(array.mean()), low, high)
+    return Estimate(float(array.mean()), low, high)
 
 
 def rank(gallery: FloatMatrix, queries: FloatMatrix) -> Iterator[Indices]:
@@ -258,10 +258,12 @@ def _result(
         if first >= 0 and gallery_codes[first] != code
     )
     return RetrievalResult(
-        mean_average_precision=figure(precisions, seed),
-        mean_average_precision_at_100=figure([row.average_precision_at_100 for row in rows], seed),
-        recall_at_1=figure(first_is_right, seed),
-        recall_at_5=figure((first_right >= 1) & (first_right <= 5), seed),
+        mean_average_precision=estimate(precisions, seed),
+        mean_average_precision_at_100=estimate(
+            [row.average_precision_at_100 for row in rows], seed
+        ),
+        recall_at_1=estimate(first_is_right, seed),
+        recall_at_5=estimate((first_right >= 1) & (first_right <= 5), seed),
         gallery=len(gallery_codes),
         left_out=len(query_codes) - len(rows),
         landmarks=landmarks,

@@ -22,7 +22,7 @@ _CHUNK = 2048  # rows of similarities held at once
 
 
 @dataclass(frozen=True)
-class Map:
+class EmbeddingMap:
     """A map of N photos: `points` (N, 2) float64 within the unit square, aspect ratio kept.
 
     `trustworthiness` is 1 where all neighbours on the map are neighbours in the embedding, and
@@ -35,7 +35,7 @@ class Map:
     neighbours: int  # that trustworthiness looked at
 
 
-def tsne_map(vectors: FloatMatrix, *, seed: int = 0, random_start: bool = False) -> Map:
+def tsne_map(vectors: FloatMatrix, *, seed: int = 0, random_start: bool = False) -> EmbeddingMap:
     """Return the t-SNE map of unit rows (N, D), N ≥ 4.
 
     Distances are Euclidean, which for unit rows order as cosine does. The map starts from the
@@ -62,7 +62,7 @@ def tsne_map(vectors: FloatMatrix, *, seed: int = 0, random_start: bool = False)
             random_state=seed,
         ).fit_transform(vectors)
         trusted = trustworthiness(vectors, drawn, n_neighbors=neighbours)
-    return Map(_into_unit_square(drawn), perplexity, float(trusted), neighbours)
+    return EmbeddingMap(_into_unit_square(drawn), perplexity, float(trusted), neighbours)
 
 
 def nearest(points: FloatMatrix | Floats, k: int, *, cosine: bool) -> Labels:

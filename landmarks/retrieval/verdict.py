@@ -17,7 +17,7 @@ from enum import Enum
 NEIGHBOURS = 10
 
 
-class Outcome(Enum):
+class VerdictKind(Enum):
     """How a verdict came out."""
 
     NO_HITS = "no hits"
@@ -54,7 +54,7 @@ class Vote:
 class Verdict:
     """What is told. `confidence` and the `threshold` it must reach: None without a calibration."""
 
-    outcome: Outcome
+    outcome: VerdictKind
     vote: Vote | None = None
     confidence: float | None = None
     threshold: float | None = None

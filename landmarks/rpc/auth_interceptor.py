@@ -16,7 +16,7 @@ from landmarks.rpc.handler_wrapping import Context, Handler, within
 _CLIENT = "client"
 
 
-class Gate(Protocol):
+class AdmissionPolicy(Protocol):
     """Decides about calls."""
 
     def admit(self, method: str, sent: Mapping[str, str | bytes]) -> str:
@@ -32,7 +32,7 @@ class Gate(Protocol):
 class AdmissionInterceptor(grpc.aio.ServerInterceptor):
     """Asks a gate about each call. Log lines of the call have the caller's name as `client`."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: AdmissionPolicy) -> None:
         self._gate = gate
 
     async def intercept_service(

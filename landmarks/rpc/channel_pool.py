@@ -27,12 +27,12 @@ _GRACE_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
-class _Opened(Generic[AnyChannel]):
+class _OpenChannel(Generic[AnyChannel]):
     channel: AnyChannel
     stamp: Stamp
 
 
-class _Shared(Generic[AnyChannel]):
+class _ChannelCache(Generic[AnyChannel]):
     def __init__(
         self,
         tls: Tls,
@@ -42,7 +42,7 @@ class _Shared(Generic[AnyChannel]):
         self._tls = tls
         self._open_one = open_one
         self._retire = retire
-        self._opened: dict[str, _Opened[AnyChannel]] = {}
+        self._opened: dict[str, _OpenChannel[AnyChannel]] = {}
 
     def get(self, target: str) -> AnyChannel:
         """Return the channel to `target`; raises ConfigurationError where none can be opened."""
@@ -51,7 +51,7 @@ class _Shared(Generic[AnyChannel]):
             stamp = self._tls.stamp() if self._tls.calls else ()
             if there is not None and there.stamp == stamp:
                 return there.channel
-            opened = _Opened(self._open_one(target, self._tls), stamp)
+            opened = _OpenChannel(self._open_one(target, self._tls), stamp)
         except ConfigurationError as error:
             if there is None:
                 raise
@@ -78,7 +78,7 @@ class Channels:
         self._lock = threading.Lock()
         self._timers: list[threading.Timer] = []
         self._before: list[grpc.Channel] = []
-        self._shared = _Shared(tls, open_channel, self._close_later)
+        self._shared = _ChannelCache(tls, open_channel, self._close_later)
 
     def get(self, target: str) -> grpc.Channel:
         """Return the channel to `target`; raises ConfigurationError where none can be opened."""
@@ -115,7 +115,7 @@ class AsyncChannels:
 
     def __init__(self, tls: Tls = NO_TLS) -> None:
         self._closing: set[asyncio.Task[None]] = set()
-        self._shared = _Shared(tls, open_aio_channel, self._close_later)
+        self._shared = _ChannelCache(tls, open_aio_channel, self._close_later)
 
     def get(self, target: str) -> grpc.aio.Channel:
         """Return the channel to `target`; raises ConfigurationError where none can be opened."""

@@ -39,7 +39,7 @@ from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.errors import qdrant_failures
 from landmarks.vector_store.export_format import (
     ExportedPoint,
-    Header,
+    ExportHeader,
     check_export,
     read_points,
     write_export,
@@ -59,7 +59,7 @@ _LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Exported:
+class ExportResult:
     """What was written.
 
     `changed`: the number of points changed meanwhile, so the file may be neither the state before
@@ -72,7 +72,7 @@ class Exported:
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportResult:
     """What came of an import. `points`: in the file; `written`: now, 0 where it was complete."""
 
     collection: str
@@ -82,7 +82,7 @@ class Imported:
     replaced: str
 
 
-class Transfer:
+class CollectionTransfer:
     """Exports and imports collections of one Qdrant."""
 
     def __init__(self, client: QdrantClient, settings: VectorStoreSettings, report: Report) -> None:
@@ -92,7 +92,7 @@ class Transfer:
         self._address = address_of(settings)
         self._report = report
 
-    def export(self, name: str, path: Path) -> Exported:
+    def export(self, name: str, path: Path) -> ExportResult:
         """Write a collection to a file. `name` is its own, or `<gallery>__<model>`: the live one.
 
         Raises NotFoundError; AlreadyExistsError where there is a file of that name.
@@ -101,9 +101,9 @@ class Transfer:
         count = self._points.count(lineage.name)
         written = write_export(path, self._header(lineage), self._read(lineage, count))
         same = count == written == self._points.count(lineage.name)
-        return Exported(lineage.name, written, changed=not same)
+        return ExportResult(lineage.name, written, changed=not same)
 
-    def import_(self, path: Path, *, beside: bool = False) -> Imported:
+    def import_(self, path: Path, *, beside: bool = False) -> ImportResult:
         """Store the collection of a file, and make it live when it is complete.
 
         Done again after a break, it goes on; done again after it was complete, it changes nothing.
@@ -130,7 +130,7 @@ class Transfer:
             replaced = self._collections.promote(name)
         if state != IMPORT_COMPLETE:
             self._collections.note(name, IMPORT, f"{IMPORT_COMPLETE} {header.export_id}")
-        return Imported(
+        return ImportResult(
             name,
             points=count,
             written=count if state == IMPORT_BEGUN else 0,
@@ -148,14 +148,14 @@ class Transfer:
             )
         return self._collections.live(*alias)
 
-    def _header(self, lineage: Lineage) -> Header:
+    def _header(self, lineage: Lineage) -> ExportHeader:
         with qdrant_failures(self._address):
             info = self._client.get_collection(lineage.name)
         vectors = info.config.params.vectors
         if not isinstance(vectors, models.VectorParams):
             raise InvalidInputError(f"{lineage.name} has not one unnamed vector a point")
         metadata: Mapping[str, object] = info.config.metadata or {}
-        return Header(
+        return ExportHeader(
             export_id=uuid4().hex,
             collection=lineage.name,
             gallery=lineage.gallery,
@@ -192,7 +192,7 @@ class Transfer:
             if offset is None:
                 return
 
-    def _check_live(self, header: Header) -> None:
+    def _check_live(self, header: ExportHeader) -> None:
         live = self._collections.find_live(header.gallery, header.model)
         if live is not None and live.digest != header.digest:
             raise LineageError(
@@ -201,11 +201,11 @@ class Transfer:
                 " `landmarks collections --promote` changes over"
             )
 
-    def _live_name(self, header: Header) -> str:
+    def _live_name(self, header: ExportHeader) -> str:
         live = self._collections.find_live(header.gallery, header.model)
         return "" if live is None else live.name
 
-    def _target(self, header: Header) -> tuple[str, str]:
+    def _target(self, header: ExportHeader) -> tuple[str, str]:
         """Return the collection to write to, made if need be, and how far its import is.
 
         It is one that an earlier import of this export began, or else a new one: of the usual name,
@@ -240,7 +240,7 @@ class Transfer:
             return []
         return str(metadata.get(IMPORT, "")).split()
 
-    def _write(self, name: str, path: Path, header: Header, count: int) -> None:
+    def _write(self, name: str, path: Path, header: ExportHeader, count: int) -> None:
         check_lineage(self._collections.lineage(name), header.digest, header.dimension)
         self._collections.ensure_indexes(name, header.indexes)
         done = 0

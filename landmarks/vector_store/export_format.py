@@ -34,7 +34,7 @@ _LEVEL = 1
 
 
 @dataclass(frozen=True)
-class Header:
+class ExportHeader:
     """What is said of a collection before its points.
 
     `metadata` is what was noted of it beyond its lineage, as JSON has it. `indexes` is the kind of
@@ -61,7 +61,7 @@ class ExportedPoint:
     payload: Mapping[str, object]
 
 
-def write_export(path: Path, header: Header, points: Iterable[ExportedPoint]) -> int:
+def write_export(path: Path, header: ExportHeader, points: Iterable[ExportedPoint]) -> int:
     """Write a file and return how many points it has; it appears when it is whole.
 
     Raises AlreadyExistsError where there is one of that name.
@@ -90,7 +90,7 @@ def write_export(path: Path, header: Header, points: Iterable[ExportedPoint]) ->
     return count
 
 
-def check_export(path: Path) -> tuple[Header, int]:
+def check_export(path: Path) -> tuple[ExportHeader, int]:
     """Read a file to its end; return its header and how many points it has.
 
     Raises InvalidInputError where it is not such a file, was cut off or is damaged; NotFoundError.
@@ -100,7 +100,7 @@ def check_export(path: Path) -> tuple[Header, int]:
     return header, sum(1 for _ in lines)
 
 
-def read_points(path: Path, header: Header) -> Iterator[ExportedPoint]:
+def read_points(path: Path, header: ExportHeader) -> Iterator[ExportedPoint]:
     """Yield the points of a file, as they come. Raises as `check_export`, at the latest at the end.
 
     Raises InvalidInputError for a point that is none of a collection with this header.
@@ -143,12 +143,12 @@ def _opened(path: Path) -> gzip.GzipFile:
         raise NotFoundError(f"there is no file {path}") from error
 
 
-def _header(line: bytes, path: Path) -> Header:
+def _header(line: bytes, path: Path) -> ExportHeader:
     try:
         found = json.loads(line)
         kind, version = found.pop("format"), found.pop("version")
         if (kind, version) == (FORMAT, VERSION):
-            return Header(**found)
+            return ExportHeader(**found)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInputError(f"{path} is not an export of a collection") from error
     raise InvalidInputError(

@@ -25,7 +25,7 @@ from landmarks_tools.cli.weights import default_models
 
 if TYPE_CHECKING:  # they take a while to import, and --help needs none of them
     from landmarks.retrieval.labelled_photos import GalleryAndQueries
-    from landmarks.retrieval.metrics import Figure, RetrievalResult
+    from landmarks.retrieval.metrics import Estimate, RetrievalResult
 
 _MOST_CONFUSIONS = 10
 _DIGITS = 6  # no figure is known better, and the bytes are then the same everywhere
@@ -173,7 +173,7 @@ def rounded(figures: Mapping[str, object]) -> dict[str, object]:
     }
 
 
-def _with_interval(each: Figure) -> str:
+def _with_interval(each: Estimate) -> str:
     return f"{each.value:.3f} [{each.low:.3f}, {each.high:.3f}]"
 
 

@@ -19,7 +19,7 @@ from landmarks_tools.cli.extras import requires_extra
 from landmarks_tools.cli.output import JsonOption, console, print_json, progress
 
 if TYPE_CHECKING:
-    from landmarks.vector_store.export import Transfer
+    from landmarks.vector_store.export import CollectionTransfer
 
 _PROMOTE = "landmarks collections --promote"
 
@@ -83,15 +83,15 @@ def import_(
 
 
 @contextmanager
-def _transfer(*, quiet: bool) -> Iterator[Transfer]:
+def _transfer(*, quiet: bool) -> Iterator[CollectionTransfer]:
     from landmarks.vector_store.client import connect
-    from landmarks.vector_store.export import Transfer
+    from landmarks.vector_store.export import CollectionTransfer
     from landmarks.vector_store.settings import VectorStoreSettings
 
     settings = VectorStoreSettings.load()
     with progress(aside=quiet) as show, closing(connect(settings)) as client:
         try:
-            yield Transfer(client, settings, show)
+            yield CollectionTransfer(client, settings, show)
         except UnavailableError as error:
             raise UnavailableError(
                 f"{error}; is it running, and do LANDMARKS_QDRANT_HOST and LANDMARKS_QDRANT_PORT"

@@ -13,11 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from landmarks.errors import InvalidInputError
-from landmarks.retrieval.calibration import Calibration, Group
-from landmarks.retrieval.calibration_fit import READ_DEPTH, UNKNOWNS_ANSWERED, Query, calibrate
-from landmarks.retrieval.fusion import Scored
-from landmarks.retrieval.metrics import Figure, FloatMatrix, evaluate, figure
-from landmarks.retrieval.verdict import Outcome
+from landmarks.retrieval.calibration import Calibration, GroupCalibration
+from landmarks.retrieval.calibration_fit import (
+    READ_DEPTH,
+    UNKNOWNS_ANSWERED,
+    CalibrationQuery,
+    calibrate,
+)
+from landmarks.retrieval.fusion import ModelHit
+from landmarks.retrieval.metrics import Estimate, FloatMatrix, estimate, evaluate
+from landmarks.retrieval.verdict import VerdictKind
 
 SAMPLE = 1000
 # A cosine from which on two photos are the same one.
@@ -50,11 +55,11 @@ class VerdictFigures:
     """
 
     models: tuple[str, ...]
-    answered: Figure
-    accuracy: Figure | None
-    forced: Figure
-    unknown_answered: Figure
-    ranking: Figure
+    answered: Estimate
+    accuracy: Estimate | None
+    forced: Estimate
+    unknown_answered: Estimate
+    ranking: Estimate
 
 
 def verdict_figures(
@@ -88,7 +93,7 @@ def verdict_figures(
     return calibration, [_figures(groups[some], gallery, known, *asked) for some in sets]
 
 
-def fused_rows(group: Group, vectors: PhotoVectors) -> FloatMatrix:
+def fused_rows(group: GroupCalibration, vectors: PhotoVectors) -> FloatMatrix:
     """Return unit rows whose cosines order as the group's fused scores do.
 
     A weighted sum of cosines is the dot product of the rows side by side, each times the root of
@@ -100,14 +105,14 @@ def fused_rows(group: Group, vectors: PhotoVectors) -> FloatMatrix:
 
 
 def _figures(
-    group: Group,
+    group: GroupCalibration,
     gallery: PhotoVectors,
     known: PhotoVectors,
-    known_queries: Sequence[Query],
-    unknown_queries: Sequence[Query],
+    known_queries: Sequence[CalibrationQuery],
+    unknown_queries: Sequence[CalibrationQuery],
 ) -> VerdictFigures:
     verdicts = [group.verdict(query.voters, query.landmarks) for query in known_queries]
-    named = np.array([verdict.outcome is Outcome.KNOWN for verdict in verdicts])
+    named = np.array([verdict.outcome is VerdictKind.KNOWN for verdict in verdicts])
     right = np.array(
         [
             verdict.vote is not None and verdict.vote.landmark == query.landmark
@@ -115,22 +120,22 @@ def _figures(
         ]
     )
     unknown_named = [
-        group.verdict(query.voters, query.landmarks).outcome is Outcome.KNOWN
+        group.verdict(query.voters, query.landmarks).outcome is VerdictKind.KNOWN
         for query in unknown_queries
     ]
     rows = (fused_rows(group, gallery), fused_rows(group, known))
     ranking = evaluate(rows[0], gallery.landmarks, rows[1], known.landmarks)
     return VerdictFigures(
         models=group.models,
-        answered=figure(named),
-        accuracy=figure(right[named]) if named.any() else None,
-        forced=figure(right),
-        unknown_answered=figure(np.array(unknown_named, dtype=float)),
+        answered=estimate(named),
+        accuracy=estimate(right[named]) if named.any() else None,
+        forced=estimate(right),
+        unknown_answered=estimate(np.array(unknown_named, dtype=float)),
         ranking=ranking.mean_average_precision,
     )
 
 
-def _own_queries(gallery: PhotoVectors, *, of_unknown: bool) -> list[Query]:
+def _own_queries(gallery: PhotoVectors, *, of_unknown: bool) -> list[CalibrationQuery]:
     chosen = np.random.default_rng(0).permutation(len(gallery.landmarks))[:SAMPLE]
     names = np.array(gallery.landmarks)
     some = gallery.of(chosen.tolist())
@@ -152,10 +157,10 @@ def _sampled(vectors: PhotoVectors) -> PhotoVectors:
 
 def _queries(
     gallery: PhotoVectors, asked: PhotoVectors, *, known: bool, without: _Flags | None = None
-) -> list[Query]:
+) -> list[CalibrationQuery]:
     """Return what is found for photos in the gallery, less what each is `without` (Q, G)."""
     shown = {str(place): name for place, name in enumerate(gallery.landmarks)}
-    found: list[dict[str, list[Scored]]] = [{} for _ in asked.landmarks]
+    found: list[dict[str, list[ModelHit]]] = [{} for _ in asked.landmarks]
     for model, rows in gallery.rows.items():
         for place, row in enumerate(asked.rows[model]):
             scores = rows @ row
@@ -163,12 +168,12 @@ def _queries(
                 scores = np.where(without[place], -np.inf, scores)
             first = np.argsort(-scores, kind="stable")[:READ_DEPTH]
             found[place][model] = [
-                Scored(str(one), float(scores[one]), rank)
+                ModelHit(str(one), float(scores[one]), rank)
                 for rank, one in enumerate(first, start=1)
                 if np.isfinite(scores[one])
             ]
     return [
-        Query(landmark if known else None, hits, shown)
+        CalibrationQuery(landmark if known else None, hits, shown)
         for landmark, hits in zip(asked.landmarks, found, strict=True)
     ]
 

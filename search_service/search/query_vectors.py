@@ -11,7 +11,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from landmarks.encoders.directory_aio import AsyncEncoderDirectory, Encoded
+from landmarks.encoders.directory_aio import AsyncEncoderDirectory, PhotoVector
 from landmarks.errors import InvalidInputError, LandmarksError, NotFoundError
 from landmarks.vector_store.async_store import SearchStore
 from landmarks.vector_store.collection_info import Lineage
@@ -75,7 +75,7 @@ class QueryVectorizer:
             return {}, 0.0
         model, digest = lineage.model, lineage.digest
         started = time.monotonic()
-        outcomes: Sequence[Encoded | LandmarksError]
+        outcomes: Sequence[PhotoVector | LandmarksError]
         try:
             if len(photos) == 1:  # a single photo has priority over batches
                 [photo] = photos
@@ -91,7 +91,7 @@ class QueryVectorizer:
         except LandmarksError as error:
             outcomes = [error] * len(photos)
         vectors = {
-            photo: one.vector if isinstance(one, Encoded) else one
+            photo: one.vector if isinstance(one, PhotoVector) else one
             for photo, one in zip(photos, outcomes, strict=True)
         }
         return vectors, time.monotonic() - started

@@ -12,9 +12,9 @@ from google.protobuf.struct_pb2 import Struct
 
 from landmarkapi.search.v1 import search_pb2 as pb
 from landmarks.errors import InvalidInputError
-from landmarks.retrieval.calibration import Group
-from landmarks.retrieval.fusion import Fused, Ranking, Scored, fuse
-from landmarks.retrieval.verdict import Neighbour, Outcome, Verdict, vote
+from landmarks.retrieval.calibration import GroupCalibration
+from landmarks.retrieval.fusion import FusedHit, ModelHit, Ranking, fuse
+from landmarks.retrieval.verdict import Neighbour, Verdict, VerdictKind, vote
 from landmarks.rpc.status import duration, status_of
 from landmarks.vector_store.queries import Hit
 from search_service.search.model_search import ModelAnswer, ModelFailure, RankedHit
@@ -23,10 +23,10 @@ from search_service.search.query import FusionChoice, FusionMethod, SearchQuery
 JsonValue: TypeAlias = str | float | bool | Mapping[str, "JsonValue"] | Sequence["JsonValue"] | None
 
 _OUTCOMES = {
-    Outcome.NO_HITS: pb.Verdict.OUTCOME_NO_HITS,
-    Outcome.UNCALIBRATED: pb.Verdict.OUTCOME_UNCALIBRATED,
-    Outcome.KNOWN: pb.Verdict.OUTCOME_KNOWN,
-    Outcome.UNKNOWN: pb.Verdict.OUTCOME_UNKNOWN,
+    VerdictKind.NO_HITS: pb.Verdict.OUTCOME_NO_HITS,
+    VerdictKind.UNCALIBRATED: pb.Verdict.OUTCOME_UNCALIBRATED,
+    VerdictKind.KNOWN: pb.Verdict.OUTCOME_KNOWN,
+    VerdictKind.UNKNOWN: pb.Verdict.OUTCOME_UNKNOWN,
 }
 _METHODS = {
     FusionMethod.RECIPROCAL_RANK: pb.FUSION_METHOD_RECIPROCAL_RANK,
@@ -48,11 +48,11 @@ class Composed:
     query: SearchQuery
     answers: Sequence[ModelAnswer]
     failures: Sequence[ModelFailure]
-    found: Mapping[str, Sequence[Scored]]
+    found: Mapping[str, Sequence[ModelHit]]
     landmarks: Mapping[str, str]
     method: FusionMethod
-    fused: Sequence[Fused]
-    group: Group | None
+    fused: Sequence[FusedHit]
+    group: GroupCalibration | None
 
     @property
     def page(self) -> slice:
@@ -69,7 +69,7 @@ class Composed:
             for one, named in zip(answer.ranked, self.hits(answer), strict=True)
         }
 
-    def hits(self, answer: ModelAnswer) -> Sequence[Scored]:
+    def hits(self, answer: ModelAnswer) -> Sequence[ModelHit]:
         """Return the hits of a model's answer."""
         return self.found[answer.collection.lineage.model]
 
@@ -98,7 +98,7 @@ def compose(
         answers = _of_one_copy(answers)
     found = {
         answer.collection.lineage.model: [
-            Scored(str(one.hit.id), one.hit.score, one.rank) for one in answer.ranked
+            ModelHit(str(one.hit.id), one.hit.score, one.rank) for one in answer.ranked
         ]
         for answer in answers
     }
@@ -171,7 +171,7 @@ def search_response(composed: Composed, payloads: Payloads) -> pb.SearchResponse
     )
 
 
-def _group(answers: Sequence[ModelAnswer]) -> Group | None:
+def _group(answers: Sequence[ModelAnswer]) -> GroupCalibration | None:
     """Return the calibration that covers most of the models that answered."""
     digests = {one.collection.lineage.model: one.collection.lineage.digest for one in answers}
     groups = [
@@ -183,7 +183,7 @@ def _group(answers: Sequence[ModelAnswer]) -> Group | None:
 
 
 def _rankings(
-    choice: FusionChoice, found: Mapping[str, Sequence[Scored]], group: Group | None
+    choice: FusionChoice, found: Mapping[str, Sequence[ModelHit]], group: GroupCalibration | None
 ) -> tuple[FusionMethod, dict[str, Ranking]]:
     """Return the method of fusion, and the rankings with their weights."""
     able = group is not None and found.keys() == set(group.models)
@@ -206,9 +206,13 @@ def _rankings(
     }
 
 
-def _uncalibrated(fused: Sequence[Fused | Scored], shown: Mapping[str, str]) -> Verdict:
+def _uncalibrated(fused: Sequence[FusedHit | ModelHit], shown: Mapping[str, str]) -> Verdict:
     result = vote([Neighbour(hit.id, shown[hit.id], hit.score) for hit in fused])
-    return Verdict(Outcome.NO_HITS) if result is None else Verdict(Outcome.UNCALIBRATED, result)
+    return (
+        Verdict(VerdictKind.NO_HITS)
+        if result is None
+        else Verdict(VerdictKind.UNCALIBRATED, result)
+    )
 
 
 def point_message(id_: UUID | str, payload: Mapping[str, object]) -> pb.Point:
@@ -227,7 +231,7 @@ def point_message(id_: UUID | str, payload: Mapping[str, object]) -> pb.Point:
 def _ranking(
     answer: ModelAnswer,
     page: slice,
-    found: Mapping[str, Sequence[Scored]],
+    found: Mapping[str, Sequence[ModelHit]],
     shown: Mapping[str, str],
     point: Callable[[str], pb.Point],
 ) -> pb.ModelRanking:
@@ -251,7 +255,7 @@ def _ranking(
     )
 
 
-def _fused_hit(hit: Fused, rank: int, point: pb.Point) -> pb.FusedHit:
+def _fused_hit(hit: FusedHit, rank: int, point: pb.Point) -> pb.FusedHit:
     return pb.FusedHit(
         point=point,
         score=hit.score,

@@ -14,7 +14,7 @@ from indexer_worker.change_detection import Action, SourcePhoto, decide, payload
 from indexer_worker.listing import checked, marked, without
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarks.batched import batched
-from landmarks.encoders.limits import batch_limits
+from landmarks.encoders.limits import request_limits
 from landmarks.errors import InvalidInputError
 from landmarks.job_store.spec import IndexSpec, checked_spec
 from landmarks.photos.entry import Entry
@@ -125,13 +125,13 @@ def test_a_column_that_no_payload_can_have_is_refused_and_indexings_own_are_not(
 
 
 def test_a_request_to_an_encoder_stays_below_its_limits_and_the_channels():
-    limits = batch_limits(
+    limits = request_limits(
         pb.InputLimits(max_photo_bytes=100, max_batch_photos=3, max_request_bytes=1_000_000)
     )
     assert limits.holds(3, 900_000)
     assert not limits.holds(4, 300)
     assert not limits.holds(2, 1_000_000)
-    unstated = batch_limits(pb.InputLimits())
+    unstated = request_limits(pb.InputLimits())
     assert 0 < unstated.photo_bytes <= unstated.total_bytes < MAX_MESSAGE_BYTES
 
 

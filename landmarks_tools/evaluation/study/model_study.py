@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from landmarks.retrieval.clusters import NOBODY, Clusters, Flags, clusters_on_map, kappa, low_purity
-from landmarks.retrieval.metrics import Figure, RetrievalResult, figure
+from landmarks.retrieval.metrics import Estimate, RetrievalResult, estimate
 from landmarks.retrieval.projection import (
     NEIGHBOURS,
+    EmbeddingMap,
     FloatMatrix,
     Floats,
     Labels,
-    Map,
     nearest,
     purity,
     tsne_map,
@@ -48,7 +48,7 @@ class ModelStudy:
 
     facts: EncoderFacts
     result: RetrievalResult
-    drawn: Map
+    drawn: EmbeddingMap
     clusters: Clusters
     purity: Floats
     map_purity: Floats
@@ -56,8 +56,8 @@ class ModelStudy:
     agreement: float
     redrawn: float | None
     mixed: Mapping[tuple[str, str], int]
-    inside: Figure | None
-    outside: Figure | None
+    inside: Estimate | None
+    outside: Estimate | None
     outside_queries: int
     tests: Mapping[str, FactorResult]
 
@@ -161,8 +161,8 @@ def _mixed(
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _share(flags: Flags, seed: int) -> Figure | None:
-    return figure(flags, seed) if len(flags) else None
+def _share(flags: Flags, seed: int) -> Estimate | None:
+    return estimate(flags, seed) if len(flags) else None
 
 
 def _mean(purities: Floats) -> float:

@@ -8,7 +8,7 @@ from enum import Enum
 
 import numpy as np
 
-from landmarks.retrieval.metrics import Figure
+from landmarks.retrieval.metrics import Estimate
 from landmarks.retrieval.projection import NEIGHBOURS
 from landmarks_tools.evaluation.study.factors import LOOK_ALIKE, Factor
 from landmarks_tools.evaluation.study.hypothesis import Evidence, FactorTest
@@ -147,7 +147,7 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def ranged(figure: Figure, digits: int = 2) -> str:
+def ranged(figure: Estimate, digits: int = 2) -> str:
     """Return a figure with its interval."""
     low, high = f"{figure.low:.{digits}f}", f"{figure.high:.{digits}f}"
     return f"{figure.value:.{digits}f} ({low} to {high})"
@@ -224,11 +224,11 @@ def _on_retrieval(study: Study) -> str:
     return " ".join(words)
 
 
-def _difference(study: Study, one: str, other: str) -> Figure:
+def _difference(study: Study, one: str, other: str) -> Estimate:
     if (one, other) in study.better:
         return study.better[one, other]
     turned = study.better[other, one]
-    return Figure(-turned.value, -turned.high, -turned.low)
+    return Estimate(-turned.value, -turned.high, -turned.low)
 
 
 def _on_maps(study: Study) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from encoder_service.settings import EncoderSettings
 from landmarks.errors import InvalidInputError
 from landmarks.retrieval.labelled_photos import GalleryAndQueries, LabelledPhoto
-from landmarks.retrieval.metrics import Figure, evaluate, figure
+from landmarks.retrieval.metrics import Estimate, estimate, evaluate
 from landmarks.retrieval.projection import FloatMatrix, Labels
 from landmarks_tools.evaluation.embeddings import embeddings
 from landmarks_tools.evaluation.study import factors
@@ -54,7 +54,7 @@ class Study:
     factors: Sequence[Factor]
     missing: Sequence[Factor]
     models: Mapping[str, ModelStudy]
-    better: Mapping[tuple[str, str], Figure]
+    better: Mapping[tuple[str, str], Estimate]
     shown: Sequence[ExampleQuery]
 
 
@@ -127,7 +127,7 @@ def make_study(
         missing=[each for each in factors.KNOWN if each not in told],
         models=corrected(found),
         better={
-            (one, other): figure(precisions[one] - precisions[other], seed)
+            (one, other): estimate(precisions[one] - precisions[other], seed)
             for place, one in enumerate(models)
             for other in models[place + 1 :]
         },

@@ -84,8 +84,8 @@ def test_a_killed_server_has_lost_nothing_that_it_acknowledged(tmp_path: Path):
         while len(acknowledged) < 5:
             time.sleep(0.01)
         store.points.set_payload(name, [photo_id(0)], {"stale": True})
-        (zygote,) = _children(server.process.pid)
-        processes = [zygote, *_children(zygote)]
+        (fork_server,) = _children(server.process.pid)
+        processes = [fork_server, *_children(fork_server)]
         assert len(processes) == 3
         server.kill()
         _wait_until_gone(processes)  # shards die with their server
@@ -137,8 +137,8 @@ def test_a_shard_process_that_dies_is_started_again_with_its_points(shared):
     store = _store(server)
     name = store.collection().name
     store.points.upsert(name, _points(range(40)))
-    (zygote,) = _children(server.process.pid)
-    os.kill(_children(zygote)[0], signal.SIGKILL)
+    (fork_server,) = _children(server.process.pid)
+    os.kill(_children(fork_server)[0], signal.SIGKILL)
     assert store.points.count(name) == 40  # the client tries again
     store.client.close()
 
@@ -149,9 +149,9 @@ def test_a_server_that_can_start_no_more_processes_ends_and_says_so(tmp_path: Pa
         name = store.collection().name
         store.points.upsert(name, _points(range(40)))
         store.client.close()
-        (zygote,) = _children(server.process.pid)
-        workers = _children(zygote)
-        os.kill(zygote, signal.SIGKILL)
+        (fork_server,) = _children(server.process.pid)
+        workers = _children(fork_server)
+        os.kill(fork_server, signal.SIGKILL)
         assert server.process.wait(10) != 0
         _wait_until_gone(workers)
 

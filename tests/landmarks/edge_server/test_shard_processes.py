@@ -10,16 +10,16 @@ import pytest
 from qdrant_client import grpc as q
 
 from landmarks.edge_server.ipc import RESULT, read_request, write_answer
-from landmarks.edge_server.served_collection import Collection
-from landmarks.edge_server.shard_client import ShardHost
+from landmarks.edge_server.served_collection import ServedCollection
+from landmarks.edge_server.shard_client import ShardClient
 from landmarks.errors import UnavailableError
 from tests.support.edge import edge_process
 
 
-async def host_and_process() -> tuple[ShardHost, socket.socket]:
+async def host_and_process() -> tuple[ShardClient, socket.socket]:
     """A host, and the other end of its connection, where its process would be."""
     here, there = socket.socketpair()
-    return ShardHost(*await asyncio.open_connection(sock=here)), there
+    return ShardClient(*await asyncio.open_connection(sock=here)), there
 
 
 async def settled() -> None:
@@ -29,13 +29,13 @@ async def settled() -> None:
 
 
 class Forks:
-    """Gives hosts, in order, where a zygote would fork processes."""
+    """Gives hosts, in order, where a fork server would fork processes."""
 
-    def __init__(self, *hosts: ShardHost) -> None:
+    def __init__(self, *hosts: ShardClient) -> None:
         self.hosts = list(hosts)
         self.opened = asyncio.Event()
 
-    async def start(self, _method: str, _path: Path) -> ShardHost:
+    async def start(self, _method: str, _path: Path) -> ShardClient:
         host = self.hosts.pop(0)
         await self.opened.wait()
         return host
@@ -65,7 +65,7 @@ async def test_a_process_is_loaded_once_though_whoever_came_first_leaves(
     await settled()
     assert dead.gone
     forks = Forks(dead, alive)
-    collection = Collection(Path("shard"), q.CreateCollection(), None)  # type: ignore[arg-type]
+    collection = ServedCollection(Path("shard"), q.CreateCollection(), None)  # type: ignore[arg-type]
     monkeypatch.setattr(collection, "start", forks.start)
     forks.opened.set()
     await collection.open("create")

@@ -1,11 +1,11 @@
-from landmarks.retrieval.calibration import Group
-from landmarks.retrieval.fusion import DEPTHS, Scored
+from landmarks.retrieval.calibration import GroupCalibration
+from landmarks.retrieval.fusion import DEPTHS, ModelHit
 
-GROUP = Group(("m",), (10.0,), 0.0, (1.0, 1.0, 1.0, 0.0), 0.5)
+GROUP = GroupCalibration(("m",), (10.0,), 0.0, (1.0, 1.0, 1.0, 0.0), 0.5)
 
 
 def hits(count):
-    return [Scored(f"p{place}", 1 - place / 1000, place) for place in range(1, count + 1)]
+    return [ModelHit(f"p{place}", 1 - place / 1000, place) for place in range(1, count + 1)]
 
 
 def test_a_deeper_ranking_does_not_change_the_verdict():

@@ -10,10 +10,10 @@ import pytest
 
 from landmarks.errors import InvalidInputError
 from landmarks.retrieval.calibration import Calibration
-from landmarks.retrieval.calibration_fit import Query, calibrate
-from landmarks.retrieval.fusion import Scored
+from landmarks.retrieval.calibration_fit import CalibrationQuery, calibrate
+from landmarks.retrieval.fusion import ModelHit
 from landmarks.retrieval.metrics import evaluate
-from landmarks.retrieval.verdict import Outcome
+from landmarks.retrieval.verdict import VerdictKind
 
 LANDMARKS = 12
 EACH = 8
@@ -43,11 +43,11 @@ def queries(known: int, unknown: int, seed: int, models: Sequence[str] = tuple(D
     similarities = {model: rows(names, model, seed) @ rows(GALLERY, model, 1).T for model in models}
     shown = {str(n): f"landmark {name}" for n, name in enumerate(GALLERY)}
     return [
-        Query(
+        CalibrationQuery(
             f"landmark {name}" if name < LANDMARKS else None,
             {
                 model: [
-                    Scored(str(n), float(scores[place][n]), rank)
+                    ModelHit(str(n), float(scores[place][n]), rank)
                     for rank, n in enumerate(np.argsort(-scores[place])[:60], start=1)
                 ]
                 for model, scores in similarities.items()
@@ -63,7 +63,7 @@ def calibration() -> Calibration:
     return calibrate(queries(300, 300, seed=7), DIGESTS)
 
 
-def verdicts(calibration: Calibration, some: Sequence[Query], *models: str):
+def verdicts(calibration: Calibration, some: Sequence[CalibrationQuery], *models: str):
     group = calibration.group({model: DIGESTS[model] for model in models})
     return [group.verdict({m: q.voters[m] for m in models}, q.landmarks) for q in some]
 
@@ -76,7 +76,7 @@ def test_every_set_of_models_is_calibrated(calibration: Calibration) -> None:
 @pytest.mark.parametrize("models", [("good",), ("good", "poor"), tuple(DIGESTS)])
 def test_about_as_many_unknowns_are_named_as_were_allowed(calibration, models) -> None:
     others = verdicts(calibration, queries(0, 1000, seed=8), *models)
-    named = np.mean([one.outcome is Outcome.KNOWN for one in others])
+    named = np.mean([one.outcome is VerdictKind.KNOWN for one in others])
     assert named == pytest.approx(0.05, abs=0.04)
 
 
@@ -86,7 +86,7 @@ def test_of_the_known_most_are_named_and_rightly(calibration: Calibration) -> No
     named = [
         one.vote.landmark == query.landmark
         for one, query in zip(told, some, strict=True)
-        if one.outcome is Outcome.KNOWN
+        if one.outcome is VerdictKind.KNOWN
     ]
     assert len(named) > 0.8 * len(some)
     assert np.mean(named) > 0.98

@@ -7,16 +7,16 @@ import pytest
 from landmarks.retrieval.fusion import (
     DEPTHS,
     RANK_CONSTANT,
+    ModelHit,
+    ModelRank,
     Ranking,
-    Scored,
-    Standing,
     depth_for,
     fuse,
 )
 
 
 def ranking(*ids: str, **counts: float) -> Ranking:
-    hits = [Scored(id_, 1 - place / 100, place + 1) for place, id_ in enumerate(ids)]
+    hits = [ModelHit(id_, 1 - place / 100, place + 1) for place, id_ in enumerate(ids)]
     return Ranking(hits, **counts)
 
 
@@ -31,8 +31,8 @@ def test_a_score_is_the_sum_of_reciprocal_ranks() -> None:
 def test_each_fused_hit_keeps_its_rank_and_score_in_every_model_that_found_it() -> None:
     fused = fuse({"one": ranking("a", "b"), "two": ranking("b")})
 
-    assert fused[0].standings == (Standing("one", 2, 0.99), Standing("two", 1, 1.0))
-    assert fused[1].standings == (Standing("one", 1, 1.0),)
+    assert fused[0].standings == (ModelRank("one", 2, 0.99), ModelRank("two", 1, 1.0))
+    assert fused[1].standings == (ModelRank("one", 1, 1.0),)
 
 
 def test_a_tie_goes_to_the_better_best_rank() -> None:

@@ -13,9 +13,9 @@ from landmarks.retrieval import metrics
 from landmarks.retrieval.metrics import (
     average_precision,
     bootstrap_interval,
+    estimate,
     evaluate,
     evaluate_rankings,
-    figure,
     rank,
 )
 
@@ -187,7 +187,7 @@ def test_an_interval_is_the_same_each_time_and_that_of_the_normal_law_for_many_v
 
 
 def test_an_interval_of_equal_values_is_a_point() -> None:
-    assert figure([True, True, True]) == metrics.Figure(1, 1, 1)
+    assert estimate([True, True, True]) == metrics.Estimate(1, 1, 1)
 
 
 def test_an_interval_in_blocks_covers_all_resamples(monkeypatch: pytest.MonkeyPatch) -> None:

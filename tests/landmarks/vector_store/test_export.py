@@ -24,10 +24,10 @@ from landmarks.errors import (
 )
 from landmarks.vector_store.client import connect
 from landmarks.vector_store.collections import Collections
-from landmarks.vector_store.export import Transfer
+from landmarks.vector_store.export import CollectionTransfer
 from landmarks.vector_store.export_format import (
     ExportedPoint,
-    Header,
+    ExportHeader,
     check_export,
     read_points,
     write_export,
@@ -38,11 +38,11 @@ from tests.support.edge import edge_process
 from tests.support.stores import DIGEST, DIMENSION, StoreUnderTest, photo, photo_id, unit_rows
 
 Store = Callable[[StoreUnderTest, int], tuple[str, FloatVector]]
-HEADER = Header("e1", "a__m__abababab", "a", "m", DIGEST, 4, "Cosine", {}, {})
+HEADER = ExportHeader("e1", "a__m__abababab", "a", "m", DIGEST, 4, "Cosine", {}, {})
 
 
-def transfer(engine: StoreUnderTest) -> Transfer:
-    return Transfer(engine.client, engine.settings, lambda _what, _done, _total: None)
+def transfer(engine: StoreUnderTest) -> CollectionTransfer:
+    return CollectionTransfer(engine.client, engine.settings, lambda _what, _done, _total: None)
 
 
 def contents(engine: StoreUnderTest, name: str) -> dict[str, tuple[bytes, object]]:
@@ -132,7 +132,7 @@ def test_an_import_that_broke_goes_on_and_one_that_is_complete_writes_nothing(
             raise BrokenError
 
     with pytest.raises(BrokenError):
-        Transfer(target.client, target.settings, break_off).import_(tmp_path / "it.gz")
+        CollectionTransfer(target.client, target.settings, break_off).import_(tmp_path / "it.gz")
     assert 0 < target.points.count(name) < 1500
     assert target.collections.find_live(target.gallery, "vgg16") is None, "live while it is half"
 
@@ -228,7 +228,7 @@ def test_what_else_is_written_to_a_half_imported_collection_keeps_it_from_becomi
             target.points.upsert(name, [Point(stranger, rows[0], photo(99).to_payload())])
 
     with pytest.raises(LandmarksError, match="21 points, and the file 20"):
-        Transfer(target.client, target.settings, meddle).import_(tmp_path / "it.gz")
+        CollectionTransfer(target.client, target.settings, meddle).import_(tmp_path / "it.gz")
     assert target.collections.find_live(target.gallery, "vgg16") is None
     # Nor do indexing or a promotion take it for a whole one.
     with pytest.raises(UnavailableError, match="the same file again, or drop"):
@@ -277,7 +277,7 @@ def test_writes_during_an_export_are_told(
     def meddle(_what: str, _done: int, _total: int | None) -> None:
         wire_engine.points.upsert(name, [Point(photo_id(500), rows[0], photo(500).to_payload())])
 
-    done = Transfer(wire_engine.client, wire_engine.settings, meddle).export(
+    done = CollectionTransfer(wire_engine.client, wire_engine.settings, meddle).export(
         name, tmp_path / "it.gz"
     )
     assert done.changed
@@ -293,7 +293,7 @@ def test_a_broken_export_leaves_no_file_and_an_existing_one_alone(
         transfer(wire_engine).export("whatever", tmp_path / "it.gz")
     name, _ = stored(wire_engine, 5)
     gone = VectorStoreSettings.load({"qdrant_port": 1})
-    away = Transfer(connect(gone), gone, lambda *_: None)
+    away = CollectionTransfer(connect(gone), gone, lambda *_: None)
     with pytest.raises(UnavailableError):
         away.export(name, tmp_path / "it.gz")
     assert list(tmp_path.iterdir()) == []
@@ -394,7 +394,9 @@ def test_a_damaged_file_is_refused_before_anything_is_written(tmp_path: Path) ->
     (tmp_path / "it").write_bytes(whole[:-20])
     client = QdrantClient(":memory:")
     with pytest.raises(InvalidInputError, match="damaged"):
-        Transfer(client, VectorStoreSettings.load(), lambda *_: None).import_(tmp_path / "it")
+        CollectionTransfer(client, VectorStoreSettings.load(), lambda *_: None).import_(
+            tmp_path / "it"
+        )
     assert client.get_collections().collections == []
 
 
