@@ -1,1 +1,1 @@
-"""Photos to vectors: the encoders, and the gRPC service that runs them."""
+"""The encoders, which turn photos into vectors, and the gRPC service that runs them."""

@@ -1,7 +1,7 @@
-"""glibc's allocator, told to keep what torch will ask for again with the next batch.
+"""Tunes glibc's allocator to keep large buffers for the next batch.
 
-By default large buffers go back to the system after each batch, and every page of them is faulted
-in anew. A launcher that sets any of glibc's own variables decides alone: nothing is then changed.
+By default large buffers are returned to the system after each batch, and every page of them is
+faulted in again. If a launcher sets any of glibc's own variables, nothing is changed.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import sys
 from collections.abc import Mapping
 
 _VARIABLES = ("MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
-# mallopt(3): the number of each parameter, and what it is set to.
+# mallopt(3): the number and the value of each parameter.
 _PARAMETERS = {
-    "M_ARENA_MAX": (-8, 1),  # one heap for all threads: what one has freed serves the next
+    "M_ARENA_MAX": (-8, 1),  # one heap for all threads: each reuses what another freed
     "M_MMAP_THRESHOLD": (-3, 1 << 30),
     "M_TRIM_THRESHOLD": (-1, (1 << 31) - 1),
 }
 
 
 def tune_allocator(environment: Mapping[str, str] = os.environ) -> bool:
-    """Tune this process's allocator, and say whether it was. Call it before threads start."""
+    """Tune this process's allocator; return whether it was tuned. Call it before threads start."""
     if sys.platform != "linux" or any(name in environment for name in _VARIABLES):
         return False
     try:

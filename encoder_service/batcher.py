@@ -1,12 +1,12 @@
 """Batches across requests: admission, fairness, deadlines. Knows neither gRPC nor torch.
 
-A request is admitted as a whole, before anything is done for it; each photo is submitted when it is
-ready, and waits for its batch. A batch starts when it is full, or when its oldest photo has waited
-long enough, and a worker is idle. Requests of one photo go first: somebody waits for the answer. Of
-the rest, photos of different requests go into a batch in turn; while any wait, one photo in four is
-theirs. The photos of a batch that fails run once more, one by one, so that only
-the culprit's caller is told. Nothing polls: what happens next is decided when a photo arrives, a
-batch ends or a timer fires. Everything runs on one event loop.
+A request is admitted as a whole, before any work is done for it; its photos are submitted when they
+are ready, and wait for their batch. A batch starts when a worker is idle and the batch is full or
+its oldest photo has waited long enough. Requests of one photo go first, because somebody waits for
+the answer. Larger requests take turns, a photo each, and get one photo in four while single photos
+keep coming. The photos of a failed batch run again one by one, so that only the culprit fails.
+Nothing polls: decisions are made when a photo arrives, a batch ends or a timer fires. Everything
+runs on one event loop.
 """
 
 from __future__ import annotations
@@ -28,36 +28,36 @@ _log = structlog.get_logger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# How much the latest batch counts in the typical time of one.
+# Weight of the latest batch in the moving average of batch times.
 _NEWEST_SHARE = 0.2
 _LEAST_RETRY_SECONDS = 0.1
-# Single photos that may go before the others, one after another.
+# Single photos that may go first in a row before a larger request gets a photo.
 _SINGLES_IN_A_ROW = 3
 
 
 class Timer(Protocol):
-    """Something that will be called, unless it is cancelled."""
+    """A scheduled call."""
 
     def cancel(self) -> None:
-        """Do not call it."""
+        """Cancel the call."""
 
 
 class Clock(Protocol):
-    """What the batcher needs of an event loop: the running one, or a test's."""
+    """The part of an event loop that the batcher uses; tests replace it."""
 
     def time(self) -> float:
-        """Return the time in seconds, of any origin."""
+        """Return the time in seconds, from any origin."""
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
-        """Call back at a time."""
+        """Call `callback` at `when`."""
 
 
 @dataclass(frozen=True)
 class QueueLimits:
-    """Photos of one batch; seconds the oldest may wait for more; caps on what is admitted.
+    """The size of a batch, how long its oldest photo waits for others, and the caps of the queue.
 
-    The caps hold for what was admitted and has not ended: photos, their bytes as they came, and
-    the pixels that they declare. `workers` is how many batches may run at once.
+    The caps count photos, encoded bytes and declared pixels of admitted requests that have not
+    ended. `workers` is the number of batches that may run at once.
     """
 
     max_batch: int
@@ -70,7 +70,7 @@ class QueueLimits:
 
 @dataclass(frozen=True)
 class BatchedResult(Generic[Result]):
-    """A result, how long it waited, and the number of the batch that it was made in."""
+    """A result, how long its item waited in the queue, and the number of its batch."""
 
     result: Result
     queue_seconds: float
@@ -87,7 +87,7 @@ class _Entry(Generic[Item, Result]):
 
 @dataclass(eq=False)
 class Admission(Generic[Item, Result]):
-    """A request's place in the queue. Use it as a context; leaving drops what still waits."""
+    """A request's place in the queue. A context manager: on exit, what still waits is dropped."""
 
     batcher: Batcher[Item, Result]
     photos: int
@@ -101,17 +101,17 @@ class Admission(Generic[Item, Result]):
         self.alone = self.photos == 1
 
     def declare(self, pixels: int) -> None:
-        """Say how many pixels the request's photos declare, before any is decoded.
+        """Count the pixels that the request's photos declare, before any is decoded.
 
-        Raises OverloadedError, at once, where they are too many beside what else is admitted.
+        Raises OverloadedError at once where they do not fit into the queue.
         """
         self.batcher.add_pixels(self, pixels)
 
     async def submit(self, item: Item) -> BatchedResult[Result]:
         """Wait for the result of `item`.
 
-        Raises DeadlineError where the deadline could not be met, UnavailableError where the
-        batcher was closed, and what running this item alone raised.
+        Raises DeadlineError where the deadline cannot be met, UnavailableError where the batcher
+        is closed, and whatever running this item alone raises.
         """
         return await self.batcher.enqueue(self, item)
 
@@ -128,7 +128,7 @@ class Admission(Generic[Item, Result]):
 
 
 class Batcher(Generic[Item, Result]):
-    """Runs items in batches, on several workers. Create it while its event loop runs."""
+    """Runs items in batches, several at once. Create it while its event loop runs."""
 
     def __init__(
         self,
@@ -139,7 +139,7 @@ class Batcher(Generic[Item, Result]):
         self._run = run
         self._limits = limits
         self._clock: Clock = clock or asyncio.get_running_loop()
-        # Requests with something waiting, of one photo and of several; the first is next in turn.
+        # Requests with waiting items, of one photo and of several; the first is next.
         self._singles: deque[Admission[Item, Result]] = deque()
         self._turns: deque[Admission[Item, Result]] = deque()
         self._singles_in_a_row = 0
@@ -154,17 +154,17 @@ class Batcher(Generic[Item, Result]):
 
     @property
     def queued_photos(self) -> int:
-        """Photos that were admitted and whose request has not ended."""
+        """Photos of admitted requests that have not ended."""
         return self._photos
 
     def admit(
         self, photos: int, size_bytes: int, timeout_seconds: float | None = None
     ) -> Admission[Item, Result]:
-        """Admit a request of so many photos, of so many bytes together.
+        """Admit a request of `photos` photos and `size_bytes` bytes in total.
 
-        An idle queue admits any request, for it could never be smaller.
+        An empty queue admits a request of any size, which would otherwise never be served.
 
-        Raises OverloadedError, at once, where the queue is full; UnavailableError when closed.
+        Raises OverloadedError at once where the queue is full, UnavailableError when closed.
         """
         if self._closed:
             raise UnavailableError("the model is shutting down")
@@ -208,7 +208,7 @@ class Batcher(Generic[Item, Result]):
         return await outcome
 
     def leave(self, request: Admission[Item, Result]) -> None:
-        """End a request: what of it still waits is dropped, its room is free again."""
+        """End a request: drop its waiting items and free its place."""
         self._photos -= request.photos
         self._bytes -= request.size_bytes
         self._pixels -= request.pixels
@@ -220,7 +220,7 @@ class Batcher(Generic[Item, Result]):
             self._lane(request).remove(request)
 
     async def close(self) -> None:
-        """Refuse what waits and what comes; wait for the batch that runs."""
+        """Fail waiting items, refuse new requests, and wait for the running batches."""
         self._closed = True
         if self._timer:
             self._timer.cancel()
@@ -244,7 +244,7 @@ class Batcher(Generic[Item, Result]):
                 self._timer = self._clock.call_at(due, self._start_or_wait)
                 return
             if batch := self._take():
-                # Not in the context of whichever request comes by: a batch is several callers'.
+                # In an empty context: a batch belongs to several callers.
                 task = asyncio.get_running_loop().create_task(
                     self._attempt(batch), context=contextvars.Context()
                 )
@@ -252,7 +252,7 @@ class Batcher(Generic[Item, Result]):
                 task.add_done_callback(self._ended)
 
     def _due(self) -> float | None:
-        """Return when the next batch starts though it is not full; None where it starts now."""
+        """Return when a batch that is not full starts; None where the next one starts now."""
         if self._limits.max_delay_seconds == 0:
             return None
         waiting = [request.waiting for lane in (self._singles, self._turns) for request in lane]
@@ -261,7 +261,7 @@ class Batcher(Generic[Item, Result]):
         return None if full or due <= self._clock.time() else due
 
     def _take(self) -> list[_Entry[Item, Result]]:
-        """Take the next batch: one photo of each request in turn; the dead are dropped."""
+        """Take the next batch, a photo of each request in turn; drop photos not worth running."""
         taken: list[_Entry[Item, Result]] = []
         end = self._clock.time() + self._typical_seconds
         while (lane := self._next_lane()) and len(taken) < self._limits.max_batch:
@@ -275,8 +275,8 @@ class Batcher(Generic[Item, Result]):
         return taken
 
     def _next_lane(self) -> deque[Admission[Item, Result]]:
-        singles_had_theirs = self._singles_in_a_row >= _SINGLES_IN_A_ROW
-        if self._singles and not (self._turns and singles_had_theirs):
+        singles_used_turns = self._singles_in_a_row >= _SINGLES_IN_A_ROW
+        if self._singles and not (self._turns and singles_used_turns):
             return self._singles
         return self._turns
 
@@ -295,7 +295,7 @@ class Batcher(Generic[Item, Result]):
                 if not entry.outcome.done():
                     waited = started - entry.since
                     entry.outcome.set_result(BatchedResult(result, waited, number))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets it
             if len(batch) == 1:
                 _fail(batch[0], error)
                 return
@@ -306,14 +306,14 @@ class Batcher(Generic[Item, Result]):
             share = _NEWEST_SHARE if number else 1.0
             self._typical_seconds += share * (seconds - self._typical_seconds)
             return
-        # Outside of the handler, where the error would keep the failed batch's memory.
+        # Outside the handler, where the error would keep the failed batch in memory.
         for entry in batch:
             if _is_worth_running(entry, self._clock.time() + self._typical_seconds):
                 await self._attempt([entry])
 
 
 def _is_worth_running(entry: _Entry[Item, Result], end: float) -> bool:
-    """Say whether a caller still waits for what ends at `end`; tell one whom it is too late for."""
+    """Return whether a caller still waits for a result at `end`; fail an entry that is too late."""
     if entry.outcome.done():  # its caller left
         return False
     if entry.deadline is not None and entry.deadline <= end:

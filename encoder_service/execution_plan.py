@@ -1,9 +1,9 @@
-"""How a model runs on this machine: runtime, precision, and how the cores are shared out.
+"""How a model runs on this machine: runtime, precision, and the division of the cores.
 
-On a CPU one thread per batch and several batches side by side beat one batch on several threads:
-no thread waits for another. Where the processor multiplies bfloat16 and the model bears it, torch
-in that precision is twice as fast as anything in single precision. On a GPU it is large batches.
-`docs/benchmarks.md` has the figures.
+On a CPU, several batches side by side on one thread each beat one batch on several threads, since
+no thread waits for another. Where the processor supports bfloat16 and the model tolerates it, torch
+in bfloat16 is twice as fast as anything in single precision. A GPU needs large batches. The figures
+are in `docs/benchmarks.md`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _GPU_BATCH = 32
 
 @dataclass(frozen=True)
 class ExecutionPlan:
-    """What runs a model: `workers` batches at once, each of up to `batch` photos, on `threads`."""
+    """`workers` batches at once, each of up to `batch` photos on `threads` threads."""
 
     runtime: RuntimeName
     device: str
@@ -35,15 +35,15 @@ class ExecutionPlan:
 
     @property
     def workers_decode(self) -> bool:
-        """True where each worker best decodes its own photos: when it has one core and no more.
+        """True where workers decode their own photos: when each has a single core.
 
-        Threads for that would take the cores from the workers, and a photo would change threads
-        twice.
+        Decoding threads would compete with the workers for the cores, and each photo would change
+        threads twice.
         """
         return self.device == "cpu" and self.threads == 1
 
     def __str__(self) -> str:
-        """Return the plan in words."""
+        """Describe the plan, as in `onnxruntime on cpu in float32, 2 × 1 threads, batches of 2`."""
         words = f"{self.runtime} on {self.device} in {self.precision}, "
         if self.device != "cpu":
             return words + f"batches of {self.batch}"
@@ -52,7 +52,7 @@ class ExecutionPlan:
 
 @dataclass(frozen=True)
 class PlanOverrides:
-    """What of a plan is asked for; None or 0 leaves it to the measured default."""
+    """Parts of a plan that the settings fix; None or 0 leaves the measured default."""
 
     runtime: RuntimeName | None = None
     precision: Precision | None = None
@@ -72,15 +72,15 @@ def choose_plan(
     """Return how to run a model on `device`, as torch calls it, with `cores` of the CPU.
 
     `supports_bfloat16`: the model's vectors stay the same in that precision; `has_bfloat16`: the
-    processor computes in it. Raises ConfigurationError for overrides that cannot be met.
+    processor computes in it. Raises ConfigurationError for overrides that contradict each other.
     """
     runtime, precision = _runtime_and_precision(device, supports_bfloat16, has_bfloat16, overrides)
     if device != "cpu":
         return ExecutionPlan(
             runtime, device, precision, 1, overrides.threads or 1, overrides.batch or _GPU_BATCH
         )
-    # Torch's kernels share one batch well; ONNX Runtime is faster with a batch for each core, and
-    # one more, which computes while another's worker waits for its next.
+    # Torch's kernels parallelise one batch well. ONNX Runtime is faster with a batch per core, and
+    # one more that computes while another worker waits for its next batch.
     if runtime == "torch":
         side_by_side = 1
     elif overrides.threads > 1:
@@ -118,7 +118,7 @@ def _runtime_and_precision(
 
 
 def cpu_has_bfloat16() -> bool:
-    """Say whether the CPU multiplies bfloat16; without the instructions it is only emulated."""
+    """Return whether the CPU has bfloat16 instructions; without them it is only emulated."""
     try:
         flags = Path("/proc/cpuinfo").read_text()
     except OSError:

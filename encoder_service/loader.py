@@ -1,4 +1,4 @@
-"""A model's name to an encoder that is ready to run."""
+"""Loads a model by name into an encoder that is ready to run."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _log = structlog.get_logger(__name__)
 def load_encoder(
     name: str, settings: EncoderSettings, progress: DownloadProgress | None = None
 ) -> RuntimeEncoder:
-    """Return the encoder `name`, its weights fetched if need be. Takes seconds; blocks.
+    """Return the encoder `name`; fetch its weights if necessary. Blocks for seconds.
 
-    Raises NotFoundError where there is no such model, ConfigurationError where it cannot run as the
-    settings ask, and as `weights.ensure_weights`.
+    Raises NotFoundError for an unknown model, ConfigurationError where it cannot run with these
+    settings, and as `weights.ensure_weights`.
     """
     prepared = read_prepared_model(name, settings)
     if prepared is not None:
@@ -34,19 +34,21 @@ def load_encoder(
     tensors = load_weights(name, settings, progress)
     spec, network = definition.spec(tensors), definition.build(tensors)
     if plan.runtime == "onnxruntime":
-        _log.info("preparing the model; this is done once", model=name)
+        _log.info("exporting the model to ONNX; this is done once", model=name)
         try:
             onnx = export(definition, network)
-        except Exception as error:  # a network of the user's own may hold anything
+        except Exception as error:  # a user's own network may contain anything
             if settings.runtime == "onnxruntime":
                 raise
-            _log.warning("not exported to ONNX; torch runs it", model=name, exc_info=error)
+            _log.warning(
+                "the model cannot be exported to ONNX; torch runs it", model=name, exc_info=error
+            )
             plan = _plan(settings.model_copy(update={"runtime": "torch"}), supports_bfloat16=False)
         else:
             try:
                 runtime = OnnxRuntime(write_prepared_model(definition, spec, onnx, settings), plan)
             except OSError as error:
-                _log.warning("the prepared model cannot be kept", model=name, reason=str(error))
+                _log.warning("the exported model cannot be cached", model=name, reason=str(error))
                 runtime = OnnxRuntime(onnx, plan)
             return RuntimeEncoder(spec, definition.preprocessing, runtime)
     from encoder_service.runtimes.torch import TorchRuntime

@@ -1,7 +1,7 @@
-"""What is seen of a model from outside, as Prometheus metrics; docs/observability.md explains each.
+"""Prometheus metrics of a model; docs/observability.md explains each.
 
-How long photos wait for their batch is the signal to scale by. The histogram is for Prometheus;
-the gauge of recent waits is for autoscalers that read one number.
+The time that photos wait for their batch is the signal to scale by: a histogram for Prometheus, and
+a gauge of recent waits for autoscalers that read one number.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ _ready = Gauge("landmarks_encoder_model_ready", "1 once the model is loaded and 
 
 
 class RecentMean:
-    """The mean of what was observed in the last seconds; 0 where nothing was. For any thread."""
+    """The mean of the values of the last seconds; 0 where there are none. Thread-safe."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -75,7 +75,7 @@ class RecentMean:
         self._sum = 0.0
 
     def observe(self, value: float) -> None:
-        """Add a value, as of now."""
+        """Add a value now."""
         with self._lock:
             self._observed.append((self._clock(), value))
             self._sum += value
@@ -94,7 +94,7 @@ class RecentMean:
 
 
 class ModelMetrics:
-    """The metrics of one model of this process. `queued` and `ready` are read at every scrape."""
+    """The metrics of one model. `queued` and `ready` are called at every scrape."""
 
     def __init__(self, model: str, queued: Callable[[], int], ready: Callable[[], bool]) -> None:
         _queued.labels(model).set_function(queued)
@@ -108,14 +108,14 @@ class ModelMetrics:
         self._model = model
 
     def decoded(self, seconds: float) -> None:
-        """Count a photo that was decoded and preprocessed."""
+        """Observe how long a photo took to decode and preprocess."""
         self._decode.observe(seconds)
 
     async def queued(self, submitted: Awaitable[BatchedResult[Result]]) -> BatchedResult[Result]:
-        """Wait for a photo's outcome, and count how long it was in the queue.
+        """Wait for a photo's result, and observe how long it was in the queue.
 
-        So is one whose time was up or whose caller left: without those, the waits of an overloaded
-        model would be those of the few that got through.
+        Photos whose deadline passed or whose caller left count too: without them, an overloaded
+        model would show the waits of the few photos that got through.
         """
         started = time.monotonic()
         try:
@@ -128,18 +128,18 @@ class ModelMetrics:
 
     @contextmanager
     def batch(self, photos: int) -> Iterator[None]:
-        """Count a batch and how long it runs, whether it succeeds or not."""
+        """Observe the size and the duration of a batch, whether it succeeds or not."""
         self._batch_size.observe(photos)
         with self._inference.time():
             yield
 
     def answered(self, error: BaseException | None, photos: int = 1) -> None:
-        """Count photos that have a vector, or were refused or failed with `error`."""
+        """Count photos as encoded, or as refused or failed with `error`."""
         code = grpc.StatusCode.OK if error is None else code_of(error)
         _photos.labels(self._model, code.name).inc(photos)
 
     def close(self) -> None:
-        """Say that the model is gone."""
+        """Set the gauges to 0: the model is gone."""
         for gauge in (_queued, _ready, _recent_wait):
             gauge.labels(self._model).set_function(lambda: 0.0)
 

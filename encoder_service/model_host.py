@@ -82,14 +82,14 @@ class ModelHost:
                 pipeline = await self._warm_pipeline()
             except UnavailableError as error:
                 self.failure = str(error)
-                _log.warning("model not loaded; will try again", model=self.name, reason=str(error))
+                _log.warning("model not loaded; retrying", model=self.name, reason=str(error))
                 await changed()
                 await asyncio.sleep(_RETRY_LOADING_SECONDS)
             except LandmarksError as error:
                 self.failure = str(error)
                 _log.error("model not loaded", model=self.name, reason=str(error))
                 break
-            except Exception as error:  # noqa: BLE001 - torch and files raise what they like
+            except Exception as error:  # noqa: BLE001 - torch and damaged files raise anything
                 self.failure = f"{type(error).__name__}: {error}"
                 _log.exception("model not loaded", model=self.name)
                 break
@@ -106,7 +106,7 @@ class ModelHost:
         await changed()
 
     async def close(self) -> None:
-        """Close the pipeline, and end the loading thread; a download is broken off."""
+        """Close the pipeline, cancel a download, and end the loading thread."""
         self._closing = True
         if self._pipeline:
             await self._pipeline.close()
@@ -127,14 +127,16 @@ class ModelHost:
     def _loaded_encoder(self) -> Encoder:
         encoder = self._load(self.name, self._settings, self._download_progress())
         if encoder.spec.name != self.name:
-            raise ConfigurationError(f"asked for {self.name!r}, loaded {encoder.spec.name!r}")
+            raise ConfigurationError(
+                f"loading {self.name!r} returned the encoder {encoder.spec.name!r}"
+            )
         return encoder
 
     def _download_progress(self) -> DownloadProgress:
-        """Return a progress that logs each tenth, and raises CancelledError once this closes.
+        """Return a callback that logs each tenth of a download, and cancels it once this closes.
 
-        Otherwise the process, which waits for its threads, would outlive its grace period by as
-        long as the download takes.
+        Otherwise the process, which waits for its threads, would outlive its grace period until the
+        download ends.
         """
         logged = -1
 

@@ -1,10 +1,10 @@
-"""Models as ONNX files, made once and kept in the user's cache.
+"""Models exported to ONNX once and cached in the user's cache folder.
 
 Exporting a network takes seconds, and so does importing torch. A prepared model needs neither when
-the service starts: beside the ONNX file stands what the encoder is, and of which files it was made.
-Where one of those has changed (the model's code, its weights, what is laid over them) it is made
-anew; so it can never serve what the model is no longer. `python -m encoder_service.prepare` does it
-ahead of time, for an image.
+the service starts: a record beside the ONNX file holds the encoder's spec and the hashes of the
+files it was exported from. Where one of these files has changed (the model's code, its weights or
+its overlay) the model is exported again, so a stale export is never served.
+`python -m encoder_service.prepare` exports ahead of time, for an image.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MODELS = Path(__file__).parent / "models"
 
 @dataclass(frozen=True)
 class PreparedModel:
-    """A model that can be served from its ONNX file."""
+    """A model that can be served from its ONNX file, without torch."""
 
     spec: EncoderSpec
     preprocessing: Preprocessing
@@ -41,7 +41,7 @@ class PreparedModel:
 
 
 def read_prepared_model(model: str, settings: WeightsSettings) -> PreparedModel | None:
-    """Return the prepared model, if it is there and made of what the model is made of now."""
+    """Return the prepared model; None where it is missing, damaged or out of date."""
     folder = _folder(model, settings)
     try:
         recorded = json.loads((folder / "prepared.json").read_text())
@@ -60,25 +60,25 @@ def read_prepared_model(model: str, settings: WeightsSettings) -> PreparedModel 
             onnx=onnx,
         )
     except (OSError, ValueError, KeyError, TypeError, LandmarksError):
-        return None  # not there, or damaged: it is made anew
+        return None  # missing or damaged: the caller exports it again
 
 
 def write_prepared_model(
     definition: ModelDefinition, spec: EncoderSpec, onnx: bytes, settings: WeightsSettings
 ) -> Path:
-    """Keep an exported model; return its ONNX file. Raises OSError where the cache is read-only."""
+    """Cache an exported model; return its file. Raises OSError where the cache is read-only."""
     from encoder_service.weights import ensure_weights
 
     folder = _folder(definition.name, settings)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{spec.digest[:12]}.onnx"
     replace_file(target, lambda new: new.write_bytes(onnx))
-    made_of = [ensure_weights(definition.name, settings), definition.overlay, target]
+    inputs = [ensure_weights(definition.name, settings), definition.overlay, target]
     preprocessing = definition.preprocessing
     recorded = {
         "format": _FORMAT,
         "settings": _settings_used(definition.name, settings),
-        "files": _hashes([*_code(definition.name), *(path for path in made_of if path)]),
+        "files": _hashes([*_code(definition.name), *(path for path in inputs if path)]),
         "spec": asdict(spec),
         "preprocessing": asdict(preprocessing) if isinstance(preprocessing, Resized) else None,
         "supports_bfloat16": definition.bfloat16,
@@ -93,15 +93,15 @@ def write_prepared_model(
 
 
 def export(definition: ModelDefinition, network: object) -> bytes:
-    """Return `network` (a torch module of the definition) as an ONNX file. Takes seconds."""
+    """Return the bytes of `network`, a torch module, as an ONNX file. Takes seconds."""
     import torch
 
     if not isinstance(network, torch.nn.Module):
-        raise TypeError(f"{type(network).__name__} is no torch module")
+        raise TypeError(f"{type(network).__name__} is not a torch module")
     side = definition.preprocessing.input_size
     batch = torch.export.Dim("batch", min=1)
     with tempfile.TemporaryDirectory(prefix="landmarks-") as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's own making, nothing a user can act on
+        warnings.simplefilter("ignore")  # the exporter's own, which no user can act on
         path = Path(folder) / "model.onnx"
         torch.onnx.export(
             network.eval(),
@@ -122,7 +122,7 @@ def _folder(model: str, settings: WeightsSettings) -> Path:
 
 
 def _settings_used(model: str, settings: WeightsSettings) -> Mapping[str, object]:
-    """Return what of the settings decides which files a model is made of."""
+    """Return the settings that decide which files a model is exported from."""
     trained = settings.trained_models.get(model)
     return {
         "trained": str(trained) if trained else None,
@@ -131,7 +131,7 @@ def _settings_used(model: str, settings: WeightsSettings) -> Mapping[str, object
 
 
 def _code(model: str) -> list[Path]:
-    """Return the source files that decide what a model computes, without running them."""
+    """Return the source files that define what a model computes, without importing them."""
     own = importlib.util.find_spec(MODULES[model]) if model in MODULES else None
     files = {*_MODELS.glob("*.py"), *([Path(own.origin)] if own and own.origin else [])}
     return sorted(files)
@@ -144,7 +144,7 @@ def _hashes(files: Iterable[Path]) -> dict[str, str]:
 def _preprocessing(
     recorded: Mapping[str, object] | None, model: str, settings: WeightsSettings
 ) -> Preprocessing:
-    if recorded is None:  # of the model's own making: only its file knows it
+    if recorded is None:  # a class of the model's own file
         return definition_of(model, settings.trained_models).preprocessing
     plain = {
         key: tuple(value) if isinstance(value, list) else value for key, value in recorded.items()

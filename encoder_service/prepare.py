@@ -1,4 +1,4 @@
-"""`python -m encoder_service.prepare MODEL…`: export models ahead of time, as for an image."""
+"""`python -m encoder_service.prepare MODEL…`: export models to ONNX ahead of time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from landmarks.errors import LandmarksError
 
 
 def main(models: Sequence[str]) -> int:
-    """Prepare `models`, or those of LANDMARKS_MODELS; return the exit status."""
+    """Export `models`, or those of LANDMARKS_MODELS; return the exit status."""
     try:
         settings = EncoderSettings.load()
         for model in models or settings.models:

@@ -31,14 +31,14 @@ from landmarks.rpc.server import (
 from landmarks.service import run_service
 
 _log = structlog.get_logger(__name__)
-# Workers wait 120 s for a batch (LANDMARKS_ENCODE_TIMEOUT_SECONDS), when many others are before it.
+# Indexer workers wait up to 120 s for a batch (LANDMARKS_ENCODE_TIMEOUT_SECONDS).
 _LONGEST_CALL_SECONDS = 180
 SERVICE_NAME = DESCRIPTOR.services_by_name["EncoderService"].full_name
 
 
 @dataclass(frozen=True)
 class EncoderServer:
-    """A server that listens. Its models load in the background until they are ready."""
+    """A listening server, whose models load in the background."""
 
     grpc_server: grpc.aio.Server
     health: HealthServicer
@@ -48,7 +48,7 @@ class EncoderServer:
     loading: asyncio.Task[None]
 
     async def close(self, grace_seconds: float | None = None) -> None:
-        """Stop listening, finish or refuse what was accepted, and let the threads end."""
+        """Stop listening, finish or refuse accepted requests, and end the threads."""
         self.loading.cancel()
         await self.grpc_server.stop(grace_seconds)
         for host in self.hosts:
@@ -57,14 +57,16 @@ class EncoderServer:
 
 
 async def start(settings: EncoderSettings, load: LoadEncoder = load_encoder) -> EncoderServer:
-    """Listen, and begin to load the models.
+    """Listen, and start loading the models.
 
-    Raises ConfigurationError where a model is unknown, the port is in use, or anybody could call.
+    Raises ConfigurationError where a model is unknown, the port is in use, or the service would be
+    open to everybody.
     """
     known = model_names(settings.trained_models)
     if unknown := sorted(set(settings.models) - set(known)):
         raise ConfigurationError(
-            f"LANDMARKS_MODELS names {', '.join(unknown)}; there are: {', '.join(sorted(known))}"
+            f"LANDMARKS_MODELS names unknown models: {', '.join(unknown)}; known are:"
+            f" {', '.join(sorted(known))}"
         )
     require_authentication(
         settings,
@@ -96,8 +98,8 @@ async def start(settings: EncoderSettings, load: LoadEncoder = load_encoder) -> 
 async def _load_all(hosts: Sequence[ModelHost], health: HealthServicer) -> None:
     """Load every model, and report each as SERVING once it is ready.
 
-    The whole process is SERVING once none is left that may still become ready and one is: a
-    failed model does not take the others down.
+    The whole process is SERVING once every model is ready or has failed, and at least one is
+    ready: a failed model does not take the others down.
     """
 
     async def report() -> None:

@@ -1,4 +1,4 @@
-"""What the encoder service may be told."""
+"""Settings of the encoder service."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from encoder_service.execution_plan import PlanOverrides, Precision, RuntimeName
 from landmarks.rpc.channel import MAX_MESSAGE_BYTES
 from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES, NameList, Settings
 
-# What a message holds besides its photos: names, digests, lengths.
+# Space in a message for everything but its photos: names, digests, lengths.
 MESSAGE_OVERHEAD_BYTES = 64 * 1024
 
 
 class WeightsSettings(Settings):
     """Where weights are kept.
 
-    `weights_files` is JSON: the name of fetched weights to a file of them. `trained_models` is
-    JSON: the name of a model of the user's own to the file that `landmarks train` made.
+    `weights_files` is JSON that maps the name of fetched weights to a local file of them.
+    `trained_models` is JSON that maps the name of a user's own model to its file, written by
+    `landmarks train`.
     """
 
     weights_files: dict[str, Path] = Field(default_factory=dict)
@@ -30,7 +31,7 @@ class WeightsSettings(Settings):
 class EncoderSettings(WeightsSettings):
     """The encoder service's settings.
 
-    `models` are the names of the models that this process serves, with commas between them.
+    `models`: comma-separated names of the models that this process serves.
     """
 
     encoder_host: str = "127.0.0.1"
@@ -42,25 +43,25 @@ class EncoderSettings(WeightsSettings):
     max_batch_photos: int = Field(64, gt=0)
     max_request_bytes: int = Field(MAX_MESSAGE_BYTES, gt=0)
 
-    # Of each model: photos that were accepted and have no vector yet, their bytes, and the pixels
+    # Caps per model on accepted photos that are not answered yet, on their bytes, and on the pixels
     # that they declare.
     max_queued_photos: int = Field(512, gt=0)
     max_queued_bytes: int = Field(512_000_000, gt=0)
     max_queued_pixels: int = Field(1_000_000_000, gt=0)
 
-    # How each model runs. Unset or 0: the best known for the device, see
+    # How each model runs. Unset or 0: the measured default for the device, see
     # `encoder_service.execution_plan`.
     device: str = "cpu"  # as torch calls it
     runtime: RuntimeName | None = None
     precision: Precision | None = None
     workers: int = Field(0, ge=0)  # batches at once
-    threads: int = Field(0, ge=0)  # of one batch
-    batch_size: int = Field(0, ge=0)  # photos of one batch, at most
-    # How long a photo may wait for others to fill its batch. Unset: not at all on a CPU, where a
-    # batch gains nothing.
+    threads: int = Field(0, ge=0)  # per batch
+    batch_size: int = Field(0, ge=0)  # most photos of a batch
+    # How long a photo may wait for others to fill its batch. Unset: not at all on a CPU, where
+    # larger batches gain nothing.
     batch_delay_seconds: float | None = Field(None, ge=0)
-    # Threads that decode for the workers. 0: none where each worker has one core and decodes its
-    # own photos, else as many as there are physical cores.
+    # Threads that decode photos for the workers. 0: none where each worker has one core and decodes
+    # its own photos, else one per physical core.
     decode_threads: int = Field(0, ge=0)
     drain_seconds: float = Field(20, ge=0)
 
@@ -74,12 +75,14 @@ class EncoderSettings(WeightsSettings):
     @model_validator(mode="after")
     def _limits_fit_each_other(self) -> Self:
         if self.max_photo_bytes + MESSAGE_OVERHEAD_BYTES > self.max_request_bytes:
-            raise ValueError("max_photo_bytes leaves no room in max_request_bytes for the rest")
+            raise ValueError(
+                "max_photo_bytes must leave 64 KiB of max_request_bytes for the rest of a message"
+            )
         return self
 
     @property
     def plan_overrides(self) -> PlanOverrides:
-        """What of a model's plan is asked for."""
+        """The parts of a model's execution plan that these settings fix."""
         return PlanOverrides(
             self.runtime, self.precision, self.workers, self.threads, self.batch_size
         )
@@ -98,8 +101,8 @@ class EncoderSettings(WeightsSettings):
 def physical_cores() -> int:
     """Return how many physical cores this process may use.
 
-    Two hyper-threads of one core count once, as inference gains nothing from the second; a
-    container's CPU quota counts too.
+    Two hyper-threads of one core count once, since inference gains nothing from the second. A
+    container's CPU quota is respected.
     """
     usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     if usable is None:

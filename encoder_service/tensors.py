@@ -1,4 +1,4 @@
-"""Named tensors: reading and writing safetensors, and their digest."""
+"""Reads and writes named tensors as safetensors, and computes their digest."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from safetensors import SafetensorError, safe_open
 from landmarks.errors import ConfigurationError
 from landmarks.files import replace_file
 
-if TYPE_CHECKING:  # what only looks at a file's metadata should not wait for it
+if TYPE_CHECKING:  # reading metadata needs no torch, which takes seconds to import
     import torch
 
 Tensors = Mapping[str, "torch.Tensor"]
 
 
 def tensors_digest(tensors: Tensors) -> str:
-    """Return the sha256, as hex, of the names, types, shapes and bytes of `tensors`, by name.
+    """Return the sha256, as hex, of the names, types, shapes and bytes of `tensors`.
 
-    It does not depend on the order, the memory layout, the device or the file they came in.
+    It does not depend on their order, memory layout, device or file format.
     """
     import torch
 
@@ -31,13 +31,13 @@ def tensors_digest(tensors: Tensors) -> str:
         tensor = tensors[name].detach().to("cpu").contiguous()
         header = [name, str(tensor.dtype).removeprefix("torch."), list(tensor.shape)]
         digest.update(json.dumps(header).encode() + b"\n")
-        # As bytes, because numpy has no bfloat16. reshape first: a scalar has no last axis.
+        # Viewed as bytes, because numpy has no bfloat16; reshaped, because a scalar has no axis.
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Read a safetensors file. Raises ConfigurationError where it is not one."""
+    """Return the tensors of a safetensors file. Raises ConfigurationError where it is not one."""
     from safetensors.torch import load_file
 
     try:
@@ -47,7 +47,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """Return what a safetensors file says beside its tensors; raises as `read_tensors`."""
+    """Return the metadata of a safetensors file; raises as `read_tensors`."""
     try:
         with safe_open(path, framework="numpy") as file:
             return dict(file.metadata() or {})
@@ -56,7 +56,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def write_tensors(tensors: Tensors, path: Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file, all of it or nothing."""
+    """Write a safetensors file atomically."""
     from safetensors.torch import save_file
 
     packed = {name: tensor.contiguous() for name, tensor in tensors.items()}

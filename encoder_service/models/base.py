@@ -1,4 +1,4 @@
-"""What an encoder is, and what a model's file has to say of it."""
+"""The contract of encoders, and the definition that each model's file gives."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """What an encoder is, exactly.
+    """The exact identity of an encoder.
 
-    `input_size` is the height and width of the network's input in pixels. A decoder may hand over
-    photos scaled down, as long as neither side gets below `decode_size`; None forbids that.
+    `input_size` is the height and width of the network's input in pixels. A decoder may scale
+    photos down as long as neither side gets below `decode_size`; None forbids that.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Encoder(Protocol):
 
     @property
     def spec(self) -> EncoderSpec:
-        """What this encoder is."""
+        """The identity of this encoder."""
 
     @property
     def plan(self) -> ExecutionPlan:
@@ -60,13 +60,13 @@ class Encoder(Protocol):
     def embed(self, batch: FloatArray) -> FloatMatrix:
         """Return unit rows (N, dimension) for preprocessed photos (N, 3, H, W) float32.
 
-        A row is all zeros where the network finds nothing at all in a photo. As many threads as
-        the plan has workers may call it at once.
+        A row is all zeros where the network finds no features in a photo. Up to `plan.workers`
+        threads may call it at once.
         """
 
 
 class Preprocessing(Protocol):
-    """How a model wants its photos; `settings` say so in the digest."""
+    """How a model preprocesses photos; `settings` go into the digest."""
 
     @property
     def input_size(self) -> int:
@@ -77,7 +77,7 @@ class Preprocessing(Protocol):
         """See `EncoderSpec`."""
 
     def settings(self) -> Mapping[str, Json]:
-        """Return all that decides the result."""
+        """Return every setting that affects the result."""
 
     def __call__(self, image: Image.Image) -> FloatArray:
         """Return one photo (mode RGB, any size) as (3, H, W) float32."""
@@ -85,15 +85,16 @@ class Preprocessing(Protocol):
 
 @dataclass(frozen=True)
 class ModelDefinition:
-    """A model's file, in one value: everything but the runtime and the device.
+    """A model: everything but the runtime and the device.
 
-    `build` makes the network from the tensors of `weights` and those of `over`, a safetensors file
-    of what this project or its user adds to them: photos (N, 3, H, W) to vectors (N, dimension),
-    pooled but not of unit length. `pooling` says how, for the digest. Raise `revision` whenever the
-    vectors change for a reason that the digest does not see, as a change of code in `build` or in
-    the preprocessing. `split` cuts the network in two, for transfer learning: what stays as it is
-    (photos to activations), and what is trained (activations to vectors). `bfloat16` says that in
-    that precision each vector's cosine to that of single precision stays above 0.9999.
+    `build` makes the network from the tensors of `weights` and those of `overlay`, a safetensors
+    file of what this project or its user adds to them. The network maps photos (N, 3, H, W) to
+    vectors (N, dimension), pooled but not of unit length; `pooling` describes that for the digest.
+    Raise `revision` whenever the vectors change for a reason that the digest does not cover, such
+    as a change of code in `build` or in the preprocessing. `split` cuts the network in two for
+    transfer learning: the frozen part (photos to activations) and the trained part (activations to
+    vectors). `bfloat16`: in that precision, each vector's cosine to its single-precision vector
+    stays above 0.9999.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Folding batch normalisation into the convolution before it: the same function, fewer steps."""
+"""Folds batch normalisation into the preceding convolution: the same function, fewer steps."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 def fold_batchnorm(module: nn.Module, pairs: Mapping[str, str]) -> None:
-    """Fold, in place, the norms of `module` into its convolutions (names: convolution, norm).
+    """Fold the norms of `module` into its convolutions, in place; `pairs` are convolution to norm.
 
-    Pairs that the module does not have are passed over. The module has to be in
-    evaluation mode.
+    Pairs that the module does not have are skipped. The module must be in evaluation mode.
     """
     for convolution_name, norm_name in pairs.items():
         convolution = getattr(module, convolution_name, None)

@@ -22,17 +22,17 @@ from encoder_service.models.weight_sources import FetchedWeights, PackageSource
 from encoder_service.tensors import Tensors
 
 DIMENSION = 1280
-# Of its sixteen blocks; those from here on are trained where the network is transferred.
+# Transfer learning trains its sixteen blocks from this one on.
 _FIRST_TRAINED = 8
 
 
 def _is_used(name: str) -> bool:
-    # Neither the classifier nor counters that only training reads.
+    # Without the classifier and the counters that only training reads.
     return not name.startswith("_fc.") and not name.endswith("num_batches_tracked")
 
 
 def read_checkpoint(path: Path) -> Tensors:
-    """Read the published checkpoint; every tensor of the network has to be there, and no other."""
+    """Return the tensors of the published checkpoint, which must fit the network exactly."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     EfficientNet.from_name("efficientnet-lite0").load_state_dict(state, strict=True)
     return {name: tensor for name, tensor in state.items() if _is_used(name)}
@@ -94,7 +94,7 @@ class _Tail(nn.Module):
 
 
 def build(tensors: Tensors) -> nn.Module:
-    """Return the network up to its last convolution, and the pooling behind."""
+    """Return the network up to its last convolution, followed by the pooling."""
     original, overlay = split_overlay(tensors)
     module = _PooledEfficientNet()
     counters = {
@@ -115,7 +115,7 @@ def build(tensors: Tensors) -> nn.Module:
 
 
 def split(network: nn.Module) -> tuple[nn.Module, nn.Module]:
-    """Cut after the blocks of 80 channels: 15,680 numbers a photo, and what is made of them."""
+    """Cut after the blocks of 80 channels, where a photo has 15,680 activations."""
     if not isinstance(network, _PooledEfficientNet):
         raise TypeError(f"{type(network).__name__} was not made by `build`")
     return _Trunk(network.network), _Tail(network.network, network.pool)

@@ -1,4 +1,4 @@
-"""`efficientnet_lite0_landmarks`: EfficientNet-Lite0 with transfer learning; the default to serve.
+"""`efficientnet_lite0_landmarks`: EfficientNet-Lite0 with transfer learning; the default model.
 
 How it was trained: `weights/landmarks_weights/efficientnet_lite0_landmarks.md`.
 """

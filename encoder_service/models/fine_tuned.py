@@ -1,4 +1,4 @@
-"""Models that training made out of others: the base's network, with what was trained over it."""
+"""Models trained from others: the network of a base model, with trained tensors laid over it."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from encoder_service.models.base import ModelDefinition
 from encoder_service.models.weight_sources import CommittedWeights
 from encoder_service.tensors import read_metadata
 
-if TYPE_CHECKING:  # what only describes a model should not wait for torch
+if TYPE_CHECKING:  # describing a model needs no torch, which takes seconds to import
     from torch import nn
 
     from encoder_service.tensors import Tensors
 
-# In a trained file's metadata: the model whose network the tensors fit; and where its last layers
-# are there twice, the length of the vectors.
+# Keys of a trained file's metadata: the base model, and for a two-branch network its vectors'
+# dimension.
 BASE = "base"
 TWO_BRANCH_DIMENSION = "twin"
 
 
 def trained_from(base: ModelDefinition, name: str, path: Path) -> ModelDefinition:
-    """Return the model of a file of `landmarks train`.
+    """Return the model of a file written by `landmarks train`.
 
-    Where the base's own weights ship with the program, the file holds all of them; else the tensors
-    that transfer learning replaced.
+    Where the base's weights ship with the program, the file holds all tensors; otherwise those that
+    transfer learning replaced.
     """
     if isinstance(base.weights, CommittedWeights):
         return replace(
             base,
             name=name,
-            description=f"The network of {base.name}, trained anew.",
+            description=f"The network of {base.name}, trained again.",
             weights=CommittedWeights(path),
         )
     model = replace(
@@ -46,7 +46,7 @@ def trained_from(base: ModelDefinition, name: str, path: Path) -> ModelDefinitio
         return model
     return replace(
         model,
-        layer=f"{base.layer}, of the trained and of the untrained layers together",
+        layer=f"{base.layer}, of the trained and the untrained branch together",
         dimension=int(twin),
         build=partial(_build_two_branch, base, int(twin)),
         split=None,
@@ -54,6 +54,6 @@ def trained_from(base: ModelDefinition, name: str, path: Path) -> ModelDefinitio
 
 
 def _build_two_branch(base: ModelDefinition, dimension: int, tensors: Tensors) -> nn.Module:
-    from encoder_service.models.two_branch import build_two_branch  # which needs torch
+    from encoder_service.models.two_branch import build_two_branch  # imports torch
 
     return build_two_branch(base, tensors, dimension)

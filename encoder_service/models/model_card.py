@@ -1,4 +1,4 @@
-"""The model card that every training run leaves behind: what was trained, on what, how, how well.
+"""The model card of a training run: base, data, settings and scores.
 
 As JSON for programs (`model.json`), as Markdown for people (`model.md`). Needs no torch.
 """
@@ -40,9 +40,10 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """A training run, told so that it can be judged and repeated.
+    """A training run, described so that it can be judged and repeated.
 
-    `metrics` are those of the kept weights, on the validation split against the training split.
+    `metrics` are the scores of the kept weights: the validation split searched in the training
+    split.
     """
 
     name: str
@@ -62,7 +63,7 @@ class ModelCard:
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
     def markdown(self) -> str:
-        """Return the card for people."""
+        """Return the card as Markdown."""
         counts = ", ".join(f"{count:,} of `{split}`" for split, count in self.data.photos.items())
         rows = [
             ("Trained on", f"{counts} photos; {self.data.landmarks} landmarks"),
@@ -93,7 +94,7 @@ class ModelCard:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a card. Raises ConfigurationError where the file is not one."""
+        """Read a card from JSON. Raises ConfigurationError where the file is not one."""
         try:
             data = json.loads(path.read_text())
             known = {field.name: data[field.name] for field in fields(cls)}

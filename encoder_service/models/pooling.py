@@ -1,4 +1,4 @@
-"""From a map of features to one vector: weighted towards the middle, evened out, centred."""
+"""Pools a feature map to one vector: centre-weighted, power-normalised, mean-centred."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from encoder_service.models.base import Json
 from encoder_service.models.precision import in_single_precision
 from encoder_service.tensors import Tensors
 
-# Of the map's side. Photographers put what they mean in the middle.
+# As a share of the map's side. Photographers put their subject in the middle.
 _SIGMA = 3 / 7
-# Below 1, a few channels that shout are heard less.
+# Below 1, so that a few strong channels do not dominate.
 _POWER = 0.65
-# Where a channel is silent, the power's slope would be infinite.
+# Added before the power, whose slope at 0 is infinite.
 _SILENCE = 1e-5
 _FLOOR = _SILENCE**_POWER
 
@@ -28,11 +28,11 @@ class CentredPool(nn.Module):
 
     A mean with a Gaussian centre prior (Babenko and Lempitsky, "Aggregating Deep Convolutional
     Features for Image Retrieval", 2015), a power below one (Perronnin et al., "Improving the
-    Fisher Kernel", 2010) and unit length, from which `offset` is taken: what photos have in
-    common, and so tells nothing (Jégou and Chum, "Negative evidences and co-occurrences in image
-    retrieval", 2012). Where there are no features at all the vector is zero.
+    Fisher Kernel", 2010) and unit length. `offset`, what all photos have in common, is subtracted
+    (Jégou and Chum, "Negative evidences and co-occurrences in image retrieval", 2012). Where there
+    are no features at all the vector is zero.
 
-    A model may have a linear `projection` behind, which weighs and mixes what is left.
+    A model may add a linear `projection` after that.
     """
 
     projection: nn.Module
@@ -44,25 +44,25 @@ class CentredPool(nn.Module):
 
     @classmethod
     def for_overlay(cls, channels: int, overlay: Tensors) -> CentredPool:
-        """Return a pooling for tensors that will be laid over it as a network's `pool`."""
+        """Return a pooling with the parameters that `overlay` has for a network's `pool`."""
         pool = cls(channels)
         if any(name.startswith("pool.projection.") for name in overlay):
             pool.add_projection()
         return pool
 
     def add_projection(self) -> nn.Linear:
-        """Put a projection behind that changes nothing yet, and return it."""
+        """Add a projection, the identity at first, and return it."""
         channels = len(self.offset)
         self.projection = projection = nn.Linear(channels, channels, bias=False)
         nn.init.eye_(projection.weight)
         return projection
 
     def unit(self, features: torch.Tensor) -> torch.Tensor:
-        """Return the unit vectors (N, C), float32, before the offset is taken."""
+        """Return the unit vectors (N, C), float32, before the offset is subtracted."""
         height, width = features.shape[2:]
         weights = _prior(height, features)[:, None] * _prior(width, features)[None, :]
         pooled = (features * weights).sum(dim=(2, 3))
-        # In single precision: half would round silence to nothing.
+        # In single precision: half precision would round `_SILENCE` to 0.
         return functional.normalize(pooled.float().clamp_min(0).add(_SILENCE).pow(_POWER) - _FLOOR)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:

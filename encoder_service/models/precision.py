@@ -1,4 +1,4 @@
-"""Steps that stay in single precision where the rest of a network runs in half of it."""
+"""Keeps steps of a network in single precision where the rest runs in half precision."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 
 
 def in_single_precision(like: torch.Tensor) -> AbstractContextManager[object]:
-    """Return a context without autocast; one that does nothing where there is none to leave."""
+    """Return a context that disables autocast; a null context where autocast is off."""
     kind = like.device.type
-    if not torch.is_autocast_enabled(kind):  # an exporter would find a context in the graph
+    if not torch.is_autocast_enabled(kind):  # an exporter would put the context into the graph
         return nullcontext()
     return torch.autocast(kind, enabled=False)

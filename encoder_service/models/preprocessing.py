@@ -1,4 +1,4 @@
-"""Photo to tensor: the ways of resizing, and normalisation."""
+"""Preprocessing: a photo is resized and normalised to a tensor."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Resized:
     """Resizes with Pillow's antialiased bilinear filter; then (x - mean) / scale, x in 0–255.
 
     `fit` is "squash": the whole photo, its aspect ratio lost; or "crop": the middle square.
-    `decode_size` lets JPEGs be decoded at 1/2, 1/4 or 1/8 scale down to that size. It should be
-    twice the input size at least: what the filter would average away is then never computed.
+    `decode_size` lets JPEGs be decoded at 1/2, 1/4 or 1/8 scale down to that size. It should be at
+    least twice the input size: then only detail is lost that the filter would average away.
     """
 
     input_size: int
@@ -30,7 +30,7 @@ class Resized:
     decode_size: int | None
 
     def settings(self) -> Mapping[str, Json]:
-        """Return all that decides the result."""
+        """Return every setting that affects the result."""
         return {**asdict(self), "filter": "pillow-bilinear"}
 
     def __call__(self, image: Image.Image) -> FloatArray:
@@ -38,7 +38,7 @@ class Resized:
         width, height = image.size
         box = (0.0, 0.0, float(width), float(height))
         if self.fit == "crop":
-            # The box, not a crop after resizing: that of a photo of 30,000 × 1 would be enormous.
+            # Resize a box, not crop after resizing: a photo of 30,000 × 1 would become enormous.
             side = min(width, height)
             left, top = (width - side) / 2, (height - side) / 2
             box = (left, top, left + side, top + side)

@@ -1,7 +1,7 @@
 """The encoders by name. A new one is a file with a `MODEL`, and a line here.
 
-Modules are imported when a model is asked for, so that a process pays for what it serves only.
-Models that the user trained need neither: their file says what they are.
+A model's module is imported when the model is first used, so that a process loads only what it
+serves. Models that the user trained need no line: the metadata of their file names their base.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ MODULES: dict[str, str] = {
     "vgg16_fc7": "encoder_service.models.vgg16_fc7",
 }
 
-# Large, or there to compare another with: served where they are asked for by name.
+# Large, or for comparison only: served where they are named explicitly.
 ON_REQUEST = frozenset({"efficientnet_lite0", "vgg16_landmarks", "vgg16_fc7"})
 
 
 def model_names(trained: Mapping[str, Path]) -> list[str]:
-    """Return the names of all models: those of this program, and the user's own."""
+    """Return the names of all models: registered ones, and the user's own."""
     return [*MODULES, *trained]
 
 
 def definition_of(name: str, trained: Mapping[str, Path] | None = None) -> ModelDefinition:
     """Return the definition of a model; `trained` are files of the user's own models, by name.
 
-    Raises NotFoundError that names those there are, and ConfigurationError where a user's file
+    Raises NotFoundError, which lists the known models, and ConfigurationError where a user's file
     cannot be used.
     """
     trained = trained or {}
     if taken := sorted(MODULES.keys() & trained.keys()):
         raise ConfigurationError(
-            f"LANDMARKS_TRAINED_MODELS gives a file for {', '.join(taken)}, which this program has"
-            " itself; give it another name there"
+            f"LANDMARKS_TRAINED_MODELS uses the name of a built-in model: {', '.join(taken)};"
+            " choose another name there"
         )
     if name not in MODULES:
         if name in trained:

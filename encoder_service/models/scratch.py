@@ -1,4 +1,4 @@
-"""`scratch`: a small CNN trained by this project on the landmark photos, and on nothing else."""
+"""`scratch`: a small CNN trained from scratch by this project, on the landmark photos alone."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from encoder_service.models.shipped_weights import shipped
 from encoder_service.models.weight_sources import CommittedWeights
 from encoder_service.tensors import Tensors
 
-# Squashed, as in training: half of the photos it was trained on came square already.
+# Squashed, as in training: half of the training photos were already square.
 PREPROCESSING = Resized(112, "squash", (127.5,) * 3, (64.0,) * 3, decode_size=224)
 WEIGHTS = shipped("scratch.safetensors")
 
 
 def build(tensors: Tensors) -> nn.Module:
-    """Return the network with these weights; they are kept in half precision, and run in single."""
+    """Return the network with these weights, stored in half precision and run in single."""
     network = ScratchNetwork()
     state = {name: tensor.float() for name, tensor in tensors.items()}
-    # Counters that only training reads are not in the file.
+    # The file leaves out the counters that only training reads.
     counters = {n: t for n, t in network.state_dict().items() if n.endswith("num_batches_tracked")}
     network.load_state_dict({**state, **counters}, strict=True)
     network.eval()

@@ -1,8 +1,8 @@
 """The network of `scratch`: a ten-layer residual CNN of 0.9 million parameters.
 
 Basic blocks after He et al., "Deep Residual Learning for Image Recognition" (2016); the vector is
-the layer before a cosine classifier, after Wang et al., "NormFace" (2017), so that the angle
-between two vectors is what training shaped.
+the layer before a cosine classifier, after Wang et al., "NormFace" (2017), so that
+training shapes the angles between vectors.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A network whose last layers are there twice, as they were and as transfer learning left them.
+"""A network with two branches of last layers: the original ones and those of transfer learning.
 
-What training teaches about some landmarks it takes from all others. Side by side, both kinds of
-layers are heard, and one linear map makes a vector of the two. Averaging their weights instead
-(Wortsman et al., "Robust fine-tuning of zero-shot models", 2022) gains less; docs/quality.md.
+What training gains on some landmarks it loses on all others. With both branches side by side, one
+linear map makes a vector from the two. Averaging their weights instead (Wortsman et al., "Robust
+fine-tuning of zero-shot models", 2022) gains less; docs/quality.md.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from encoder_service.tensors import Tensors
 
 
 class TwoBranchHead(nn.Module):
-    """The last layers twice, and `joint`: activations to vectors (N, dimension), float32.
+    """Both branches and the linear map `joint`: activations to vectors (N, dimension), float32.
 
-    Each of the two pools to unit vectors (N, C), without offset and projection, which are in
-    `joint`. Where neither finds any features at all, the vector is zero.
+    Each branch pools to unit vectors (N, C), without offset and projection, which are part of
+    `joint`. Where neither finds any features, the vector is zero.
     """
 
     def __init__(self, trained: nn.Module, untrained: nn.Module, joint: nn.Linear) -> None:
@@ -40,7 +40,7 @@ class TwoBranchHead(nn.Module):
 
 
 class TwoBranchNetwork(nn.Module):
-    """The layers that training left alone, and the `TwoBranchHead` behind."""
+    """The frozen layers, followed by a `TwoBranchHead`."""
 
     def __init__(self, trunk: nn.Module, tail: TwoBranchHead) -> None:
         super().__init__()
@@ -56,19 +56,19 @@ class TwoBranchNetwork(nn.Module):
 def two_branch_network(
     base: ModelDefinition, original: Tensors, dimension: int
 ) -> TwoBranchNetwork:
-    """Return the base's network with its last layers twice, both untrained, and no map yet.
+    """Return the base's network with two untrained branches and an untrained map.
 
-    `original` are the tensors of the base's network itself, without what this project adds to them.
+    `original` are the tensors of the base's network without the overlay.
     """
     if base.split is None:
-        raise TypeError(f"{base.name} is not made for transfer learning")
+        raise TypeError(f"{base.name} does not support transfer learning: it has no `split`")
     trunk, tail = base.split(base.build(original))
     joint = nn.Linear(2 * base.dimension, dimension)
     return TwoBranchNetwork(trunk, TwoBranchHead(deepcopy(tail), tail, joint)).eval()
 
 
 def build_two_branch(base: ModelDefinition, tensors: Tensors, dimension: int) -> nn.Module:
-    """Return the network of a model that was transferred from `base` with `Transfer.keep`."""
+    """Return the network of a model that was trained from `base` with `Transfer.keep`."""
     original, overlay = split_overlay(tensors)
     network = two_branch_network(base, original, dimension)
     apply_overlay(network.tail, overlay)

@@ -1,4 +1,4 @@
-"""`vgg16`: the original VGG16 of Oxford as it is. No landmark label ever touched it.
+"""`vgg16`: the original VGG16 of Oxford, unchanged. It was never trained on landmark labels.
 
 Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition"
 (2015). Its last convolutional features, pooled into one vector.
@@ -21,9 +21,9 @@ from encoder_service.models.weight_sources import FetchedWeights, PackageSource,
 from encoder_service.tensors import Tensors
 
 DIMENSION = 512
-# What Oxford trained with: the mean colour of ImageNet is taken off, and nothing divided.
+# As in Oxford's training: the mean colour of ImageNet is subtracted, and nothing divided.
 _MEAN = (123.68, 116.779, 103.939)
-# Keras's name of each convolution, to its place in torchvision's `features`.
+# Keras's name of each convolution to its index in torchvision's `features`.
 _LAYERS = {
     "block1_conv1": 0,
     "block1_conv2": 2,
@@ -39,7 +39,7 @@ _LAYERS = {
     "block5_conv2": 26,
     "block5_conv3": 28,
 }
-# Configuration D of the paper: each block's channels, and how many convolutions it has.
+# Configuration D of the paper: the channels and the number of convolutions of each block.
 _BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 _NAMES = tuple(f"features.{i}.{kind}" for i in _LAYERS.values() for kind in ("weight", "bias"))
 
@@ -53,9 +53,9 @@ def read_torchvision(path: Path) -> Tensors:
 def read_keras_onnx(path: Path) -> Tensors:
     """Read the convolutions from a Keras VGG16 that was exported to ONNX.
 
-    Keras takes blue, green, red; the first layer is flipped to take red, green, blue.
+    Keras's channel order is blue, green, red; the first layer is flipped to red, green, blue.
     """
-    import onnx  # needed once, where the weights come from that package
+    import onnx  # only needed where the weights come from that package
     from onnx import numpy_helper
 
     tensors: dict[str, torch.Tensor] = {}
@@ -89,7 +89,7 @@ WEIGHTS = FetchedWeights(
 
 
 class _FirstConvolution(nn.Conv2d):
-    """Stays in single precision: half would round the pixels, 0 to 255 less a mean."""
+    """Runs in single precision: half precision would round pixels of 0 to 255."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - torch's name
         with in_single_precision(input):
@@ -97,7 +97,7 @@ class _FirstConvolution(nn.Conv2d):
 
 
 def convolutions() -> nn.Sequential:
-    """Return torchvision's `vgg16().features`, without the seconds that its import takes."""
+    """Return torchvision's `vgg16().features`, without importing it, which takes seconds."""
     layers: list[nn.Module] = []
     channels = 3
     for width, count in _BLOCKS:
@@ -122,9 +122,9 @@ class _PooledVGG16(nn.Module):
 
 
 def build(tensors: Tensors) -> nn.Module:
-    """Return the convolutions, up to the last max pooling, and the pooling behind."""
+    """Return the convolutions up to the last max pooling, followed by the pooling."""
     original, overlay = split_overlay(tensors)
-    with torch.device("meta"):  # the weights are assigned; making random ones would be wasted
+    with torch.device("meta"):  # the weights are assigned, so no random ones are made
         network = _PooledVGG16()
     network.load_state_dict(dict(original), strict=True, assign=True)
     network.pool = CentredPool.for_overlay(DIMENSION, overlay)
@@ -133,7 +133,7 @@ def build(tensors: Tensors) -> nn.Module:
 
 
 def split(network: nn.Module) -> tuple[nn.Module, nn.Module]:
-    """Cut before conv5, whose three convolutions are half of all weights."""
+    """Cut before conv5, whose three convolutions hold half of all weights."""
     if not isinstance(network, _PooledVGG16):
         raise TypeError(f"{type(network).__name__} was not made by `build`")
     return network.features[:24], nn.Sequential(network.features[24:], network.pool)

@@ -1,7 +1,7 @@
-"""`vgg16_fc7`: the pre-trained VGG16's literal second-to-last layer, as the study had it.
+"""`vgg16_fc7`: the second-to-last layer of a pre-trained VGG16, as in the study.
 
-torchvision's own training (`IMAGENET1K_V1`): the original weights of Oxford are published without
-their fully connected layers. Babenko et al., "Neural Codes for Image Retrieval" (2014), search by
+The weights are torchvision's own (`IMAGENET1K_V1`), as Oxford's original ones are published without
+the fully connected layers. Babenko et al., "Neural Codes for Image Retrieval" (2014), search by
 this layer.
 """
 
@@ -19,19 +19,19 @@ from encoder_service.models.weight_sources import FetchedWeights, UrlSource
 from encoder_service.tensors import Tensors
 
 DIMENSION = 4096
-_SIDE = 7  # of the features of 224 × 224 pixels
+_SIDE = 7  # of the feature map of 224 × 224 pixels
 _LAST = "classifier.6."
 
 
 def read_torchvision(path: Path) -> Tensors:
-    """Read torchvision's file; its last layer, the thousand classes, is left out."""
+    """Return the tensors of torchvision's file, without the last layer, the thousand classes."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     return {name: tensor for name, tensor in state.items() if not name.startswith(_LAST)}
 
 
 WEIGHTS = FetchedWeights(
     name="vgg16_fc7",
-    # torchvision publishes the beginning of its file's hash, in the file's name, and nothing more.
+    # torchvision publishes only the first digits of the file's hash, in the file's name.
     file_sha256="397923af",
     bytes=537_042_176,
     sources=(UrlSource("https://download.pytorch.org/models/vgg16-397923af.pth"),),
@@ -46,7 +46,7 @@ class _SecondToLast(nn.Module):
         self.classifier = nn.Sequential(
             nn.Linear(512 * _SIDE * _SIDE, 4096),
             nn.ReLU(),
-            nn.Dropout(),  # does nothing here; keeps torchvision's numbers
+            nn.Dropout(),  # has no effect in evaluation; keeps torchvision's layer numbers
             nn.Linear(4096, DIMENSION),
             nn.ReLU(),
         )
@@ -58,7 +58,7 @@ class _SecondToLast(nn.Module):
 
 def build(tensors: Tensors) -> nn.Module:
     """Return the network up to the ReLU after its second fully connected layer."""
-    with torch.device("meta"):  # the weights are assigned; making random ones would be wasted
+    with torch.device("meta"):  # the weights are assigned, so no random ones are made
         network = _SecondToLast()
     network.load_state_dict(dict(tensors), strict=True, assign=True)
     return network.eval()

@@ -1,4 +1,4 @@
-"""`vgg16_landmarks`: VGG16 with transfer learning, the untrained layers beside the trained ones.
+"""`vgg16_landmarks`: VGG16 with transfer learning, in two branches, trained and untrained.
 
 How it was trained: `weights/landmarks_weights/vgg16_landmarks.md`.
 """

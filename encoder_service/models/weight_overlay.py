@@ -1,6 +1,7 @@
-"""Tensors of ours over a network's own: what transfer learning replaced, and small additions.
+"""Overlays: tensors that this project or its user lays over those of a published network.
 
-They keep the names that the built network has for them, behind a prefix that no network uses.
+They are what transfer learning replaced, and small additions. They keep the names that they have in
+the built network, behind a prefix that no network uses.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ _PREFIX = "ours."
 
 
 def as_overlay(tensors: Tensors) -> Tensors:
-    """Return a network's tensors under names that no network uses itself."""
+    """Return the tensors with the prefix of an overlay before their names."""
     return {_PREFIX + name: tensor for name, tensor in tensors.items()}
 
 
 def split_overlay(tensors: Tensors) -> tuple[Tensors, Tensors]:
-    """Return the network's own tensors, and ours under their names in the built network."""
+    """Return the network's original tensors, and the overlay's without their prefix."""
     original = {name: tensor for name, tensor in tensors.items() if not name.startswith(_PREFIX)}
     overlay = {
         name.removeprefix(_PREFIX): tensors[name] for name in tensors if name not in original
@@ -32,9 +33,9 @@ def split_overlay(tensors: Tensors) -> tuple[Tensors, Tensors]:
 
 
 def apply_overlay(network: nn.Module, overlay: Tensors) -> None:
-    """Replace tensors of `network`, in place; half precision becomes the network's.
+    """Replace tensors of `network` in place, converted to its precision.
 
-    Raises ConfigurationError where the network has no such tensor, or one of another shape.
+    Raises ConfigurationError where the network lacks a tensor, or has another shape for it.
     """
     try:
         unknown = network.load_state_dict(dict(overlay), strict=False).unexpected_keys

@@ -1,4 +1,4 @@
-"""Where a model's weights come from. A model's file holds one of these."""
+"""Where a model's weights come from. Each model definition has one of these."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Reader = Callable[[Path], "Tensors"]
 
 @dataclass(frozen=True)
 class NoWeights:
-    """The model has none."""
+    """The model has no weights."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ WeightsSource = UrlSource | PackageSource
 class FetchedWeights:
     """Weights that are fetched once and kept in the user's cache, under `name`.
 
-    Several models may stand on the same. `digest` is that of the tensors, which are verified
-    whichever way they came; where only the beginning of the source file's sha256 is known, that is
+    Several models may share them. `digest` is that of the tensors, which are verified whatever
+    their source; where only the first digits of the source file's sha256 are known, these are
     `file_sha256`, and the file is verified. `readers` convert a source's file, by its suffix.
-    `bytes` is about how large the converted file is.
+    `bytes` is the approximate size of the converted file.
     """
 
     name: str
@@ -71,7 +71,7 @@ class FetchedWeights:
 
     @property
     def version(self) -> str:
-        """What tells these weights from others of the name: the beginning of a hash."""
+        """The first digits of a hash, which tell these weights from others of the same name."""
         return (self.digest or self.file_sha256)[:12]
 
 

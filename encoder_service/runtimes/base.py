@@ -1,4 +1,4 @@
-"""What runs a network. The model does not know, nor does the digest."""
+"""The interface of runtimes, which run networks; a model's digest does not depend on them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from encoder_service.models.base import EncoderSpec, FloatArray, FloatMatrix, Pr
 
 
 class Runtime(Protocol):
-    """Runs one network. As many threads as its plan has workers may call `run` at once."""
+    """Runs one network. Up to `plan.workers` threads may call `run` at once."""
 
     @property
     def plan(self) -> ExecutionPlan:
@@ -23,7 +23,7 @@ class Runtime(Protocol):
 
 
 class RuntimeEncoder:
-    """A model and what runs it: the `Encoder` that the service uses."""
+    """A model and its runtime: the `Encoder` that the service uses."""
 
     def __init__(self, spec: EncoderSpec, preprocessing: Preprocessing, runtime: Runtime) -> None:
         self._spec = spec
@@ -50,9 +50,9 @@ class RuntimeEncoder:
 
 
 def unit_rows(vectors: FloatMatrix) -> FloatMatrix:
-    """Return `vectors` with rows of length 1; rows of zeros stay so.
+    """Return `vectors` scaled to rows of length 1; rows of zeros stay zero.
 
-    Accumulated in float64, so that the length is right to the last digit of float32.
+    Accumulated in float64, so that lengths are exact to the last digit of float32.
     """
     wide = vectors.astype(np.float64)
     lengths = np.linalg.norm(wide, axis=1, keepdims=True)

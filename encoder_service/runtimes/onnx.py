@@ -14,10 +14,10 @@ INPUT, OUTPUT = "photos", "vectors"
 
 
 class OnnxRuntime:
-    """Runs the network of an ONNX file as `plan` says.
+    """Runs the network of an ONNX file according to `plan`.
 
-    One session serves all workers, so the weights are in memory once. With one thread a batch runs
-    on the thread that asks for it.
+    One session serves all workers, so the weights are in memory once. With one thread, a batch runs
+    on the calling thread.
     """
 
     def __init__(self, file: Path | bytes, plan: ExecutionPlan) -> None:
@@ -25,7 +25,7 @@ class OnnxRuntime:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = plan.threads
         options.inter_op_num_threads = 1
-        # Idle threads that spin would take the cores from the decoders.
+        # Spinning idle threads would take the cores from the decoders.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(
@@ -33,7 +33,7 @@ class OnnxRuntime:
                 options,
                 providers=["CPUExecutionProvider"],
             )
-        except Exception as error:  # of a dozen kinds, none documented
+        except Exception as error:  # a dozen undocumented kinds
             raise ConfigurationError(f"onnxruntime cannot load the model: {error}") from error
 
     def run(self, batch: FloatArray) -> FloatMatrix:

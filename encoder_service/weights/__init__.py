@@ -1,4 +1,4 @@
-"""The encoders' weights: committed here, or fetched once into the user's cache."""
+"""The encoders' weights: shipped with the program, or fetched once into the user's cache."""
 
 from encoder_service.weights.fetch import DownloadProgress
 from encoder_service.weights.store import (

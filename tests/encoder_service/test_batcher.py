@@ -43,7 +43,7 @@ class FakeTimer:
 
 
 class Model:
-    """Takes batches when the test lets it, and keeps them."""
+    """Records its batches, and runs them when the test allows it."""
 
     def __init__(self, held: bool = False):
         self.batches: list[list] = []
@@ -153,7 +153,7 @@ async def test_requests_take_turns_even_if_there_are_more_than_a_batch_holds():
     assert model.batches == [["a", "a"], ["a", "b"], ["c", "b"], ["c", "b"], ["c"]]
 
 
-async def test_a_full_queue_refuses_at_once_and_says_when_to_try_again():
+async def test_a_full_queue_refuses_at_once_with_a_time_to_retry():
     model, clock = Model(held=True), FakeClock()
     batcher = batcher_of(model, clock, max_queued_photos=8)
     first = batcher.admit(6, 0)
@@ -169,7 +169,7 @@ async def test_a_full_queue_refuses_at_once_and_says_when_to_try_again():
         pass
 
 
-async def test_bytes_fill_the_queue_too_but_an_idle_one_takes_any_request():
+async def test_bytes_fill_the_queue_too_but_an_empty_one_admits_any_request():
     batcher = batcher_of(Model(), FakeClock(), max_queued_bytes=100)
     with batcher.admit(1, 500), pytest.raises(OverloadedError, match="500 bytes"):
         batcher.admit(1, 1)
@@ -177,7 +177,7 @@ async def test_bytes_fill_the_queue_too_but_an_idle_one_takes_any_request():
         pass
 
 
-async def test_declared_pixels_fill_the_queue_and_room_comes_back_with_what_was_refused():
+async def test_declared_pixels_fill_the_queue_and_a_refused_request_frees_its_place():
     batcher = batcher_of(Model(), FakeClock(), max_queued_pixels=100)
     with batcher.admit(1, 0) as large:
         large.declare(500)  # beside nothing else, any may come
@@ -189,7 +189,7 @@ async def test_declared_pixels_fill_the_queue_and_room_comes_back_with_what_was_
         other.declare(40)
 
 
-async def test_the_time_to_try_again_grows_with_the_queue():
+async def test_the_time_to_retry_grows_with_the_queue():
     model, clock = Model(held=True), FakeClock()
     batcher = batcher_of(model, clock, max_queued_photos=40)
     with batcher.admit(4, 0) as request:
@@ -249,7 +249,7 @@ async def test_the_typical_time_of_a_batch_counts_towards_the_deadline():
     assert model.batches == [["a"]]
 
 
-async def test_a_batch_that_only_held_the_dead_does_not_stop_the_next():
+async def test_a_batch_of_expired_photos_only_does_not_stop_the_next():
     model, clock = Model(), FakeClock()
     batcher = batcher_of(model, clock, max_batch=2)
     with batcher.admit(2, 0, timeout_seconds=0) as late:
@@ -260,7 +260,7 @@ async def test_a_batch_that_only_held_the_dead_does_not_stop_the_next():
     assert model.batches == [["c", "d"]]
 
 
-async def test_a_batch_that_fails_tells_its_callers_and_the_next_one_runs():
+async def test_a_failed_batch_fails_its_callers_and_the_next_one_runs():
     model, clock = Model(), FakeClock()
     batcher = batcher_of(model, clock, max_batch=2)
     with batcher.admit(4, 0) as request:
@@ -272,7 +272,7 @@ async def test_a_batch_that_fails_tells_its_callers_and_the_next_one_runs():
     assert [outcome.result for outcome in fine] == ["<b>", "<c>"]
 
 
-async def test_only_the_culprit_of_a_failed_batch_fails_whoever_it_shared_the_batch_with():
+async def test_only_the_culprit_of_a_failed_batch_fails_and_no_photo_of_another_request():
     model, clock = Model(), FakeClock()
     batcher = batcher_of(model, clock, max_batch=3)
     with batcher.admit(2, 0) as request, batcher.admit(1, 0) as other:
@@ -284,7 +284,7 @@ async def test_only_the_culprit_of_a_failed_batch_fails_whoever_it_shared_the_ba
     assert len({outcomes[0].batch, outcomes[2].batch}) == 2
 
 
-async def test_of_a_failed_batch_only_those_run_again_whose_callers_still_wait():
+async def test_photos_of_a_failed_batch_run_again_only_if_their_callers_still_wait():
     model, clock = Model(held=True), FakeClock()
     batcher = batcher_of(model, clock, max_batch=4)
     with (
@@ -304,7 +304,7 @@ async def test_of_a_failed_batch_only_those_run_again_whose_callers_still_wait()
     assert isinstance(outcomes[2], DeadlineError)
 
 
-async def test_closing_refuses_what_waits_and_what_comes():
+async def test_closing_fails_waiting_photos_and_refuses_new_requests():
     model, clock = Model(held=True), FakeClock()
     batcher = batcher_of(model, clock, max_batch=1)
     with batcher.admit(2, 0) as request:
@@ -345,7 +345,7 @@ async def test_as_many_batches_run_at_once_as_there_are_workers():
     assert [outcome.result for outcome in outcomes] == [f"<{name}>" for name in "abcdef"]
 
 
-async def test_without_a_delay_a_photo_never_waits_for_company():
+async def test_without_a_delay_a_photo_never_waits_for_others():
     model, clock = Model(), FakeClock()
     batcher = batcher_of(model, clock, max_delay_seconds=0.0)
     with batcher.admit(1, 0) as request:
@@ -353,7 +353,7 @@ async def test_without_a_delay_a_photo_never_waits_for_company():
     assert clock.timers == []
 
 
-async def test_a_single_photo_waits_behind_no_more_than_what_runs_however_many_requests_wait():
+async def test_a_single_photo_waits_for_running_batches_only_however_many_requests_wait():
     model, clock = Model(held=True), FakeClock()
     batcher = batcher_of(model, clock, max_batch=1, max_delay_seconds=0.0)
     large = [batcher.admit(5, 0) for _ in range(8)]
@@ -367,7 +367,7 @@ async def test_a_single_photo_waits_behind_no_more_than_what_runs_however_many_r
     assert model.batches[:3] == [["bulk"], ["single"], ["bulk"]]
 
 
-async def test_large_requests_get_a_photo_in_four_while_single_ones_never_stop():
+async def test_large_requests_get_one_photo_in_four_while_single_photos_keep_coming():
     model, clock = Model(held=True), FakeClock()
     batcher = batcher_of(model, clock, max_batch=4, max_delay_seconds=0.0)
     singles = [batcher.admit(1, 0) for _ in range(9)]

@@ -19,7 +19,7 @@ from tests.support.toy_encoder import MODEL
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "b": torch.ones((), dtype=torch.float16)}
 
 
-def test_the_digest_is_the_same_however_the_tensors_lie():
+def test_the_digest_does_not_depend_on_the_memory_layout_of_tensors():
     reordered = {"b": WEIGHTS["b"].clone(), "a": WEIGHTS["a"].T.contiguous().T}
     assert tensors_digest(reordered) == tensors_digest(WEIGHTS)
 
@@ -59,7 +59,7 @@ def test_the_digest_changes_with_settings_and_revision(change):
 
 
 @pytest.mark.usefixtures("_toy")
-def test_the_digest_does_not_change_with_the_description_or_what_runs_it(tmp_path):
+def test_the_digest_does_not_change_with_description_or_runtime(tmp_path):
     wishes: list[dict[str, object]] = [{"threads": 1}, {"threads": 2}, {"runtime": "torch"}]
     digests = {
         load_encoder("toy", EncoderSettings.load({"cache_dir": tmp_path, **some})).spec.digest
@@ -69,7 +69,7 @@ def test_the_digest_does_not_change_with_the_description_or_what_runs_it(tmp_pat
     assert len(digests) == 1
 
 
-def test_tensors_survive_a_file(tmp_path):
+def test_tensors_are_read_as_they_were_written(tmp_path):
     path = tmp_path / "some.safetensors"
     write_tensors(WEIGHTS, path)
     assert tensors_digest(read_tensors(path)) == tensors_digest(WEIGHTS)
@@ -103,7 +103,7 @@ def test_normalisation_is_on_a_scale_of_255():
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
-def test_every_registered_model_says_what_it_is(name):
+def test_every_registered_model_has_a_complete_definition(name):
     model = definition_of(name)
     assert model.name == name
     assert model.description
@@ -118,7 +118,7 @@ def test_a_model_that_is_not_registered_is_not_found():
         definition_of("vgg99")
 
 
-def test_a_module_has_to_define_the_model_that_it_is_registered_for(monkeypatch):
+def test_a_module_must_define_the_model_that_it_is_registered_for(monkeypatch):
     monkeypatch.setitem(MODULES, "other", "tests.support.toy_encoder")
     with pytest.raises(TypeError, match="other"):
         definition_of("other")

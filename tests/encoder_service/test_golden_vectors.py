@@ -1,6 +1,6 @@
 """The vectors of each model for one drawn photo, as they were when its revision was set.
 
-After a change that was meant: raise the revision in the model's file, and write the vectors anew
+After an intended change: raise the revision in the model's file, and write the vectors again
 with `python -m tests.encoder_service.test_golden_vectors`.
 """
 
@@ -42,7 +42,7 @@ def test_every_model_has_golden_vectors():
 def test_the_vectors_are_those_of_the_revision(name):
     golden = json.loads(GOLDEN.read_text())[name]
     digest, vector = encoded(name)
-    assert digest == golden["digest"], "the model has changed: write its golden vectors anew"
+    assert digest == golden["digest"], "the model has changed: write its golden vectors again"
     expected = np.array(golden["vector"])
     assert vector @ expected > 0.9999 * np.linalg.norm(expected), "raise the model's revision"
     assert np.abs(vector - expected).max() < 1e-3, "raise the model's revision"

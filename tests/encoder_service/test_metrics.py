@@ -1,4 +1,4 @@
-"""What Prometheus and autoscalers see of a model."""
+"""The metrics of a model, as Prometheus and autoscalers read them."""
 
 import asyncio
 import threading
@@ -25,7 +25,7 @@ OUTCOMES = "landmarks_encoder_photos_total"
 
 
 class Held:
-    """The toy encoder, whose batches after the warm-up run on only when told to."""
+    """The toy encoder, whose batches after the warm-up wait until `go` is set."""
 
     def __init__(self, encoder, go, entered):
         self.spec, self.plan, self.preprocess = encoder.spec, encoder.plan, encoder.preprocess
@@ -40,7 +40,7 @@ class Held:
 
 @asynccontextmanager
 async def held_up(settings: EncoderSettings):
-    """Run a server one of whose photos is being encoded until `go` is set."""
+    """Run a server that is busy with one photo until `go` is set."""
     go, entered = threading.Event(), threading.Event()
 
     def load(*arguments):
@@ -56,7 +56,7 @@ async def held_up(settings: EncoderSettings):
             await first
 
 
-async def test_a_batch_shows_with_its_size_and_what_became_of_each_photo():
+async def test_a_batch_is_counted_with_its_size_and_its_photos_by_code():
     with scraped() as metrics:
         # One batch for sure: it is full with these photos, and waits for them.
         settings = toy_settings(batch_size=4, batch_delay_seconds=60)
@@ -73,7 +73,7 @@ async def test_a_batch_shows_with_its_size_and_what_became_of_each_photo():
         assert metrics.since("landmarks_failures_total", kind="InvalidPhotoError") == 2
 
 
-async def test_what_waits_shows_while_it_waits_and_not_after():
+async def test_queued_photos_are_shown_while_they_wait_and_not_after():
     with scraped() as metrics:
         async with held_up(toy_settings(batch_size=1)) as (stub, go):
             second = asyncio.ensure_future(stub.BatchEncode(pb.BatchEncodeRequest(photos=PHOTOS)))
@@ -88,7 +88,7 @@ async def test_what_waits_shows_while_it_waits_and_not_after():
         assert metrics.now("landmarks_encoder_queue_wait_recent_seconds", **TOY) == 0  # closed
 
 
-async def test_a_photo_that_is_given_up_while_it_waits_counts_as_a_wait():
+async def test_a_photo_that_expires_in_the_queue_counts_as_a_wait():
     with scraped() as metrics:
         async with held_up(toy_settings(batch_size=1)) as (stub, _):
             before = metrics.since(WAITS, **TOY)
@@ -106,7 +106,7 @@ async def test_a_photo_that_is_given_up_while_it_waits_counts_as_a_wait():
         assert sum(given_up) == 1
 
 
-async def test_what_a_full_queue_refuses_shows_by_its_code():
+async def test_photos_refused_by_a_full_queue_are_counted_by_code():
     with scraped() as metrics:
         async with held_up(toy_settings(max_queued_photos=1)) as (stub, _):
             with pytest.raises(grpc.aio.AioRpcError):
@@ -114,7 +114,7 @@ async def test_what_a_full_queue_refuses_shows_by_its_code():
         assert metrics.since(OUTCOMES, **TOY, code="RESOURCE_EXHAUSTED") == len(PHOTOS)
 
 
-async def test_a_model_shows_as_ready_once_it_is_warm():
+async def test_a_model_is_shown_as_ready_once_it_is_warm():
     go = threading.Event()
 
     def load(*arguments):
@@ -131,7 +131,7 @@ async def test_a_model_shows_as_ready_once_it_is_warm():
         assert metrics.now(name, **TOY) == 0
 
 
-def test_the_recent_mean_forgets_what_is_old():
+def test_the_recent_mean_forgets_old_values():
     now = 0.0
     recent = RecentMean(30, lambda: now)
     assert recent.mean() == 0

@@ -1,4 +1,4 @@
-"""Models kept as ONNX files: used while they are what the model is, and not a moment longer."""
+"""Models cached as ONNX files: used while they are up to date, and not after."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tests.support.toy_encoder import MODEL
 
 @pytest.fixture
 def toy(tmp_path, monkeypatch):
-    """Register a copy of the toy encoder whose file may be changed; give its file."""
+    """Register a copy of the toy encoder whose file may be changed; return its file."""
     source = tmp_path / "changing_toy.py"
     code = f"from {MODEL.build.__module__} import MODEL\n"
     source.write_text(code)
@@ -39,7 +39,7 @@ def embedded(settings):
 
 
 @pytest.mark.usefixtures("toy")
-def test_a_model_is_prepared_once_and_then_as_good(settings):
+def test_a_model_is_prepared_once_and_then_makes_the_same_vectors(settings):
     assert read_prepared_model("toy", settings) is None
     spec, rows = embedded(settings)
     prepared = read_prepared_model("toy", settings)
@@ -51,7 +51,7 @@ def test_a_model_is_prepared_once_and_then_as_good(settings):
     np.testing.assert_array_equal(same, rows)
 
 
-def test_a_change_of_the_model_s_code_is_seen(toy, settings):
+def test_a_change_of_the_models_code_prepares_it_again(toy, settings):
     embedded(settings)
     assert read_prepared_model("toy", settings)
     toy.write_text(toy.read_text() + "# another line\n")
@@ -60,7 +60,7 @@ def test_a_change_of_the_model_s_code_is_seen(toy, settings):
 
 @pytest.mark.usefixtures("toy")
 @pytest.mark.parametrize("damage", ["onnx", "description", "not json"])
-def test_a_damaged_file_is_made_anew(settings, damage):
+def test_a_damaged_file_is_prepared_again(settings, damage):
     _, rows = embedded(settings)
     prepared = read_prepared_model("toy", settings)
     assert prepared is not None
@@ -68,8 +68,8 @@ def test_a_damaged_file_is_made_anew(settings, damage):
     if damage == "onnx":
         prepared.onnx.write_bytes(prepared.onnx.read_bytes()[:-10])
     elif damage == "description":
-        told = json.loads(description.read_text())
-        description.write_text(json.dumps({**told, "spec": {"name": "toy"}}))
+        recorded = json.loads(description.read_text())
+        description.write_text(json.dumps({**recorded, "spec": {"name": "toy"}}))
     else:
         description.write_text("{")
     assert read_prepared_model("toy", settings) is None
@@ -78,14 +78,14 @@ def test_a_damaged_file_is_made_anew(settings, damage):
 
 
 @pytest.mark.usefixtures("toy")
-def test_other_files_of_weights_are_seen(settings, tmp_path):
+def test_another_weights_file_prepares_the_model_again(settings, tmp_path):
     embedded(settings)
     other = settings.model_copy(update={"weights_files": {"toy": tmp_path / "mine.safetensors"}})
     assert read_prepared_model("toy", other) is None
 
 
 @pytest.mark.usefixtures("toy")
-def test_where_the_cache_cannot_be_written_the_model_is_served_all_the_same(tmp_path):
+def test_a_model_is_served_where_the_cache_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     spec, rows = embedded(EncoderSettings.load({"cache_dir": tmp_path / "file" / "below"}))
     assert rows.shape == (1, spec.dimension)
@@ -119,7 +119,7 @@ def test_a_model_can_be_prepared_ahead_of_time(tmp_path):
     assert read_prepared_model("scratch", EncoderSettings.load({"cache_dir": tmp_path}))
 
 
-def test_what_cannot_be_prepared_is_a_message_and_an_exit_code(tmp_path):
+def test_a_model_that_cannot_be_prepared_is_a_message_and_an_exit_code(tmp_path):
     done = prepare("vgg99", cache=tmp_path)
     assert done.returncode == 2
     assert "vgg99" in done.stderr

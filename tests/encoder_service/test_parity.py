@@ -1,4 +1,4 @@
-"""Whatever runs a model, its vectors are those of plain torch in single precision."""
+"""Every runtime makes the vectors of plain torch in single precision."""
 
 import numpy as np
 import pytest
@@ -56,21 +56,19 @@ def least_cosine(name, photos, reference, **settings):
 
 @pytest.mark.parametrize("name", NEEDING_WEIGHTS)
 @pytest.mark.parametrize("settings", [{}, {"threads": 2}, {"runtime": "torch"}], ids=str)
-def test_what_runs_a_model_does_not_change_its_vectors(name, settings, photos, reference):
+def test_the_runtime_does_not_change_the_vectors(name, settings, photos, reference):
     _, cosine = least_cosine(name, photos, reference, **settings)
     assert cosine >= LEAST_COSINE
 
 
 @pytest.mark.parametrize("name", BEAR_BFLOAT16)
-def test_bfloat16_does_not_change_the_vectors_of_models_that_are_said_to_bear_it(
-    name, photos, reference
-):
+def test_bfloat16_does_not_change_the_vectors_of_models_that_support_it(name, photos, reference):
     plan, cosine = least_cosine(name, photos, reference, precision="bfloat16")
     assert plan.precision == "bfloat16"
     assert cosine >= LEAST_COSINE
 
 
-def test_some_model_bears_bfloat16_and_is_run_in_it_where_the_processor_can():
+def test_some_model_supports_bfloat16_and_runs_in_it_where_the_processor_can():
     assert "vgg16" in [one.values[0] for one in BEAR_BFLOAT16]
     plan = load_encoder("vgg16", EncoderSettings.load()).plan
     assert (plan.precision == "bfloat16") == cpu_has_bfloat16()

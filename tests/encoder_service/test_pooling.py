@@ -14,7 +14,7 @@ from landmarks_tools.training.pooling import (
 )
 
 
-def test_what_lies_in_the_middle_counts_most():
+def test_features_in_the_middle_count_most():
     pool, rows = CentredPool(2), torch.zeros(2, 2, 7, 7)
     rows[:, 0, 0, 0] = 1  # a corner, the same in both
     rows[0, 1, 3, 3] = 1  # the middle
@@ -24,14 +24,14 @@ def test_what_lies_in_the_middle_counts_most():
     assert corner[1] == pytest.approx(float(corner[0]), abs=1e-6)
 
 
-def test_a_channel_that_shouts_is_heard_less_than_in_a_mean():
+def test_a_strong_channel_counts_less_than_in_a_mean():
     features = torch.ones(1, 2, 7, 7)
     features[:, 0] = 100
     pooled, mean = CentredPool(2)(features)[0].detach(), features.mean(dim=(2, 3))[0]
     assert pooled[0] / pooled[1] == pytest.approx(float(mean[0] / mean[1]) ** 0.65, rel=1e-2)
 
 
-def test_the_offset_is_taken_from_the_unit_vector_and_nothing_stays_nothing():
+def test_the_offset_is_subtracted_from_the_unit_vector_and_zero_stays_zero():
     pool, features = CentredPool(3), torch.rand(2, 3, 7, 7)
     features[1] = 0
     plain = pool(features)
@@ -43,7 +43,7 @@ def test_the_offset_is_taken_from_the_unit_vector_and_nothing_stays_nothing():
     assert not found[1].any()
 
 
-def test_the_map_may_be_of_any_size_and_slopes_are_finite_where_a_channel_is_silent():
+def test_the_feature_map_may_have_any_size_and_gradients_are_finite_at_zero():
     pool, features = CentredPool(2), torch.rand(1, 2, 5, 9)
     features[:, 1] = 0
     features.requires_grad_(True)
@@ -85,7 +85,7 @@ def test_directions_in_which_photos_of_a_landmark_differ_count_less():
     assert torch.allclose(behind.projection.weight, expected, atol=1e-5)
 
 
-def test_mutual_neighbours_are_those_who_name_each_other():
+def test_mutual_neighbours_are_nearest_to_each_other():
     # On a circle: 0 and 1 are close, 2 is nearest to 1 but not the other way round, 3 and 4 close.
     angles = torch.deg2rad(torch.tensor([0.0, 10.0, 25.0, 90.0, 95.0]))
     rows = torch.stack([angles.cos(), angles.sin()], dim=1)

@@ -1,4 +1,4 @@
-"""The service as a process: how it starts, ends, and says that it cannot."""
+"""The service as a process: start, end, and errors of configuration."""
 
 import os
 import signal
@@ -36,7 +36,7 @@ def started(**settings):
     )
 
 
-def test_it_serves_until_sigterm_and_then_ends_well():
+def test_it_serves_until_sigterm_and_exits_with_status_0():
     port = free_port()
     process = started(LANDMARKS_ENCODER_PORT=str(port))
     try:
@@ -70,7 +70,7 @@ def test_it_serves_until_sigterm_and_then_ends_well():
         ({"LANDMARKS_THREADS": "x"}, "LANDMARKS_THREADS"),
     ],
 )
-def test_what_cannot_work_is_a_message_and_an_exit_code(settings, reason):
+def test_an_unusable_configuration_is_a_message_and_an_exit_code(settings, reason):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         process = started(**{"LANDMARKS_ENCODER_PORT": port, **settings})
@@ -80,7 +80,7 @@ def test_what_cannot_work_is_a_message_and_an_exit_code(settings, reason):
     assert "Traceback" not in errors
 
 
-def test_sigterm_finishes_what_was_accepted_and_refuses_what_comes():
+def test_sigterm_finishes_accepted_requests_and_refuses_new_ones():
     port, metrics = free_ports(2)
     process = started(LANDMARKS_ENCODER_PORT=str(port), LANDMARKS_METRICS_PORT=str(metrics))
     photos = [saved(drawn_photo(1600, 1200, seed=seed), "PNG") for seed in range(2)]

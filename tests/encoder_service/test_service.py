@@ -40,7 +40,7 @@ async def serving(server, service):
                 return
 
 
-async def test_a_new_encoder_is_a_file_and_a_line_and_is_then_served():
+async def test_a_new_encoder_is_served_after_a_file_and_a_registry_line():
     async with running_encoder(toy_settings()) as (_, stub):
         [model] = (await stub.ListModels(pb.ListModelsRequest())).models
         answer = await stub.Encode(pb.EncodeRequest(model="toy", photo=PHOTOS[0]))
@@ -95,7 +95,7 @@ async def test_boxes_that_cannot_be_used_are_refused_by_field():
 
 
 @pytest.mark.parametrize("decode_threads", [0, 2])
-async def test_a_damaged_photo_has_its_error_and_the_others_their_vectors_whoever_decodes(
+async def test_a_damaged_photo_has_its_error_and_the_others_their_vectors_wherever_they_are_decoded(
     decode_threads,
 ):
     damaged = PHOTOS[1][: len(PHOTOS[1]) // 2]
@@ -110,7 +110,9 @@ async def test_a_damaged_photo_has_its_error_and_the_others_their_vectors_whoeve
 
 
 @pytest.mark.parametrize(("decode_threads", "thread"), [(0, "inference-toy"), (2, "decode")])
-async def test_workers_decode_their_own_photos_unless_threads_are_asked_for(decode_threads, thread):
+async def test_workers_decode_their_own_photos_unless_decode_threads_are_set(
+    decode_threads, thread
+):
     threads = []
 
     class Noting:
@@ -132,7 +134,7 @@ async def test_workers_decode_their_own_photos_unless_threads_are_asked_for(deco
     assert threads[0].startswith(thread)
 
 
-async def test_what_a_batch_takes_is_told_without_its_decoding():
+async def test_inference_time_does_not_include_decoding():
     class Slow:
         def __init__(self, encoder):
             self.spec, self.plan, self.embed = encoder.spec, encoder.plan, encoder.embed
@@ -164,7 +166,7 @@ async def test_calls_at_once_share_batches_and_each_has_its_own_answer():
         assert np.dot(one.embedding.values, other.embedding.values) > 0.9999
 
 
-async def test_answers_say_where_the_time_went():
+async def test_answers_carry_decode_queue_and_inference_times():
     async with running_encoder(toy_settings()) as (_, stub):
         one = (await stub.Encode(pb.EncodeRequest(photo=PHOTOS[0]))).timings
         many = (await stub.BatchEncode(pb.BatchEncodeRequest(photos=PHOTOS))).timings
@@ -204,7 +206,7 @@ async def test_health_is_not_serving_until_the_model_is_warm():
             assert await health_of(server, service) == HEALTH.SERVING
 
 
-async def test_ending_breaks_a_download_off():
+async def test_closing_cancels_a_download():
     begun, ended = threading.Event(), threading.Event()
 
     def endless(_name, _settings, progress):
@@ -243,7 +245,7 @@ async def test_a_model_that_cannot_be_loaded_does_not_take_the_others_down(monke
         assert error.field == "model"
 
 
-async def test_a_model_whose_weights_cannot_be_had_now_does_not_hold_up_the_others(monkeypatch):
+async def test_a_model_whose_weights_are_unavailable_does_not_delay_the_others(monkeypatch):
     monkeypatch.setitem(MODULES, "absent", "tests.support.toy_encoder")
     tried = threading.Event()
 
@@ -263,7 +265,7 @@ async def test_a_model_whose_weights_cannot_be_had_now_does_not_hold_up_the_othe
         await stub.Encode(pb.EncodeRequest(model="toy", photo=PHOTOS[0]))
 
 
-async def test_an_encoder_that_breaks_tells_each_caller_without_its_secrets():
+async def test_an_encoder_that_breaks_is_an_error_without_internal_details():
     class Breaking:
         def __init__(self, encoder):
             self.spec, self.plan, self.preprocess = encoder.spec, encoder.plan, encoder.preprocess
@@ -368,17 +370,17 @@ async def test_a_caller_that_leaves_frees_its_place_in_the_queue():
         assert server.hosts[0].pipeline().batcher.queued_photos == len(PHOTOS)
         call.cancel()
         async with asyncio.timeout(30):
-            while server.hosts[0].pipeline().batcher.queued_photos:  # noqa: ASYNC110 - nothing tells of it
+            while server.hosts[0].pipeline().batcher.queued_photos:  # noqa: ASYNC110 - there is no event to wait for
                 await asyncio.sleep(0.01)
         go.set()
 
 
-async def test_a_port_in_use_is_told_of():
+async def test_a_port_in_use_is_a_configuration_error():
     async with running_encoder(toy_settings()) as (server, _):
         with pytest.raises(ConfigurationError, match="port is in use"):
             await start(toy_settings(encoder_port=server.port))
 
 
-async def test_an_unknown_model_in_the_settings_is_told_of():
+async def test_an_unknown_model_in_the_settings_is_a_configuration_error():
     with pytest.raises(ConfigurationError, match="vgg99"):
         await start(toy_settings(models="vgg99"))

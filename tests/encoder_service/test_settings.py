@@ -10,7 +10,7 @@ from encoder_service.settings import EncoderSettings
 from landmarks.errors import ConfigurationError
 
 
-def test_models_are_a_list_with_commas(monkeypatch):
+def test_models_are_comma_separated(monkeypatch):
     monkeypatch.setenv("LANDMARKS_MODELS", "vgg16, scratch,,vgg16")
     assert EncoderSettings.load().models == ("vgg16", "scratch")
 
@@ -43,7 +43,7 @@ def test_threads_default_to_the_physical_cores():
     assert EncoderSettings.load({"decode_threads": 3}).decoders == 3
 
 
-def test_what_is_not_said_of_a_plan_is_left_to_the_measured_default(monkeypatch):
+def test_unset_plan_settings_are_left_to_the_measured_default(monkeypatch):
     assert EncoderSettings.load().plan_overrides == PlanOverrides()
     monkeypatch.setenv("LANDMARKS_RUNTIME", "torch")
     monkeypatch.setenv("LANDMARKS_WORKERS", "3")
@@ -78,7 +78,7 @@ def test_the_allocator_keeps_what_the_next_batch_needs_unless_a_launcher_chose_o
 
 
 @pytest.mark.parametrize(("level", "known"), [("debug", True), ("WARNING", True), ("LOUD", False)])
-def test_a_level_of_the_log_that_does_not_exist_is_refused(monkeypatch, level, known):
+def test_an_unknown_log_level_is_refused(monkeypatch, level, known):
     monkeypatch.setenv("LANDMARKS_LOG_LEVEL", level)
     with nullcontext() if known else pytest.raises(ConfigurationError, match="LOG_LEVEL"):
         EncoderSettings.load()

