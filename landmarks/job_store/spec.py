@@ -111,7 +111,7 @@ def checked_spec(spec: IndexSpec, known_models: Collection[str]) -> IndexSpec:
         )
     if "/" in spec.source_name or len(spec.source_name) > _MAX_NAME_LENGTH:
         raise InvalidInputError(
-            f"the source name {spec.source_name[:_MAX_NAME_LENGTH]!r} contains a / or has more than"
+            f"the source name {spec.source_name[:_MAX_NAME_LENGTH]!r} has a / or more than"
             f" {_MAX_NAME_LENGTH} characters",
             field="source_name",
         )
