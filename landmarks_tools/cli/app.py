@@ -1,4 +1,4 @@
-"""The `landmarks` command: one sub-command a file, and what all of them share."""
+"""The `landmarks` command: its sub-commands, one a file, and how it reports errors."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    help="""Landmark reverse image search: which photos of a gallery show the landmark of this one?
+    help="""Landmark reverse image search: which photos of a gallery show the landmark in this one?
 
-Start everything on this machine with **landmarks up**, put a folder of photos into a gallery with
-**landmarks index**, and look for a photo with **landmarks search**.""",
-    epilog="""Exit status: 0 done; 1 failed; 2 input that cannot be used; 3 not found; 4 a
-service cannot be reached or is busy; 5 done, but some photos could not be indexed; 130 stopped by
-Ctrl-C (for `up`, that is done).""",
+Start the services on this machine with **landmarks up**, index a folder of photos with
+**landmarks index**, and search with a photo with **landmarks search**.""",
+    epilog="""Exit status: 0 success; 1 failure; 2 invalid input; 3 not found; 4 a service
+is unreachable or busy; 5 success, but some photos could not be indexed; 130 stopped by Ctrl-C
+(for `up`, that is 0).""",
 )
 
 
@@ -96,8 +96,8 @@ app.add_typer(keys.keys, name="keys")
 
 
 def main() -> None:
-    """Run the command; say errors of the system in words, on standard error."""
-    # What the services would log is said to people by the command itself, but for warnings.
+    """Run the command; print errors of the system to standard error, without a traceback."""
+    # The command prints what users need itself; of the log, only warnings are shown.
     structlog.configure(
         processors=[
             structlog.dev.ConsoleRenderer(

@@ -1,4 +1,4 @@
-"""`landmarks backup` and `landmarks restore`: the data of `landmarks up`, as a folder."""
+"""`landmarks backup` and `landmarks restore`: the data of `landmarks up` as a folder."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from landmarks_tools.local_stack.settings import StackSettings
 
 DataDirOption = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="As told to `landmarks up`.", show_default=False),
+    typer.Option("--data-dir", help="The data folder given to `landmarks up`.", show_default=False),
 ]
 
 
 @requires_extra("local")
 def backup(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="It must not exist yet.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to create.")],
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Copy the vectors and jobs of `landmarks up` to a folder, while it runs or when it does not.
+    """Copy the vectors and jobs of `landmarks up` to a folder, whether it runs or not.
 
-    Searches go on; writes wait while the files that they go to are copied. Not in it: photos,
-    weights and the models themselves, settings, logs.
+    Searches continue; writes wait while their files are copied. Photos, weights, trained models,
+    settings and logs are not included.
     """
     from landmarks_tools.local_stack.backup import back_up
 
@@ -37,19 +37,21 @@ def backup(
     console.print(
         f"{folder}: {len(done.collections)} collections and the jobs, {len(done.files)} files,"
         f" {done.size / 1_000_000:.1f} MB; taken while the stack"
-        f" {'ran' if done.running else 'was stopped'}"
+        f" {'was running' if done.running else 'was stopped'}"
     )
 
 
 @requires_extra("local")
 def restore(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Made by `landmarks backup`.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder made by `landmarks backup`.")
+    ],
     data_dir: DataDirOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a backup in the place of data that are gone; then start the stack as usual.
+    """Restore a backup into an empty data folder; then start the stack as usual.
 
-    Every file is checked first. Data that are there are not touched: the folder has to be without.
+    Every file is verified first. Existing data are never overwritten: move them away before.
     """
     from landmarks_tools.local_stack.backup import restore as put_back
 
@@ -59,8 +61,8 @@ def restore(
         print_json(done.as_json())
         return
     console.print(
-        f"{len(done.collections)} collections and the jobs of {done.made_at} are in {target};"
-        f" start it with `landmarks up{f' --data-dir {data_dir}' if data_dir else ''}`"
+        f"restored {len(done.collections)} collections and the jobs of {done.made_at} to {target};"
+        f" start the stack with `landmarks up{f' --data-dir {data_dir}' if data_dir else ''}`"
     )
 
 

@@ -1,4 +1,4 @@
-"""`landmarks calibrate`: let a gallery's labelled photos decide how far verdicts are trusted."""
+"""`landmarks calibrate`: fit a gallery's verdicts to its labelled photos."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def calibrate(
         str,
         typer.Option(
             metavar="SOURCE",
-            help="A folder or manifest of photos of landmarks that the gallery does not have."
-            " Without it, the gallery's own stand in for them.",
+            help="A folder or manifest of photos of landmarks that are not in the gallery. By"
+            " default, photos of the gallery stand in for them.",
         ),
     ] = "",
     split: Annotated[
@@ -40,11 +40,11 @@ def calibrate(
     server: ServerOption = DEFAULT_TARGET,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn from a gallery's labelled photos how far it can be trusted what a photo shows.
+    """Calibrate verdicts: learn from a gallery's labelled photos how reliable they are.
 
-    From then on, searches say how sure they are, or that it is none of these landmarks. Do it again
-    when the gallery has changed much. Where an encoder was trained on this gallery's landmarks,
-    give --unknowns: to it, others look more alike than these ever do.
+    Searches then report how sure they are, or that the photo shows none of these landmarks.
+    Calibrate again after the gallery has changed much. If an encoder was trained on this gallery's
+    landmarks, give --unknowns: it tells these apart better than landmarks it has not seen.
     """
     with connect(server) as client:
         job = client.calibrate(

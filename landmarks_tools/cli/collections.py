@@ -22,33 +22,39 @@ from landmarks_tools.cli.output import (
 
 def collections(
     gallery: Annotated[
-        str, typer.Option("--gallery", "-g", help="Only this gallery's; all if left out.")
+        str,
+        typer.Option("--gallery", "-g", help="Only this gallery's collections; by default all."),
     ] = "",
-    promote: Annotated[str, typer.Option(metavar="COLLECTION", help="Make it live, at once.")] = "",
+    promote: Annotated[
+        str, typer.Option(metavar="COLLECTION", help="Make this collection live immediately.")
+    ] = "",
     rollback: Annotated[
         str,
         typer.Option(
             metavar="GALLERY__MODEL",
-            help="Make the collection live again that was before the last one was promoted.",
+            help="Make live again the collection that was live before the last promotion.",
         ),
     ] = "",
     drop: Annotated[
-        str, typer.Option(metavar="COLLECTION", help="Delete it and its points; not a live one.")
+        str,
+        typer.Option(
+            metavar="COLLECTION", help="Delete a collection that is not live, with its points."
+        ),
     ] = "",
     server: ServerOption = DEFAULT_TARGET,
     as_json: JsonOption = False,
 ) -> None:
-    """List the collections, one per gallery, model and digest, or change which is live."""
+    """List collections, one per gallery, model and digest, or change which one is live."""
     if sum(map(bool, (promote, rollback, drop))) > 1:
         raise typer.BadParameter("give one of --promote, --rollback and --drop")
     with connect(server) as client:
         if promote:
-            _tell(client.promote(promote).live)
+            _print_live(client.promote(promote).live)
         elif rollback:
-            _tell(client.roll_back(*_gallery_and_model(rollback)).live)
+            _print_live(client.roll_back(*_gallery_and_model(rollback)).live)
         elif drop:
             client.drop(drop)
-            console.print(f"{drop} is deleted")
+            console.print(f"deleted {drop}")
         else:
             _print_collections(list(client.collections(gallery)), as_json=as_json)
 
@@ -58,7 +64,7 @@ def _print_collections(found: list[pb.Collection], *, as_json: bool) -> None:
         print_json(found)
         return
     if not found:
-        console.print("no collections yet; fill one with `landmarks index FOLDER`")
+        console.print("no collections yet; `landmarks index FOLDER` creates one")
         return
     rows = [
         (
@@ -90,12 +96,12 @@ def _print_collections(found: list[pb.Collection], *, as_json: bool) -> None:
     print_table(columns, rows)
 
 
-def _tell(live: pb.Collection) -> None:
+def _print_live(live: pb.Collection) -> None:
     console.print(f"{live.name} is live: {live.points} points")
 
 
 def _gallery_and_model(name: str) -> tuple[str, str]:
-    """Return what a collection's name, or `<gallery>__<model>`, says."""
+    """Return gallery and model of a collection's name or of `<gallery>__<model>`."""
     collection, alias = parse_collection_name(name), parse_alias_name(name)
     if collection is not None:
         return collection.gallery, collection.model

@@ -1,4 +1,4 @@
-"""Connecting to the search service as the environment says: its key, and TLS."""
+"""Connecting to the search service with the API key and TLS files of the environment."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from landmarks.settings import ClientSettings
 
 
 def connect(server: str) -> Landmarks:
-    """Return a client of the search service at `server`; close it when done.
+    """Return a client of the search service at `server`; the caller closes it.
 
-    The key is no argument of the command: other users of the machine can read those. Raises
-    ConfigurationError where the key or a file of TLS cannot be used.
+    The key is not an option of the command, as other users of the machine can read those. Raises
+    ConfigurationError if the key or a TLS file cannot be used.
     """
     settings = ClientSettings.load()
     return Landmarks(server, api_key=settings.key, tls=settings.tls)

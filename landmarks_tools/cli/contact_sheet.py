@@ -1,4 +1,4 @@
-"""Draws a search's answer as the study did: the query, then a row of nearest photos per model."""
+"""Draws the answer to a search: the query, and a row of nearest photos for each model."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def draw_search_sheet(
 ) -> Image.Image:
     """Return the sheet of an answer.
 
-    Photos are read from their own uri; one that cannot be read from here is a labelled grey tile.
-    Where `landmark`, the truth, is given, hits are marked right or wrong.
+    Photos are read from their URIs; a photo that cannot be read becomes a labelled grey tile.
+    With `landmark`, the correct answer, hits are marked right or wrong.
     """
     rows = [
         ResultRow(

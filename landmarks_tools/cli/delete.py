@@ -25,17 +25,18 @@ def delete(
     gallery: GalleryOption = DEFAULT_GALLERY,
     models: ModelsOption = "",
     ids: Annotated[
-        list[str] | None, typer.Option("--id", metavar="ID", help="This point. Repeatable.")
+        list[str] | None, typer.Option("--id", metavar="ID", help="A point's ID. Repeatable.")
     ] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(metavar="FIELD=VALUE", help="As for `landmarks search`. Repeatable."),
+        typer.Option(metavar="FIELD=VALUE", help="As in `landmarks search`. Repeatable."),
     ] = None,
-    source: Annotated[str, typer.Option(metavar="NAME", help="What came from this source.")] = "",
+    source: Annotated[str, typer.Option(metavar="NAME", help="All points of this source.")] = "",
     path: Annotated[
-        str, typer.Option(metavar="PREFIX", help="With --source: only paths that begin so.")
+        str,
+        typer.Option(metavar="PREFIX", help="With --source: only paths that start with PREFIX."),
     ] = "",
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     server: ServerOption = DEFAULT_TARGET,
     as_json: JsonOption = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""`landmarks demo`: the whole system at work on a gallery that it draws itself."""
+"""`landmarks demo`: the whole system on a gallery that it draws itself."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SHOWN = ("Atomium", "Soreq_Cave")
 
 @dataclass(frozen=True)
 class LeftOutView:
-    """A view that was left out of the gallery, and what it shows."""
+    """A view that is not in the gallery, and the landmark it shows."""
 
     path: Path
     landmark: str
@@ -45,12 +45,14 @@ class LeftOutView:
 @requires_extra("local")
 def demo(
     models: ModelsOption = "",
-    views: Annotated[int, typer.Option(min=4, help="Views drawn of each landmark.")] = 12,
-    out: Annotated[Path, typer.Option(help="Where the sheets and the data go.")] = Path("out/demo"),
+    views: Annotated[int, typer.Option(min=4, help="Views to draw of each landmark.")] = 12,
+    out: Annotated[Path, typer.Option(help="Folder for the contact sheets and the data.")] = Path(
+        "out/demo"
+    ),
 ) -> None:
-    """Draw a gallery, index it with every model, and search it for views that were left out.
+    """Draw a gallery, index it with every model, and search it with views that were left out.
 
-    Needs no Docker, no model hub and no rights; stops everything that it started.
+    Needs no Docker, no model hub and no privileges; stops everything it started.
     """
     from landmarks_tools.sample_gallery.gallery import ensure_sample_gallery
 
@@ -72,13 +74,13 @@ def demo(
     console.print("\n2. The stack")
     with StackManager(plan) as manager:
         await_ready(manager)
-        # The stack is on loopback, without TLS; its keys are those of this shell.
+        # The stack listens on loopback, without TLS, and takes its API keys from this environment.
         with Landmarks(plan.server, api_key=ClientSettings.load().key) as client:
-            console.print("\n3. Indexing the sample gallery, some views of each landmark left out")
+            console.print("\n3. Indexing the sample gallery, without some views of each landmark")
             _index(client, gallery, names)
             _calibrate(client)
             queries = _left_out(gallery)
-            console.print("\n4. Searching for views that were left out")
+            console.print("\n4. Searching with views that were left out")
             sheets = [_show(client, query, names, out) for query in _first_of_each(queries)]
             console.print(
                 f"\n5. Is the first hit the right landmark? {len(queries)} left-out views"
@@ -95,7 +97,7 @@ def demo(
 
 
 def _demo_settings(out: Path) -> StackSettings:
-    """Free ports, so that a stack that runs already is left alone; data that begins empty."""
+    """Return settings with free ports, so that a running stack is undisturbed, and empty data."""
     data_dir = (out / "landmarks-demo-data").resolve()  # a name that nobody else's folder has
     shutil.rmtree(data_dir, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
@@ -119,11 +121,11 @@ def _index(client: Landmarks, gallery: Path, models: Sequence[str]) -> None:
     job = follow(client, job.id)
     print_totals(job)
     if job.state != indexing_pb2.JOB_STATE_SUCCEEDED or any(item.dead for item in job.progress):
-        raise LandmarksError(f"the sample gallery was not indexed whole: {job.error}")
+        raise LandmarksError(f"the sample gallery was not indexed completely: {job.error}")
 
 
 def _calibrate(client: Landmarks) -> None:
-    """Let the gallery say how sure it is of what a photo shows, where it has photos enough."""
+    """Calibrate the gallery's verdicts, if it has enough photos."""
     job = follow(client, client.calibrate(_GALLERY).id, quiet=True)
     console.print(job.outcome or f"not calibrated: {job.error}")
 
@@ -184,8 +186,8 @@ def _print_first_hits(
     print_table(("model", ">right first hits", ">share"), rows)
     if named:
         console.print(
-            f"{len(named)} of {len(queries)} are told which landmark they show, {sum(named)} of"
-            " these rightly; of the others, that it cannot be told"
+            f"The verdict names a landmark for {len(named)} of {len(queries)} views, {sum(named)}"
+            " of them correctly; for the others it names none"
         )
 
 
@@ -198,11 +200,11 @@ def _require_whole(answer: pb.SearchResponse) -> None:
 
 
 def _print_how_to_go_on(plan: StackPlan, gallery: Path) -> None:
-    console.print("\n7. To keep it running: make up. Then, from another terminal,")
+    console.print("\n7. To run it permanently: make up. Then, in another terminal:")
     console.print(
         f"  .venv/bin/landmarks index {gallery / 'manifest.csv'} --gallery sample --wait",
         soft_wrap=True,
     )
     console.print("  .venv/bin/landmarks search PHOTO --gallery sample --sheet hits.png")
-    console.print("or go on with what was indexed just now:")
+    console.print("or continue with what was just indexed:")
     console.print(f"  .venv/bin/landmarks up --data-dir {plan.data_dir}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`landmarks evaluate`: how well photos of a landmark find its others."""
+"""`landmarks evaluate`: how well a photo of a landmark finds the others of it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from landmarks_tools.cli.output import (
 )
 from landmarks_tools.cli.weights import default_models
 
-if TYPE_CHECKING:  # they take a while to import, and --help needs none of them
+if TYPE_CHECKING:  # slow to import, and not needed by --help
     from landmarks.retrieval.labelled_photos import GalleryAndQueries
     from landmarks.retrieval.metrics import Estimate, RetrievalResult
 
 _MOST_CONFUSIONS = 10
-_DIGITS = 6  # no figure is known better, and the bytes are then the same everywhere
+_DIGITS = 6  # more are not significant, and would differ between machines
 
 
 @requires_extra("encoder,evaluation")
@@ -37,15 +37,15 @@ def evaluate(
         Path,
         typer.Argument(
             metavar="MANIFEST",
-            help="A manifest (CSV with the columns path, landmark and split), or a folder (a"
-            " sub-folder's name is the landmark).",
+            help="A manifest (CSV with the columns path, landmark and split), or a folder with a"
+            " sub-folder for each landmark.",
         ),
     ],
     gallery: Annotated[
-        str, typer.Option(metavar="SPLIT[,SPLIT]", help="Splits that are searched.")
+        str, typer.Option(metavar="SPLIT[,SPLIT]", help="Splits to search in.")
     ] = "",
     queries: Annotated[
-        str, typer.Option(metavar="SPLIT[,SPLIT]", help="Splits that are searched for.")
+        str, typer.Option(metavar="SPLIT[,SPLIT]", help="Splits to search with.")
     ] = "",
     models: ModelsOption = "",
     landmarks: Annotated[
@@ -61,16 +61,16 @@ def evaluate(
         str,
         typer.Option(
             metavar="HOST:PORT",
-            help="Index and search with the running system at this address, instead of here.",
+            help="Index and search with the running system at this address, not in this process.",
         ),
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Measure how well photos of a landmark find its others: mAP, mAP@100, R@1, R@5.
+    """Measure how well a photo of a landmark finds the others of it: mAP, mAP@100, R@1, R@5.
 
-    Every query is compared with the whole gallery. A photo of the same landmark is right; intervals
-    are 95% bootstrap intervals over the queries. A query is not compared with itself: without
-    splits, each photo is a query against all others.
+    Every query is compared with the whole gallery, itself excluded; a photo of the same landmark
+    is relevant. Intervals are 95% bootstrap intervals over the queries. Without splits, each photo
+    is a query against all others.
     """
     from landmarks.retrieval.labelled_photos import read_gallery_and_queries
 
@@ -97,7 +97,7 @@ def _here(asked: Sequence[str], photos: GalleryAndQueries) -> dict[str, Retrieva
 
     names = asked or default_models()
     settings = EncoderSettings.load()
-    for name in names:  # before any work, for an unknown one is a mistake in the command
+    for name in names:  # fail on an unknown name before any work
         definition_of(name, settings.trained_models)
     results = {}
     with progress(aside=True) as show:
@@ -124,9 +124,7 @@ def _through(
     with connect(target) as client, progress(aside=True) as show:
         names = asked or sorted({model.name for model in client.models() if model.ready})
         if not names:
-            raise UnavailableError(
-                f"the system at {target} has no model that is ready; is an encoder running?"
-            )
+            raise UnavailableError(f"no model is ready at {target}; is an encoder running?")
         for name in names:
 
             def report(what: str, done: int, total: int | None, name: str = name) -> None:
@@ -153,8 +151,8 @@ def _print(results: dict[str, RetrievalResult], most_landmarks: int) -> None:
     print_table(("model", ">mAP", ">mAP@100", ">R@1", ">R@5"), rows)
     result = next(iter(results.values()))  # the photos are the same for every model
     console.print(
-        f"{result.queries} queries, {result.gallery} photos in the gallery, {result.left_out}"
-        " queries left out, whose landmark has no other photo there"
+        f"{result.queries} queries, {result.gallery} photos in the gallery; {result.left_out}"
+        " queries left out, as the gallery has no other photo of their landmark"
     )
     for model, result in results.items():
         _print_landmarks(model, result, most_landmarks)
@@ -162,7 +160,7 @@ def _print(results: dict[str, RetrievalResult], most_landmarks: int) -> None:
 
 
 def rounded(figures: Mapping[str, object]) -> dict[str, object]:
-    """Return figures as they are printed in JSON, at any depth."""
+    """Return figures rounded as they are printed in JSON, at any depth."""
     return {
         name: rounded(each)
         if isinstance(each, Mapping)
@@ -209,7 +207,7 @@ def _draw(
     path = folder / f"{model}.png"
     sheet = failures_sheet(model, result, photos.gallery, photos.queries)
     if sheet is None:
-        path.unlink(missing_ok=True)  # of an evaluation before
+        path.unlink(missing_ok=True)  # from an earlier evaluation
         return
     sheet.save(path)
     if not quiet:

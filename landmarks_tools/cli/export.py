@@ -1,7 +1,7 @@
 """`landmarks export` and `landmarks import`: collections to files and back.
 
-They talk to Qdrant itself (`LANDMARKS_QDRANT_HOST`, `LANDMARKS_QDRANT_PORT`), not to the search
-service: for the operator, who moves gigabytes and may want to before any service runs.
+They call Qdrant directly (`LANDMARKS_QDRANT_HOST`, `LANDMARKS_QDRANT_PORT`) and not the search
+service: operators move gigabytes, perhaps before any service runs.
 """
 
 from __future__ import annotations
@@ -29,22 +29,24 @@ def export(
     collection: Annotated[
         str,
         typer.Argument(
-            metavar="COLLECTION", help="A collection's name, or GALLERY__MODEL: the live one."
+            metavar="COLLECTION", help="A collection's name, or GALLERY__MODEL for the live one."
         ),
     ],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="As in landmarks.jsonl.gz.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="The file to write, such as landmarks.jsonl.gz.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
-    """Write a collection with all that is noted of it to a file, as compressed JSON Lines.
+    """Write a collection with its metadata to a file, as compressed JSON Lines.
 
-    Asks Qdrant itself: LANDMARKS_QDRANT_HOST, LANDMARKS_QDRANT_PORT. Searches and indexing go on;
-    what is written meanwhile may be in the file or not.
+    Calls Qdrant directly, at LANDMARKS_QDRANT_HOST and LANDMARKS_QDRANT_PORT. Searches and indexing
+    continue; points written meanwhile may or may not be in the file.
     """
     with _transfer(quiet=as_json) as transfer:
         done = transfer.export(collection, file)
     if done.changed:
         Console(stderr=True, highlight=False).print(
-            f"warning: {done.collection} was written to meanwhile; what came then may be missing"
+            f"warning: {done.collection} changed during the export; new points may be missing"
         )
     if as_json:
         print_json({"collection": done.collection, "points": done.points, "changed": done.changed})
@@ -55,17 +57,22 @@ def export(
 
 @requires_extra("indexer")
 def import_(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Made by export.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files made by export.")],
     beside: Annotated[
-        bool, typer.Option("--beside", help="Leave live what is; `collections --promote` later.")
+        bool,
+        typer.Option(
+            "--beside",
+            help="Do not make the imported collections live; use `collections --promote` later.",
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Store collections of files in Qdrant, and make each live once it is complete.
+    """Store the collections of files in Qdrant, and make each live once it is complete.
 
-    Asks Qdrant itself: LANDMARKS_QDRANT_HOST, LANDMARKS_QDRANT_PORT. A damaged file is refused
-    before anything is written. May be done again: after a break it goes on, after success it
-    changes nothing. Shards, copies and quantization are those of this side's LANDMARKS_QDRANT_….
+    Calls Qdrant directly, at LANDMARKS_QDRANT_HOST and LANDMARKS_QDRANT_PORT. A damaged file is
+    refused before anything is written. Safe to repeat: an interrupted import continues, a complete
+    one changes nothing. Shards, replicas and quantization follow the LANDMARKS_QDRANT_… settings
+    here.
     """
     done: list[object] = []
     with _transfer(quiet=as_json) as transfer:
@@ -74,9 +81,9 @@ def import_(
             done.append({"file": str(file), **vars(one)})
             if as_json:
                 continue
-            written = f"{one.written} written" if one.written else "all there already"
-            live = "live" if one.live else f"not live; {_PROMOTE} {one.collection} makes it so"
-            was = f" in place of {one.replaced}" if one.replaced else ""
+            written = f"{one.written} written" if one.written else "all present already"
+            live = "live" if one.live else f"not live; {_PROMOTE} {one.collection} makes it live"
+            was = f", replacing {one.replaced}" if one.replaced else ""
             console.print(f"{one.collection}: {one.points} points, {written}; {live}{was}")
     if as_json:
         print_json(done)

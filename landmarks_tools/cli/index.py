@@ -33,8 +33,8 @@ def index(
     source: Annotated[
         str,
         typer.Argument(
-            help="A folder (a sub-folder's name is the landmark), a manifest (CSV with the columns"
-            " path and landmark), or an fsspec URI of either."
+            help="A folder (each sub-folder is named after its landmark), a manifest (CSV with the"
+            " columns path and landmark), or an fsspec URI of either."
         ),
     ],
     gallery: GalleryOption = DEFAULT_GALLERY,
@@ -46,8 +46,8 @@ def index(
     source_name: Annotated[
         str,
         typer.Option(
-            help="Stands for the source in the points' ids, so that it may move; its own name if"
-            " left out."
+            help="Identifies the source in the points' ids, so that it may be moved; by default"
+            " the source's own name."
         ),
     ] = "",
     prune: Annotated[
@@ -57,26 +57,22 @@ def index(
         ),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Change nothing; say what would be done.")
+        bool, typer.Option("--dry-run", help="Change nothing; report what would be done.")
     ] = False,
     verify: Annotated[
         bool,
-        typer.Option(
-            "--verify", help="Read every photo, even if its size and time have not changed."
-        ),
+        typer.Option("--verify", help="Read every photo, even if its size and time are unchanged."),
     ] = False,
     request_id: Annotated[
-        str, typer.Option(help="Makes starting safe to repeat: the same id is the same job.")
+        str, typer.Option(help="Makes the request safe to repeat: the same id is the same job.")
     ] = "",
-    wait: Annotated[
-        bool, typer.Option("--wait", "-w", help="Wait until the job has ended.")
-    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for the job to end.")] = False,
     server: ServerOption = DEFAULT_TARGET,
     as_json: JsonOption = False,
 ) -> None:
     """Index a folder or a manifest of photos into a gallery.
 
-    Indexing again encodes only what has changed. With --wait, exit status 5 tells that some photos
+    Indexing again encodes only what has changed. With --wait, exit status 5 means that some photos
     could not be indexed; `landmarks jobs ID --dead-letters` lists them.
     """
     with connect(server) as client:
@@ -105,7 +101,7 @@ def follow(client: Landmarks, job_id: str, *, quiet: bool = False) -> pb.IndexJo
     """Show a job's progress until it has ended, and return its last state."""
     job = client.job(job_id)
     if quiet:
-        for job in client.watch(job_id):  # noqa: B007 - the last one is what is wanted
+        for job in client.watch(job_id):  # noqa: B007 - only the last one is used
             pass
         return job
     with progress() as show:
@@ -117,14 +113,14 @@ def follow(client: Landmarks, job_id: str, *, quiet: bool = False) -> pb.IndexJo
 
 
 def done(item: pb.ModelProgress) -> int:
-    """Return how many listed photos are accounted for."""
+    """Return how many of the listed photos are accounted for."""
     return item.stored + item.unchanged + item.dead + item.duplicate
 
 
 def print_totals(job: pb.IndexJob) -> None:
     """Print what became of every photo, per model."""
     if job.spec.dry_run:
-        console.print("a dry run: nothing was changed, and this is what would be")
+        console.print("dry run: nothing was changed; these are the changes that would be made")
     columns = (
         "model",
         *(f">{name}" for name in _COUNTS),
@@ -146,23 +142,26 @@ def print_totals(job: pb.IndexJob) -> None:
         console.print(job.outcome)
     if dead := sum(item.dead for item in job.progress):
         console.print(
-            f"{dead} cannot be indexed; `landmarks jobs {job.id} --dead-letters` says why, and"
+            f"{dead} cannot be indexed; `landmarks jobs {job.id} --dead-letters` shows why, and"
             " --retry tries them again"
         )
 
 
 def finish(job: pb.IndexJob) -> None:
-    """End with the status that tells how the job ended."""
+    """Exit with the status for how the job ended.
+
+    Raises LandmarksError where it failed or was cancelled.
+    """
     if job.state == pb.JOB_STATE_FAILED:
         raise LandmarksError(f"job {job.id} failed: {job.error}")
     if job.state == pb.JOB_STATE_CANCELLED:
         raise LandmarksError(
-            f"job {job.id} was cancelled; `landmarks jobs {job.id} --resume` lets it go on"
+            f"job {job.id} was cancelled; `landmarks jobs {job.id} --resume` continues it"
         )
     if any(item.dead for item in job.progress):
         raise typer.Exit(ExitCode.DEAD_LETTERS)
 
 
 def absolute(source: str) -> str:
-    """Return a local path as an absolute one: the workers have a working folder of their own."""
+    """Return a local path as an absolute one, as workers have another working directory."""
     return source if "://" in source or "::" in source else str(Path(source).expanduser().resolve())

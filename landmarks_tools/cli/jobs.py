@@ -1,4 +1,4 @@
-"""`landmarks jobs`: what is being indexed, what was, and what could not be."""
+"""`landmarks jobs`: indexing jobs, their progress and their dead letters."""
 
 from __future__ import annotations
 
@@ -16,26 +16,31 @@ _WITHOUT_PHOTOS = (pb.JOB_KIND_CALIBRATE, pb.JOB_KIND_MAP)
 
 
 def jobs(
-    job_id: Annotated[str, typer.Argument(metavar="[ID]", help="One job; all if left out.")] = "",
+    job_id: Annotated[
+        str, typer.Argument(metavar="[ID]", help="A job; by default all are listed.")
+    ] = "",
     watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="With an ID: follow it until it has ended.")
+        bool, typer.Option("--watch", "-w", help="With an ID: follow the job until it ends.")
     ] = False,
     dead_letters: Annotated[
-        bool, typer.Option("--dead-letters", help="With an ID: the photos not indexed, and why.")
+        bool,
+        typer.Option(
+            "--dead-letters", help="With an ID: list the photos that were not indexed, and why."
+        ),
     ] = False,
     cancel: Annotated[
-        bool, typer.Option("--cancel", help="With an ID: end it; what is stored stays.")
+        bool, typer.Option("--cancel", help="With an ID: cancel the job; stored points stay.")
     ] = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="With an ID: let a cancelled or failed job go on.")
+        bool, typer.Option("--resume", help="With an ID: continue a cancelled or failed job.")
     ] = False,
     retry: Annotated[
-        bool, typer.Option("--retry", help="With an ID: try its dead letters again.")
+        bool, typer.Option("--retry", help="With an ID: retry its dead letters.")
     ] = False,
     server: ServerOption = DEFAULT_TARGET,
     as_json: JsonOption = False,
 ) -> None:
-    """List indexing jobs, newest first, or show, follow, end or go on with one."""
+    """List indexing jobs, newest first, or show, follow, cancel or resume one."""
     if sum((dead_letters, cancel, resume, retry)) > 1:
         raise typer.BadParameter("give one of --dead-letters, --cancel, --resume and --retry")
     if not job_id and (watch or dead_letters or cancel or resume or retry):
@@ -68,7 +73,7 @@ def jobs(
 
 
 def state_of(job: pb.IndexJob) -> str:
-    """Return a job's state in a word."""
+    """Return the name of a job's state."""
     return pb.JobState.Name(job.state).removeprefix("JOB_STATE_").lower()
 
 
@@ -87,7 +92,7 @@ def _print_jobs(found: list[pb.IndexJob], *, as_json: bool) -> None:
             f"{sum(map(done, job.progress))}/{sum(item.listed for item in job.progress)}",
             str(sum(item.dead for item in job.progress)),
             job.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M"),
-            _what(job),
+            _subject(job),
         )
         for job in found
     ]
@@ -98,7 +103,7 @@ def _print_job(job: pb.IndexJob) -> None:
     spec = job.spec
     splits = f", splits {', '.join(spec.splits)}" if spec.splits else ""
     console.print(f"job {job.id}: {state_of(job)}")
-    console.print(f"  gallery {spec.gallery!r}: {_what(job)}{splits}")
+    console.print(f"  gallery {spec.gallery!r}: {_subject(job)}{splits}")
     if job.error:
         console.print(f"  {job.error}")
     if job.kind in _WITHOUT_PHOTOS:
@@ -107,11 +112,11 @@ def _print_job(job: pb.IndexJob) -> None:
         print_totals(job)
 
 
-def _what(job: pb.IndexJob) -> str:
+def _subject(job: pb.IndexJob) -> str:
     models = ", ".join(job.spec.models)
     match job.kind:
         case pb.JOB_KIND_REINDEX:
-            return f"({models} built anew)"
+            return f"({models} re-embedded)"
         case pb.JOB_KIND_CALIBRATE:
             return f"(verdicts of {models} calibrated)"
         case pb.JOB_KIND_MAP:

@@ -1,4 +1,4 @@
-"""`landmarks keys`: who may call the search service."""
+"""`landmarks keys`: the API keys of the search service."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from landmarks_tools.cli.output import JsonOption, console, print_json, print_ta
 keys = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="""Make, list and revoke the API keys of the search service.
+    help="""Create, list and revoke the API keys of the search service.
 
-The file holds no key, only what one can be checked with; the service reads it again when it
-changes. To rotate a key, **create** one of another name, give it out, then **revoke** the old.""",
+The file holds hashes, not keys; the service reads it again when it changes. To rotate a key,
+**create** one with another name, hand it out, then **revoke** the old one.""",
 )
 
 FileOption = Annotated[
@@ -25,11 +25,11 @@ FileOption = Annotated[
     typer.Option(
         "--file",
         envvar="LANDMARKS_API_KEYS_FILE",
-        help="The file of keys; the search service is told the same.",
+        help="The file of keys, the same as the search service's.",
         dir_okay=False,
     ),
 ]
-NameArgument = Annotated[str, typer.Argument(help="Whose key it is, as logs will tell.")]
+NameArgument = Annotated[str, typer.Argument(help="The key's owner, as shown in logs.")]
 
 
 @keys.command()
@@ -37,17 +37,20 @@ def create(
     name: NameArgument,
     file: FileOption,
     write: Annotated[
-        bool, typer.Option("--write", help="It may index, delete and promote, not only search.")
+        bool,
+        typer.Option(
+            "--write", help="Permit indexing, deleting and promoting, not only searching."
+        ),
     ] = False,
 ) -> None:
-    """Make a key and print it, this once; the file, if there is none, is made too."""
+    """Create a key and print it; it is shown only this once. Creates the file if needed."""
     permission = Permission.WRITE if write else Permission.READ
     typer.echo(api_keys.create(file, name, permission))
 
 
 @keys.command("list")
 def list_(file: FileOption, as_json: JsonOption = False) -> None:
-    """List the names of all keys, and what each may do."""
+    """List the names of all keys and their permissions."""
     found = api_keys.read(file)
     if as_json:
         print_json(
@@ -63,6 +66,6 @@ def list_(file: FileOption, as_json: JsonOption = False) -> None:
 
 @keys.command()
 def revoke(name: NameArgument, file: FileOption) -> None:
-    """Take a key away: its next call is refused."""
+    """Revoke a key: its next call is refused."""
     api_keys.revoke(file, name)
     console.print(f"the key {name!r} is revoked")

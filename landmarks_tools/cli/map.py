@@ -1,4 +1,4 @@
-"""`landmarks map`: a gallery's vectors drawn in two dimensions."""
+"""`landmarks map`: a gallery's vectors in two dimensions."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from landmarks_tools.cli.output import (
 
 
 def map_(
-    model: Annotated[str, typer.Argument(help="The model whose collection is drawn.")],
+    model: Annotated[str, typer.Argument(help="The model whose vectors are drawn.")],
     gallery: GalleryOption = DEFAULT_GALLERY,
     again: Annotated[
-        bool, typer.Option("--again", help="Draw it anew, even if there is one.")
+        bool, typer.Option("--again", help="Draw it again even if there is one.")
     ] = False,
     server: ServerOption = DEFAULT_TARGET,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw the map of a gallery as a model sees it, by t-SNE, or print the one that there is.
+    """Draw a t-SNE map of a gallery's vectors by one model, or describe the existing map.
 
-    The web page shows it; --json gives the places of all its points.
+    The web page shows the map; --json prints the position of each point.
     """
     with connect(server) as client:
         try:

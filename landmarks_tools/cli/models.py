@@ -1,4 +1,4 @@
-"""`landmarks models`: what the running system serves."""
+"""`landmarks models`: the models that the running system serves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from landmarks_tools.cli.output import JsonOption, ServerOption, print_json, pri
 
 
 def models(server: ServerOption = DEFAULT_TARGET, as_json: JsonOption = False) -> None:
-    """List the models that the running system can index and search with."""
+    """List the models that the running system serves."""
     with connect(server) as client:
         served = list(client.models())
     if as_json:

@@ -1,4 +1,4 @@
-"""How the command speaks: people get tables and bars, programs get JSON, errors go to stderr."""
+"""The command's output: tables and progress bars for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from rich.text import Text
 
 from landmarks import errors
 
-# A pipe has no width of its own; without one, rich would fold lines at 80 columns.
-# Nothing is markup: names and paths of photos may hold [brackets].
+# A pipe has no width; without one, rich would fold lines at 80 columns.
+# Markup is off, as names and paths of photos may contain [brackets].
 console = Console(width=None if sys.stdout.isatty() else 120, highlight=False, markup=False)
 
 ServerOption = Annotated[
@@ -42,10 +42,11 @@ ServerOption = Annotated[
         metavar="HOST:PORT",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 GalleryOption = Annotated[str, typer.Option("--gallery", "-g", help="Name of the gallery.")]
 ModelsOption = Annotated[
-    str, typer.Option("--models", "-m", help="Models, comma-separated; else all that are served.")
+    str,
+    typer.Option("--models", "-m", help="Models, comma-separated; by default all that are served."),
 ]
 DEFAULT_GALLERY = "landmarks"
 _GAP = 2  # between the columns of a table
@@ -53,7 +54,7 @@ _FOLDED = 20  # narrower than this, a last column is hard to read
 
 
 class ExitCode(IntEnum):
-    """What the command's exit status means."""
+    """The command's exit statuses."""
 
     OK = 0
     FAILED = 1
@@ -64,7 +65,7 @@ class ExitCode(IntEnum):
 
 
 def exit_code_of(error: errors.LandmarksError) -> ExitCode:
-    """Return the exit status that tells of `error`."""
+    """Return the exit status for `error`."""
     match error:
         case errors.InvalidInputError():
             return ExitCode.USAGE
@@ -82,7 +83,7 @@ def comma_separated(text: str) -> list[str]:
 
 
 def print_json(value: Message | Sequence[Message] | object) -> None:
-    """Print a message, several, or plain values as JSON with the contract's field names."""
+    """Print messages or plain values as JSON, with the field names of the protos."""
     typer.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False))
 
 
@@ -97,10 +98,10 @@ def _plain(value: object) -> object:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; columns that begin with > are aligned right.
+    """Print a table; columns whose names start with > are right-aligned.
 
-    Nothing is ever cut off, as ids and names are there to be copied. On a terminal the last column
-    folds where that is enough; else, and in a pipe, lines are as long as they have to be.
+    Nothing is truncated, so that ids and names can be copied. On a terminal the last column folds
+    if that suffices; otherwise, and in a pipe, lines are as long as needed.
     """
     names = [column.removeprefix(">") for column in columns]
     cells = [names, *rows]
@@ -123,18 +124,18 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 class Show(Protocol):
-    """Shows that `done` of `total` are done of what is labelled so (None: not known yet)."""
+    """Shows the progress of `label`: `done` of `total` (None: not known yet)."""
 
     def __call__(self, label: str, done: int, total: int | None, note: str = "") -> None:
-        """Show it."""
+        """Show the progress."""
 
 
 @contextmanager
 def progress(*, aside: bool = False) -> Iterator[Show]:
-    """Give, inside this block, a function that shows how far things are, a line for each label.
+    """Yield a function that shows progress, with a line for each label.
 
-    Bars on a terminal, a plain line at each tenth elsewhere. `aside` keeps off standard output,
-    which holds figures then: bars on a terminal's standard error, and nothing elsewhere.
+    Draws bars on a terminal and prints a plain line for each tenth elsewhere. `aside` keeps
+    standard output free for results: bars on standard error if that is a terminal, else nothing.
     """
     shown = Console(stderr=True) if aside else console
     if not shown.is_terminal:

@@ -20,14 +20,14 @@ from landmarks_tools.cli.output import (
 
 
 def reindex(
-    model: Annotated[str, typer.Argument(help="The model whose encoder is to be replaced.")],
+    model: Annotated[str, typer.Argument(help="The model whose encoder is replaced.")],
     gallery: GalleryOption = DEFAULT_GALLERY,
     queries: Annotated[
         str,
         typer.Option(
             metavar="MANIFEST",
-            help="Labelled photos to search for in both collections: the new one is promoted only"
-            " if it finds them as well.",
+            help="Labelled photos to search for in both collections; the new one is promoted only"
+            " if it finds them as well as the old one.",
         ),
     ] = "",
     split: Annotated[
@@ -35,18 +35,17 @@ def reindex(
         typer.Option("--split", "-s", help="Only queries of this split. Repeatable."),
     ] = None,
     margin: Annotated[
-        float, typer.Option(min=0, max=1, help="How much lower the new mAP@100 may be.")
+        float,
+        typer.Option(min=0, max=1, help="How much lower the mAP@100 of the new collection may be."),
     ] = 0.0,
-    wait: Annotated[
-        bool, typer.Option("--wait", "-w", help="Wait until the job has ended.")
-    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait for the job to end.")] = False,
     server: ServerOption = DEFAULT_TARGET,
     as_json: JsonOption = False,
 ) -> None:
-    """Encode a gallery anew with a newer encoder that runs beside the present one.
+    """Encode a gallery again with a newer encoder that runs beside the present one.
 
-    Searches go on meanwhile. When the new collection is complete, it takes the old one's place;
-    `landmarks collections --rollback` is the way back.
+    Searches continue meanwhile. Once complete, the new collection replaces the old one;
+    `landmarks collections --rollback` restores the old one.
     """
     with connect(server) as client:
         job = client.reindex(

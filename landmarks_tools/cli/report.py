@@ -1,4 +1,4 @@
-"""`landmarks report`: the study of how photos cluster by landmark, on anybody's photos."""
+"""`landmarks report`: the study of how photos cluster by landmark, on any photos."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ _SEED = 0
 
 @requires_extra("encoder,evaluation")
 def report(
-    out: Annotated[Path, typer.Argument(help="The folder to write into; made if need be.")],
+    out: Annotated[Path, typer.Argument(help="The folder to write to; created if needed.")],
     source: Annotated[
         Path | None,
         typer.Argument(
             metavar="[SOURCE]",
             help="A manifest (CSV with path, landmark, split), or a folder with a sub-folder for"
-            " each landmark; else the sample gallery.",
+            " each landmark; by default the sample gallery.",
         ),
     ] = None,
     gallery: Annotated[
-        str, typer.Option(metavar="SPLIT[,SPLIT]", help="Splits that are searched.")
+        str, typer.Option(metavar="SPLIT[,SPLIT]", help="Splits to search in.")
     ] = "",
     queries: Annotated[
-        str, typer.Option(metavar="SPLIT[,SPLIT]", help="Splits that are searched for.")
+        str, typer.Option(metavar="SPLIT[,SPLIT]", help="Splits to search with.")
     ] = "",
     models: ModelsOption = "",
     photos: Annotated[
         bool,
-        typer.Option("--photos/--no-photos", help="Show photos, or leave all of them out."),
+        typer.Option("--photos/--no-photos", help="Include photos, or leave them all out."),
     ] = True,
     views: Annotated[
-        int, typer.Option(min=4, help="Views drawn of each landmark of the sample gallery.")
+        int, typer.Option(min=4, help="Views of each landmark in the sample gallery.")
     ] = 12,
 ) -> None:
     """Study how photos cluster by landmark, and write index.html and report.md into OUT.
 
-    Maps, nearest photos and retrieval figures of each model, and a test of what keeps photos out of
-    clusters. Without splits, each photo is a query against all others. A manifest may have the
-    columns prominence, occluded, azimuth and elevation, which are then tested; the sample gallery
-    has them. Needs no running services.
+    It shows maps, nearest photos and retrieval figures of each model, and tests what keeps photos
+    out of clusters. Without splits, each photo is a query against all others. If a manifest has
+    the columns prominence, occluded, azimuth and elevation, as the sample gallery does, they are
+    tested too. Needs no running services.
     """
     if out.exists() and not out.is_dir():
         raise InvalidInputError(f"{out} is not a folder", field="out")
@@ -78,7 +78,9 @@ def report(
 def _sample(cache_dir: Path, views: int) -> Path:
     from landmarks_tools.sample_gallery.gallery import MANIFEST, ensure_sample_gallery
 
-    folder = cache_dir / "sample" / f"{views}-views"  # the demo's, so that it is drawn once
+    folder = (
+        cache_dir / "sample" / f"{views}-views"
+    )  # shared with the demo, so that it is drawn once
     with progress() as show:
         shown = partial(show, "sample views")
         return ensure_sample_gallery(folder, views=views, progress=shown) / MANIFEST

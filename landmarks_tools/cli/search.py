@@ -1,4 +1,4 @@
-"""`landmarks search`: the photos of a gallery that are most like this one."""
+"""`landmarks search`: the photos of a gallery that are most similar to a photo."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _BOUNDS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 
 
 class Fusion(StrEnum):
-    """How rankings are fused."""
+    """How rankings are combined."""
 
     RECIPROCAL_RANK = "reciprocal_rank"
     CALIBRATED_SCORE = "calibrated_score"
@@ -41,7 +41,9 @@ class Fusion(StrEnum):
 def search(
     photo: Annotated[
         Path | None,
-        typer.Argument(help="The photo to look for; none with --like or --point.", show_default=""),
+        typer.Argument(
+            help="The photo to search with; omit it with --like or --point.", show_default=""
+        ),
     ] = None,
     gallery: GalleryOption = DEFAULT_GALLERY,
     models: ModelsOption = "",
@@ -51,31 +53,32 @@ def search(
         list[str] | None,
         typer.Option(
             metavar="FIELD=VALUE",
-            help="Only photos whose field has this value; != for all but it, < <= > >= for numbers,"
-            " ~ for words of an indexed text. Repeatable: the same field with = twice means either"
-            " value, all else must hold together.",
+            help="Only photos whose field has this value; != excludes a value, < <= > >= compare"
+            " numbers, ~ matches words of an indexed text. Repeatable: = on the same field matches"
+            " any of its values; all other conditions must hold.",
         ),
     ] = None,
     box: Annotated[
         str,
         typer.Option(
             metavar="L,T,R,B",
-            help="Only this part of PHOTO: left, top, right and bottom, as fractions of its width"
-            " and height, as in 0.2,0,0.8,0.5.",
+            help="Search with this part of PHOTO: left, top, right and bottom as fractions of its"
+            " width and height, such as 0.2,0,0.8,0.5.",
         ),
     ] = "",
     point: Annotated[
-        str, typer.Option(metavar="ID", help="More like this photo of the gallery.")
+        str, typer.Option(metavar="ID", help="Search with this photo of the gallery.")
     ] = "",
     like: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PHOTO|ID",
-            help="Like the mean of these and PHOTO, if there is one. Repeatable.",
+            help="Search with the mean of these and PHOTO, if given. Repeatable.",
         ),
     ] = None,
     unlike: Annotated[
-        list[str] | None, typer.Option(metavar="PHOTO|ID", help="And less like these. Repeatable.")
+        list[str] | None,
+        typer.Option(metavar="PHOTO|ID", help="Rank photos like these lower. Repeatable."),
     ] = None,
     expand: Annotated[
         int,
@@ -83,20 +86,22 @@ def search(
             min=0,
             max=50,
             metavar="N",
-            help="Ask again with the first N hits in the query's vector.",
+            help="Query expansion: search again with the first N hits averaged into the query.",
         ),
     ] = 0,
     collapse: Annotated[
-        bool, typer.Option("--collapse", help="Of photos with the same bytes, show one.")
+        bool, typer.Option("--collapse", help="Show only one of several identical photos.")
     ] = False,
     fusion: Annotated[
         Fusion | None,
-        typer.Option(help="How rankings are fused; else as the collections' calibration allows."),
+        typer.Option(
+            help="How to fuse rankings; by default as the collections' calibration allows."
+        ),
     ] = None,
     weight: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="MODEL=NUMBER", help="How much a model counts when fused. Repeatable."
+            metavar="MODEL=NUMBER", help="Weight of a model in the fused ranking. Repeatable."
         ),
     ] = None,
     exact: Annotated[
@@ -104,14 +109,12 @@ def search(
     ] = False,
     sheet: Annotated[
         Path | None,
-        typer.Option(
-            help="Draw the photo and a row of hits per model into this PNG.", metavar="PNG"
-        ),
+        typer.Option(help="Draw the photo and a row of hits per model to this PNG.", metavar="PNG"),
     ] = None,
     server: ServerOption = DEFAULT_TARGET,
     as_json: JsonOption = False,
 ) -> None:
-    """Find the photos most like PHOTO: a ranking per model, and one fused."""
+    """Find the photos most similar to PHOTO: a ranking per model and a fused one."""
     if sheet is not None:
         _check_sheet(sheet, photo)
         with requires_extra("search", "--sheet"):
@@ -131,13 +134,13 @@ def search(
     if not (photo or point or like):
         raise typer.BadParameter("give a PHOTO, --point ID or --like PHOTO")
     if photo and point:
-        raise typer.BadParameter("PHOTO and --point are two queries; --like takes both at once")
+        raise typer.BadParameter("PHOTO and --point are two queries; combine them with --like")
     if box and (photo is None or like or unlike):
-        raise typer.BadParameter("--box marks a part of PHOTO, where that alone is searched for")
+        raise typer.BadParameter("--box marks a part of PHOTO, and works with PHOTO alone")
     data = _read(photo) if photo else None
     if like or unlike:
         if point:
-            raise typer.BadParameter("--point is one query; give the id to --like")
+            raise typer.BadParameter("--point is a query of its own; pass the id with --like")
         first = [data] if data is not None else []
         asked["positive"] = [*first, *map(_example, like or [])]
         asked["negative"] = list(map(_example, unlike or []))
@@ -159,7 +162,7 @@ def search(
 
 
 def parse_where(clauses: list[str]) -> pb.Filter:
-    """Return the filter that clauses mean: a field, an operator and a value, as in `year>=1900`."""
+    """Return the filter for clauses of a field, an operator and a value, such as `year>=1900`."""
     wanted: dict[str, list[str]] = {}
     ranges: dict[str, pb.NumberRange] = {}
     passing = pb.Filter()
@@ -188,7 +191,7 @@ def parse_where(clauses: list[str]) -> pb.Filter:
 
 
 def print_answer(answer: pb.SearchResponse) -> None:
-    """Print the verdict, a table of hits per model, and the fused one."""
+    """Print the verdict, a table of hits per model, and the fused ranking."""
     console.print(_verdict_line(answer.verdict))
     for ranking in answer.rankings:
         rows = [
@@ -227,20 +230,20 @@ def _verdict_line(verdict: pb.Verdict) -> str:
             return f"This is {verdict.landmark} ({sure})."
         case pb.Verdict.OUTCOME_UNKNOWN:
             return (
-                f"None of these landmarks, as far as can be told; the likeliest is"
-                f" {verdict.landmark} ({sure})."
+                f"Probably none of the gallery's landmarks; the likeliest is {verdict.landmark}"
+                f" ({sure})."
             )
         case pb.Verdict.OUTCOME_UNCALIBRATED:
             return (
                 f"Most of the nearest photos show {verdict.landmark} ({verdict.vote_share:.0%} of"
-                " the votes). How far that can be trusted, `landmarks calibrate` learns."
+                " the votes). `landmarks calibrate` measures how reliable that is."
             )
         case _:
-            return "No labelled photo was found to tell the landmark by."
+            return "No verdict: none of the photos found has a label."
 
 
 def _path(point: pb.Point) -> str:
-    """Return the photo's path below its source: short, and it survives a moved source."""
+    """Return the photo's path below its source, which is short and survives a moved source."""
     return point.payload.fields["path"].string_value or point.uri
 
 
@@ -291,7 +294,7 @@ def _box(text: str) -> Box | None:
 
 
 def _example(given: str) -> bytes | str:
-    """Return a point's id as it is, and anything else as the bytes of that file."""
+    """Return a point's id unchanged, and anything else as the content of that file."""
     try:
         return str(UUID(given))
     except ValueError:
@@ -299,11 +302,11 @@ def _example(given: str) -> bytes | str:
 
 
 def _check_sheet(sheet: Path, photo: Path | None) -> None:
-    """Refuse, before searching, a sheet that could not be written."""
+    """Refuse a sheet that could not be written, before searching."""
     if photo is None:
-        raise InvalidInputError("--sheet draws PHOTO above its hits, and there is none")
+        raise InvalidInputError("--sheet draws PHOTO beside its hits; give a PHOTO")
     if sheet.suffix.lower() != ".png":
-        raise InvalidInputError(f"--sheet {sheet}: a sheet is a PNG; name it *.png")
+        raise InvalidInputError(f"--sheet {sheet}: the sheet is written as PNG; name it *.png")
     if not sheet.parent.is_dir():
         raise InvalidInputError(f"--sheet {sheet}: there is no folder {sheet.parent}")
 

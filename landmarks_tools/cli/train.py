@@ -1,4 +1,4 @@
-"""`landmarks train`: encoders for landmarks of one's own."""
+"""`landmarks train`: encoders for your own landmarks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from landmarks_tools.cli.extras import requires_extra
 from landmarks_tools.cli.output import console, progress
 from landmarks_tools.cli.weights import fetch_weights
 
-if TYPE_CHECKING:  # they import torch, which --help should not wait for
+if TYPE_CHECKING:  # they import torch, which slows --help
     from encoder_service.models.model_card import ModelCard
     from landmarks_tools.training.loop import Device, TrainingPlan
     from landmarks_tools.training.training_photos import TrainingPhotos
@@ -28,31 +28,31 @@ Source = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="A manifest (CSV with path, landmark, split), or a folder with a sub-folder for each"
-        " landmark, of which every fifth photo is kept for validation.",
+        " landmark; every fifth photo of it is then used for validation.",
     ),
 ]
 Out = Annotated[
     Path,
-    typer.Option(help="The run's folder: checkpoints, curve.csv and in the end model.safetensors."),
+    typer.Option(help="The run's folder: checkpoints, curve.csv and finally model.safetensors."),
 ]
-Name = Annotated[str, typer.Option(help="What to call the model: a-z, 0-9, and _ or - between.")]
+Name = Annotated[
+    str, typer.Option(help="Name of the model: a-z and 0-9, with single _ or - between.")
+]
 TrainSplit = Annotated[str, typer.Option("--train-split", help="The split to train on.")]
 ValidationSplit = Annotated[
     str, typer.Option("--validation-split", help="The split that chooses the checkpoint.")
 ]
-Epochs = Annotated[int, typer.Option(min=1, help="Epochs at most.")]
-Batch = Annotated[int, typer.Option(min=2, help="Photos a step.")]
-LearningRate = Annotated[
-    float, typer.Option(min=1e-8, max=100, help="Highest learning rate, above 0.")
-]
+Epochs = Annotated[int, typer.Option(min=1, help="Maximum number of epochs.")]
+Batch = Annotated[int, typer.Option(min=2, help="Photos per step.")]
+LearningRate = Annotated[float, typer.Option(min=1e-8, max=100, help="Peak learning rate.")]
 Patience = Annotated[
     int, typer.Option(min=1, help="Stop after this many validations without a better mAP.")
 ]
 Seed = Annotated[
     int, typer.Option(min=0, max=1_000_000_000, help="The same seed gives the same weights.")
 ]
-DeviceName = Annotated[str, typer.Option("--device", help="As torch calls it: cpu, cuda, cuda:1.")]
-Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0: the physical cores.")]
+DeviceName = Annotated[str, typer.Option("--device", help="The torch device: cpu, cuda, cuda:1.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0: one per physical core.")]
 
 
 @train.command()
@@ -71,13 +71,13 @@ def scratch(
     device: DeviceName = "cpu",
     threads: Threads = 0,
 ) -> None:
-    """Train a small CNN on nothing but these photos. About 40 s an epoch for 4,000 on two cores.
+    """Train a small CNN on these photos alone. An epoch of 4,000 takes about 40 s on two cores.
 
-    Stopped, and given the same settings again, it goes on where it was.
+    An interrupted run continues when started again with the same settings.
     """
     from landmarks_tools.training.scratch import PLAN, train_scratch
 
-    check_model(name)  # before hours of work
+    check_model(name)  # fail before hours of work
     photos, where = _prepared(source, train_split, validation_split, device, threads)
     plan = replace(
         PLAN,
@@ -103,34 +103,34 @@ def transfer(
     train_split: TrainSplit = "train",
     validation_split: ValidationSplit = "val",
     views: Annotated[
-        int, typer.Option(min=0, help="Random views of each photo, beside the photo itself.")
+        int, typer.Option(min=0, help="Random views of each photo, in addition to the photo.")
     ] = 8,
     view_size: Annotated[
         int,
-        typer.Option(min=0, help="Side of a view in pixels; 0: that of the model's input."),
+        typer.Option(min=0, help="Side of a view in pixels; 0: the model's input size."),
     ] = 0,
     window: Annotated[
-        float, typer.Option(min=0.1, max=1, help="Least part of a view's side that a step sees.")
+        float, typer.Option(min=0.1, max=1, help="Smallest part of a view's side used in a step.")
     ] = 1.0,
     untrained: Annotated[
         float,
         typer.Option(
             min=0,
             max=1,
-            help="Share of the untrained weights in the final average: more of them find landmarks"
-            " unlike these better, and these less well.",
+            help="Share of the pre-trained weights in the final average: a higher share finds"
+            " unfamiliar landmarks better, and these less well.",
         ),
     ] = 0.3,
     projection: Annotated[
         bool,
-        typer.Option(help="Train a linear layer behind the pooling as well."),
+        typer.Option(help="Also train a linear layer after the pooling."),
     ] = False,
     whiten: Annotated[
         float,
         typer.Option(
             min=0,
-            help="In the end, let directions count less in which photos of one landmark differ:"
-            " 1 much, 10 little, 0 not at all.",
+            help="Finally, damp directions in which photos of one landmark differ: 1 strongly,"
+            " 10 slightly, 0 not at all.",
         ),
     ] = 0.0,
     keep: Annotated[
@@ -138,12 +138,12 @@ def transfer(
         typer.Option(
             min=0,
             max=0.9,
-            help="Keep the untrained layers beside the trained ones, with this share of the vector:"
-            " landmarks unlike these are found better. 0: only the trained ones.",
+            help="Keep the pre-trained layers beside the trained ones, with this share of the"
+            " vector: unfamiliar landmarks are found better. 0: only the trained layers.",
         ),
     ] = 0.0,
     dimension: Annotated[
-        int, typer.Option(min=16, max=1024, help="With --keep: length of the vectors.")
+        int, typer.Option(min=16, max=1024, help="With --keep: dimension of the vectors.")
     ] = 384,
     epochs: Epochs = 20,
     batch: Batch = 64,
@@ -155,14 +155,14 @@ def transfer(
 ) -> None:
     """Train the last layers of a pre-trained model on these photos.
 
-    The frozen layers' activations are kept in the run's folder while it lasts: 31 kB a photo or
-    view for efficientnet_lite0, 330 kB for vgg16 (200 kB for views of 224 pixels). Stopped, and
-    given the same settings again, it goes on where it was.
+    The frozen layers' activations are kept in the run's folder until it ends: 31 kB per photo or
+    view for efficientnet_lite0, 330 kB for vgg16 (200 kB for views of 224 pixels). An interrupted
+    run continues when started again with the same settings.
     """
     from encoder_service.settings import WeightsSettings
     from landmarks_tools.training.transfer import PLAN, TransferSettings, train_transfer
 
-    check_model(name)  # before hours of work
+    check_model(name)  # fail before hours of work
     settings = WeightsSettings.load()
     fetch_weights(base, settings)
     photos, where = _prepared(source, train_split, validation_split, device, threads)
@@ -221,7 +221,7 @@ def _print_outcome(card: ModelCard, out: Path) -> None:
     figures = ", ".join(f"{key} {value:.3f}" for key, value in card.metrics.items())
     console.print(f"on the validation photos: {figures}")
     path = (out / "model.safetensors").resolve()
-    # The program's own models keep their names; the file that it ships may come from this command.
+    # A model of the program keeps its name, as the file it ships may come from this command.
     served = f"my_{card.name}" if card.name in MODULES else card.name
     console.print(f"model: {path} (card: model.md)", soft_wrap=True)
     console.print(

@@ -1,4 +1,4 @@
-"""`landmarks up`: the whole stack on this machine, until Ctrl-C."""
+"""`landmarks up`: the whole stack on this machine until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ def up(
     models: ModelsOption = "",
     scale: Annotated[
         list[str] | None,
-        typer.Option(metavar="MODEL=N", help="Encoder processes of a model. Repeatable."),
+        typer.Option(metavar="MODEL=N", help="Number of encoder processes of a model. Repeatable."),
     ] = None,
     beside: Annotated[
         list[str] | None,
         typer.Option(
             metavar="MODEL=HOST:PORT",
-            help="An encoder of a model that is started elsewhere, as a newer version to re-index"
-            " with. Repeatable.",
+            help="An encoder of a model that is started separately, such as a newer version to"
+            " re-index with. Repeatable.",
         ),
     ] = None,
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Where vectors, jobs and logs are kept.", show_default=False),
+        typer.Option(help="Folder for vectors, jobs and logs.", show_default=False),
     ] = None,
 ) -> None:
-    """Start everything on this machine, and stop it with Ctrl-C.
+    """Start all services on this machine; Ctrl-C stops them.
 
-    Models left out are served if their weights can be had. What was indexed is there on the next
-    start. Ports are settings: LANDMARKS_PAGE_PORT (8080; empty: no page), LANDMARKS_SEARCH_PORT
-    (50050), LANDMARKS_ENCODER_PORT (50051 and up), LANDMARKS_QDRANT_PORT (6334),
-    LANDMARKS_REDIS_PORT (6379); and LANDMARKS_METRICS_PORT, unset, from which up each process
-    serves metrics.
+    Without --models, the default models whose weights are available are served. Indexed photos
+    are kept for the next start. Ports are settings: LANDMARKS_PAGE_PORT (8080; empty: no page),
+    LANDMARKS_SEARCH_PORT (50050), LANDMARKS_ENCODER_PORT (50051 and up), LANDMARKS_QDRANT_PORT
+    (6334), LANDMARKS_REDIS_PORT (6379). With LANDMARKS_METRICS_PORT, unset by default, each
+    process serves metrics on a port from that one up.
     """
     settings = StackSettings.load()
     folder = (data_dir or settings.data_dir).expanduser().resolve()
@@ -58,7 +58,7 @@ def up(
     binary = broker_binary()  # where it is missing, before any weights are downloaded
     names = models_with_weights(comma_separated(models), settings)
     plan = plan_stack(names, counts, settings, binary, beside=others)
-    # Ctrl-C too: a shell starts what is put in the background with it ignored.
+    # SIGINT too, as shells start background processes with it ignored.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
     try:
@@ -66,20 +66,22 @@ def up(
             await_ready(manager)
             if plan.page:
                 console.print(f"\nOpen {plan.page} in a browser.")
-            console.print(f"Search at {plan.server}. Try, from another terminal:")
-            # Without it, the commands would go to another stack that has the usual port.
+            console.print(f"Search service at {plan.server}. Try, in another terminal:")
+            # Without --server, the commands would reach another stack on the default port.
             there = "" if plan.server == DEFAULT_TARGET else f" --server {plan.server}"
             console.print(
                 f"  landmarks index FOLDER --wait{there}\n  landmarks search PHOTO{there}"
             )
-            console.print(f"Data in {plan.data_dir}, logs in {manager.log_dir}. Ctrl-C stops all.")
+            console.print(
+                f"Data in {plan.data_dir}, logs in {manager.log_dir}. Ctrl-C stops everything."
+            )
             _keep(manager)
     except KeyboardInterrupt:
-        console.print("stopped; what was indexed is kept")
+        console.print("stopped; indexed photos are kept")
 
 
 def parse_scale(items: list[str]) -> dict[str, int]:
-    """Return the counts that `model=n` items mean."""
+    """Return the process counts of `model=n` items."""
     counts: dict[str, int] = {}
     for item in items:
         model, _, count = item.partition("=")
@@ -90,7 +92,7 @@ def parse_scale(items: list[str]) -> dict[str, int]:
 
 
 def parse_beside(items: list[str]) -> dict[str, list[str]]:
-    """Return the addresses that `model=host:port` items mean, by model."""
+    """Return the addresses of `model=host:port` items, by model."""
     addresses: dict[str, list[str]] = {}
     for item in items:
         model, _, address = item.partition("=")
@@ -103,9 +105,9 @@ def parse_beside(items: list[str]) -> dict[str, list[str]]:
 
 
 def await_ready(manager: StackManager) -> None:
-    """Print what runs where as it becomes ready.
+    """Print each process and its address as it becomes ready.
 
-    Raises LandmarksError with the end of the log of each process that did not.
+    Raises LandmarksError with the last log lines of each process that did not.
     """
     from landmarks_tools.local_stack.readiness import become_ready
 
@@ -121,17 +123,17 @@ def await_ready(manager: StackManager) -> None:
         words = "\n".join(f"{name}:\n{manager.last_words(name)}" for name in waiting)
         raise LandmarksError(
             f"not ready after {_READY_SECONDS:.0f} s: {', '.join(waiting)}."
-            f" Their last words:\n{words}"
+            f" Their last log lines:\n{words}"
         )
     console.print(f"All ready after {time.monotonic() - started:.0f} s.")
 
 
 def _keep(manager: StackManager) -> None:
-    """Wait for Ctrl-C; bring the process manager back if it dies."""
+    """Wait for Ctrl-C; restart the process manager if it dies."""
     while True:
         time.sleep(1)
         if manager.restart_if_dead():
-            console.print("the process manager had died; it was started again")
+            console.print("the process manager died and was restarted")
 
 
 def _interrupt(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""`landmarks verdicts`: how far it can be trusted which landmark a photo is said to show."""
+"""`landmarks verdicts`: how reliable verdicts on the landmark in a photo are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from landmarks_tools.cli.output import (
 )
 from landmarks_tools.cli.weights import default_models
 
-if TYPE_CHECKING:  # they take a while to import, and --help needs none of them
+if TYPE_CHECKING:  # slow to import, and not needed by --help
     from landmarks.retrieval.labelled_photos import LabelledPhoto
     from landmarks.retrieval.metrics import FloatMatrix
     from landmarks_tools.evaluation.verdicts import VerdictFigures
@@ -35,7 +35,7 @@ def verdicts(
             metavar="MANIFEST", help="A manifest: CSV with the columns path, landmark and split."
         ),
     ],
-    gallery: Annotated[str, typer.Option(metavar="SPLIT[,SPLIT]", help="The gallery.")],
+    gallery: Annotated[str, typer.Option(metavar="SPLIT[,SPLIT]", help="Photos of the gallery.")],
     known: Annotated[
         str, typer.Option(metavar="SPLIT[,SPLIT]", help="Photos of landmarks of the gallery.")
     ],
@@ -46,23 +46,23 @@ def verdicts(
         str,
         typer.Option(
             metavar="SPLIT",
-            help="Every second landmark of this split is in the gallery too; photos of the others"
-            " are what unknown ones are like when it is calibrated.",
+            help="Every second landmark of this split joins the gallery; photos of the others serve"
+            " as unknown photos in the calibration.",
         ),
     ] = "",
     models: ModelsOption = "",
     unknowns_answered: Annotated[
         float,
         typer.Option(
-            min=0.001, max=0.5, help="Share of unknown photos that may be given a landmark."
+            min=0.001, max=0.5, help="Accepted share of unknown photos that are given a landmark."
         ),
     ] = 0.05,
     as_json: JsonOption = False,
 ) -> None:
-    """Calibrate a gallery from its own photos, and measure verdicts on others.
+    """Calibrate a gallery with its own photos, and measure its verdicts on others.
 
-    Each model alone, then all together: how many photos of known landmarks are given one, how many
-    of these rightly, and how many photos of unknown landmarks are given one all the same.
+    For each model alone and for all together: how many photos of known landmarks are given a
+    landmark, how many of these correctly, and how many photos of unknown landmarks are given one.
     """
     from landmarks.retrieval.labelled_photos import read_photos
     from landmarks_tools.evaluation.verdicts import PhotoVectors, verdict_figures

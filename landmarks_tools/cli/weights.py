@@ -56,14 +56,14 @@ def registered_models() -> list[str]:
 
 
 def default_models() -> list[str]:
-    """Return the names of the encoders that are meant where none is named."""
+    """Return the names of the encoders that are used by default."""
     from encoder_service.models.registry import ON_REQUEST
 
     return [name for name in registered_models() if name not in ON_REQUEST]
 
 
 def fetch_weights(model: str, settings: Settings, *, quiet: bool = False) -> str:
-    """Make sure of a model's verified weights, fetched first if need be, and say where they are."""
+    """Return where a model's verified weights are, after fetching them if needed."""
     from encoder_service.settings import WeightsSettings
     from encoder_service.weights import ensure_weights
 
@@ -78,17 +78,17 @@ def fetch_weights(model: str, settings: Settings, *, quiet: bool = False) -> str
         return str(ensure_weights(model, places, fetched) or "none needed")
 
 
-def models_with_weights(asked: Sequence[str], settings: Settings) -> list[str]:
-    """Return the models to serve: those asked for, or else all whose weights can be had.
+def models_with_weights(requested: Sequence[str], settings: Settings) -> list[str]:
+    """Return the models to serve: the requested ones, or all defaults whose weights are available.
 
-    Raises the error of a model that was asked for and cannot be had.
+    Raises the error of a requested model whose weights cannot be fetched.
     """
     served: list[str] = []
-    for model in asked or default_models():
+    for model in requested or default_models():
         try:
             place = fetch_weights(model, settings)
         except LandmarksError as error:
-            if asked:
+            if requested:
                 raise
             console.print(f"  {model}: left out; {error}")
         else:

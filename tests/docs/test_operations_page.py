@@ -164,7 +164,7 @@ def test_backing_up_and_restoring_the_stack(stack: Stack, tmp_path: Path) -> Non
 def test_exporting_importing_and_moving_to_another_qdrant(stack: Stack, tmp_path: Path) -> None:
     out, back = blocks("Export and import")
     assert '"model":"scratch"' in run(out, tmp_path, environment(stack))
-    assert "8 written; live in place of" in run(back, tmp_path, environment(stack))
+    assert "8 written; live, replacing" in run(back, tmp_path, environment(stack))
     assert stack.points("landmarks") == 16, "the one before is the way back"
     [move] = blocks("From one machine to a cluster")
     with edge_process(tmp_path / "cluster") as other:
