@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-slow lint chaos bench bench-scale proto lock
+.PHONY: help setup demo up check test test-programs test-slow chaos bench bench-scale proto lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,15 +22,19 @@ demo: setup ## See the whole system work on a gallery that it draws itself
 up: setup ## Run the whole stack on this machine until Ctrl-C
 	@$(BIN)/landmarks up
 
-test: setup ## Lint, strict types and all tests, on real engines
+check: setup ## Lint, formatting, words, layers, strict types and unit tests: before each commit
 	@PATH="$(abspath $(BIN)):$$PATH" scripts/check
-	@PATH="$(abspath $(BIN)):$$PATH" pytest
+	@PATH="$(abspath $(BIN)):$$PATH" scripts/test unit
+
+test: setup ## What check does, and the tests on real engines
+	@PATH="$(abspath $(BIN)):$$PATH" scripts/check
+	@PATH="$(abspath $(BIN)):$$PATH" scripts/test
+
+test-programs: setup ## The tests that need Chromium, promtool or kubectl
+	@PATH="$(abspath $(BIN)):$$PATH" scripts/test programs
 
 test-slow: setup ## The tests that take minutes or gigabytes, as what images install
-	@PATH="$(abspath $(BIN)):$$PATH" pytest -m slow
-
-lint: setup ## Lint, formatting and strict types
-	@PATH="$(abspath $(BIN)):$$PATH" scripts/check
+	@PATH="$(abspath $(BIN)):$$PATH" scripts/test slow
 
 chaos: setup ## Kill every part while 2,000 photos are indexed; takes twenty minutes
 	@PATH="$(abspath $(BIN)):$$PATH" LANDMARKS_CHAOS=long pytest -m chaos
