@@ -26,7 +26,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory, valkey: Valkey) -> Iterator[Ri
 
 @pytest.fixture
 def own_rig(tmp_path: Path) -> Iterator[Rig]:
-    """A stack of which a test starts the parts itself; only Valkey runs."""
+    """A stack whose parts a test starts itself; only Valkey runs."""
     for name in ("valkey", "photos"):
         (tmp_path / name).mkdir()
     with running_valkey(tmp_path / "valkey") as server:

@@ -1,4 +1,4 @@
-"""What has to be done for a photo, and how a source is cut up: plain values."""
+"""Which photos need encoding, and how a source is listed in chunks: plain values."""
 
 import itertools
 from collections import Counter
@@ -48,7 +48,7 @@ def test_a_photo_without_a_point_or_with_other_bytes_is_encoded():
     assert decide(described(), "bb", "1-2", stored(), "new", NOW).action is Action.ENCODE
 
 
-def test_a_point_whose_payload_nobody_can_read_is_replaced():
+def test_a_point_with_an_unreadable_payload_is_replaced():
     assert decide(described(), "aa", "1-2", {"sha256": "aa"}, "new", NOW).action is Action.ENCODE
 
 
@@ -68,7 +68,7 @@ def test_the_same_photo_needs_nothing_whichever_job_wrote_it():
         replace(ENTRY, columns={"licence": "cc0", "photographer": "x"}),
     ],
 )
-def test_what_a_source_says_of_a_photo_is_written_without_encoding(entry):
+def test_a_changed_description_is_written_without_encoding(entry):
     decision = decide(described(entry), "aa", "1-2", stored(), "new", NOW)
     assert decision.action is Action.PAYLOAD
     payload = decision.payload
@@ -82,7 +82,7 @@ def test_what_a_source_says_of_a_photo_is_written_without_encoding(entry):
     )
 
 
-def test_a_photo_that_can_be_read_again_is_stale_no_more():
+def test_a_photo_that_can_be_read_again_is_no_longer_stale():
     decision = decide(described(), "aa", "1-2", stored(stale=True), "new", NOW)
     assert decision.action is Action.PAYLOAD
     assert decision.payload is not None
@@ -152,6 +152,6 @@ def test_a_spec_is_completed_or_refused_by_field():
         assert caught.value.field == field
 
 
-def test_a_column_named_like_something_that_indexing_records_is_kept_under_another_name():
+def test_a_column_with_a_reserved_name_is_stored_under_another():
     payload = stored()
     assert (payload["sha256"], payload["manifest_sha256"]) == ("aa", "no")

@@ -1,4 +1,4 @@
-"""What Prometheus sees of a worker."""
+"""The metrics of a worker."""
 
 import socket
 import subprocess
@@ -12,7 +12,7 @@ from tests.support.scrape import scrape
 pytestmark = pytest.mark.integration
 
 
-def test_photos_show_by_what_became_of_them_and_failures_by_kind(own_rig: Rig) -> None:
+def test_photos_are_counted_by_outcome_and_failures_by_kind(own_rig: Rig) -> None:
     for number in range(5):
         draw_photo(own_rig.photos / "Atomium" / f"{number}.png", number)
     (own_rig.photos / "Atomium" / "no photo.png").write_bytes(b"#!/bin/sh")
@@ -33,7 +33,7 @@ def test_photos_show_by_what_became_of_them_and_failures_by_kind(own_rig: Rig) -
     assert kinds == {"NotFoundError"}
 
 
-def test_jobs_and_messages_that_wait_show(own_rig: Rig) -> None:
+def test_active_jobs_and_queue_lengths_are_exported(own_rig: Rig) -> None:
     for number in range(20):
         draw_photo(own_rig.photos / "Atomium" / f"{number}.png", number)
     port = free_port()
@@ -49,7 +49,7 @@ def test_jobs_and_messages_that_wait_show(own_rig: Rig) -> None:
         eventually(lambda: (found := scrape(port))[active] == found[waiting] == 0, "none waits")
 
 
-def test_a_port_for_metrics_that_is_in_use_ends_the_worker_in_words(
+def test_a_metrics_port_in_use_ends_the_worker_with_a_message(
     own_rig: Rig, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -1,4 +1,4 @@
-"""Jobs that end although a worker, an encoder or Qdrant was away meanwhile."""
+"""Jobs that succeed although a worker, an encoder, Qdrant or Redis was unavailable meanwhile."""
 
 import contextlib
 import os
@@ -85,7 +85,7 @@ def test_a_job_that_is_cancelled_while_it_waits_leaves_the_worker_to_others(own_
         assert not rig.jobs.get(waits).outcome
 
 
-def test_what_waited_too_long_is_given_back_and_begun_again(own_rig):
+def test_work_that_waits_too_long_is_postponed_and_begun_again(own_rig):
     rig = own_rig
     photos = photos_in(rig, 4)
     with rig.worker(outage_patience_seconds="0", **QUICK):
@@ -99,7 +99,7 @@ def test_what_waited_too_long_is_given_back_and_begun_again(own_rig):
             assert not job.outcome
 
 
-def test_a_job_that_nobody_enqueued_is_found(rig, gallery):
+def test_a_job_that_was_never_enqueued_is_found_by_a_sweep(rig, gallery):
     photo = draw_photo(rig.photos / gallery / "a.png", 1)
     job = rig.ended(rig.create(gallery, photo.parent, enqueue=False))
     assert (job.state, job.progress[0].stored) == (JobState.SUCCEEDED, 1)
@@ -124,7 +124,7 @@ def test_a_job_whose_collection_is_dropped_fails_and_says_so(own_rig):
 def _begun_before(
     rig: Rig, gallery: str, times: int, chunk: list[Listed], source: str = "photos"
 ) -> str:
-    """Create a job with a chunk that was begun so often; return its id."""
+    """Create a job with a chunk that was begun that often; return its id."""
     job_id = rig.create(gallery, rig.photos, enqueue=False)
     listing = rig.jobs.begin(job_id, LISTING, 60)
     assert listing is not None
@@ -157,7 +157,7 @@ def test_a_chunk_that_never_ends_is_split_and_its_parts_are_indexed(rig, gallery
     assert len(rig.payloads(gallery)) == 20
 
 
-def test_what_was_given_up_keeps_its_older_points_and_marks_them_stale(rig, gallery):
+def test_a_photo_that_was_given_up_keeps_its_older_point_marked_as_stale(rig, gallery):
     first = rig.ended(rig.create(gallery, photos_in(rig, 3)))
     points = rig.payloads(gallery)
     path = min(points)
@@ -182,7 +182,7 @@ def test_a_job_survives_a_restart_of_redis(own_rig):
         assert_all_stored(rig, rig.ended(job_id), 24)
 
 
-def test_a_broker_that_falls_silent_is_given_up_on():
+def test_a_publish_to_a_silent_broker_times_out():
     send = """
 import os
 from landmarks.errors import UnavailableError

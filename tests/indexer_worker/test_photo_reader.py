@@ -1,15 +1,10 @@
-"""Reading photos: what is wrong with one is its own failure."""
+"""Reading photos: one that cannot be read fails alone."""
 
 import threading
 import zipfile
 from pathlib import Path
 
-import pytest
-import redis
-
 from indexer_worker.photo_reader import PhotoReader, ReadPhoto, SourcePhoto, UnreadablePhoto
-from landmarks.errors import UnavailableError
-from landmarks.job_store.redis_client import redis_failures
 from landmarks.photos.source_roots import SourceRoots
 from landmarks.photos.sources import Sources
 from landmarks.vector_store.points import point_id
@@ -36,18 +31,3 @@ def test_an_encrypted_member_of_an_archive_is_that_photos_failure_alone(tmp_path
     assert isinstance(locked, UnreadablePhoto)
     assert "encrypted" in locked.reason
     assert isinstance(readable, ReadPhoto)
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        redis.exceptions.OutOfMemoryError("command not allowed"),
-        redis.exceptions.ReadOnlyError("you can't write against a replica"),
-        redis.exceptions.ResponseError("LOADING the dataset"),
-        redis.exceptions.ConnectionError("refused"),
-    ],
-    ids=lambda error: type(error).__name__,
-)
-def test_what_passes_in_redis_is_unavailable(error: Exception) -> None:
-    with pytest.raises(UnavailableError), redis_failures("redis:6379"):
-        raise error

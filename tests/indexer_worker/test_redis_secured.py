@@ -1,6 +1,6 @@
 """Redis behind TLS and a password, as redis-py and Celery reach it.
 
-The Valkey of the wheel is built without TLS; a relay before it speaks TLS in its stead.
+The Valkey of the wheel is built without TLS; a relay in front of it speaks TLS.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ PASSWORD = "p@ss/w:rd%"
 
 
 @contextmanager
-def tls_before(port: int, files: Files) -> Iterator[int]:
-    """Speak mutual TLS before `port`, and give the port for that."""
+def tls_in_front_of(port: int, files: Files) -> Iterator[int]:
+    """Serve mutual TLS in front of `port`; yield the port to connect to."""
     own = free_port()
-    told = (str(own), str(port), str(files.certificate), str(files.key), str(files.ca))
-    with running_module("tests.support.tls_relay", *told):
+    arguments = (str(own), str(port), str(files.certificate), str(files.key), str(files.ca))
+    with running_module("tests.support.tls_relay", *arguments):
         eventually(lambda: accepts(own), "the relay listens")
         yield own
 
@@ -51,57 +51,57 @@ def guarded(tmp_path: Path) -> Iterator[Valkey]:
         yield server
 
 
-def settings(port: int, files: Files | None, scheme: str = "rediss") -> BrokerSettings:
-    told: dict[str, object] = {
+def broker(port: int, files: Files | None, scheme: str = "rediss") -> BrokerSettings:
+    values: dict[str, object] = {
         "redis_url": f"{scheme}://127.0.0.1:{port}/0",
         "redis_password": PASSWORD,
     }
     if files is not None:
-        told |= {"tls_ca": files.ca, "tls_certificate": files.certificate, "tls_key": files.key}
-    return BrokerSettings.load(told)
+        values |= {"tls_ca": files.ca, "tls_certificate": files.certificate, "tls_key": files.key}
+    return BrokerSettings.load(values)
 
 
-def jobs_by(told: BrokerSettings) -> JobStore:
-    return JobStore(connect_redis(told.broker_url), told.redis_url)
+def job_store(settings: BrokerSettings) -> JobStore:
+    return JobStore(connect_redis(settings.broker_url), settings.redis_url)
 
 
 def test_jobs_and_celery_reach_redis_over_mutual_tls_with_the_password(
     guarded: Valkey, tmp_path: Path
 ) -> None:
     authority = Authority(tmp_path / "ca")
-    with tls_before(guarded.port, authority.issue("redis")) as port:
-        told = settings(port, authority.issue("worker"))
-        assert list(jobs_by(told).active()) == []
-        with TaskSender(celery_app(told.broker_url)) as sender:
+    with tls_in_front_of(guarded.port, authority.issue("redis")) as port:
+        settings = broker(port, authority.issue("worker"))
+        assert list(job_store(settings).active()) == []
+        with TaskSender(celery_app(settings.broker_url)) as sender:
             sender.send(TaskMessage("anything", {}, INDEX_QUEUE))
-        assert jobs_by(told).queue_length(INDEX_QUEUE) == 1
+        assert job_store(settings).queue_length(INDEX_QUEUE) == 1
 
 
-def test_without_tls_or_of_another_authority_nothing_is_reached(
+def test_a_client_without_tls_or_of_another_authority_is_refused(
     guarded: Valkey, tmp_path: Path
 ) -> None:
     authority, other = Authority(tmp_path / "ca"), Authority(tmp_path / "other")
     own, stranger = authority.issue("worker"), other.issue("stranger")
-    with tls_before(guarded.port, authority.issue("redis")) as port:
-        for told in (
-            settings(port, own, scheme="redis"),
-            settings(port, None),
-            settings(port, stranger),
-            settings(port, Files(stranger.certificate, stranger.key, own.ca)),
+    with tls_in_front_of(guarded.port, authority.issue("redis")) as port:
+        for settings in (
+            broker(port, own, scheme="redis"),
+            broker(port, None),
+            broker(port, stranger),
+            broker(port, Files(stranger.certificate, stranger.key, own.ca)),
         ):
             with pytest.raises(UnavailableError):
-                jobs_by(told).active()
+                job_store(settings).active()
             with (
-                TaskSender(celery_app(told.broker_url)) as sender,
+                TaskSender(celery_app(settings.broker_url)) as sender,
                 pytest.raises(UnavailableError),
             ):
                 sender.send(TaskMessage("anything", {}, INDEX_QUEUE))
 
 
-def test_what_an_error_tells_has_no_password_in_it(guarded: Valkey) -> None:
-    told = settings(guarded.port, None)
+def test_errors_do_not_reveal_the_password(guarded: Valkey) -> None:
+    settings = broker(guarded.port, None)
     with pytest.raises(UnavailableError) as failed:
-        jobs_by(told).active()
+        job_store(settings).active()
     assert f"127.0.0.1:{guarded.port}" in str(failed.value)
     assert "p@ss" not in str(failed.value)
     assert "p%40ss" not in str(failed.value)

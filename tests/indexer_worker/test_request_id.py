@@ -20,15 +20,15 @@ def test_one_request_id_leads_from_the_caller_through_celery_and_the_worker_to_t
     lines: list[dict[str, object]] = []
 
     def logged(service: str) -> bool:
-        """Say whether a service has logged a line with the id."""
-        told = capfd.readouterr().err.splitlines()
-        lines.extend(json.loads(line) for line in told if line.startswith("{"))
+        """Return whether a service has logged a line with the id."""
+        logs = capfd.readouterr().err.splitlines()
+        lines.extend(json.loads(line) for line in logs if line.startswith("{"))
         return any(
             line["service"] == service and line.get("request_id") == "order-66" for line in lines
         )
 
     port = free_port()
-    # The encoder does not serve this model, and logs that it was asked for it.
+    # The encoder does not serve this model, and logs the request for it.
     settings = {
         "encoders": json.dumps({"absent": [f"127.0.0.1:{own_rig.encoder_port}"]}),
         "log_format": "json",

@@ -5,12 +5,12 @@ import numpy as np
 from indexer_worker.reservoir import reservoir_sample
 
 
-def test_no_more_than_asked_is_all_in_order():
+def test_a_short_stream_is_sampled_whole_and_in_order():
     assert reservoir_sample(iter(range(5)), 5) == ([0, 1, 2, 3, 4], 5)
     assert reservoir_sample(iter(()), 5) == ([], 0)
 
 
-def test_of_more_each_is_as_likely_and_the_choice_is_always_the_same():
+def test_samples_are_uniform_and_reproducible():
     chosen, count = reservoir_sample(iter(range(20_000)), 2_000)
     assert count == 20_000
     assert len(set(chosen)) == len(chosen) == 2_000

@@ -13,7 +13,7 @@ from landmarks.errors import DeadlineError, InvalidInputError, OverloadedError, 
 
 
 class Flaky:
-    """A store that fails as often as it is said to."""
+    """A store whose calls fail as often as there are failures."""
 
     def __init__(self, *failures: Exception) -> None:
         self.failures = list(failures)

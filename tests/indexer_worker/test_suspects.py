@@ -1,4 +1,4 @@
-"""Photos that take an encoder or a worker down, every time: they become dead letters, alone."""
+"""Photos that kill their encoder or worker, every time: they alone become dead letters."""
 
 import hashlib
 import threading
@@ -95,7 +95,7 @@ def test_a_photo_that_the_worker_does_not_survive_is_a_dead_letter(own_rig, monk
     assert 3 <= len(worker.ended) <= 8
 
 
-def test_who_wants_to_be_alone_waits_for_those_inside_and_keeps_others_out():
+def test_an_exclusive_holder_waits_for_shared_ones_and_keeps_later_ones_out():
     lock, seen = SharedExclusiveLock(), []
     inside, leave = threading.Event(), threading.Event()
 

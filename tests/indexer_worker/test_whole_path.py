@@ -53,7 +53,7 @@ def folder(rig: Rig, gallery: str) -> Path:
     return made
 
 
-def test_a_folder_becomes_points_that_say_what_their_photos_are(rig, gallery, folder):
+def test_a_folder_becomes_points_with_the_payload_of_their_photos(rig, gallery, folder):
     job = rig.index(gallery, folder)
 
     assert counts(job) == {"listed": 10, "stored": 10, "encoded": 10}
@@ -275,7 +275,7 @@ def test_the_worker_imports_neither_torch_nor_pillow():
     assert done.stdout.strip() == "[]"
 
 
-def test_photos_whose_size_and_time_are_as_they_were_are_not_read(rig, gallery, folder):
+def test_photos_with_unchanged_size_and_time_are_not_read(rig, gallery, folder):
     rig.index(gallery, folder)
     changed, touched = folder / "atomium/0.png", folder / "taj/2.png"
     before = changed.stat()
@@ -304,7 +304,7 @@ def test_a_folder_that_has_moved_is_neither_read_nor_encoded(rig, gallery, folde
     assert all(str(uri).startswith(f"file://{moved}/") for uri in uris)
 
 
-def test_points_whose_photos_are_gone_are_pruned_where_that_is_asked_for(rig, gallery, folder):
+def test_points_whose_photos_are_gone_are_pruned_on_request(rig, gallery, folder):
     rig.index(gallery, folder)
     other = draw_photo(rig.photos / f"{gallery}-other" / "x" / "1.png", 60).parents[1]
     rig.index(gallery, other)
@@ -361,7 +361,7 @@ def test_a_listing_that_fails_half_way_prunes_nothing(rig, gallery):
 def test_a_dry_run_changes_nothing_and_says_what_would_be(rig, gallery, folder):
     (folder / "taj/cut.png").write_bytes(b"no photo")
     job = rig.index(gallery, folder, dry_run=True)
-    # Whether bytes are a photo, only encoding tells.
+    # Only encoding shows whether bytes are a photo.
     assert counts(job) == {"listed": 11, "stored": 11, "encoded": 11}
     assert job.progress[0].collection == ""
     with pytest.raises(NotFoundError):
@@ -377,7 +377,7 @@ def test_a_dry_run_changes_nothing_and_says_what_would_be(rig, gallery, folder):
     assert rig.payloads(gallery) == before
 
 
-def test_what_lies_below_a_folder_that_is_away_is_not_pruned(rig, gallery, folder):
+def test_photos_below_an_unreadable_folder_are_not_pruned(rig, gallery, folder):
     away = rig.photos / f"{gallery}-mounted"
     (folder / "taj").rename(away)
     (folder / "taj").symlink_to(away)

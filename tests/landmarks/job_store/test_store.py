@@ -81,7 +81,7 @@ def test_a_job_has_succeeded_when_every_model_has_done_every_chunk(store):
     assert store.active() == []
 
 
-def test_what_an_outlived_worker_records_is_refused(store):
+def test_results_with_an_older_fencing_token_are_refused(store):
     job_id = listed(store)
     outlived = begun(store, job_id, "a/0", seconds=0.001)
     assert _expired(store) == [(job_id, "a/0")]
@@ -103,7 +103,7 @@ def test_an_expired_lease_that_nobody_took_can_still_be_used(store):
     assert store.begin(job_id, "a/0", 60) is None
 
 
-def test_postponed_work_is_held_until_then(store):
+def test_postponed_work_is_leased_until_its_pause_is_over(store):
     job_id = listed(store)
     lease = begun(store, job_id, "a/0")
     store.postpone(lease, 60, blameless=True)
@@ -113,7 +113,7 @@ def test_postponed_work_is_held_until_then(store):
     assert store.begin(job_id, "a/0", 60) is not None
 
 
-def test_what_an_outage_ended_is_no_attempt(store):
+def test_an_attempt_that_an_outage_ended_is_not_counted(store):
     job_id = listed(store)
     attempts: list[int] = []
     for blameless in (True, False, True, True, False, False):
@@ -136,7 +136,7 @@ def test_a_listing_that_lost_its_lease_adds_nothing(store):
     assert store.get(job.id).progress[0].listed == 0
 
 
-def test_open_work_that_nobody_holds_shows_where_its_queue_is_empty(store):
+def test_open_work_without_a_lease_is_found_if_its_queue_is_empty(store):
     job_id = listed(store)
     assert store.unleased(job_id, {"a": 0, "b": 0}) == ["a/0", "b/0"]
     assert store.unleased(job_id, {"a": 1, "b": 0}) == ["b/0"]
@@ -177,7 +177,7 @@ def done(store: JobStore, job_id: str, field: str, **counts: object) -> None:
     )
 
 
-def test_a_cancelled_job_counts_what_was_not_done_and_goes_on_when_it_is_resumed(store):
+def test_a_cancelled_job_counts_what_was_not_done_and_can_be_resumed(store):
     job_id = listed(store, chunks=2)
     done(store, job_id, "a/0")
     running = begun(store, job_id, "a/1")
@@ -209,7 +209,7 @@ def test_a_cancelled_job_counts_what_was_not_done_and_goes_on_when_it_is_resumed
     assert store.cancel(job_id) == job
 
 
-def test_what_is_left_takes_as_long_as_the_rest_did():
+def test_the_remaining_time_follows_the_rate_so_far():
     fields = {"spec": SPEC.to_json(), "state": "running", "created": "0", "updated": "0"}
     fields |= {"listed": "30", "stored:a": "8", "dead:a": "2", "first:a": "1000", "last:a": "6000"}
     begun, not_begun = Job.from_fields("id", fields).progress
@@ -217,7 +217,7 @@ def test_what_is_left_takes_as_long_as_the_rest_did():
     assert not_begun.seconds_left is None
 
 
-def test_a_listing_goes_on_where_the_job_was_cancelled(store):
+def test_a_resumed_listing_continues_where_it_was_cancelled(store):
     job = store.create(SPEC)
     before = begun(store, job.id, LISTING)
     store.add_chunk(before, [Listed(Entry("a", "b"))], SPEC.models)
@@ -234,7 +234,7 @@ def test_a_listing_goes_on_where_the_job_was_cancelled(store):
     assert store.get(job.id).progress[0].listed == 2
 
 
-def test_a_failed_job_goes_on_when_it_is_resumed(store, valkey):
+def test_a_failed_job_can_be_resumed(store, valkey):
     job_id = listed(store)
     done(store, job_id, "a/0")
     store.fail(job_id, "no encoder")
@@ -248,7 +248,7 @@ def test_a_failed_job_goes_on_when_it_is_resumed(store, valkey):
 
 
 @pytest.mark.parametrize("running", [True, False])
-def test_dead_letters_are_tried_again_with_all_that_is_known_of_them(store, running):
+def test_retried_dead_letters_keep_all_that_is_known_of_them(store, running):
     job_id = listed(store, chunks=2 if running else 1)
     done(store, job_id, "a/0", stored=1, dead=(LETTER,), encoded=1)
     done(store, job_id, "b/0")
@@ -275,14 +275,14 @@ def test_dead_letters_are_tried_again_with_all_that_is_known_of_them(store, runn
     assert all(p.done == p.listed for p in job.progress)
 
 
-def test_a_job_that_was_refused_cannot_go_on(store):
+def test_a_refused_job_cannot_be_resumed(store):
     job = store.create(IndexSpec("g", "", ()))
     store.fail(job.id, "no source")
     with pytest.raises(InvalidInputError, match="start another"):
         store.resume(job.id)
 
 
-def test_what_comes_after_all_else_comes_again_after_work_that_was_added_before_it(store):
+def test_work_that_is_due_last_is_due_again_after_chunks_added_before_it(store):
     job = store.create(SPEC)
     listing = begun(store, job.id, LISTING)
     assert store.end_listing(listing, (), "a/promote") == "a/promote"

@@ -1,4 +1,4 @@
-"""Jobs that are cancelled and resumed, and dead letters that are tried again, by real workers."""
+"""Cancelled jobs that are resumed, and dead letters that are retried, by real workers."""
 
 import pytest
 
@@ -11,13 +11,13 @@ from tests.support.processes import eventually
 pytestmark = pytest.mark.integration
 
 
-def go_on(rig: Rig, job_id: str) -> None:
-    """Enqueue what is open of a job, as the search service does."""
+def enqueue_again(rig: Rig, job_id: str) -> None:
+    """Enqueue a job's open work, as the search service does."""
     with TaskSender(celery_app(rig.valkey.url)) as sender:
         sender.send(job_message(job_id, resume=True))
 
 
-def test_a_job_is_cancelled_in_the_middle_and_goes_on_to_its_end(own_rig):
+def test_a_job_cancelled_half_way_is_resumed_to_its_end(own_rig):
     rig = own_rig
     for seed in range(40):
         draw_photo(rig.photos / "atomium" / f"{seed}.png", seed)
@@ -35,7 +35,7 @@ def test_a_job_is_cancelled_in_the_middle_and_goes_on_to_its_end(own_rig):
         assert job.state is JobState.CANCELLED
         assert progress.cancelled >= 4
         assert progress.done + progress.cancelled == progress.listed
-        # Chunks that ran may still be written, and are counted as cancelled all the same.
+        # Running chunks may still be written, and count as cancelled anyway.
         stored = rig.payloads("g")
         assert progress.stored <= len(stored) < 40
         with rig.valkey.client() as client:
@@ -44,14 +44,14 @@ def test_a_job_is_cancelled_in_the_middle_and_goes_on_to_its_end(own_rig):
 
         _, has_work = rig.jobs.resume(job_id)
         assert has_work
-        go_on(rig, job_id)
+        enqueue_again(rig, job_id)
         (progress,) = rig.ended(job_id).progress
         assert rig.jobs.get(job_id).state is JobState.SUCCEEDED
         assert (progress.listed, progress.done, progress.cancelled) == (40, 40, 0)
         assert len(rig.payloads("g")) == 40
 
 
-def test_dead_letters_that_were_mended_are_indexed_and_the_others_die_again(rig, gallery):
+def test_retried_dead_letters_are_indexed_if_repaired_and_die_again_if_not(rig, gallery):
     folder = rig.photos / gallery
     for seed in range(3):
         draw_photo(folder / "atomium" / f"{seed}.png", seed)
@@ -64,7 +64,7 @@ def test_dead_letters_that_were_mended_are_indexed_and_the_others_die_again(rig,
     draw_photo(folder / "soreq" / "mended.png", 7)
     _, has_work = rig.jobs.retry_dead_letters(job.id)
     assert has_work
-    go_on(rig, job.id)
+    enqueue_again(rig, job.id)
 
     (progress,) = rig.ended(job.id).progress
     assert (progress.listed, progress.stored, progress.dead) == (5, 4, 1)
@@ -73,7 +73,7 @@ def test_dead_letters_that_were_mended_are_indexed_and_the_others_die_again(rig,
     assert rig.payloads(gallery)["soreq/mended.png"]["landmark"] == "soreq"
 
 
-def test_a_prune_that_comes_late_leaves_what_a_later_job_stored(own_rig):
+def test_late_pruning_keeps_the_points_of_a_later_job(own_rig):
     rig = own_rig
     for seed in range(24):
         draw_photo(rig.photos / "atomium" / f"{seed}.png", seed)
@@ -93,7 +93,7 @@ def test_a_prune_that_comes_late_leaves_what_a_later_job_stored(own_rig):
         rig.index("g", rig.photos)
 
         rig.jobs.resume(job_id)
-        go_on(rig, job_id)
+        enqueue_again(rig, job_id)
         rig.ended(job_id)
         assert "atomium/new.png" in rig.payloads("g")
 
