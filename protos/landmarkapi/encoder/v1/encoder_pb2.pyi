@@ -46,7 +46,7 @@ Global___Embedding: _TypeAlias = Embedding  # noqa: Y015
 
 @_typing.final
 class PhotoInfo(_message.Message):
-    """What was learned of a photo while decoding it."""
+    """Facts about a photo, known after decoding it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -148,7 +148,7 @@ Global___Box: _TypeAlias = Box  # noqa: Y015
 
 @_typing.final
 class EncodeRequest(_message.Message):
-    """Asks for the vector of one photo."""
+    """Request for the vector of one photo."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -228,7 +228,7 @@ Global___EncodeResponse: _TypeAlias = EncodeResponse  # noqa: Y015
 
 @_typing.final
 class BatchEncodeRequest(_message.Message):
-    """Asks for the vectors of several photos."""
+    """Request for the vectors of several photos."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -268,7 +268,7 @@ Global___BatchEncodeRequest: _TypeAlias = BatchEncodeRequest  # noqa: Y015
 
 @_typing.final
 class BatchEncodeResult(_message.Message):
-    """What became of one photo of a batch."""
+    """The outcome of one photo of a batch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -395,13 +395,13 @@ class Model(_message.Message):
     name: _builtins.str
     """The registry's name for it."""
     description: _builtins.str
-    """What it is, in a sentence."""
+    """A description in a sentence."""
     layer: _builtins.str
     """The network's layer that the vector is read from."""
     dimension: _builtins.int
     """Length of its vectors."""
     digest: _builtins.str
-    """Hash of its weights, preprocessing, pooling and revision: what the encoder is, exactly."""
+    """Hash of its weights, preprocessing, pooling and revision; identifies the encoder exactly."""
     input_size: _builtins.int
     """Height and width of the network's input, in pixels."""
     runtime: _builtins.str
@@ -438,7 +438,7 @@ Global___Model: _TypeAlias = Model  # noqa: Y015
 
 @_typing.final
 class GetModelRequest(_message.Message):
-    """Asks for one model."""
+    """Request for one model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -484,7 +484,7 @@ Global___GetModelResponse: _TypeAlias = GetModelResponse  # noqa: Y015
 
 @_typing.final
 class ListModelsRequest(_message.Message):
-    """Asks for all models."""
+    """Request for all models."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

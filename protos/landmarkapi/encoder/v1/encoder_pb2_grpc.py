@@ -76,7 +76,7 @@ class EncoderServiceServicer:
 
     def BatchEncode(self, request, context):
         """Encodes several photos. A photo that cannot be encoded is an error of its own item; the call
-        itself fails only where none could be tried.
+        itself fails only if none could be tried.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -44,7 +44,7 @@ class EncoderServiceStub:
     """
     BatchEncode: _grpc.UnaryUnaryMultiCallable[_encoder_pb2.BatchEncodeRequest, _encoder_pb2.BatchEncodeResponse]
     """Encodes several photos. A photo that cannot be encoded is an error of its own item; the call
-    itself fails only where none could be tried.
+    itself fails only if none could be tried.
     """
     GetModel: _grpc.UnaryUnaryMultiCallable[_encoder_pb2.GetModelRequest, _encoder_pb2.GetModelResponse]
     """Describes one model that this process serves. NOT_FOUND: it does not serve it."""
@@ -67,7 +67,7 @@ class EncoderServiceAsyncStub(EncoderServiceStub):
     """
     BatchEncode: _aio.UnaryUnaryMultiCallable[_encoder_pb2.BatchEncodeRequest, _encoder_pb2.BatchEncodeResponse]  # type: ignore[assignment]
     """Encodes several photos. A photo that cannot be encoded is an error of its own item; the call
-    itself fails only where none could be tried.
+    itself fails only if none could be tried.
     """
     GetModel: _aio.UnaryUnaryMultiCallable[_encoder_pb2.GetModelRequest, _encoder_pb2.GetModelResponse]  # type: ignore[assignment]
     """Describes one model that this process serves. NOT_FOUND: it does not serve it."""
@@ -99,7 +99,7 @@ class EncoderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_encoder_pb2.BatchEncodeResponse, _abc.Awaitable[_encoder_pb2.BatchEncodeResponse]]:
         """Encodes several photos. A photo that cannot be encoded is an error of its own item; the call
-        itself fails only where none could be tried.
+        itself fails only if none could be tried.
         """
 
     @_abc_1.abstractmethod

@@ -31,31 +31,31 @@ class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.Val
     JOB_STATE_UNSPECIFIED: _JobState.ValueType  # 0
     """Not stated."""
     JOB_STATE_QUEUED: _JobState.ValueType  # 1
-    """Accepted; no worker has begun."""
+    """Accepted; no worker has started."""
     JOB_STATE_RUNNING: _JobState.ValueType  # 2
     """Photos are being listed and indexed."""
     JOB_STATE_SUCCEEDED: _JobState.ValueType  # 3
     """Every listed photo is accounted for."""
     JOB_STATE_FAILED: _JobState.ValueType  # 4
-    """The job could not go on; `error` says why."""
+    """The job could not continue; `error` says why."""
     JOB_STATE_CANCELLED: _JobState.ValueType  # 5
-    """Somebody ended it; it can be resumed."""
+    """It was cancelled; it can be resumed."""
 
 class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper):
-    """How far a job is."""
+    """The state of a job."""
 
 JOB_STATE_UNSPECIFIED: JobState.ValueType  # 0
 """Not stated."""
 JOB_STATE_QUEUED: JobState.ValueType  # 1
-"""Accepted; no worker has begun."""
+"""Accepted; no worker has started."""
 JOB_STATE_RUNNING: JobState.ValueType  # 2
 """Photos are being listed and indexed."""
 JOB_STATE_SUCCEEDED: JobState.ValueType  # 3
 """Every listed photo is accounted for."""
 JOB_STATE_FAILED: JobState.ValueType  # 4
-"""The job could not go on; `error` says why."""
+"""The job could not continue; `error` says why."""
 JOB_STATE_CANCELLED: JobState.ValueType  # 5
-"""Somebody ended it; it can be resumed."""
+"""It was cancelled; it can be resumed."""
 Global___JobState: _TypeAlias = JobState  # noqa: Y015
 
 class _JobKind:
@@ -69,7 +69,7 @@ class _JobKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobKind.Value
     JOB_KIND_INDEX: _JobKind.ValueType  # 1
     """It indexes a source."""
     JOB_KIND_REINDEX: _JobKind.ValueType  # 2
-    """It builds a collection anew."""
+    """It re-encodes a collection."""
     JOB_KIND_CALIBRATE: _JobKind.ValueType  # 3
     """It calibrates the verdicts of a gallery."""
     JOB_KIND_MAP: _JobKind.ValueType  # 4
@@ -83,7 +83,7 @@ JOB_KIND_UNSPECIFIED: JobKind.ValueType  # 0
 JOB_KIND_INDEX: JobKind.ValueType  # 1
 """It indexes a source."""
 JOB_KIND_REINDEX: JobKind.ValueType  # 2
-"""It builds a collection anew."""
+"""It re-encodes a collection."""
 JOB_KIND_CALIBRATE: JobKind.ValueType  # 3
 """It calibrates the verdicts of a gallery."""
 JOB_KIND_MAP: JobKind.ValueType  # 4
@@ -118,12 +118,12 @@ class IndexSpec(_message.Message):
     when the source was listed to its end.
     """
     dry_run: _builtins.bool
-    """Encode and write nothing: the counts tell what would be."""
+    """Encode and write nothing: the counts say what would happen."""
     verify: _builtins.bool
     """Read every photo, even where its size and time, or its ETag, say that it has not changed."""
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The models to index with; all that there are, if empty."""
+        """The models to index with; if empty, all available ones."""
 
     @_builtins.property
     def splits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -158,7 +158,7 @@ Global___IndexSpec: _TypeAlias = IndexSpec  # noqa: Y015
 
 @_typing.final
 class Reindexing(_message.Message):
-    """How a collection that is built anew becomes the live one."""
+    """How a re-encoded collection becomes the live one."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -170,7 +170,7 @@ class Reindexing(_message.Message):
     is not too far below that of the live one. If empty, it is promoted as it is.
     """
     margin: _builtins.float
-    """How far below it may be."""
+    """The largest accepted difference."""
     @_builtins.property
     def splits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only rows of the manifest with one of these in the `split` column; all if empty."""
@@ -222,13 +222,13 @@ class ModelProgress(_message.Message):
     stored: _builtins.int
     """Photos written to the collection, payload-only changes included."""
     unchanged: _builtins.int
-    """Photos that were there already, in the same state."""
+    """Photos already stored in the same state."""
     dead: _builtins.int
     """Photos that could not be indexed."""
     duplicate: _builtins.int
     """Entries that name a photo that an earlier entry named."""
     encoded: _builtins.int
-    """Photos encoded; `stored` less those whose payload alone changed."""
+    """Photos encoded: `stored` without those of which only the payload changed."""
     photos_per_second: _builtins.float
     """Photos done per second since this model's first one."""
     cancelled: _builtins.int
@@ -237,7 +237,7 @@ class ModelProgress(_message.Message):
     """Points deleted because their photos are gone. They were never listed."""
     @_builtins.property
     def time_left(self) -> _duration_pb2.Duration:
-        """How long the rest takes at this rate; unset while that is not known, and when the job has ended."""
+        """Time left at this rate; unset while unknown, and when the job has ended."""
 
     def __init__(
         self,
@@ -283,14 +283,14 @@ class IndexJob(_message.Message):
     id: _builtins.str
     """Its id."""
     state: Global___JobState.ValueType
-    """How far it is."""
+    """Its state."""
     error: _builtins.str
     """Why it failed; empty otherwise."""
     listing_complete: _builtins.bool
-    """True once the source has been listed to its end, so that `listed` is final."""
+    """True once the source has been listed completely, so that `listed` is final."""
     outcome: _builtins.str
-    """What came of it, in words, where counts do not tell: whether a collection was promoted. While it
-    runs, what its listing waits for.
+    """The outcome in words, beyond the counts: whether a collection was promoted. While the job runs,
+    what its listing waits for.
     """
     kind: Global___JobKind.ValueType
     """What it does."""
@@ -351,12 +351,12 @@ class DeadLetter(_message.Message):
     path: _builtins.str
     """Its path relative to the source's root."""
     reason: _builtins.str
-    """What is wrong with it."""
+    """Why it could not be indexed."""
     attempts: _builtins.int
     """How often it was tried."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """When it was given up."""
+        """When it became a dead letter."""
 
     def __init__(
         self,
@@ -417,10 +417,10 @@ class Collection(_message.Message):
     """True if verdicts of it are calibrated."""
     recall: _builtins.float
     """Of the hits that an exact search would have found, the share that the approximate index found
-    too, over the queries that were asked both ways; unset where none was yet.
+    too, over the queries that were run both ways; unset if there are none yet.
     """
     recall_queries: _builtins.int
-    """How many queries were asked both ways."""
+    """How many queries were run both ways."""
     mapped: _builtins.bool
     """True if a map of it has been drawn."""
     def __init__(
@@ -504,7 +504,7 @@ Global___CreateIndexJobResponse: _TypeAlias = CreateIndexJobResponse  # noqa: Y0
 
 @_typing.final
 class GetIndexJobRequest(_message.Message):
-    """Asks for one job."""
+    """Request for one job."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -550,7 +550,7 @@ Global___GetIndexJobResponse: _TypeAlias = GetIndexJobResponse  # noqa: Y015
 
 @_typing.final
 class ListIndexJobsRequest(_message.Message):
-    """Asks for jobs."""
+    """Request for jobs."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -562,7 +562,7 @@ class ListIndexJobsRequest(_message.Message):
     page_size: _builtins.int
     """Most jobs to return, 1 to 1000; 50 if 0."""
     page_token: _builtins.str
-    """From an earlier answer: where to go on."""
+    """The `next_page_token` of an earlier answer."""
     def __init__(
         self,
         *,
@@ -587,7 +587,7 @@ class ListIndexJobsResponse(_message.Message):
     JOBS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Where to go on; empty at the end."""
+    """The token for the next page; empty at the end."""
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___IndexJob]:
         """The jobs, newest first."""
@@ -654,7 +654,7 @@ Global___WatchIndexJobResponse: _TypeAlias = WatchIndexJobResponse  # noqa: Y015
 
 @_typing.final
 class CancelIndexJobRequest(_message.Message):
-    """Ends one job."""
+    """Cancels one job."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -700,7 +700,7 @@ Global___CancelIndexJobResponse: _TypeAlias = CancelIndexJobResponse  # noqa: Y0
 
 @_typing.final
 class ResumeIndexJobRequest(_message.Message):
-    """Lets one job go on."""
+    """Resumes one job."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -746,7 +746,7 @@ Global___ResumeIndexJobResponse: _TypeAlias = ResumeIndexJobResponse  # noqa: Y0
 
 @_typing.final
 class RetryDeadLettersRequest(_message.Message):
-    """Tries a job's dead letters again."""
+    """Retries a job's dead letters."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -792,7 +792,7 @@ Global___RetryDeadLettersResponse: _TypeAlias = RetryDeadLettersResponse  # noqa
 
 @_typing.final
 class ListDeadLettersRequest(_message.Message):
-    """Asks for the photos that could not be indexed."""
+    """Request for the photos that could not be indexed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -804,7 +804,7 @@ class ListDeadLettersRequest(_message.Message):
     page_size: _builtins.int
     """Most letters to return, 1 to 1000; 100 if 0."""
     page_token: _builtins.str
-    """From an earlier answer: where to go on."""
+    """The `next_page_token` of an earlier answer."""
     def __init__(
         self,
         *,
@@ -829,7 +829,7 @@ class ListDeadLettersResponse(_message.Message):
     DEAD_LETTERS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Where to go on; empty at the end."""
+    """The token for the next page; empty at the end."""
     @_builtins.property
     def dead_letters(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeadLetter]:
         """The letters, oldest first."""
@@ -850,7 +850,7 @@ Global___ListDeadLettersResponse: _TypeAlias = ListDeadLettersResponse  # noqa: 
 
 @_typing.final
 class ListCollectionsRequest(_message.Message):
-    """Asks for collections."""
+    """Request for collections."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -903,7 +903,7 @@ class PointIds(_message.Message):
     IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The ids; those that are not there are no error."""
+        """The ids; unknown ones are ignored."""
 
     def __init__(
         self,
@@ -1003,7 +1003,7 @@ class DeletedPoints(_message.Message):
     collection: _builtins.str
     """The collection's name."""
     points: _builtins.int
-    """How many points it had of those."""
+    """How many of those points it had."""
     def __init__(
         self,
         *,
@@ -1044,7 +1044,7 @@ Global___DeletePointsResponse: _TypeAlias = DeletePointsResponse  # noqa: Y015
 
 @_typing.final
 class ReindexCollectionRequest(_message.Message):
-    """Builds a collection anew."""
+    """Re-encodes a collection."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1154,7 +1154,7 @@ Global___PromoteCollectionResponse: _TypeAlias = PromoteCollectionResponse  # no
 
 @_typing.final
 class RollbackCollectionRequest(_message.Message):
-    """Makes the earlier collection live."""
+    """Makes the previously live collection live again."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1166,8 +1166,8 @@ class RollbackCollectionRequest(_message.Message):
     model: _builtins.str
     """The model."""
     leaving: _builtins.str
-    """If set, only this collection is left: where another is live by now, nothing is changed. So a
-    request that is repeated does not go forth again.
+    """If set, roll back only from this collection: if another is live by now, nothing changes. So a
+    repeated request does not roll forward again.
     """
     def __init__(
         self,
@@ -1240,7 +1240,7 @@ Global___DropCollectionRequest: _TypeAlias = DropCollectionRequest  # noqa: Y015
 
 @_typing.final
 class DropCollectionResponse(_message.Message):
-    """Nothing is left to say."""
+    """Empty."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1272,8 +1272,8 @@ class CalibrateGalleryRequest(_message.Message):
     """If set, a second request with the same id returns the first one's job."""
     unknowns: _builtins.str
     """A folder or manifest, below an allowed root, of photos of landmarks that the gallery does not
-    have. Without them, the gallery's own stand in for them, which says too little of an encoder
-    that was trained on this gallery's landmarks: to it, others look more alike than these ever do.
+    have. By default the gallery's own photos represent unknown ones, which is too optimistic for an
+    encoder that was trained on this gallery's landmarks: it separates others less well.
     """
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -1382,7 +1382,7 @@ Global___DrawMapResponse: _TypeAlias = DrawMapResponse  # noqa: Y015
 
 @_typing.final
 class GetMapRequest(_message.Message):
-    """Asks for the map of a collection."""
+    """Request for the map of a collection."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1463,7 +1463,7 @@ class GetMapResponse(_message.Message):
     perplexity: _builtins.float
     """t-SNE's perplexity."""
     trustworthiness: _builtins.float
-    """How far neighbours on the map are neighbours in the collection, 0 to 1 (Venna and Kaski, 2001)."""
+    """How well neighbours on the map match neighbours in the collection, 0 to 1 (Venna and Kaski, 2001)."""
     @_builtins.property
     def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___MapPoint]:
         """The points; of a large collection, a sample."""

@@ -127,7 +127,7 @@ class IndexingServiceServicer:
     """
 
     def CreateIndexJob(self, request, context):
-        """Starts a job and returns at once.
+        """Starts a job and returns immediately.
 
         INVALID_ARGUMENT: the source, the gallery's name or a model's name cannot be used.
         PERMISSION_DENIED: the source is not below an allowed root.
@@ -139,7 +139,7 @@ class IndexingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetIndexJob(self, request, context):
-        """Reads one job. NOT_FOUND: there is none, or its record has expired.
+        """Reads one job. NOT_FOUND: no such job, or its record has expired.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -160,15 +160,15 @@ class IndexingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelIndexJob(self, request, context):
-        """Ends a job where it stands: what is stored stays, what is not is counted as cancelled. A job
-        that has ended stays as it is.
+        """Cancels a job: stored points stay, the remaining photos are counted as cancelled. A job that has
+        ended stays as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeIndexJob(self, request, context):
-        """Lets a cancelled or failed job go on with what it had not done. Another job stays as it is.
+        """Resumes a cancelled or failed job with its remaining work. Any other job stays as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -182,10 +182,9 @@ class IndexingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryDeadLetters(self, request, context):
-        """Tries the dead letters of a job again; the job goes on with them. A job without any stays as it
-        is.
+        """Retries the dead letters of a job, which runs again meanwhile. A job without any stays as it is.
 
-        INVALID_ARGUMENT: the job was cancelled or has failed, and has other work to go on with first.
+        INVALID_ARGUMENT: the job was cancelled or has failed; resume it first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -203,17 +202,16 @@ class IndexingServiceServicer:
         them back. Their photos stay where they are, and are indexed again by a job that lists them.
 
         INVALID_ARGUMENT: nothing is chosen, or the choice cannot be used.
-        NOT_FOUND: the gallery has no collection, or none of an asked model.
+        NOT_FOUND: the gallery has no collection, or none of a requested model.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReindexCollection(self, request, context):
-        """Starts a job that encodes all photos of a live collection anew with an encoder of another digest,
-        which runs beside the present one, into a collection of its own; returns at once. When that one
-        has all and its index is built, it is promoted. Searches go on in the live one meanwhile, and so
-        does indexing.
+        """Starts a job that re-encodes all photos of a live collection with an encoder of another digest,
+        which runs beside the current one, into a new collection; returns immediately. Once that is
+        complete and its index is built, it is promoted. Searches and indexing continue on the live one.
 
         INVALID_ARGUMENT: a name or the queries cannot be used. NOT_FOUND: nothing is live.
         ALREADY_EXISTS: `request_id` was used for another job.
@@ -223,28 +221,26 @@ class IndexingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PromoteCollection(self, request, context):
-        """Makes a collection the live one of its gallery and model, at once. NOT_FOUND: there is none.
+        """Makes a collection the live one of its gallery and model. NOT_FOUND: no such collection.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackCollection(self, request, context):
-        """Makes the collection live again that was before the present one was promoted. NOT_FOUND: none
-        was, or it has been dropped.
+        """Makes the previously live collection live again. NOT_FOUND: there is none, or it was dropped.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CalibrateGallery(self, request, context):
-        """Starts a job that learns how far verdicts of a gallery can be trusted: each of a sample of its
-        labelled points is looked for once as a known landmark, and once as if its landmark were not in
-        the gallery, unless there are photos of other landmarks to look for instead. What is learnt is
-        kept with the collections.
+        """Starts a job that calibrates the verdicts of a gallery: each of a sample of its labelled points is
+        searched for once as a known landmark, and once as if its landmark were not in the gallery,
+        unless photos of other landmarks are given. The calibration is stored with the collections.
 
-        INVALID_ARGUMENT: a name or the photos cannot be used. NOT_FOUND: the gallery has no collection, or none of an
-        asked model. ALREADY_EXISTS: `request_id` was used for another job.
+        INVALID_ARGUMENT: a name or the photos cannot be used. NOT_FOUND: the gallery has no collection,
+        or none of a requested model. ALREADY_EXISTS: `request_id` was used for another job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -252,7 +248,7 @@ class IndexingServiceServicer:
 
     def DrawMap(self, request, context):
         """Starts a job that draws the map of a live collection: its vectors in two dimensions, by t-SNE.
-        The map is kept until the collection is dropped, or drawn again.
+        The map is kept until the collection is dropped or its map is drawn again.
 
         INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: nothing is live.
         ALREADY_EXISTS: `request_id` was used for another job.
@@ -270,7 +266,7 @@ class IndexingServiceServicer:
 
     def DropCollection(self, request, context):
         """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
-        set. NOT_FOUND: there is none.
+        set. NOT_FOUND: no such collection.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,7 +34,7 @@ class IndexingServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> IndexingServiceAsyncStub: ...
     CreateIndexJob: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.CreateIndexJobRequest, _indexing_pb2.CreateIndexJobResponse]
-    """Starts a job and returns at once.
+    """Starts a job and returns immediately.
 
     INVALID_ARGUMENT: the source, the gallery's name or a model's name cannot be used.
     PERMISSION_DENIED: the source is not below an allowed root.
@@ -42,24 +42,23 @@ class IndexingServiceStub:
     UNAVAILABLE: Redis cannot be reached.
     """
     GetIndexJob: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.GetIndexJobRequest, _indexing_pb2.GetIndexJobResponse]
-    """Reads one job. NOT_FOUND: there is none, or its record has expired."""
+    """Reads one job. NOT_FOUND: no such job, or its record has expired."""
     ListIndexJobs: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.ListIndexJobsRequest, _indexing_pb2.ListIndexJobsResponse]
     """Lists jobs, newest first."""
     WatchIndexJob: _grpc.UnaryStreamMultiCallable[_indexing_pb2.WatchIndexJobRequest, _indexing_pb2.WatchIndexJobResponse]
     """Sends the job now, after each change, and a last time when it has ended."""
     CancelIndexJob: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.CancelIndexJobRequest, _indexing_pb2.CancelIndexJobResponse]
-    """Ends a job where it stands: what is stored stays, what is not is counted as cancelled. A job
-    that has ended stays as it is.
+    """Cancels a job: stored points stay, the remaining photos are counted as cancelled. A job that has
+    ended stays as it is.
     """
     ResumeIndexJob: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.ResumeIndexJobRequest, _indexing_pb2.ResumeIndexJobResponse]
-    """Lets a cancelled or failed job go on with what it had not done. Another job stays as it is."""
+    """Resumes a cancelled or failed job with its remaining work. Any other job stays as it is."""
     ListDeadLetters: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.ListDeadLettersRequest, _indexing_pb2.ListDeadLettersResponse]
     """Lists the photos of a job that could not be indexed, and why."""
     RetryDeadLetters: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.RetryDeadLettersRequest, _indexing_pb2.RetryDeadLettersResponse]
-    """Tries the dead letters of a job again; the job goes on with them. A job without any stays as it
-    is.
+    """Retries the dead letters of a job, which runs again meanwhile. A job without any stays as it is.
 
-    INVALID_ARGUMENT: the job was cancelled or has failed, and has other work to go on with first.
+    INVALID_ARGUMENT: the job was cancelled or has failed; resume it first.
     """
     ListCollections: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.ListCollectionsRequest, _indexing_pb2.ListCollectionsResponse]
     """Lists the collections of a gallery, or of all."""
@@ -68,35 +67,31 @@ class IndexingServiceStub:
     them back. Their photos stay where they are, and are indexed again by a job that lists them.
 
     INVALID_ARGUMENT: nothing is chosen, or the choice cannot be used.
-    NOT_FOUND: the gallery has no collection, or none of an asked model.
+    NOT_FOUND: the gallery has no collection, or none of a requested model.
     """
     ReindexCollection: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.ReindexCollectionRequest, _indexing_pb2.ReindexCollectionResponse]
-    """Starts a job that encodes all photos of a live collection anew with an encoder of another digest,
-    which runs beside the present one, into a collection of its own; returns at once. When that one
-    has all and its index is built, it is promoted. Searches go on in the live one meanwhile, and so
-    does indexing.
+    """Starts a job that re-encodes all photos of a live collection with an encoder of another digest,
+    which runs beside the current one, into a new collection; returns immediately. Once that is
+    complete and its index is built, it is promoted. Searches and indexing continue on the live one.
 
     INVALID_ARGUMENT: a name or the queries cannot be used. NOT_FOUND: nothing is live.
     ALREADY_EXISTS: `request_id` was used for another job.
     """
     PromoteCollection: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.PromoteCollectionRequest, _indexing_pb2.PromoteCollectionResponse]
-    """Makes a collection the live one of its gallery and model, at once. NOT_FOUND: there is none."""
+    """Makes a collection the live one of its gallery and model. NOT_FOUND: no such collection."""
     RollbackCollection: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.RollbackCollectionRequest, _indexing_pb2.RollbackCollectionResponse]
-    """Makes the collection live again that was before the present one was promoted. NOT_FOUND: none
-    was, or it has been dropped.
-    """
+    """Makes the previously live collection live again. NOT_FOUND: there is none, or it was dropped."""
     CalibrateGallery: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.CalibrateGalleryRequest, _indexing_pb2.CalibrateGalleryResponse]
-    """Starts a job that learns how far verdicts of a gallery can be trusted: each of a sample of its
-    labelled points is looked for once as a known landmark, and once as if its landmark were not in
-    the gallery, unless there are photos of other landmarks to look for instead. What is learnt is
-    kept with the collections.
+    """Starts a job that calibrates the verdicts of a gallery: each of a sample of its labelled points is
+    searched for once as a known landmark, and once as if its landmark were not in the gallery,
+    unless photos of other landmarks are given. The calibration is stored with the collections.
 
-    INVALID_ARGUMENT: a name or the photos cannot be used. NOT_FOUND: the gallery has no collection, or none of an
-    asked model. ALREADY_EXISTS: `request_id` was used for another job.
+    INVALID_ARGUMENT: a name or the photos cannot be used. NOT_FOUND: the gallery has no collection,
+    or none of a requested model. ALREADY_EXISTS: `request_id` was used for another job.
     """
     DrawMap: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.DrawMapRequest, _indexing_pb2.DrawMapResponse]
     """Starts a job that draws the map of a live collection: its vectors in two dimensions, by t-SNE.
-    The map is kept until the collection is dropped, or drawn again.
+    The map is kept until the collection is dropped or its map is drawn again.
 
     INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: nothing is live.
     ALREADY_EXISTS: `request_id` was used for another job.
@@ -105,7 +100,7 @@ class IndexingServiceStub:
     """Reads the map of a live collection. NOT_FOUND: nothing is live, or no map has been drawn of it."""
     DropCollection: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.DropCollectionRequest, _indexing_pb2.DropCollectionResponse]
     """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
-    set. NOT_FOUND: there is none.
+    set. NOT_FOUND: no such collection.
     """
 
 @_typing.type_check_only
@@ -114,7 +109,7 @@ class IndexingServiceAsyncStub(IndexingServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateIndexJob: _aio.UnaryUnaryMultiCallable[_indexing_pb2.CreateIndexJobRequest, _indexing_pb2.CreateIndexJobResponse]  # type: ignore[assignment]
-    """Starts a job and returns at once.
+    """Starts a job and returns immediately.
 
     INVALID_ARGUMENT: the source, the gallery's name or a model's name cannot be used.
     PERMISSION_DENIED: the source is not below an allowed root.
@@ -122,24 +117,23 @@ class IndexingServiceAsyncStub(IndexingServiceStub):
     UNAVAILABLE: Redis cannot be reached.
     """
     GetIndexJob: _aio.UnaryUnaryMultiCallable[_indexing_pb2.GetIndexJobRequest, _indexing_pb2.GetIndexJobResponse]  # type: ignore[assignment]
-    """Reads one job. NOT_FOUND: there is none, or its record has expired."""
+    """Reads one job. NOT_FOUND: no such job, or its record has expired."""
     ListIndexJobs: _aio.UnaryUnaryMultiCallable[_indexing_pb2.ListIndexJobsRequest, _indexing_pb2.ListIndexJobsResponse]  # type: ignore[assignment]
     """Lists jobs, newest first."""
     WatchIndexJob: _aio.UnaryStreamMultiCallable[_indexing_pb2.WatchIndexJobRequest, _indexing_pb2.WatchIndexJobResponse]  # type: ignore[assignment]
     """Sends the job now, after each change, and a last time when it has ended."""
     CancelIndexJob: _aio.UnaryUnaryMultiCallable[_indexing_pb2.CancelIndexJobRequest, _indexing_pb2.CancelIndexJobResponse]  # type: ignore[assignment]
-    """Ends a job where it stands: what is stored stays, what is not is counted as cancelled. A job
-    that has ended stays as it is.
+    """Cancels a job: stored points stay, the remaining photos are counted as cancelled. A job that has
+    ended stays as it is.
     """
     ResumeIndexJob: _aio.UnaryUnaryMultiCallable[_indexing_pb2.ResumeIndexJobRequest, _indexing_pb2.ResumeIndexJobResponse]  # type: ignore[assignment]
-    """Lets a cancelled or failed job go on with what it had not done. Another job stays as it is."""
+    """Resumes a cancelled or failed job with its remaining work. Any other job stays as it is."""
     ListDeadLetters: _aio.UnaryUnaryMultiCallable[_indexing_pb2.ListDeadLettersRequest, _indexing_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
     """Lists the photos of a job that could not be indexed, and why."""
     RetryDeadLetters: _aio.UnaryUnaryMultiCallable[_indexing_pb2.RetryDeadLettersRequest, _indexing_pb2.RetryDeadLettersResponse]  # type: ignore[assignment]
-    """Tries the dead letters of a job again; the job goes on with them. A job without any stays as it
-    is.
+    """Retries the dead letters of a job, which runs again meanwhile. A job without any stays as it is.
 
-    INVALID_ARGUMENT: the job was cancelled or has failed, and has other work to go on with first.
+    INVALID_ARGUMENT: the job was cancelled or has failed; resume it first.
     """
     ListCollections: _aio.UnaryUnaryMultiCallable[_indexing_pb2.ListCollectionsRequest, _indexing_pb2.ListCollectionsResponse]  # type: ignore[assignment]
     """Lists the collections of a gallery, or of all."""
@@ -148,35 +142,31 @@ class IndexingServiceAsyncStub(IndexingServiceStub):
     them back. Their photos stay where they are, and are indexed again by a job that lists them.
 
     INVALID_ARGUMENT: nothing is chosen, or the choice cannot be used.
-    NOT_FOUND: the gallery has no collection, or none of an asked model.
+    NOT_FOUND: the gallery has no collection, or none of a requested model.
     """
     ReindexCollection: _aio.UnaryUnaryMultiCallable[_indexing_pb2.ReindexCollectionRequest, _indexing_pb2.ReindexCollectionResponse]  # type: ignore[assignment]
-    """Starts a job that encodes all photos of a live collection anew with an encoder of another digest,
-    which runs beside the present one, into a collection of its own; returns at once. When that one
-    has all and its index is built, it is promoted. Searches go on in the live one meanwhile, and so
-    does indexing.
+    """Starts a job that re-encodes all photos of a live collection with an encoder of another digest,
+    which runs beside the current one, into a new collection; returns immediately. Once that is
+    complete and its index is built, it is promoted. Searches and indexing continue on the live one.
 
     INVALID_ARGUMENT: a name or the queries cannot be used. NOT_FOUND: nothing is live.
     ALREADY_EXISTS: `request_id` was used for another job.
     """
     PromoteCollection: _aio.UnaryUnaryMultiCallable[_indexing_pb2.PromoteCollectionRequest, _indexing_pb2.PromoteCollectionResponse]  # type: ignore[assignment]
-    """Makes a collection the live one of its gallery and model, at once. NOT_FOUND: there is none."""
+    """Makes a collection the live one of its gallery and model. NOT_FOUND: no such collection."""
     RollbackCollection: _aio.UnaryUnaryMultiCallable[_indexing_pb2.RollbackCollectionRequest, _indexing_pb2.RollbackCollectionResponse]  # type: ignore[assignment]
-    """Makes the collection live again that was before the present one was promoted. NOT_FOUND: none
-    was, or it has been dropped.
-    """
+    """Makes the previously live collection live again. NOT_FOUND: there is none, or it was dropped."""
     CalibrateGallery: _aio.UnaryUnaryMultiCallable[_indexing_pb2.CalibrateGalleryRequest, _indexing_pb2.CalibrateGalleryResponse]  # type: ignore[assignment]
-    """Starts a job that learns how far verdicts of a gallery can be trusted: each of a sample of its
-    labelled points is looked for once as a known landmark, and once as if its landmark were not in
-    the gallery, unless there are photos of other landmarks to look for instead. What is learnt is
-    kept with the collections.
+    """Starts a job that calibrates the verdicts of a gallery: each of a sample of its labelled points is
+    searched for once as a known landmark, and once as if its landmark were not in the gallery,
+    unless photos of other landmarks are given. The calibration is stored with the collections.
 
-    INVALID_ARGUMENT: a name or the photos cannot be used. NOT_FOUND: the gallery has no collection, or none of an
-    asked model. ALREADY_EXISTS: `request_id` was used for another job.
+    INVALID_ARGUMENT: a name or the photos cannot be used. NOT_FOUND: the gallery has no collection,
+    or none of a requested model. ALREADY_EXISTS: `request_id` was used for another job.
     """
     DrawMap: _aio.UnaryUnaryMultiCallable[_indexing_pb2.DrawMapRequest, _indexing_pb2.DrawMapResponse]  # type: ignore[assignment]
     """Starts a job that draws the map of a live collection: its vectors in two dimensions, by t-SNE.
-    The map is kept until the collection is dropped, or drawn again.
+    The map is kept until the collection is dropped or its map is drawn again.
 
     INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: nothing is live.
     ALREADY_EXISTS: `request_id` was used for another job.
@@ -185,7 +175,7 @@ class IndexingServiceAsyncStub(IndexingServiceStub):
     """Reads the map of a live collection. NOT_FOUND: nothing is live, or no map has been drawn of it."""
     DropCollection: _aio.UnaryUnaryMultiCallable[_indexing_pb2.DropCollectionRequest, _indexing_pb2.DropCollectionResponse]  # type: ignore[assignment]
     """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
-    set. NOT_FOUND: there is none.
+    set. NOT_FOUND: no such collection.
     """
 
 class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -197,7 +187,7 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.CreateIndexJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.CreateIndexJobResponse, _abc.Awaitable[_indexing_pb2.CreateIndexJobResponse]]:
-        """Starts a job and returns at once.
+        """Starts a job and returns immediately.
 
         INVALID_ARGUMENT: the source, the gallery's name or a model's name cannot be used.
         PERMISSION_DENIED: the source is not below an allowed root.
@@ -211,7 +201,7 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.GetIndexJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.GetIndexJobResponse, _abc.Awaitable[_indexing_pb2.GetIndexJobResponse]]:
-        """Reads one job. NOT_FOUND: there is none, or its record has expired."""
+        """Reads one job. NOT_FOUND: no such job, or its record has expired."""
 
     @_abc_1.abstractmethod
     def ListIndexJobs(
@@ -235,8 +225,8 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.CancelIndexJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.CancelIndexJobResponse, _abc.Awaitable[_indexing_pb2.CancelIndexJobResponse]]:
-        """Ends a job where it stands: what is stored stays, what is not is counted as cancelled. A job
-        that has ended stays as it is.
+        """Cancels a job: stored points stay, the remaining photos are counted as cancelled. A job that has
+        ended stays as it is.
         """
 
     @_abc_1.abstractmethod
@@ -245,7 +235,7 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.ResumeIndexJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.ResumeIndexJobResponse, _abc.Awaitable[_indexing_pb2.ResumeIndexJobResponse]]:
-        """Lets a cancelled or failed job go on with what it had not done. Another job stays as it is."""
+        """Resumes a cancelled or failed job with its remaining work. Any other job stays as it is."""
 
     @_abc_1.abstractmethod
     def ListDeadLetters(
@@ -261,10 +251,9 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.RetryDeadLettersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.RetryDeadLettersResponse, _abc.Awaitable[_indexing_pb2.RetryDeadLettersResponse]]:
-        """Tries the dead letters of a job again; the job goes on with them. A job without any stays as it
-        is.
+        """Retries the dead letters of a job, which runs again meanwhile. A job without any stays as it is.
 
-        INVALID_ARGUMENT: the job was cancelled or has failed, and has other work to go on with first.
+        INVALID_ARGUMENT: the job was cancelled or has failed; resume it first.
         """
 
     @_abc_1.abstractmethod
@@ -285,7 +274,7 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         them back. Their photos stay where they are, and are indexed again by a job that lists them.
 
         INVALID_ARGUMENT: nothing is chosen, or the choice cannot be used.
-        NOT_FOUND: the gallery has no collection, or none of an asked model.
+        NOT_FOUND: the gallery has no collection, or none of a requested model.
         """
 
     @_abc_1.abstractmethod
@@ -294,10 +283,9 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.ReindexCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.ReindexCollectionResponse, _abc.Awaitable[_indexing_pb2.ReindexCollectionResponse]]:
-        """Starts a job that encodes all photos of a live collection anew with an encoder of another digest,
-        which runs beside the present one, into a collection of its own; returns at once. When that one
-        has all and its index is built, it is promoted. Searches go on in the live one meanwhile, and so
-        does indexing.
+        """Starts a job that re-encodes all photos of a live collection with an encoder of another digest,
+        which runs beside the current one, into a new collection; returns immediately. Once that is
+        complete and its index is built, it is promoted. Searches and indexing continue on the live one.
 
         INVALID_ARGUMENT: a name or the queries cannot be used. NOT_FOUND: nothing is live.
         ALREADY_EXISTS: `request_id` was used for another job.
@@ -309,7 +297,7 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.PromoteCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.PromoteCollectionResponse, _abc.Awaitable[_indexing_pb2.PromoteCollectionResponse]]:
-        """Makes a collection the live one of its gallery and model, at once. NOT_FOUND: there is none."""
+        """Makes a collection the live one of its gallery and model. NOT_FOUND: no such collection."""
 
     @_abc_1.abstractmethod
     def RollbackCollection(
@@ -317,9 +305,7 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.RollbackCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.RollbackCollectionResponse, _abc.Awaitable[_indexing_pb2.RollbackCollectionResponse]]:
-        """Makes the collection live again that was before the present one was promoted. NOT_FOUND: none
-        was, or it has been dropped.
-        """
+        """Makes the previously live collection live again. NOT_FOUND: there is none, or it was dropped."""
 
     @_abc_1.abstractmethod
     def CalibrateGallery(
@@ -327,13 +313,12 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.CalibrateGalleryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.CalibrateGalleryResponse, _abc.Awaitable[_indexing_pb2.CalibrateGalleryResponse]]:
-        """Starts a job that learns how far verdicts of a gallery can be trusted: each of a sample of its
-        labelled points is looked for once as a known landmark, and once as if its landmark were not in
-        the gallery, unless there are photos of other landmarks to look for instead. What is learnt is
-        kept with the collections.
+        """Starts a job that calibrates the verdicts of a gallery: each of a sample of its labelled points is
+        searched for once as a known landmark, and once as if its landmark were not in the gallery,
+        unless photos of other landmarks are given. The calibration is stored with the collections.
 
-        INVALID_ARGUMENT: a name or the photos cannot be used. NOT_FOUND: the gallery has no collection, or none of an
-        asked model. ALREADY_EXISTS: `request_id` was used for another job.
+        INVALID_ARGUMENT: a name or the photos cannot be used. NOT_FOUND: the gallery has no collection,
+        or none of a requested model. ALREADY_EXISTS: `request_id` was used for another job.
         """
 
     @_abc_1.abstractmethod
@@ -343,7 +328,7 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.DrawMapResponse, _abc.Awaitable[_indexing_pb2.DrawMapResponse]]:
         """Starts a job that draws the map of a live collection: its vectors in two dimensions, by t-SNE.
-        The map is kept until the collection is dropped, or drawn again.
+        The map is kept until the collection is dropped or its map is drawn again.
 
         INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: nothing is live.
         ALREADY_EXISTS: `request_id` was used for another job.
@@ -364,7 +349,7 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.DropCollectionResponse, _abc.Awaitable[_indexing_pb2.DropCollectionResponse]]:
         """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
-        set. NOT_FOUND: there is none.
+        set. NOT_FOUND: no such collection.
         """
 
 def add_IndexingServiceServicer_to_server(servicer: IndexingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -30,8 +30,8 @@ class _FusionMethod:
 class _FusionMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FusionMethod.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     FUSION_METHOD_UNSPECIFIED: _FusionMethod.ValueType  # 0
-    """As the service thinks best: by calibrated score where every collection that answers is
-    calibrated, else by reciprocal rank.
+    """The service's choice: by calibrated score if every collection that answers is calibrated, else by
+    reciprocal rank.
     """
     FUSION_METHOD_RECIPROCAL_RANK: _FusionMethod.ValueType  # 1
     """The sum of reciprocal ranks."""
@@ -42,8 +42,8 @@ class FusionMethod(_FusionMethod, metaclass=_FusionMethodEnumTypeWrapper):
     """How several rankings become one."""
 
 FUSION_METHOD_UNSPECIFIED: FusionMethod.ValueType  # 0
-"""As the service thinks best: by calibrated score where every collection that answers is
-calibrated, else by reciprocal rank.
+"""The service's choice: by calibrated score if every collection that answers is calibrated, else by
+reciprocal rank.
 """
 FUSION_METHOD_RECIPROCAL_RANK: FusionMethod.ValueType  # 1
 """The sum of reciprocal ranks."""
@@ -262,7 +262,7 @@ Global___Filter: _TypeAlias = Filter  # noqa: Y015
 
 @_typing.final
 class Example(_message.Message):
-    """A photo, or a stored point, that hits should be like, or unlike."""
+    """A photo or a stored point that hits should be similar to, or different from."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -296,7 +296,7 @@ Global___Example: _TypeAlias = Example  # noqa: Y015
 
 @_typing.final
 class Examples(_message.Message):
-    """Several examples for one query: several photos of the same thing, or what to find and what not."""
+    """Several examples for one query: several photos of the same thing, or of what to find and what not."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -304,11 +304,11 @@ class Examples(_message.Message):
     NEGATIVE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def positive(self) -> _containers.RepeatedCompositeFieldContainer[Global___Example]:
-        """Hits are like the mean of these; at least one."""
+        """Hits are similar to the mean of these; at least one."""
 
     @_builtins.property
     def negative(self) -> _containers.RepeatedCompositeFieldContainer[Global___Example]:
-        """Hits are less like the mean of these."""
+        """Hits are less similar to the mean of these."""
 
     def __init__(
         self,
@@ -326,8 +326,8 @@ Global___Examples: _TypeAlias = Examples  # noqa: Y015
 
 @_typing.final
 class QueryExpansion(_message.Message):
-    """Asks a second time, with a vector that the first hits have improved: the query's own plus those of
-    the first hits, each times its cosine similarity to the power of `alpha`.
+    """Searches a second time with an expanded vector: the query's own plus those of the first hits, each
+    times its cosine similarity to the power of `alpha`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -386,9 +386,7 @@ class Fusion(_message.Message):
     """The method."""
     @_builtins.property
     def weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """How much each model counts, 0 or more; one that is not named counts as its calibration says, or
-        1 where there is none.
-        """
+        """The weight of each model, 0 or more; by default that of its calibration, or 1 without one."""
 
     def __init__(
         self,
@@ -406,7 +404,7 @@ Global___Fusion: _TypeAlias = Fusion  # noqa: Y015
 
 @_typing.final
 class SearchRequest(_message.Message):
-    """Asks for the photos most like a query."""
+    """Request for the photos most similar to a query."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -446,7 +444,7 @@ class SearchRequest(_message.Message):
     oversampling: _builtins.float
     """With quantized vectors: candidates to rescore, as a multiple of the limit."""
     collapse_identical: _builtins.bool
-    """Of photos with the same bytes, keep the first alone."""
+    """Of photos with the same bytes, keep only the first."""
     @_builtins.property
     def vector(self) -> Global___ModelVector:
         """A vector, for one model."""
@@ -457,7 +455,7 @@ class SearchRequest(_message.Message):
 
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The models to ask; all that the gallery was indexed with, if empty."""
+        """The models to search with; if empty, all that the gallery was indexed with."""
 
     @_builtins.property
     def filter(self) -> Global___Filter:
@@ -465,7 +463,7 @@ class SearchRequest(_message.Message):
 
     @_builtins.property
     def box(self) -> _encoder_pb2.Box:
-        """If set, only this part of `photo` is searched for."""
+        """If set, only this part of `photo` is the query."""
 
     @_builtins.property
     def expansion(self) -> Global___QueryExpansion:
@@ -593,7 +591,7 @@ Global___Hit: _TypeAlias = Hit  # noqa: Y015
 
 @_typing.final
 class Standing(_message.Message):
-    """Where a fused hit stands in one model's ranking."""
+    """A fused hit's place in one model's ranking."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -669,7 +667,7 @@ class ModelTimings(_message.Message):
     QUERY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def encode(self) -> _duration_pb2.Duration:
-        """Encoding the photo, the way there and back included; unset where nothing was encoded."""
+        """Encoding the photo, including the round trip; unset if nothing was encoded."""
 
     @_builtins.property
     def query(self) -> _duration_pb2.Duration:
@@ -717,7 +715,7 @@ class ModelRanking(_message.Message):
 
     @_builtins.property
     def verdict(self) -> Global___Verdict:
-        """Which landmark it is by this model alone."""
+        """The verdict by this model alone."""
 
     def __init__(
         self,
@@ -780,31 +778,27 @@ class Verdict(_message.Message):
         OUTCOME_UNSPECIFIED: Verdict._Outcome.ValueType  # 0
         """Not stated."""
         OUTCOME_NO_HITS: Verdict._Outcome.ValueType  # 1
-        """Nothing was found to vote: there is no hit, or none has a landmark."""
+        """Nothing can vote: there is no hit, or none has a landmark."""
         OUTCOME_UNCALIBRATED: Verdict._Outcome.ValueType  # 2
-        """The nearest photos voted, but how far their vote can be trusted is not known: a collection has
-        not been calibrated.
-        """
+        """The nearest photos voted, without a confidence: a collection is not calibrated."""
         OUTCOME_KNOWN: Verdict._Outcome.ValueType  # 3
         """It is `landmark`."""
         OUTCOME_UNKNOWN: Verdict._Outcome.ValueType  # 4
-        """It is none of the gallery's landmarks, or cannot be told; `landmark` is the likeliest."""
+        """It is none of the gallery's landmarks, or not clear enough; `landmark` is the likeliest."""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
-        """How the verdict came out."""
+        """The outcome of a verdict."""
 
     OUTCOME_UNSPECIFIED: Verdict.Outcome.ValueType  # 0
     """Not stated."""
     OUTCOME_NO_HITS: Verdict.Outcome.ValueType  # 1
-    """Nothing was found to vote: there is no hit, or none has a landmark."""
+    """Nothing can vote: there is no hit, or none has a landmark."""
     OUTCOME_UNCALIBRATED: Verdict.Outcome.ValueType  # 2
-    """The nearest photos voted, but how far their vote can be trusted is not known: a collection has
-    not been calibrated.
-    """
+    """The nearest photos voted, without a confidence: a collection is not calibrated."""
     OUTCOME_KNOWN: Verdict.Outcome.ValueType  # 3
     """It is `landmark`."""
     OUTCOME_UNKNOWN: Verdict.Outcome.ValueType  # 4
-    """It is none of the gallery's landmarks, or cannot be told; `landmark` is the likeliest."""
+    """It is none of the gallery's landmarks, or not clear enough; `landmark` is the likeliest."""
 
     OUTCOME_FIELD_NUMBER: _builtins.int
     LANDMARK_FIELD_NUMBER: _builtins.int
@@ -813,15 +807,15 @@ class Verdict(_message.Message):
     CONFIDENCE_FIELD_NUMBER: _builtins.int
     THRESHOLD_FIELD_NUMBER: _builtins.int
     outcome: Global___Verdict.Outcome.ValueType
-    """How the verdict came out."""
+    """The outcome of a verdict."""
     landmark: _builtins.str
     """The landmark with the most votes among the nearest photos."""
     vote_share: _builtins.float
     """Its share of the votes, 0 to 1."""
     confidence: _builtins.float
-    """The probability that it is `landmark`, by the calibration; unset where there is none."""
+    """The probability that it is `landmark`; unset without a calibration."""
     threshold: _builtins.float
-    """From which confidence on the outcome is KNOWN; unset where there is no calibration."""
+    """The confidence from which the outcome is KNOWN; unset without a calibration."""
     @_builtins.property
     def evidence_point_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The points that voted for it, nearest first."""
@@ -853,7 +847,7 @@ Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
 
 @_typing.final
 class SearchResponse(_message.Message):
-    """The photos most like the query."""
+    """The photos most similar to the query."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -865,12 +859,12 @@ class SearchResponse(_message.Message):
     TOTAL_FIELD_NUMBER: _builtins.int
     FUSION_METHOD_FIELD_NUMBER: _builtins.int
     partial: _builtins.bool
-    """True if an asked model is missing from the answer."""
+    """True if a requested model is missing from the answer."""
     fusion_method: Global___FusionMethod.ValueType
     """How the rankings were fused."""
     @_builtins.property
     def rankings(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelRanking]:
-        """One ranking per model that answered, in the order asked."""
+        """One ranking per model that answered, in the requested order."""
 
     @_builtins.property
     def fused(self) -> _containers.RepeatedCompositeFieldContainer[Global___FusedHit]:
@@ -909,7 +903,7 @@ Global___SearchResponse: _TypeAlias = SearchResponse  # noqa: Y015
 
 @_typing.final
 class BatchSearchRequest(_message.Message):
-    """Asks several searches at once."""
+    """Several searches at once."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -933,7 +927,7 @@ Global___BatchSearchRequest: _TypeAlias = BatchSearchRequest  # noqa: Y015
 
 @_typing.final
 class BatchSearchResult(_message.Message):
-    """What became of one search of a batch."""
+    """The outcome of one search of a batch."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -965,7 +959,7 @@ Global___BatchSearchResult: _TypeAlias = BatchSearchResult  # noqa: Y015
 
 @_typing.final
 class BatchSearchResponse(_message.Message):
-    """What became of several searches."""
+    """The outcomes of several searches."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -989,7 +983,7 @@ Global___BatchSearchResponse: _TypeAlias = BatchSearchResponse  # noqa: Y015
 
 @_typing.final
 class CountValuesRequest(_message.Message):
-    """Asks how many points have each value of a field."""
+    """Request to count points by the values of a field."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1085,7 +1079,7 @@ Global___CountValuesResponse: _TypeAlias = CountValuesResponse  # noqa: Y015
 
 @_typing.final
 class GetPointRequest(_message.Message):
-    """Asks for one point."""
+    """Request for one point."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1141,7 +1135,7 @@ Global___GetPointResponse: _TypeAlias = GetPointResponse  # noqa: Y015
 
 @_typing.final
 class ListModelsRequest(_message.Message):
-    """Asks for all models."""
+    """Request for all models."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1158,7 +1152,7 @@ Global___ListModelsRequest: _TypeAlias = ListModelsRequest  # noqa: Y015
 
 @_typing.final
 class ServedModel(_message.Message):
-    """A model that this system is set up with, as one of its targets serves it."""
+    """A configured model, as one of its targets serves it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1180,13 +1174,13 @@ class ServedModel(_message.Message):
     reason: _builtins.str
     """Why it is not ready; empty otherwise."""
     description: _builtins.str
-    """What it is, in a sentence; empty if it does not answer, like all that follows."""
+    """A description in a sentence; empty, like all fields that follow, if it does not respond."""
     layer: _builtins.str
     """The network's layer that the vector is read from."""
     dimension: _builtins.int
     """Length of its vectors."""
     digest: _builtins.str
-    """Hash of what the encoder is, exactly."""
+    """Hash that identifies the encoder exactly."""
     runtime: _builtins.str
     """What runs it, in words: runtime, device, threads."""
     def __init__(

@@ -73,9 +73,9 @@ class SearchServiceServicer:
         INVALID_ARGUMENT with BadRequest: a field or the photo cannot be used; the message says why.
         NOT_FOUND: no such gallery, model or point.
         FAILED_PRECONDITION: no encoder serves the digest that the collection was made with.
-        UNAVAILABLE: no asked model could answer; retrying can help.
+        UNAVAILABLE: no requested model could answer; retrying can help.
         RESOURCE_EXHAUSTED with RetryInfo: the encoders are busy.
-        DEADLINE_EXCEEDED: no asked model answered in time.
+        DEADLINE_EXCEEDED: no requested model answered in time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -83,7 +83,7 @@ class SearchServiceServicer:
 
     def BatchSearch(self, request, context):
         """Answers several searches of one gallery: their photos are encoded together, and each collection
-        is asked once. A search that fails is an error of its own item; the call itself fails only where
+        is queried once. A search that fails is an error of its own item; the call itself fails only where
         none could be tried.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -107,7 +107,7 @@ class SearchServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """Lists the models that photos can be indexed and searched with, and whether they answer.
+        """Lists the models that photos can be indexed and searched with, and whether they respond.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,13 +40,13 @@ class SearchServiceStub:
     INVALID_ARGUMENT with BadRequest: a field or the photo cannot be used; the message says why.
     NOT_FOUND: no such gallery, model or point.
     FAILED_PRECONDITION: no encoder serves the digest that the collection was made with.
-    UNAVAILABLE: no asked model could answer; retrying can help.
+    UNAVAILABLE: no requested model could answer; retrying can help.
     RESOURCE_EXHAUSTED with RetryInfo: the encoders are busy.
-    DEADLINE_EXCEEDED: no asked model answered in time.
+    DEADLINE_EXCEEDED: no requested model answered in time.
     """
     BatchSearch: _grpc.UnaryUnaryMultiCallable[_search_pb2.BatchSearchRequest, _search_pb2.BatchSearchResponse]
     """Answers several searches of one gallery: their photos are encoded together, and each collection
-    is asked once. A search that fails is an error of its own item; the call itself fails only where
+    is queried once. A search that fails is an error of its own item; the call itself fails only where
     none could be tried.
     """
     CountValues: _grpc.UnaryUnaryMultiCallable[_search_pb2.CountValuesRequest, _search_pb2.CountValuesResponse]
@@ -57,7 +57,7 @@ class SearchServiceStub:
     GetPoint: _grpc.UnaryUnaryMultiCallable[_search_pb2.GetPointRequest, _search_pb2.GetPointResponse]
     """Reads one stored point. NOT_FOUND: no such gallery or point."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_search_pb2.ListModelsRequest, _search_pb2.ListModelsResponse]
-    """Lists the models that photos can be indexed and searched with, and whether they answer."""
+    """Lists the models that photos can be indexed and searched with, and whether they respond."""
 
 @_typing.type_check_only
 class SearchServiceAsyncStub(SearchServiceStub):
@@ -71,13 +71,13 @@ class SearchServiceAsyncStub(SearchServiceStub):
     INVALID_ARGUMENT with BadRequest: a field or the photo cannot be used; the message says why.
     NOT_FOUND: no such gallery, model or point.
     FAILED_PRECONDITION: no encoder serves the digest that the collection was made with.
-    UNAVAILABLE: no asked model could answer; retrying can help.
+    UNAVAILABLE: no requested model could answer; retrying can help.
     RESOURCE_EXHAUSTED with RetryInfo: the encoders are busy.
-    DEADLINE_EXCEEDED: no asked model answered in time.
+    DEADLINE_EXCEEDED: no requested model answered in time.
     """
     BatchSearch: _aio.UnaryUnaryMultiCallable[_search_pb2.BatchSearchRequest, _search_pb2.BatchSearchResponse]  # type: ignore[assignment]
     """Answers several searches of one gallery: their photos are encoded together, and each collection
-    is asked once. A search that fails is an error of its own item; the call itself fails only where
+    is queried once. A search that fails is an error of its own item; the call itself fails only where
     none could be tried.
     """
     CountValues: _aio.UnaryUnaryMultiCallable[_search_pb2.CountValuesRequest, _search_pb2.CountValuesResponse]  # type: ignore[assignment]
@@ -88,7 +88,7 @@ class SearchServiceAsyncStub(SearchServiceStub):
     GetPoint: _aio.UnaryUnaryMultiCallable[_search_pb2.GetPointRequest, _search_pb2.GetPointResponse]  # type: ignore[assignment]
     """Reads one stored point. NOT_FOUND: no such gallery or point."""
     ListModels: _aio.UnaryUnaryMultiCallable[_search_pb2.ListModelsRequest, _search_pb2.ListModelsResponse]  # type: ignore[assignment]
-    """Lists the models that photos can be indexed and searched with, and whether they answer."""
+    """Lists the models that photos can be indexed and searched with, and whether they respond."""
 
 class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
     """Finds photos of the same landmark."""
@@ -105,9 +105,9 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         INVALID_ARGUMENT with BadRequest: a field or the photo cannot be used; the message says why.
         NOT_FOUND: no such gallery, model or point.
         FAILED_PRECONDITION: no encoder serves the digest that the collection was made with.
-        UNAVAILABLE: no asked model could answer; retrying can help.
+        UNAVAILABLE: no requested model could answer; retrying can help.
         RESOURCE_EXHAUSTED with RetryInfo: the encoders are busy.
-        DEADLINE_EXCEEDED: no asked model answered in time.
+        DEADLINE_EXCEEDED: no requested model answered in time.
         """
 
     @_abc_1.abstractmethod
@@ -117,7 +117,7 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_search_pb2.BatchSearchResponse, _abc.Awaitable[_search_pb2.BatchSearchResponse]]:
         """Answers several searches of one gallery: their photos are encoded together, and each collection
-        is asked once. A search that fails is an error of its own item; the call itself fails only where
+        is queried once. A search that fails is an error of its own item; the call itself fails only where
         none could be tried.
         """
 
@@ -146,6 +146,6 @@ class SearchServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _search_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_search_pb2.ListModelsResponse, _abc.Awaitable[_search_pb2.ListModelsResponse]]:
-        """Lists the models that photos can be indexed and searched with, and whether they answer."""
+        """Lists the models that photos can be indexed and searched with, and whether they respond."""
 
 def add_SearchServiceServicer_to_server(servicer: SearchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
