@@ -110,9 +110,9 @@ def test_the_same_in_an_event_loop(place: Place) -> None:
 
 
 def test_a_job_from_start_to_end(place: Place) -> None:
-    told = place.run(BLOCKS["Jobs"])
-    assert f"{MODEL}: 12 of 13" in told
-    assert "Atomium/broken.jpg" in told
+    output = place.run(BLOCKS["Jobs"])
+    assert f"{MODEL}: 12 of 13" in output
+    assert "Atomium/broken.jpg" in output
     with Landmarks(place.target) as client:
         assert [one.points for one in client.collections("mine")] == [12]
 
@@ -126,6 +126,6 @@ def test_generated_stubs_alone_do_the_same(place: Place) -> None:
     stubs = place.folder / "stubs" / "landmarkapi"
     for package in (stubs, *stubs.rglob("*/")):  # or the package that is installed here comes first
         (package / "__init__.py").touch()
-    told = place.run(BLOCKS["Generated stubs"], PYTHONPATH="", PYTHONSAFEPATH="1")
-    assert told.splitlines()[0] == "JOB_STATE_SUCCEEDED 12"
-    assert told.splitlines()[1].startswith("1 ")
+    output = place.run(BLOCKS["Generated stubs"], PYTHONPATH="", PYTHONSAFEPATH="1")
+    assert output.splitlines()[0] == "JOB_STATE_SUCCEEDED 12"
+    assert output.splitlines()[1].startswith("1 ")

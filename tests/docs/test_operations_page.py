@@ -83,7 +83,7 @@ SECTIONS = (
 )
 
 
-def test_every_metric_and_alarm_that_is_named_is_there() -> None:
+def test_every_metric_and_alarm_that_is_named_exists() -> None:
     assert all(COUNTED)
     exported = {
         name
@@ -118,11 +118,11 @@ def test_the_tables_are_what_their_formulas_give() -> None:
         for load, cell in zip((0.5, 0.7, 0.9), cells.split("|"), strict=True):
             mean = load / (2 * mu * (1 - load))
             tail = log(20 * load) / (2 * mu * (1 - load))
-            told = [
+            stated = [
                 float(number) / (1000 if unit == "ms" else 1)
                 for number, unit in re.findall(r"([\d.]+) (ms|s)\b", cell)
             ]
-            assert told == pytest.approx([mean, tail], rel=0.06), cell
+            assert stated == pytest.approx([mean, tail], rel=0.06), cell
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ def test_rolling_a_model_out_and_back(tmp_path: Path) -> None:
                 code.replace("vgg16", MODEL) for code in blocks("A newer model, blue and green")
             )
             with rig.newer_encoder():
-                told = run(fill, rig.photos, shell)
-                assert told.count("landmarks__") >= 2
+                output = run(fill, rig.photos, shell)
+                assert output.count("landmarks__") >= 2
                 run(calibrate, rig.photos, shell)
                 assert "is live: 60 points" in run(back, rig.photos, shell)
