@@ -1,29 +1,29 @@
-"""Everything that can go wrong in a way that a caller should be told of.
+"""The errors that are reported to callers.
 
     LandmarksError
     ├── InvalidInputError          a field or value that cannot be used
     │   └── InvalidPhotoError      bytes that are not a photo, or one over a limit
-    ├── UnauthenticatedError       no key, or one that is not known
+    ├── UnauthenticatedError       no key, or an unknown one
     ├── ForbiddenError             a source outside the allowed roots, or more than a key may
     ├── NotFoundError              no such model, gallery, point or job
-    ├── AlreadyExistsError         the name or id stands for something else already
+    ├── AlreadyExistsError         the name or id is already in use
     ├── LineageError               vectors of two encoders would have been mixed
     ├── OverloadedError            the queue is full; try again later
-    │   └── RateLimitedError       one client asks more often than it may
-    ├── DeadlineError              the caller's time was up
+    │   └── RateLimitedError       one client calls more often than it may
+    ├── DeadlineError              the caller's deadline passed
     ├── UnavailableError           another part cannot be reached; a retry can help
     ├── UnsupportedError           this engine cannot do that
     └── ConfigurationError         the program was set up in a way that cannot work
 
-`landmarks.rpc.status` maps each to one gRPC status code, and back. A message names what is wrong,
-why, and where it can, what to do.
+`landmarks.rpc.status` maps each to one gRPC status code, and back. A message says what is wrong,
+why, and if possible what to do.
 """
 
 from __future__ import annotations
 
 
 class LandmarksError(Exception):
-    """Base of all errors that are told to callers."""
+    """Base of all errors that are reported to callers."""
 
 
 class InvalidInputError(LandmarksError):
@@ -45,7 +45,7 @@ class InvalidPhotoError(InvalidInputError):
 
 
 class UnauthenticatedError(LandmarksError):
-    """The caller gave no key, or one that is not known."""
+    """The caller gave no key, or an unknown one."""
 
 
 class ForbiddenError(LandmarksError):
@@ -53,11 +53,11 @@ class ForbiddenError(LandmarksError):
 
 
 class NotFoundError(LandmarksError):
-    """There is no such model, gallery, point or job."""
+    """The model, gallery, point or job does not exist."""
 
 
 class AlreadyExistsError(LandmarksError):
-    """The name or id stands for something else already."""
+    """The name or id is already in use."""
 
 
 class LineageError(LandmarksError):
@@ -65,7 +65,7 @@ class LineageError(LandmarksError):
 
 
 class OverloadedError(LandmarksError):
-    """The queue is full. `retry_after` says in how many seconds trying again may help."""
+    """The queue is full. `retry_after` is the seconds until a retry may help."""
 
     def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
         super().__init__(message)
@@ -73,7 +73,7 @@ class OverloadedError(LandmarksError):
 
 
 class RateLimitedError(OverloadedError):
-    """This client asks more often than it may; others are served."""
+    """This client calls more often than it may; others are served."""
 
 
 class DeadlineError(LandmarksError):
@@ -85,7 +85,7 @@ class UnavailableError(LandmarksError):
 
 
 class UnsupportedError(LandmarksError):
-    """This engine cannot do what was asked."""
+    """This engine cannot do what was requested."""
 
 
 class ConfigurationError(LandmarksError):

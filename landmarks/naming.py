@@ -18,7 +18,7 @@ _DIGEST = re.compile(r"[0-9a-f]{8,}")
 
 @dataclass(frozen=True)
 class CollectionName:
-    """What a collection's name says."""
+    """The parts of a collection's name."""
 
     gallery: str
     model: str
@@ -31,7 +31,7 @@ class CollectionName:
 def check_gallery(gallery: str) -> str:
     """Return a gallery's name as it is.
 
-    Raises InvalidInputError where it is not 1 to 64 of a-z and 0-9, with single `_` or `-` between.
+    Raises InvalidInputError if it is not 1 to 64 of a-z and 0-9, with single `_` or `-` between.
     """
     return _checked(gallery, "gallery")
 
@@ -42,7 +42,7 @@ def check_model(model: str) -> str:
 
 
 def collection_name(gallery: str, model: str, digest: str) -> str:
-    """Return the name of the collection of `gallery` as the encoder with `digest` (hex) sees it."""
+    """Return the name of the collection of `gallery` for the encoder with `digest` (hex)."""
     if not _DIGEST.fullmatch(digest):
         raise InvalidInputError(
             f"the digest {digest!r} is not at least {_DIGEST_LENGTH} hexadecimal digits",

@@ -1,4 +1,4 @@
-"""What running a service as a process has in common, whichever service it is."""
+"""Running a service as a process: settings, logs, telemetry and the exit status."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from landmarks.observability.logging import configure_logging
 from landmarks.observability.telemetry import telemetry
 from landmarks.settings import Settings
 
-# Starting again does not help until someone has changed something.
+# A restart does not help until someone has changed the configuration.
 EXIT_CONFIGURATION = 2
 
 ServiceSettings = TypeVar("ServiceSettings", bound=Settings)
@@ -27,8 +27,8 @@ def run_service(
 ) -> int:
     """Run `serve` with the settings of the environment until it ends; return the exit status.
 
-    A ConfigurationError is said in one line on standard error, and the status is 2. A `serve` that
-    forks first enters `telemetry` itself.
+    A ConfigurationError is printed as one line on standard error, and the status is 2. A `serve`
+    that forks first enters `telemetry` itself.
     """
     try:
         settings = kind.load()

@@ -29,9 +29,9 @@ from landmarks.security.tls import Tls
 
 ENV_PREFIX = "LANDMARKS_"
 # A folder whose files are settings, named as the variables in lower case: secrets, as Docker and
-# Kubernetes mount them. The environment comes before it.
+# Kubernetes mount them. The environment takes precedence.
 SECRETS_DIR = f"{ENV_PREFIX}SECRETS_DIR"
-# The most bytes of one photo, unless LANDMARKS_MAX_PHOTO_BYTES says otherwise.
+# The maximum bytes of one photo, unless LANDMARKS_MAX_PHOTO_BYTES says otherwise.
 DEFAULT_MAX_PHOTO_BYTES = 20_000_000
 
 
@@ -54,7 +54,7 @@ def _none_if_switched_off(value: object) -> object:
     return text
 
 
-# Where something is served on request; empty or negative: nowhere, 0: on any free port.
+# Where an optional server listens; empty or negative: nowhere, 0: on any free port.
 OptionalPort = Annotated[
     Annotated[int, Field(ge=0, le=65535)] | None, BeforeValidator(_none_if_switched_off)
 ]
@@ -64,7 +64,7 @@ def _none_if_empty(value: object) -> object:
     return None if value == "" else value
 
 
-# Empty is the same as unset, so that Compose can pass on what may not be there.
+# Empty is the same as unset, so that Compose can pass on variables that may be unset.
 OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty)]
 OptionalBool = Annotated[bool | None, BeforeValidator(_none_if_empty)]
 Switch = Annotated[bool, BeforeValidator(lambda value: False if value == "" else value)]
@@ -77,7 +77,7 @@ def default_cache_dir() -> Path:
 
 
 class Settings(BaseSettings):
-    """What every process may be told."""
+    """The settings that every process has."""
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore")
 
@@ -88,19 +88,19 @@ class Settings(BaseSettings):
     # Where metrics are served; None: nowhere, 0: on any free port. docs/observability.md
     metrics_port: int | None = Field(None, ge=0, le=65535)
     metrics_host: str = "127.0.0.1"
-    # Where spans go, as in http://127.0.0.1:4317 (OTLP over gRPC); empty: there are none.
+    # Where spans go, as in http://127.0.0.1:4317 (OTLP over gRPC); empty: no spans.
     otlp_endpoint: str = Field("", pattern=r"^(https?://\S+)?$")
 
-    # PEM files. On a server, certificate and key turn TLS on; where a part calls another, they are
-    # its own. The CA (one file, of one or several) is whom our parts trust: clients of ours use
-    # TLS where it is set, and servers demand certificates of it unless told otherwise.
+    # PEM files. On a server, certificate and key turn TLS on; when a service calls another, they
+    # are its client certificate. The CA file (one CA or several) is what our services trust:
+    # clients use TLS if it is set, and servers then demand certificates of it by default.
     tls_certificate: OptionalPath = None
     tls_key: OptionalPath = None
     tls_ca: OptionalPath = None
     tls_client_certificates: OptionalBool = None
-    # The name in the certificates of what is called, where that is not the host of its address.
+    # The name in the certificates of the servers called, if it is not the host of their address.
     tls_server_name: str = ""
-    # Whether this process may listen on other than loopback though anybody may call it.
+    # Whether this process may listen on other than loopback without asking who calls.
     allow_unauthenticated: Switch = False
 
     @model_validator(mode="after")
@@ -154,7 +154,7 @@ class Settings(BaseSettings):
 class QdrantSettings(Settings):
     """Where Qdrant is; over gRPC, in production and embedded alike.
 
-    With `qdrant_tls`, its certificate must be of `tls_ca`, or where that is not set, of a public
+    With `qdrant_tls`, its certificate must be signed by `tls_ca`, or if that is unset, by a public
     authority.
     """
 
@@ -169,7 +169,7 @@ class BrokerSettings(Settings):
     """Where Redis or Valkey is: the broker of Celery and the state of jobs.
 
     `rediss://` is Redis over TLS, with the files of `tls`. The password is kept apart from the
-    address, which is logged and told in errors.
+    address, which appears in logs and errors.
     """
 
     redis_url: str = "redis://127.0.0.1:6379/0"
@@ -178,7 +178,7 @@ class BrokerSettings(Settings):
     @field_validator("redis_url")
     @classmethod
     def _has_a_port(cls, value: str) -> str:
-        urlsplit(value).port  # noqa: B018 - raises ValueError where it is no number
+        urlsplit(value).port  # noqa: B018 - raises ValueError if it is no number
         return value
 
     @model_validator(mode="after")
@@ -192,7 +192,7 @@ class BrokerSettings(Settings):
 
     @property
     def broker_url(self) -> str:
-        """The address with password and TLS in it, for whoever connects; never to be shown.
+        """The address with password and TLS in it, to connect with; never to be shown.
 
         In this form both redis-py and Celery take them.
         """
@@ -226,11 +226,11 @@ class EncoderEndpoints(Settings):
 
 
 class ClientSettings(Settings):
-    """What a client of the search service is told, the command among them."""
+    """The settings of a client of the search service, such as the command."""
 
     api_key: OptionalSecret = None
 
     @property
     def key(self) -> str:
-        """The API key in the clear; empty where there is none."""
+        """The API key in the clear; empty if there is none."""
         return self.api_key.get_secret_value() if self.api_key else ""

@@ -6,8 +6,8 @@ with Landmarks("127.0.0.1:50050") as landmarks:
 async with AsyncLandmarks("127.0.0.1:50050") as landmarks:
     answer = await landmarks.search(photo=photo, gallery="sample")
 
-Both have the same methods; `docs/clients.md` shows them. What they ask for is built in `calls`,
-once for both. `api_key` and `tls` are told where the service wants them (`docs/security.md`).
+Both have the same methods; `docs/clients.md` shows them. `calls` builds the requests for both.
+Pass `api_key` and `tls` if the service requires them (`docs/security.md`).
 """
 
 from landmarks.client.aio import AsyncLandmarks

@@ -1,4 +1,4 @@
-"""The calls that both clients make: which method, with which request, for how long at most."""
+"""The calls that both clients make: the method, the request, the deadline."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ ENDED = (ipb.JOB_STATE_SUCCEEDED, ipb.JOB_STATE_FAILED, ipb.JOB_STATE_CANCELLED)
 
 
 class IndexOptions(TypedDict, total=False):
-    """What an index job may be told beside its source and gallery.
+    """Options of an index job.
 
-    models: those to index with; all that there are, if absent.
+    models: those to index with; all, if absent.
     splits: with a manifest, only rows with one of these in the `split` column.
     source_name: stands for the source in the points' ids; its own name if absent.
     prune: points of this source and these splits whose photos are gone are deleted.
-    dry_run: nothing is changed, and the job's counts tell what would be.
-    verify: photos are read even where their size and time say that they have not changed.
+    dry_run: nothing is changed; the job's counts report what would be.
+    verify: photos are read even if their size and time say that they have not changed.
     request_id: calling again with the same one returns the first call's job. Without one, the call
-        gets one of its own, so that the channel's retries start no second job.
+        gets its own, so that the channel's retries start no second job.
     """
 
     models: Sequence[str]
@@ -42,9 +42,9 @@ class IndexOptions(TypedDict, total=False):
 
 
 class CountOptions(TypedDict, total=False):
-    """What a count may be told beside its gallery and field.
+    """Options of a count.
 
-    model: in whose collection to count; the first that the gallery was indexed with, if absent.
+    model: whose collection to count in; the first that the gallery was indexed with, if absent.
     where, filter: which points count, as for a search.
     limit: most values to return; 100 if absent.
     """
@@ -58,7 +58,7 @@ class CountOptions(TypedDict, total=False):
 class DeletionOptions(TypedDict, total=False):
     """Which points to delete: one of `ids`, `filter` and `source`.
 
-    models: in whose collections; all that the gallery was indexed with, if absent.
+    models: whose collections; all that the gallery was indexed with, if absent.
     path_prefix: of a source, only photos whose path begins with this.
     """
 
@@ -70,7 +70,7 @@ class DeletionOptions(TypedDict, total=False):
 
 
 class ReindexOptions(TypedDict, total=False):
-    """How a collection that is built anew becomes the live one.
+    """How a re-embedded collection becomes the live one.
 
     queries: a labelled manifest; the new one is promoted only if its mAP@100 on it is not lower
         than that of the live one by more than `margin`.
@@ -165,19 +165,19 @@ def watch(job_id: str) -> RpcCall[ipb.WatchIndexJobResponse]:
 
 
 def cancel(job_id: str) -> RpcCall[ipb.CancelIndexJobResponse]:
-    """End a job."""
+    """Cancel a job."""
     request = ipb.CancelIndexJobRequest(id=job_id)
     return RpcCall(_INDEXING + "CancelIndexJob", request, ipb.CancelIndexJobResponse)
 
 
 def resume(job_id: str) -> RpcCall[ipb.ResumeIndexJobResponse]:
-    """Let a job go on."""
+    """Resume a job."""
     request = ipb.ResumeIndexJobRequest(id=job_id)
     return RpcCall(_INDEXING + "ResumeIndexJob", request, ipb.ResumeIndexJobResponse)
 
 
 def retry_dead_letters(job_id: str) -> RpcCall[ipb.RetryDeadLettersResponse]:
-    """Try the dead letters of a job again."""
+    """Retry the dead letters of a job."""
     request = ipb.RetryDeadLettersRequest(job_id=job_id)
     return RpcCall(_INDEXING + "RetryDeadLetters", request, ipb.RetryDeadLettersResponse)
 
@@ -214,7 +214,7 @@ def delete(gallery: str, asked: DeletionOptions) -> RpcCall[ipb.DeletePointsResp
 def reindex(
     gallery: str, model: str, asked: ReindexOptions
 ) -> RpcCall[ipb.ReindexCollectionResponse]:
-    """Start a job that builds a collection anew."""
+    """Start a job that re-embeds a collection."""
     request = ipb.ReindexCollectionRequest(
         gallery=gallery,
         model=model,
@@ -277,11 +277,11 @@ def promote(collection: str) -> RpcCall[ipb.PromoteCollectionResponse]:
 
 
 def roll_back(
-    gallery: str, model: str, there: Sequence[ipb.Collection]
+    gallery: str, model: str, present: Sequence[ipb.Collection]
 ) -> RpcCall[ipb.RollbackCollectionResponse]:
-    """Make the earlier collection live, unless what is live among `there` is so no longer."""
+    """Make the previous collection live, unless another than in `present` is live by then."""
     # The channel may send it twice, and the second must not go back further.
-    live = [one.name for one in there if one.live and one.model == model]
+    live = [one.name for one in present if one.live and one.model == model]
     request = ipb.RollbackCollectionRequest(
         gallery=gallery, model=model, leaving=live[0] if live else ""
     )

@@ -1,4 +1,4 @@
-"""What a search can be asked, and the request that asks it."""
+"""The options of a search, and the request built from them."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ class Search(TypedDict, total=False):
     point_id: a stored point, which is left out of the hits.
     vector: a model's name and a vector of it.
     positive, negative: several photos' bytes or points' ids that hits should be like, or unlike.
-    models: those to ask; all that the gallery was indexed with, if absent.
+    models: those to search with; all that the gallery was indexed with, if absent.
     where: payload fields, and the value, or one of the values, that hits must have.
     filter: can say more than `where`; hits pass both.
     limit, offset: how many hits, and how many to skip; 10 and 0.
-    score_threshold: the least cosine similarity of a model's hits.
+    score_threshold: the lowest cosine similarity of a model's hits.
     exact, hnsw_ef, oversampling: how the index is used.
-    expansion, alpha: ask again with the vectors of so many first hits, each times its similarity
-        to the power of `alpha`, in the query's.
-    collapse_identical: of photos with the same bytes, keep the first alone.
+    expansion, alpha: search again with the query's vector plus those of this many first hits, each
+        times its similarity to the power of `alpha`.
+    collapse_identical: of photos with the same bytes, keep only the first.
     fusion, weights: how rankings are fused, and how much each model counts.
     """
 
@@ -69,12 +69,12 @@ class Search(TypedDict, total=False):
 def search_request(search: Search) -> pb.SearchRequest:
     """Return the request of a search.
 
-    Raises InvalidInputError where there is not exactly one query, a box is none, or a value does
-    not fit.
+    Raises InvalidInputError unless there is exactly one query, and for a box or value that does not
+    fit.
     """
     try:
         return _request(search)
-    except ValueError as error:  # protobuf's word for it
+    except ValueError as error:  # how protobuf reports it
         raise InvalidInputError(f"the search cannot be sent: {error}") from error
 
 
@@ -104,7 +104,7 @@ def _request(search: Search) -> pb.SearchRequest:
 
 
 def all_of(where: Where | None, more: pb.Filter | None = None) -> pb.Filter:
-    """Return the filter that points pass which have the values of `where` and pass `more`."""
+    """Return the filter for points that have the values of `where` and pass `more`."""
     both = pb.Filter(must=[_condition(field, value) for field, value in (where or {}).items()])
     both.MergeFrom(more or pb.Filter())
     return both

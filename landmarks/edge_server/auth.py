@@ -1,4 +1,4 @@
-"""The embedded server's gate: one key, checked as Qdrant checks its own."""
+"""The embedded server's admission: one key, checked as Qdrant checks its own."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from landmarks.errors import UnauthenticatedError
 from landmarks.rpc.auth_interceptor import bearer_of
 
 _OPEN = f"/{health_pb2.DESCRIPTOR.services_by_name['Health'].full_name}/"
-# Qdrant's own name for it; a bearer token is taken as well, there and here.
+# Qdrant's own name for it; a bearer token is accepted as well, there and here.
 _HEADER = "api-key"
 
 
 class SingleKeyPolicy:
-    """Lets in who has the key; whether the server serves is told to everybody."""
+    """Admits calls with the key; the health service answers everybody."""
 
     def __init__(self, key: SecretStr) -> None:
         self._key = key.get_secret_value().encode()
@@ -27,7 +27,7 @@ class SingleKeyPolicy:
         presented = sent.get(_HEADER) or bearer_of(sent)
         given = presented if isinstance(presented, bytes) else presented.encode()
         if not method.startswith(_OPEN) and not hmac.compare_digest(given, self._key):
-            raise UnauthenticatedError("Qdrant wants its API key")
+            raise UnauthenticatedError("Qdrant requires its API key")
         return ""
 
     def count(self, method: str, request: object, client: str, peer: str) -> None:

@@ -1,6 +1,6 @@
-"""What is known of collections and aliases, kept in one file that is replaced as a whole.
+"""The catalog of collections and aliases: one file, which is replaced as a whole.
 
-One file makes every change atomic, also one that touches several collections and aliases.
+One file makes every change atomic, even one of several collections and aliases.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Catalog:
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     def resolve(self, name: str) -> str | None:
-        """Return the name of the collection that `name`, of a collection or an alias, means."""
+        """Return the collection that `name`, a collection or an alias, refers to."""
         if name in self.collections:
             return name
         return self.aliases.get(name)
@@ -73,9 +73,9 @@ class Catalog:
 
     @classmethod
     def load(cls, directory: Path) -> Self:
-        """Read the catalog; an empty one where there is none yet.
+        """Read the catalog; an empty one if there is none yet.
 
-        Raises ConfigurationError where the file cannot be read as one.
+        Raises ConfigurationError if the file cannot be read as one.
         """
         path = directory / _FILE
         if not path.exists():

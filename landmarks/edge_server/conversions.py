@@ -19,7 +19,7 @@ PointId: TypeAlias = int | UUID
 
 
 def point_id(message: q.PointId) -> PointId:
-    """Read a point's id; raises InvalidInputError where it is neither a number nor a UUID."""
+    """Read a point's id; raises InvalidInputError if it is neither a number nor a UUID."""
     kind = message.WhichOneof("point_id_options")
     if kind == "num":
         return message.num
@@ -37,7 +37,7 @@ def point_id_message(value: int | UUID | str) -> q.PointId:
 
 
 def vector(data: Sequence[float], dimension: int, what: str) -> list[float]:
-    """Return the numbers of a vector, checked for what Edge takes without a word.
+    """Return the numbers of a vector, checked for values that Edge accepts silently.
 
     `what` names the vector in messages. Raises InvalidInputError for a wrong length, for NaN and
     infinity, and for a vector of zeros, which has no direction.
@@ -110,7 +110,7 @@ def _fill(target: q.Value, value: Json) -> None:
 
 
 def with_payload(selector: q.WithPayloadSelector) -> bool | edge.PayloadSelector:
-    """Read which of the payload is asked for."""
+    """Read which part of the payload is requested."""
     kind = selector.WhichOneof("selector_options")
     if kind == "include":
         return edge.PayloadSelector.Include(list(selector.include.fields))
@@ -220,7 +220,7 @@ def _match(message: q.Match) -> edge.MatchType:
         case "integer":
             return edge.MatchValue(message.integer)
         case "boolean":
-            # Edge takes Python's booleans for the numbers 0 and 1, and numpy's for what they are.
+            # Edge reads Python's booleans as the numbers 0 and 1, and numpy's as booleans.
             return edge.MatchValue(cast("bool", np.bool_(message.boolean)))
         case "text":
             return edge.MatchText(message.text)

@@ -1,4 +1,4 @@
-"""The collections of one data directory, each in a process of its own."""
+"""The collections of one data directory, each in its own process."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class Engine:
         self._collections: dict[str, ServedCollection] = {}
         self._changing = asyncio.Lock()
         self.files = asyncio.Lock()
-        """Held by who copies shards' folders, or puts another in a folder's place.
+        """Held to copy shards' folders, or to replace one by another.
 
-        Where the catalog is changed too, its own lock comes second.
+        If the catalog is changed too, its own lock comes second.
         """
         self.catalog = Catalog()
 
     async def open(self) -> None:
-        """Read the catalog, load every shard, and remove what a crash has left over.
+        """Read the catalog, load every shard, and remove what a crash has left behind.
 
         Raises ConfigurationError that names what cannot be read.
         """
@@ -88,7 +88,7 @@ class Engine:
     async def create(self, config: q.CreateCollection) -> None:
         """Create a collection.
 
-        Raises AlreadyExistsError where its name is taken, InvalidInputError.
+        Raises AlreadyExistsError if its name is taken, InvalidInputError.
         """
         name = config.collection_name
         _check_name(name)
@@ -109,7 +109,7 @@ class Engine:
             self._collections[name] = collection
 
     async def delete(self, name: str) -> bool:
-        """Delete a collection and its aliases; say whether there was one."""
+        """Delete a collection and its aliases; return whether it existed."""
         async with self._changing:
             if name not in self.catalog.collections:
                 return False
@@ -134,22 +134,22 @@ class Engine:
             schema.check(config)
             self._save(self.catalog.with_collection(resolved, CatalogEntry(entry.folder, config)))
             self._collections[resolved].config = config
-            self._collections[resolved].settled = False  # what is due may be another thing now
+            self._collections[resolved].settled = False  # other work may be due now
 
     async def change_aliases(self, change: Callable[[Catalog], dict[str, str]]) -> None:
-        """Replace all aliases by what `change` makes of the catalog, in one step."""
+        """Replace all aliases by what `change` returns for the catalog, in one step."""
         async with self._changing:
             self._save(self.catalog.with_aliases(change(self.catalog)))
 
     @asynccontextmanager
     async def at_rest(self) -> AsyncIterator[Catalog]:
-        """Give the catalog, with no collection, alias or folder changing until the block ends."""
+        """Yield the catalog; no collection, alias or folder changes until the block ends."""
         async with self.files, self._changing:
             yield self.catalog
 
     @property
     def snapshots(self) -> Path:
-        """The folder that snapshots are put into."""
+        """The folder for snapshots."""
         return self._directory / "snapshots"
 
     @property
@@ -158,13 +158,13 @@ class Engine:
         return tuple(self._collections.values())
 
     def new_folder(self) -> Path:
-        """Return a folder that was never used; what is left of it is removed at the next start."""
+        """Return a new folder; if it is not used in the end, the next start removes it."""
         return self._shards / uuid4().hex
 
     async def move(self, collection: ServedCollection, folder: Path) -> None:
-        """Have a collection be in another folder from now on.
+        """Record that a collection is in another folder from now on.
 
-        Raises NotFoundError where it was deleted meanwhile.
+        Raises NotFoundError if it was deleted meanwhile.
         """
         async with self._changing:
             for name, known in self._collections.items():
@@ -183,7 +183,7 @@ class Engine:
         return ServedCollection(self._shards / entry.folder, entry.config, self._fork_server)
 
     def _save(self, catalog: Catalog) -> None:
-        # Not in a thread: where a caller left in between, disk and memory would disagree.
+        # Not in a thread: if a caller left in between, disk and memory would disagree.
         catalog.save(self._directory)
         self.catalog = catalog
 
@@ -201,7 +201,7 @@ def _check_name(name: str) -> None:
 
 
 async def in_thread(do: Callable[[], object]) -> None:
-    """Run in a thread, to its end: where the caller leaves, nothing can stop the thread."""
+    """Run in a thread, to its end: if the caller leaves, nothing can stop the thread."""
     running = asyncio.ensure_future(asyncio.to_thread(do))
     try:
         await asyncio.shield(running)
@@ -211,7 +211,7 @@ async def in_thread(do: Callable[[], object]) -> None:
 
 
 async def remove(path: Path) -> None:
-    """Remove a shard's folder and its lock; large files take a while, and others are served."""
+    """Remove a shard's folder and its lock, in a thread: large files take a while."""
     await asyncio.to_thread(_remove, path)
 
 

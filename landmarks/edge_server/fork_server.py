@@ -1,8 +1,8 @@
 """The small process that shard processes are forked from.
 
-The server forks it before it makes any gRPC object. It has imported everything and does nothing, so
-forking it further is safe, and ready in milliseconds where a new interpreter takes seconds. It dies
-with the server, and the shard processes with it, whatever they are doing: the kernel sees to both.
+The server forks it before it creates any gRPC object. It has imported everything and does nothing,
+so forking it is safe, and takes milliseconds where a new interpreter takes seconds. When the
+server dies, the kernel kills it and the shard processes, whatever they are doing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ForkServer:
 
     @classmethod
     def start(cls) -> ForkServer:
-        """Fork the process. Only from the main thread, before any gRPC object or event loop is.
+        """Fork the process. Only from the main thread, before any gRPC object or event loop exists.
 
         The kernel counts the end of the thread that forked as that of the parent.
         """
@@ -50,21 +50,21 @@ class ForkServer:
         return self._control.fileno()
 
     def fork(self) -> socket.socket:
-        """Return the connection to a new shard process; it answers when it is ready."""
+        """Fork a shard process and return the connection to it; it answers when it is ready."""
         ours, theirs = socket.socketpair()
         with theirs:
             socket.send_fds(self._control, [_FORK], [theirs.fileno()])
         return ours
 
     def stop(self) -> None:
-        """End the process, and with it what shard processes are left."""
+        """End the process, and with it any remaining shard processes."""
         self._control.close()
         os.kill(self._process, signal.SIGKILL)
         os.waitpid(self._process, 0)
 
 
 def _serve(control: socket.socket) -> None:
-    # Signals for the whole group are for the server, which closes the shards in order.
+    # Signals to the whole group are for the server, which closes the shards in order.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps
@@ -79,7 +79,7 @@ def _serve(control: socket.socket) -> None:
             control.close()
             try:
                 ShardProcess(connection).run()
-            except BaseException:  # noqa: BLE001 - said before the process is gone
+            except BaseException:  # noqa: BLE001 - reported before the process exits
                 traceback.print_exc()
                 os._exit(1)
             os._exit(0)

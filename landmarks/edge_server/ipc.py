@@ -1,7 +1,7 @@
-"""What the server and a shard process say to each other: length-prefixed frames.
+"""The protocol between the server and a shard process: length-prefixed frames.
 
 A request is a method's name, a zero byte and a payload. An answer is a kind and a payload: the
-result, the status of an error that the caller is told of, or the traceback of one that is a fault.
+result, the status of an error for the caller, or the traceback of a fault.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def request_frame(method: str, payload: bytes) -> bytes:
 
 
 def read_request(connection: socket.socket) -> tuple[str, bytes] | None:
-    """Wait for a request; None where the other side is gone."""
+    """Wait for a request; None if the other side has closed."""
     head = _read(connection, LENGTH.size)
     body = _read(connection, LENGTH.unpack(head)[0]) if head else None
     if body is None:

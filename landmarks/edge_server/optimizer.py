@@ -1,8 +1,8 @@
-"""Builds a collection's index beside it while it goes on serving.
+"""Builds a collection's index on a copy while the collection keeps serving.
 
-Edge's `optimize` holds a process for seconds to minutes. So a copy is optimised in a process of its
-own; the writes made meanwhile are then repeated on it, and it takes the place of the first. Until
-the catalog names the copy, the first has everything; a crash at any point costs the work alone.
+Edge's `optimize` blocks a process for seconds to minutes. So another process optimises a copy;
+the writes made meanwhile are then repeated on it, and it replaces the original. Until the catalog
+names the copy, the original has everything; a crash at any point costs only the work.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PAUSE_AFTER_FAILURE_SECONDS = 60.0
 
 
 async def optimize_when_due(engine: Engine, quiet_seconds: float) -> None:
-    """Build each index that is due, one at a time, once a collection has had a quiet while."""
+    """Build each index that is due, one at a time, once its collection is quiet for a while."""
     while True:
         await asyncio.sleep(min(_LOOK_SECONDS, quiet_seconds))
         for collection in engine.collections:
@@ -55,7 +55,7 @@ async def optimize_when_due(engine: Engine, quiet_seconds: float) -> None:
 
 
 async def optimize(engine: Engine, collection: ServedCollection) -> None:
-    """Put an optimised copy in the place of a collection's shard."""
+    """Replace a collection's shard by an optimised copy."""
     started = time.monotonic()
     serving = await collection.host()
     before, folder = collection.path, engine.new_folder()
@@ -63,7 +63,7 @@ async def optimize(engine: Engine, collection: ServedCollection) -> None:
     copy: ShardClient | None = None
     collection.optimizing = True
     try:
-        # Copied by a thread of the server: the shard's process goes on answering queries.
+        # Copied by a thread of the server: the shard's process keeps answering queries.
         async with engine.files, collection.files_at_rest() as files:
             serving = await collection.host()
             serving.begin_journal()
@@ -76,14 +76,14 @@ async def optimize(engine: Engine, collection: ServedCollection) -> None:
             collection.pause()
             await serving.drained()
             await _catch_up(serving, copy)
-            if serving.gone:  # and what has been written since is with its successor alone
+            if serving.gone:  # only its successor has what has been written since
                 raise died()
             await engine.move(collection, folder)
             leftover = before
             collection.replace_host(copy, folder)
             copy = None
             collection.resume()
-            await serving.discard()  # gigabytes are let go of: nobody should wait for that
+            await serving.discard()  # freeing gigabytes is slow: no request should wait
         _log.info("built an index", seconds=round(time.monotonic() - started, 1))
     finally:
         serving.journal = None
@@ -95,7 +95,7 @@ async def optimize(engine: Engine, collection: ServedCollection) -> None:
 
 
 async def _build(collection: ServedCollection, folder: Path) -> None:
-    # In a process of its own, which has made itself less important than the searches.
+    # In its own process, which has lowered its priority below the searches.
     builder = await collection.start("load", folder)
     try:
         await builder.call("optimize")
@@ -109,7 +109,7 @@ async def _build(collection: ServedCollection, folder: Path) -> None:
 async def _catch_up(serving: ShardClient, copy: ShardClient) -> None:
     """Repeat on the copy what was written since it was made."""
     if serving.journal is None:
-        raise OverloadedError("too much was written meanwhile; it is tried again later")
+        raise OverloadedError("too much was written meanwhile; it is retried later")
     journal, serving.journal = serving.journal, []
     for method, request in journal:
         with contextlib.suppress(InvalidInputError, NotFoundError, UnsupportedError):

@@ -39,7 +39,7 @@ def dimension(config: q.CreateCollection) -> int:
 
 
 def check(config: q.CreateCollection) -> None:
-    """Raise InvalidInputError for parameters that make no collection."""
+    """Raise InvalidInputError for parameters that no collection can have."""
     if not config.vectors_config.HasField("params"):
         raise InvalidInputError("the collection has no vectors", field="vectors_config")
     params = config.vectors_config.params
@@ -55,7 +55,7 @@ def check(config: q.CreateCollection) -> None:
 
 
 def edge_config(config: q.CreateCollection) -> edge.EdgeConfig:
-    """Return the configuration of a shard, with Qdrant's defaults for what is not given."""
+    """Return the configuration of a shard, with Qdrant's defaults for absent parameters."""
     hnsw = hnsw_config(config)
     optimizers = optimizers_config(config)
     quantization = None
@@ -138,7 +138,7 @@ def collection_config(config: q.CreateCollection) -> q.CollectionConfig:
 
 
 def index_is_due(config: q.CreateCollection, info: q.CollectionInfo) -> bool:
-    """Say whether so many vectors have no index that Qdrant would build one.
+    """Say whether Qdrant would build an index for this many unindexed vectors.
 
     The threshold is in kilobytes of float32; 0 turns indexing off.
     """
@@ -155,9 +155,9 @@ def index(
     | edge.IntegerIndexParams
     | edge.TextIndexParams
 ):
-    """Return the payload index that a request asks for.
+    """Return the payload index of a request.
 
-    Raises UnsupportedError for geo indexes, and for a tokenizer that is not known.
+    Raises UnsupportedError for geo indexes, and for an unknown tokenizer.
     """
     if request.field_type not in _FIELD_TYPES:
         raise UnsupportedError(

@@ -1,4 +1,4 @@
-"""A collection that is being served: its shard's process, started again when it has died."""
+"""A collection that is being served: its shard's process, restarted when it has died."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class ServedCollection:
         self.path = path
         self.config = config
         self.optimizing = False
-        """Whether an index is being built beside it."""
-        self.settled = False  # a build that the last run had not begun or ended is made up for
+        """Whether an index is being built on a copy."""
+        self.settled = False  # a build that the last run did not complete is still due
         """Whether nothing was written since an index was last considered."""
         self.written_at = time.monotonic()
         self._fork_server = fork_server
@@ -42,11 +42,11 @@ class ServedCollection:
         self._written.set()
 
     async def open(self, method: str) -> None:
-        """Have the shard created or loaded ("create", "load") in a new process."""
+        """Create or load the shard ("create", "load") in a new process."""
         self._host = await self.start(method, self.path)
 
     async def start(self, method: str, path: Path) -> ShardClient:
-        """Return a new process that has created or loaded the shard in a folder."""
+        """Start a process that creates or loads the shard in a folder, and return it."""
         host = await ShardClient.start(self._fork_server)
         try:
             await host.open(method, path, self.config)
@@ -56,7 +56,7 @@ class ServedCollection:
         return host
 
     async def call(self, method: str, payload: bytes = b"") -> bytes:
-        """Have the shard's process carry out a request; raises what that raises."""
+        """Send a request to the shard's process; raises what the request raises there."""
         if method in WRITES:
             return await self._write(method, payload)
         await self._open.wait()
@@ -93,7 +93,7 @@ class ServedCollection:
     async def host(self) -> ShardClient:
         """Return the process of the shard; one that has died is replaced."""
         while self._host is not None and self._host.gone:
-            # Loading goes on when whoever came first has no more time: all wait for the same.
+            # Loading goes on if the first caller's deadline passes: all wait for the same one.
             if self._reloading is None:
                 self._reloading = asyncio.create_task(self._reload())
             await asyncio.shield(self._reloading)
@@ -102,7 +102,7 @@ class ServedCollection:
         return self._host
 
     async def _reload(self) -> None:
-        _log.warning("a shard's process is started again", path=str(self.path))
+        _log.warning("a shard's process is restarted", path=str(self.path))
         try:
             if self._host is not None:
                 await self._host.discard()  # our end of the connection is still open
@@ -111,7 +111,7 @@ class ServedCollection:
             self._reloading = None
 
     def pause(self) -> None:
-        """Have new requests wait until `resume`."""
+        """Make new requests wait until `resume`."""
         self._open.clear()
 
     def resume(self) -> None:
@@ -120,9 +120,9 @@ class ServedCollection:
 
     @asynccontextmanager
     async def files_at_rest(self) -> AsyncIterator[Path]:
-        """Give the shard's folder with all that was written in it, and nobody writing; reads go on.
+        """Yield the shard's folder, flushed and with no writes; reads go on.
 
-        New writes wait until the block ends. Raises UnavailableError where the shard's process died
+        New writes wait until the block ends. Raises UnavailableError if the shard's process died
         meanwhile: its successor writes what it finds in the log.
         """
         self._writable.clear()
@@ -137,7 +137,7 @@ class ServedCollection:
             self._writable.set()
 
     def replace_host(self, host: ShardClient, path: Path) -> None:
-        """Serve from another process and folder from now on; ending the one before is left."""
+        """Serve from another process and folder from now on; the caller ends the old one."""
         self._host, self.path = host, path
 
     async def close(self) -> None:

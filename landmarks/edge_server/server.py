@@ -1,4 +1,4 @@
-"""Binds, locks the data directory, loads the shards, and serves until told to stop."""
+"""Locks the data directory, binds the port, loads the shards, and serves until a signal."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from landmarks.security.tls import NO_TLS
 from landmarks.service import run_service
 
 _log = structlog.get_logger(__name__)
-# A snapshot of all that there is is one call.
+# A snapshot of everything is one call.
 _SNAPSHOT_SECONDS = 3600
 _NAME = "qdrant-edge"
 
@@ -53,7 +53,7 @@ def main() -> int:
 def _serve_with_fork_server(settings: EdgeSettings) -> None:
     fork_server = ForkServer.start()
     try:
-        # Telemetry has threads and a channel of its own, and nothing forks after those.
+        # Telemetry has its own threads and channel, and nothing may fork after those exist.
         with telemetry(settings, _NAME):
             asyncio.run(serve(settings, fork_server))
     finally:
@@ -63,7 +63,7 @@ def _serve_with_fork_server(settings: EdgeSettings) -> None:
 async def serve(settings: EdgeSettings, fork_server: ForkServer) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    Raises ConfigurationError where the port or the data directory is another process's.
+    Raises ConfigurationError if another process has the port or the data directory.
     """
     directory = settings.edge_data_dir
     with lock(directory / "server.lock"):
@@ -118,7 +118,7 @@ def _add_services(server: grpc.aio.Server, engine: Engine) -> list[str]:
 
 
 def _give_up() -> None:
-    # The shard processes have died with it. Whoever keeps this server running starts it again, and
-    # the write-ahead logs have everything that was acknowledged.
+    # The shard processes have died with it. The process manager restarts this server, and the
+    # write-ahead logs have everything that was acknowledged.
     _log.critical("the process that shards are forked from has died")
     os._exit(1)

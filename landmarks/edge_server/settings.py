@@ -19,9 +19,9 @@ def default_data_dir() -> Path:
 class EdgeSettings(Settings):
     """Where the embedded database listens and keeps its data.
 
-    With `qdrant_api_key` it lets in only who sends that, and with `qdrant_tls` it serves with
-    `tls_certificate`: both as its clients are told. `edge_optimize_after_seconds` is how long a
-    collection must have had no writes before an index that is due is built.
+    With `qdrant_api_key` it admits only calls with that key, and with `qdrant_tls` it serves with
+    `tls_certificate`: its clients have the same settings. `edge_optimize_after_seconds` is how long
+    a collection must have had no writes before an index that is due is built.
     """
 
     edge_host: str = "127.0.0.1"

@@ -18,7 +18,7 @@ from landmarks.errors import InvalidInputError, LandmarksError, NotFoundError
 
 
 class Shard:
-    """Carries out the requests of the Points service on one shard. Not for several threads."""
+    """Carries out the requests of the Points service on one shard. Not thread-safe."""
 
     def __init__(self, shard: edge.EdgeShard, dimension: int) -> None:
         self._shard = shard
@@ -37,7 +37,7 @@ class Shard:
 
     @classmethod
     def load(cls, path: Path, config: q.CreateCollection) -> Shard:
-        """Open a shard that nobody else has open, and replay its write-ahead log."""
+        """Open a shard that no other process has open, and replay its write-ahead log."""
         with _edge_failures():
             shard = edge.EdgeShard.load(str(path), schema.edge_config(config))
         return cls(shard, schema.dimension(config))
@@ -83,7 +83,7 @@ class Shard:
         self._writes.unflushed = False
 
     def optimize(self) -> None:
-        """Build what indexes are due. Takes a second per two thousand vectors and holds the GIL."""
+        """Build the indexes that are due: a second per two thousand vectors, holding the GIL."""
         with _edge_failures():
             self._shard.optimize()
 
@@ -96,9 +96,9 @@ class Shard:
 
 @contextmanager
 def _edge_failures() -> Iterator[None]:
-    """Raise Edge's complaints about a request as ours; its failures pass.
+    """Turn Edge's complaints about a request into our errors; its failures are raised as they are.
 
-    Edge raises plain exceptions; only their text tells them apart.
+    Edge raises plain exceptions; only their text differs.
     """
     try:
         yield

@@ -20,8 +20,8 @@ from landmarks.rpc.status import error_from_status
 
 _log = structlog.get_logger(__name__)
 
-# One is being worked on while the next is on its way; the rest waits here, where a caller that has
-# left takes its request along.
+# One is being carried out while the next is on its way; the rest wait here, where the request of a
+# caller that has left can still be dropped.
 _IN_FLIGHT = 2
 _MAX_JOURNAL_BYTES = 256 * 1024 * 1024
 
@@ -40,12 +40,12 @@ class ShardClient:
         self.journal: list[tuple[str, bytes]] | None = None
         """The writes that were sent since `begin_journal`, in order, for a copy to catch up.
 
-        None where there is no copy, or where so much was written that it is not worth it.
+        None if there is no copy, or if too much was written to repeat.
         """
         self._journal_bytes = 0
         self._process = 0
         self.gone = False
-        """Whether the process has died or was ended."""
+        """Whether the process has ended."""
         self._ending = False
         self._receiving = asyncio.create_task(self._receive())
 
@@ -56,14 +56,14 @@ class ShardClient:
         return cls(reader, writer)
 
     async def open(self, method: str, path: Path, config: q.CreateCollection) -> None:
-        """Have the process create or load ("create", "load") the shard in a folder."""
+        """Create or load ("create", "load") the shard in a folder."""
         payload = bytes(path) + b"\0" + config.SerializeToString()
         self._process = int(await self.call(method, payload))
 
     async def call(self, method: str, payload: bytes = b"") -> bytes:
-        """Have the process carry out one request and return the answer's bytes.
+        """Send one request to the process and return the answer's bytes.
 
-        Raises what the request raised there, and UnavailableError where the process has died.
+        Raises what the request raised there, and UnavailableError if the process has died.
         """
         self._calls += 1
         self._idle.clear()
@@ -80,8 +80,8 @@ class ShardClient:
             self._slots.release()
             raise died()
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        # The slot is kept until the answer is here, even where the caller leaves before: the
-        # process is busy with it.
+        # The slot is kept until the answer is here, even if the caller leaves before: the process
+        # is busy with it.
         answer.add_done_callback(self._free_slot)
         self._waiting.append(answer)
         self._record(method, payload)
@@ -102,10 +102,10 @@ class ShardClient:
     def _free_slot(self, answer: asyncio.Future[bytes]) -> None:
         self._slots.release()
         if not answer.cancelled():
-            answer.exception()  # looked at, in case nobody waits for it any more
+            answer.exception()  # retrieved, in case nobody waits for it any more
 
     async def drained(self) -> None:
-        """Wait until everything that was handed over has been carried out."""
+        """Wait until every request sent has been carried out."""
         await self._idle.wait()
 
     async def stop(self) -> None:
@@ -118,16 +118,16 @@ class ShardClient:
         await self.discard()
 
     async def kill(self) -> None:
-        """End the process at once, in the middle of what it is at."""
+        """Kill the process at once."""
         if not self.gone and self._process:
             os.kill(self._process, signal.SIGKILL)
         await self.discard()
 
     async def discard(self) -> None:
-        """End the process as it is, after what it is at, and wait until it has ended."""
+        """End the process after its present request, without a flush, and wait for its end."""
         if not (self.gone or self._ending):
             self._writer.write_eof()
-        self._ending = True  # what still waits for its turn is not sent any more
+        self._ending = True  # requests that still wait are not sent
         await self._receiving
         self._writer.close()
 
@@ -148,8 +148,8 @@ class ShardClient:
 
 
 def died() -> UnavailableError:
-    """Return the error of a call whose shard process is no more."""
-    return UnavailableError("the process of the collection has died; it is being started again")
+    """Return the error of a call whose shard process has died."""
+    return UnavailableError("the process of the collection has died; it is being restarted")
 
 
 def _settle(answer: asyncio.Future[bytes], kind: bytes, payload: bytes) -> None:

@@ -1,6 +1,6 @@
 """One shard process, from the inside: requests in, answers out, one after another.
 
-It runs in a process of its own because every call into Edge holds Python's global lock.
+It has its own process because every call into Edge holds Python's global lock.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from landmarks.rpc.status import status_of
 _IDLE_SECONDS = 1.0
 _FLUSH_SECONDS = 10.0
 _OPTIMIZING_NICENESS = 10
-_LOCK_SECONDS = 10.0  # for a predecessor that is being killed to be gone
+_LOCK_SECONDS = 10.0  # for a predecessor that is being killed to end
 
 
 class ShardProcess:
@@ -37,7 +37,7 @@ class ShardProcess:
         self._flushed_at = time.monotonic()
 
     def run(self) -> None:
-        """Serve until the server is gone."""
+        """Serve until the server has closed the connection."""
         while True:
             ready, _, _ = select.select([self._connection], [], [], _IDLE_SECONDS)
             self._flush_if_due(idle=not ready)

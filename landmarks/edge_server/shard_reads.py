@@ -172,5 +172,5 @@ def _fill_record(target: q.RetrievedPoint, record: edge.Record) -> None:
 
 
 def _plain(vector: edge.Vector) -> list[float]:
-    # Nothing else is let in, so nothing else comes out.
+    # Nothing else is accepted, so nothing else is stored.
     return cast("list[float]", vector)

@@ -1,7 +1,7 @@
 """Copies of an engine's files, which are mostly holes.
 
 A new collection's files are some 270 MB long and hold kilobytes: the engine maps them whole, and
-fills them as points come. A plain copy writes the zeros that are read from a hole.
+fills them as points are added. A plain copy would write the zeros read from a hole.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ _ZEROS = bytes(_BLOCK)
 
 
 def copy_tree(source: Path, target: Path, *, leave_out: tuple[str, ...] = ()) -> None:
-    """Copy a folder, but for files named by the patterns `leave_out`; holes stay holes.
+    """Copy a folder except files that match the patterns in `leave_out`; holes stay holes.
 
-    Raises OSError, and FileExistsError where there is a `target`.
+    Raises OSError, and FileExistsError if `target` exists.
     """
     shutil.copytree(
         source, target, ignore=shutil.ignore_patterns(*leave_out), copy_function=copy_file
@@ -27,8 +27,8 @@ def copy_tree(source: Path, target: Path, *, leave_out: tuple[str, ...] = ()) ->
 def copy_file(source: str, target: str) -> str:
     """Copy a file and its times, without writing blocks of zeros. For shutil's `copy_function`.
 
-    Zeros are looked for, instead of asking the file system for its holes: that works everywhere,
-    and also for a copy whose holes were filled on its way.
+    It looks for zeros instead of asking the file system for holes: that works everywhere, and also
+    for a copy whose holes were filled on the way.
     """
     with Path(source).open("rb") as original, Path(target).open("wb") as copy:
         while block := original.read(_BLOCK):

@@ -1,7 +1,6 @@
-"""Which fields of Qdrant's requests are honoured. A field that is not is refused by its name.
+"""The fields of Qdrant's requests that are honoured; any other is refused by its name.
 
-A field that an engine quietly ignores is an answer to another question: whoever sets it must hear
-that it has no effect here.
+An engine that silently ignores a field answers another question than the caller's.
 """
 
 from __future__ import annotations
@@ -145,8 +144,8 @@ _ALLOWED: Mapping[str, Mapping[str, _Check]] = {
 def refuse_unsupported(message: Message, path: str = "") -> None:
     """Raise UnsupportedError that names the first field set in `message` that is not honoured.
 
-    Fields are also refused where their value is not one that can be honoured, and inside nested
-    messages. Payload and metadata are the caller's own and are not looked into.
+    Fields are also refused if their value cannot be honoured, and inside nested messages. Payload
+    and metadata are the caller's own and are not checked.
     """
     name = message.DESCRIPTOR.full_name.removeprefix("qdrant.")
     allowed = _ALLOWED.get(name)

@@ -1,7 +1,7 @@
 """Finding the encoder that made a collection's vectors: targets by model and digest.
 
-A model may have several targets while an encoder is being replaced, of the old and the new digest
-side by side.
+While an encoder is being replaced, a model may have targets of the old and of the new digest side
+by side.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class ServedModel:
 
 
 def served_model(model: pb.Model, target: str) -> ServedModel:
-    """Return what `target` said of a model.
+    """Return a model as `target` describes it.
 
-    Raises UnavailableError where it is not ready: a process that has just started, or cannot load
-    the model, has no digest to compare.
+    Raises UnavailableError if it is not ready: a process that has just started, or cannot load the
+    model, has no digest to compare.
     """
     if not model.ready:
         reason = model.failure or "it is still loading"
@@ -47,12 +47,12 @@ def served_model(model: pb.Model, target: str) -> ServedModel:
 def choose_target(
     model: str, digest: str | None, served: Sequence[ServedModel], failures: Sequence[str]
 ) -> ServedModel:
-    """Return the target for `model`: the one with `digest`, or the first where that is None.
+    """Return the target for `model`: the one with `digest`, or the first if that is None.
 
-    `failures` are the reasons of the targets that did not answer.
+    `failures` says why each target that did not answer failed.
 
-    Raises UnavailableError where a target that did not answer might have been the one;
-    LineageError where all answered and none has the digest.
+    Raises UnavailableError if a target that did not answer might have been the one;
+    LineageError if all answered and none has the digest.
     """
     for candidate in served:
         if digest in (None, candidate.digest):
@@ -93,7 +93,7 @@ class EncoderDirectory:
     def find_another(self, model: str, digest: str) -> ServedModel:
         """Return the first target that serves `model` with another digest than this.
 
-        Raises LineageError where all targets answered and all have this digest, else as `find`.
+        Raises LineageError if all targets answered and all have this digest, else as `find`.
         """
         served, failures = self._served(model)
         others = [candidate for candidate in served if candidate.digest != digest]
@@ -109,7 +109,7 @@ class EncoderDirectory:
         self._channels.close()
 
     def _served(self, model: str) -> tuple[list[ServedModel], list[str]]:
-        """Return the targets that serve `model`, and the reasons of those that did not answer."""
+        """Return the targets that serve `model`, and why the others did not answer."""
         targets = self._targets.get(model)
         if not targets:
             known = ", ".join(sorted(self._targets)) or "none"

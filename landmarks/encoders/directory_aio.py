@@ -45,8 +45,8 @@ class PhotoVector:
 class AsyncEncoderDirectory:
     """The encoders for one event loop: one shared channel per target.
 
-    Which target serves which digest is remembered for half a minute, and forgotten at once when
-    that target turns out to be gone or replaced.
+    Which target serves which digest is cached for half a minute, and looked up again at once if the
+    target turns out to be gone or replaced.
     """
 
     def __init__(self, targets: Mapping[str, Sequence[str]], tls: Tls = NO_TLS) -> None:
@@ -74,7 +74,7 @@ class AsyncEncoderDirectory:
         target: str,
         timeout: float = _DESCRIBE_TIMEOUT_SECONDS,  # noqa: ASYNC109 - it is the call's deadline
     ) -> pb.Model:
-        """Return what `target` says of `model` now; raises as the target does, or unavailable."""
+        """Return how `target` describes `model` now; raises its error, or UnavailableError."""
         try:
             answer = await EncoderServiceStub(self.channel(target)).GetModel(
                 pb.GetModelRequest(model=model), timeout=timeout
@@ -119,11 +119,10 @@ class AsyncEncoderDirectory:
         timeout: float = 30.0,  # noqa: ASYNC109 - it is the call's deadline
         box: Box | None = None,
     ) -> PhotoVector:
-        """Return the vector of `photo` as `model` with `digest` sees it, within `timeout` seconds.
+        """Return the vector of `photo`, or of its part in `box`, by `model` with `digest`.
 
-        With `box`, of that part of it.
-
-        A target that is gone, or has been given another digest, is looked for once more.
+        It takes `timeout` seconds at most. If the cached target is gone, or has another digest by
+        now, it is looked up again, once.
 
         Raises InvalidPhotoError, OverloadedError, DeadlineError, or what `find` raises.
         """
@@ -141,7 +140,7 @@ class AsyncEncoderDirectory:
     ) -> list[PhotoVector | LandmarksError]:
         """Return the vector of each photo, or part of one, or why there is none.
 
-        They are sent in as few requests as the encoder takes. Raises what `encode` does, where none
+        They are sent in as few requests as the encoder's limits allow. Raises as `encode` if none
         could be tried.
         """
         deadline = time.monotonic() + timeout
@@ -154,7 +153,7 @@ class AsyncEncoderDirectory:
     async def _again(
         self, model: str, digest: str | None, work: Callable[[], Awaitable[Answer]]
     ) -> Answer:
-        """Do `work`, and once more where the target that was remembered is not the one any more."""
+        """Do `work`, and once more if the cached target is no longer the right one."""
         remembered = (model, digest) in self._remembered
         try:
             return await work()
@@ -234,5 +233,5 @@ def _encoded(embedding: pb.Embedding, digest: str) -> PhotoVector:
 def _left(model: str, deadline: float) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
-        raise DeadlineError(f"the time was up before {model!r} could encode the photo")
+        raise DeadlineError(f"the deadline passed before {model!r} could encode the photo")
     return left

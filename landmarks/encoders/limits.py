@@ -1,4 +1,4 @@
-"""What one request to an encoder may hold."""
+"""The limits of one request to an encoder."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from landmarks.rpc.channel import MAX_MESSAGE_BYTES
 # For an encoder that states no limit.
 _DEFAULT_PHOTO_BYTES = 20 * 1024 * 1024
 _DEFAULT_BATCH_PHOTOS = 32
-# What a request holds besides the photos' bytes: names, and some bytes a photo.
+# Besides the photos' bytes: names, and some bytes per photo.
 _OVERHEAD_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
 class RequestLimits:
-    """What one request to an encoder may hold."""
+    """The most that one request to an encoder may hold."""
 
     photo_bytes: int
     photos: int
     total_bytes: int
 
     def parts(self, sizes: Sequence[int]) -> Iterator[slice]:
-        """Yield which photos of these sizes in bytes go together, each as many as are accepted.
+        """Yield the slices of photos of these sizes in bytes that fit one request each.
 
-        One that is too large goes alone, to be refused by itself.
+        A photo that is too large goes alone, so that only it is refused.
         """
         start, total = 0, 0
         for place, size in enumerate(sizes):
@@ -43,7 +43,7 @@ class RequestLimits:
 
 
 def request_limits(limits: pb.InputLimits) -> RequestLimits:
-    """Return what a request may hold by the encoder's limits and by the caps on messages."""
+    """Return the limits of a request, by the encoder's own and the caps on messages."""
     total = min(limits.max_request_bytes or MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES) - _OVERHEAD_BYTES
     return RequestLimits(
         photo_bytes=min(limits.max_photo_bytes or _DEFAULT_PHOTO_BYTES, total),

@@ -42,7 +42,7 @@ def configure_logging(settings: Settings, service: str) -> None:
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
     structlog.configure(
-        # Levels first: under load, most of what a line costs is putting it together.
+        # Levels first: under load, most of the cost of a line is formatting it.
         processors=[
             structlog.stdlib.filter_by_level,
             *shared,

@@ -1,4 +1,4 @@
-"""What every service counts: calls, how long they took, and failures by kind.
+"""Metrics of every service: calls, how long they took, and failures by kind.
 
 docs/observability.md says what each metric means. The encoder's are in `encoder_service.metrics`.
 """
@@ -25,7 +25,7 @@ _seconds = Histogram(
 )
 _failures = Counter(
     "landmarks_failures",
-    "Failures that callers were told of, or that kept a worker from its work, by kind of error.",
+    "Failures reported to callers, or that kept a worker from its work, by kind of error.",
     ["kind"],
 )
 
@@ -41,8 +41,8 @@ def failed(error: BaseException) -> None:
     _failures.labels(type(error).__name__).inc()
 
 
-# To look a child up by its labels takes as long as all else that counting does. Only methods that a
-# server has are counted, so these are few.
+# Looking a child up by its labels takes half the time of counting. Only methods that a server has
+# are counted, so these are few.
 @cache
 def _count_of(method: str, code: grpc.StatusCode) -> Counter:
     return _calls.labels(*_names(method), code.name)

@@ -1,7 +1,7 @@
-"""What a process lets be seen of it from outside: metrics for Prometheus, spans for OpenTelemetry.
+"""Telemetry of a process: metrics for Prometheus, spans for OpenTelemetry.
 
-Both only where settings ask for it. Metrics are counted always, which costs next to nothing; of
-OpenTelemetry nothing is imported without a place to send spans to.
+Both are off unless the settings turn them on. Metrics are always counted, which costs next to
+nothing; OpenTelemetry is imported only if there is an endpoint to send spans to.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _log = structlog.get_logger(__name__)
 
 @contextmanager
 def telemetry(settings: Settings, service: str) -> Iterator[None]:
-    """Serve metrics and send spans until the block ends, as far as the settings ask for it.
+    """Serve metrics and send spans until the block ends, as far as the settings turn them on.
 
     Enter it before any channel or server is made, and after everything that forks. Raises
-    ConfigurationError where the port for metrics is in use.
+    ConfigurationError if the port for metrics is in use.
     """
     with metrics_served(settings), spans_sent(settings, service):
         yield
@@ -30,9 +30,9 @@ def telemetry(settings: Settings, service: str) -> Iterator[None]:
 
 @contextmanager
 def metrics_served(settings: Settings) -> Iterator[int | None]:
-    """Serve /metrics until the block ends, and give the port; None where no port is set.
+    """Serve /metrics until the block ends, and yield the port; None if no port is set.
 
-    Raises ConfigurationError where the port is in use.
+    Raises ConfigurationError if the port is in use.
     """
     if settings.metrics_port is None:
         yield None
@@ -58,7 +58,7 @@ def metrics_served(settings: Settings) -> Iterator[int | None]:
 
 
 def spans_sent(settings: Settings, service: str) -> AbstractContextManager[None]:
-    """Send spans of all calls until the block ends, where the settings say where to."""
+    """Send spans of all calls until the block ends, if the settings have an endpoint."""
     if not settings.otlp_endpoint:
         return nullcontext()
     from landmarks.observability.tracing import sending
@@ -67,7 +67,7 @@ def spans_sent(settings: Settings, service: str) -> AbstractContextManager[None]
 
 
 def untraced(settings: Settings) -> AbstractContextManager[None]:
-    """Send no spans of the calls inside, neither from here nor from whom they reach."""
+    """Send no spans of the calls inside, neither from here nor from the services called."""
     if not settings.otlp_endpoint:
         return nullcontext()
     from landmarks.observability.tracing import unsampled

@@ -1,8 +1,8 @@
 """Spans of gRPC calls and Celery tasks, sent to an OpenTelemetry collector.
 
-Imported only where spans are sent (`landmarks.observability.telemetry`). OpenTelemetry's own
+Imported only if spans are sent (`landmarks.observability.telemetry`). OpenTelemetry's own
 variables (OTEL_TRACES_SAMPLER, OTEL_EXPORTER_OTLP_HEADERS, OTEL_RESOURCE_ATTRIBUTES …) apply too.
-Spans hold methods, times, statuses and ids, and never what a message holds.
+Spans hold methods, times, statuses and ids, and never the contents of a message.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _GRPC: tuple[Callable[..., _Instrumentor], ...] = (
 )
 _TRACED = filters.negate(
     filters.any_of(
-        # Asked all the time, by machines.
+        # Called all the time, by machines.
         filters.service_name("grpc.health.v1.Health"),
         filters.service_prefix("grpc.reflection"),
         # As long as a job; and as a span, a client's stream could not be cancelled any more.
@@ -54,8 +54,8 @@ _TRACED = filters.negate(
 def sending(endpoint: str, service: str) -> Iterator[None]:
     """Send spans to `endpoint` as those of `service` until the block ends. Once per process.
 
-    Covers the channels and servers that are made inside, qdrant-client's among them, and Celery
-    where the process has imported it.
+    Covers the channels and servers created inside, qdrant-client's among them, and Celery if the
+    process has imported it.
     """
     resource = Resource.create({"service.name": service, "service.namespace": "landmarks"})
     provider = TracerProvider(resource=resource)
@@ -81,7 +81,7 @@ def sending(endpoint: str, service: str) -> Iterator[None]:
 
 @contextmanager
 def unsampled() -> Iterator[None]:
-    """Belong to a trace that nobody records, here and in whatever is called."""
+    """Run in a trace that is not recorded, here and in every service called."""
     ids = RandomIdGenerator()
     nothing = trace.SpanContext(ids.generate_trace_id(), ids.generate_span_id(), is_remote=False)
     with trace.use_span(trace.NonRecordingSpan(nothing)):
@@ -99,7 +99,7 @@ def add_trace_id(
 
 
 def _end_if_cancelled(span: trace.Span, _request: object) -> None:
-    """End a client's span with its call where that is cancelled, as by a search that is too late.
+    """End a client's span when its call is cancelled, as by a search that is too late.
 
     The instrumentation ends spans of calls that have a status, and a cancelled one gets none.
     """

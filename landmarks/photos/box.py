@@ -13,7 +13,7 @@ from landmarks.errors import InvalidInputError
 class Box:
     """Sides as fractions of the upright photo's width and height, from the left and from the top.
 
-    Raises InvalidInputError where they do not enclose anything, or reach beyond the photo.
+    Raises InvalidInputError if they do not enclose anything, or reach beyond the photo.
     """
 
     left: float

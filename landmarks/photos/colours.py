@@ -7,7 +7,7 @@ from PIL import Image, ImageCms
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
-    """Return any mode as RGB. What is transparent becomes white, as on a page."""
+    """Return any mode as RGB. Transparent pixels become white, as on a page."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image.copy()
     if image.mode.startswith("I") or image.mode == "F":
@@ -28,7 +28,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def _grey(image: Image.Image) -> Image.Image:
     """Return 16-bit, 32-bit and float greys as RGB; Pillow would clip them at 255.
 
-    Floats are taken as 0–1 where none is above, else as 0–255, else, like integers, as 0–65,535.
+    Floats are read as 0–1 if none is above 1, else as 0–255 if none is above 255, else, like
+    integers, as 0–65,535.
     """
     values = np.nan_to_num(np.asarray(image).astype(np.float32), posinf=0, neginf=0)
     white = 65535.0

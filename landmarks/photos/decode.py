@@ -1,4 +1,4 @@
-"""Bytes to RGB: what is accepted, what is refused, and why.
+"""Decodes photos to RGB, and refuses bytes that are not a photo or over a limit.
 
 JPEG, PNG, WebP, GIF (first frame), BMP and TIFF (first page). The limits are checked against the
 file's header, before anything is decoded. Colour profiles are not applied.
@@ -36,7 +36,7 @@ _MOST_SCANS = 100
 # A TIFF's tags, and how many pixels its tiles may hold for each that is accepted.
 _TILE_SIDES = (322, 323)
 _TILES_SHARE = 2
-# Enough for a JPEG's own header; what cameras and editors add may be longer.
+# Enough for a JPEG's own header; the metadata of cameras and editors may be longer.
 _EARLY_BYTES = 4096
 # Of a box, in pixels: fewer show nothing.
 _LEAST_SIDE = 8
@@ -56,8 +56,8 @@ class PhotoLimits:
 class RgbPhoto:
     """A decoded photo, upright, mode RGB. `width` and `height` are the file's own, upright.
 
-    `image` may be smaller than that, where scaling down while decoding was allowed, and is the part
-    that was asked for, where one was.
+    `image` may be smaller than that, if scaling down while decoding was allowed, and is only the
+    requested part, if there was one.
     """
 
     image: Image.Image
@@ -67,16 +67,16 @@ class RgbPhoto:
 
 
 def declared_pixels(data: bytes, limits: PhotoLimits) -> int:
-    """Return how many pixels the header of a photo declares. Nothing is decoded.
+    """Return how many pixels the header of a photo declares, without decoding it.
 
-    Raises InvalidPhotoError where the bytes are no photo, or over a limit.
+    Raises InvalidPhotoError if the bytes are not a photo, or over a limit.
     """
     with _opened(data, limits) as image:
         return image.width * image.height
 
 
 def pixels_declared_early(data: bytes, limits: PhotoLimits) -> int | None:
-    """Return what `declared_pixels` does where a JPEG's first bytes tell it; else None.
+    """Return `declared_pixels` if the first bytes of a JPEG hold it; else None.
 
     It takes microseconds, and no more than a few milliseconds whatever the bytes are, so that an
     event loop may call it.
@@ -86,13 +86,13 @@ def pixels_declared_early(data: bytes, limits: PhotoLimits) -> int | None:
     try:
         with Image.open(BytesIO(data[:_EARLY_BYTES]), formats=("JPEG",)) as image:
             pixels = image.width * image.height
-    except Exception:  # noqa: BLE001 - cut short or damaged, which `declared_pixels` tells
+    except Exception:  # noqa: BLE001 - cut short or damaged, which `declared_pixels` reports
         return None
     return pixels if pixels <= limits.max_pixels else None
 
 
 def format_of(data: bytes, limits: PhotoLimits) -> str:
-    """Return the format of a photo, in Pillow's words, from its header; raises as above."""
+    """Return the format of a photo, by Pillow's name, from its header; raises as above."""
     with _opened(data, limits) as image:
         return _kind(image)
 
@@ -102,10 +102,10 @@ def decode(
 ) -> RgbPhoto:
     """Return the photo in `data`, or the part of it in `box`.
 
-    JPEGs may be scaled down, so far that what is returned is no smaller than `decode_size`.
+    JPEGs may be scaled down while decoding, but not below `decode_size`.
 
-    Raises InvalidPhotoError where the bytes are no photo, damaged, or over a limit, and where the
-    part has next to no pixels.
+    Raises InvalidPhotoError if the bytes are not a photo, damaged, or over a limit, and if the part
+    has next to no pixels.
     """
     with _opened(data, limits) as image:
         kind = _kind(image)
@@ -134,7 +134,7 @@ def decode(
 
 
 def _part(image: Image.Image, box: Box, width: int, height: int) -> Image.Image:
-    """Return what `box` holds of an image that may be smaller than the file's width and height."""
+    """Return the part in `box` of an image that may be smaller than the file's width and height."""
     left, top, right, bottom = box.pixels(width, height)
     if min(right - left, bottom - top) < _LEAST_SIDE:
         raise InvalidPhotoError(
@@ -145,7 +145,7 @@ def _part(image: Image.Image, box: Box, width: int, height: int) -> Image.Image:
 
 
 def _narrowest(box: Box) -> float:
-    """Return the smaller side; which is which depends on an orientation that is read later."""
+    """Return the smaller side; the orientation, which says which is the width, is read later."""
     return min(box.right - box.left, box.bottom - box.top)
 
 
@@ -183,8 +183,8 @@ def _opened(data: bytes, limits: PhotoLimits) -> Image.Image:
 
 
 def _check_work(image: Image.Image, data: bytes, limits: PhotoLimits) -> None:
-    """Refuse what takes far longer, or more memory, than its pixels would."""
-    if _kind(image) == "JPEG" and data.count(SCAN) > _MOST_SCANS:  # maybe by chance
+    """Refuse files that take far more time or memory than their pixels would."""
+    if _kind(image) == "JPEG" and data.count(SCAN) > _MOST_SCANS:  # may be chance
         scans = jpeg_scans(data)
         if scans > _MOST_SCANS:
             raise InvalidPhotoError(
@@ -225,7 +225,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _silence_pillow() -> None:
-    # Pillow warns of oddities in files that it reads all the same. Each time, for something else
+    # Pillow warns of oddities in files that it reads all the same. Checked each time, as other code
     # may have replaced the filters; catch_warnings is not safe between threads.
     wanted = ("ignore", None, Warning)
     if not any(entry[:3] == wanted and _is_ours(entry[3]) for entry in warnings.filters):

@@ -7,14 +7,14 @@ import re
 JPEG_START = b"\xff\xd8\xff"
 SCAN = b"\xff\xda"
 _JPEG_END = b"\xd9"
-# Markers of segments: not those without a length, nor what data have between them.
+# Markers of segments: not those without a length, nor those inside the image data.
 _JPEG_MARKER = re.compile(rb"\xff+([\x02-\xcf\xd9-\xfe])")
 
 
 def jpeg_scans(data: bytes) -> int:
     """Return how many scans the first image of a JPEG file has.
 
-    Source: ITU-T T.81, annex B. What looks like a marker inside a segment is none.
+    Source: ITU-T T.81, annex B. Bytes inside a segment that look like a marker are none.
     """
     scans, place = 0, len(JPEG_START) - 1
     while (found := _JPEG_MARKER.search(data, place)) and found[1] != _JPEG_END:
@@ -25,7 +25,7 @@ def jpeg_scans(data: bytes) -> int:
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:
-    """Return the width and height that a WebP's header declares; None for what is no WebP.
+    """Return the width and height that a WebP's header declares; None if it is not a WebP.
 
     Source: RFC 9649, sections 2.5 to 2.7.
     """

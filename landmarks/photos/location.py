@@ -63,7 +63,7 @@ class Location:
         return Location(self.protocol, posixpath.join(self.path, relative))
 
     def parent(self) -> Location:
-        """Return the folder that holds this."""
+        """Return the folder that contains this."""
         if self.inside is not None:
             return Location(self.protocol, self.path, posixpath.dirname(self.inside))
         return Location(self.protocol, posixpath.dirname(self.path))
@@ -72,8 +72,8 @@ class Location:
 def parse_location(text: str) -> Location:
     """Read a local path or a URI.
 
-    Raises InvalidInputError where it is neither, and ForbiddenError for a chain of anything but
-    `zip`, whose other links could reach any address.
+    Raises InvalidInputError if it is neither, and ForbiddenError for a chain of anything but `zip`,
+    as other chains could reach any address.
     """
     if not text or "\0" in text:
         raise InvalidInputError("the source is empty, or has a NUL in it", field="source")
@@ -117,7 +117,7 @@ def _local(path: str, text: str) -> Location:
 
 def _checked_uri(text: str, protocol: str) -> str:
     if any(ord(character) < 32 or ord(character) == 127 for character in text):
-        # Whoever asks for it may leave them out, and make `..` of what was none.
+        # An HTTP client may drop them, and so turn a harmless path into one with `..`.
         raise ForbiddenError(f"the source {text!r} has control characters in it")
     parts = urlsplit(text)
     # What follows a ? or # too: not every server knows them.

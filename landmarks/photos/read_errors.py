@@ -27,7 +27,7 @@ def read_errors(location: Location) -> Iterator[None]:
     try:
         yield
     except (FileNotFoundError, NotADirectoryError, KeyError) as error:
-        # fsspec says this of a web server whatever it was; the cause tells.
+        # fsspec raises this for every failure of a web server; the cause is the real one.
         if location.is_remote and isinstance(error.__cause__, Exception):
             _raise_remote(location, error.__cause__)
         raise NotFoundError(f"{location.uri} does not exist") from error
@@ -40,7 +40,7 @@ def read_errors(location: Location) -> Iterator[None]:
             f"{location.uri} cannot be read: {error}", field="source"
         ) from error
     except Exception as error:
-        # Those of these packages have no common base below Exception.
+        # The errors of these packages have no common base below Exception.
         packages = (*_REMOTE_PACKAGES, "zipfile", "zlib")
         if _package(error) not in packages and not isinstance(error, OSError):
             raise
@@ -64,7 +64,7 @@ def _package(error: Exception) -> str:
 
 
 def _is_final(error: Exception) -> bool:
-    """Say whether asking a web server again would be answered the same way."""
+    """Say whether a web server would answer a retry the same way."""
     status = getattr(error, "status", None)
     return type(error).__name__ == "TooManyRedirects" or (
         isinstance(status, int) and 300 <= status < 500 and status not in (408, 429)

@@ -37,8 +37,8 @@ class SourceRoots:
     def check(self, location: Location) -> None:
         """Raise ForbiddenError unless a location lies below one of the roots.
 
-        Links of the local file system are followed first. Nothing is said of whether the location
-        exists, and no address is called.
+        Links of the local file system are followed first. The location need not exist, and no
+        address is called.
         """
         if location.protocol == "file":
             resolved = os.path.realpath(location.path)
@@ -49,15 +49,15 @@ class SourceRoots:
                 if root.protocol == location.protocol and _is_below(location.path, root.path):
                     return
         raise ForbiddenError(
-            f"{location.uri} is not below an allowed root; whoever runs the service can add one to"
-            f" {ROOTS_SETTING}"
+            f"{location.uri} is not below an allowed root; the operator of the service can add one"
+            f" to {ROOTS_SETTING}"
         )
 
     def read(self, uri: str, max_bytes: int) -> bytes:
         """Return the bytes of a photo; never reads more than `max_bytes` + 1 of them.
 
         Raises ForbiddenError outside the roots, NotFoundError, InvalidPhotoError for one that is
-        larger or cannot be read, UnavailableError where its server does not answer.
+        larger or cannot be read, UnavailableError if its server does not answer.
         """
         location = parse_location(uri)
         with self.open(location, whole=True) as file, read_errors(location):
@@ -67,9 +67,9 @@ class SourceRoots:
         return data
 
     def version(self, uri: str) -> str:
-        """Return what tells whether a photo has changed, without reading it; "" where nothing does.
+        """Return a string that changes with the photo, without reading it; "" if none is known.
 
-        That is its ETag, or size and time of change. Of a photo in a zip file nothing is known:
+        That is its ETag, or size and time of change. For a photo in a zip file none is known:
         finding it there is most of the work of reading it. Raises as `read`.
         """
         location = parse_location(uri)
@@ -101,11 +101,11 @@ class SourceRoots:
 
     @contextmanager
     def file_system(self, location: Location) -> Iterator[tuple[Any, str]]:
-        """Open the fsspec file system of a location; give it, and the location's path in it."""
+        """Open the fsspec file system of a location; yield it, and the location's path in it."""
         self.check(location)
         if location.inside is None:
             files = _file_system(location)
-            # As the file system itself names its files: without the protocol, but for the web.
+            # As the file system itself names its files: without the protocol, except on the web.
             yield files, str(files._strip_protocol(location.path))
             return
         opened = (
@@ -114,8 +114,8 @@ class SourceRoots:
             else _file_system(location).open(location.path, "rb")
         )
         with opened as archive:
-            # A file system of its own for each call: one must not serve two threads, and a zip file
-            # may be replaced while the worker runs.
+            # A new file system for each call: one must not serve two threads, and a zip file may
+            # be replaced while the worker runs.
             yield fsspec.filesystem("zip", fo=archive, skip_instance_cache=True), location.inside
 
 
@@ -132,23 +132,23 @@ def _is_below(path: str, root: str) -> bool:
 
 def _file_system(location: Location) -> Any:  # noqa: ANN401 - fsspec has no types
     options = _web_options() if location.protocol in WEB else {}
-    # A kept listing would go on to say what a changed file was like.
+    # A cached listing would hide that a file has changed.
     return fsspec.filesystem(location.protocol, use_listings_cache=False, **options)
 
 
 def _web_options() -> dict[str, object]:
-    from aiohttp import ClientTimeout  # here: most places are not on the web
+    from aiohttp import ClientTimeout  # here: most locations are not on the web
 
     patience = ClientTimeout(
         total=_FILE_SECONDS, sock_connect=_CONNECT_SECONDS, sock_read=_SILENT_SECONDS
     )
-    # A server on the list must not send us on to an address that is not: a first redirect is an
-    # error.
+    # An allowed server must not redirect us to an address that is not allowed: the first redirect
+    # is an error.
     return {"max_redirects": 1, "client_kwargs": {"timeout": patience}}
 
 
 def _version_of(info: Mapping[str, object]) -> str:
-    """Return a file's version from what its fsspec file system tells of it."""
+    """Return a file's version from the information of its fsspec file system."""
     if etag := info.get("ETag"):
         return str(etag)
     names = ("mtime", "LastModified", "last_modified", "Last-Modified", "updated")

@@ -15,7 +15,7 @@ from landmarks.photos.source_roots import SourceRoots
 
 
 class Source:
-    """A source that has been found to exist. `name` stands for it in points' ids by default."""
+    """A source that exists. `name` stands for it in points' ids by default."""
 
     def __init__(self, roots: SourceRoots, location: Location, splits: Sequence[str]) -> None:
         self._location = location

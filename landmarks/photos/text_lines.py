@@ -1,4 +1,4 @@
-"""Lines of a text file that somebody else wrote."""
+"""The lines of an untrusted text file."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How far the votes of a gallery can be trusted, and how its models' similarities compare.
+"""Calibration: how far a gallery's votes can be trusted, how its models' scores compare.
 
-Every set of models that can answer has a scale of its own: the log-odds that a hit shows the
+Every set of models that can answer has its own scale: the log-odds that a hit shows the
 query's landmark, as a weighted sum of its similarities. On it, a logistic regression says how
 probable it is that a vote is right (Platt, "Probabilistic Outputs for Support Vector Machines",
 1999). `landmarks.retrieval.calibration_fit` fits both.
@@ -57,27 +57,28 @@ class GroupCalibration:
     ) -> Verdict:
         """Return the verdict of the models' hits; `landmarks` says what each hit shows.
 
-        Hits beyond the first depth have no part in it, as they had none in the calibration: how
-        large a page is asked for does not change what is told.
+        Hits beyond the first depth are left out, as they were in the calibration: the size of the
+        requested page does not change the verdict.
         """
         near = {
             model: [hit for hit in hits if hit.place <= DEPTHS[0]] for model, hits in found.items()
         }
-        told = vote([Neighbour(hit.id, landmarks[hit.id], hit.score) for hit in self.fused(near)])
-        if told is None:
+        fused = self.fused(near)
+        found_vote = vote([Neighbour(hit.id, landmarks[hit.id], hit.score) for hit in fused])
+        if found_vote is None:
             return Verdict(VerdictKind.NO_HITS)
-        confidence = self.confidence(told)
+        confidence = self.confidence(found_vote)
         known = confidence >= self.threshold
         outcome = VerdictKind.KNOWN if known else VerdictKind.UNKNOWN
-        return Verdict(outcome, told, confidence, self.threshold)
+        return Verdict(outcome, found_vote, confidence, self.threshold)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is kept with each collection that was calibrated, the same for all of them.
+    """The calibration of a gallery, stored with each of its calibrated collections.
 
-    `digests` are those of the models' encoders; what is said of a model holds for no other digest.
-    `queries` is how many known and how many unknown ones it was fitted with.
+    `digests` are those of the models' encoders; it holds for no other digest. `queries` is how many
+    known and how many unknown ones it was fitted with.
     """
 
     digests: Mapping[str, str]
@@ -88,20 +89,20 @@ class Calibration:
     def group(self, digests: Mapping[str, str]) -> GroupCalibration | None:
         """Return the calibration of these models, by the digests of their encoders.
 
-        Where they were not calibrated together, as when one was replaced since, it is that of as
-        many of them as were; None where none was.
+        If they were not calibrated together, as when one has been replaced since, it is that of the
+        largest subset that was; None if there is none.
         """
         able = {model for model, digest in digests.items() if self.digests.get(model) == digest}
         fitting = [group for group in self.groups if able.issuperset(group.models)]
         return max(fitting, key=lambda group: len(group.models), default=None)
 
     def to_json(self) -> str:
-        """Return what a collection's metadata holds."""
+        """Return the text for a collection's metadata."""
         return json.dumps({"format": _FORMAT, **asdict(self)})
 
     @classmethod
     def from_json(cls, text: str) -> Self | None:
-        """Read what `to_json` returned; None for what is of another version."""
+        """Read what `to_json` returned; None if it is of another version."""
         values = json.loads(text)
         if values.get("format") != _FORMAT:
             return None

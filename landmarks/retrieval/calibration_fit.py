@@ -19,25 +19,25 @@ from landmarks.retrieval.verdict import Neighbour, Vote, vote
 Floats: TypeAlias = npt.NDArray[np.float64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
-# Of photos of landmarks that a gallery does not have, how many may be given one of its landmarks.
+# The share of photos of unknown landmarks that may be given one of the gallery's landmarks.
 UNKNOWNS_ANSWERED = 0.05
 # With more models, only each alone and all together are calibrated: sets double with each model.
 _MOST_MODELS_FOR_ALL_SETS = 5
 _FEWEST_QUERIES = 40
 _FEWEST_LANDMARKS = 2
-# Hits of each model that slopes are fitted to. The first alone would say too little of how a model
-# tells landmarks apart: most of them are right with any model, or wrong with all.
+# Hits of each model that slopes are fitted to. The first alone would say too little about how well
+# a model separates landmarks: most of them are right with any model, or wrong with all.
 READ_DEPTH = 100
-# Weak, so that what can be told apart perfectly still has finite slopes.
+# Weak, so that perfectly separable data still have finite slopes.
 _REGULARISATION = 100.0
 
 
 @dataclass(frozen=True)
 class CalibrationQuery:
-    """What was found for a photo: each model's hits, best first, and the landmarks of all hits.
+    """The hits of a photo: each model's, best first, and the landmarks of all hits.
 
-    `landmark` is the photo's own; None where the gallery does not have it, or acts as if. Rankings
-    are READ_DEPTH deep, as slopes are fitted to; a search votes with the first of them.
+    `landmark` is the photo's own; None if the gallery does not have it, or is treated so. Rankings
+    are READ_DEPTH deep, to fit the slopes; a search votes with the first of them.
     """
 
     landmark: str | None
@@ -46,7 +46,7 @@ class CalibrationQuery:
 
     @cached_property
     def voters(self) -> dict[str, list[ModelHit]]:
-        """What a search for ten hits would read of the rankings."""
+        """The part of the rankings that a search for ten hits would read."""
         return {
             model: [hit for hit in hits if hit.place <= DEPTHS[0]]
             for model, hits in self.found.items()
@@ -61,7 +61,7 @@ def calibrate(
     """Return the calibration of the models of `digests`, each alone and all sets of them.
 
     The threshold of each is the confidence that a share of `unknowns_answered` of the queries
-    without a landmark still reach. Raises InvalidInputError where there are too few queries.
+    without a landmark still reach. Raises InvalidInputError if there are too few queries.
     """
     known = [query for query in queries if query.landmark is not None]
     unknown = [query for query in queries if query.landmark is None]
@@ -92,16 +92,16 @@ def _group(
 ) -> GroupCalibration:
     slopes, intercept = _scale(models, known)
     scale = GroupCalibration(models, slopes, intercept, (0.0, 0.0, 0.0, 0.0), 0.0)
-    told, right = [], []
+    features_of, right = [], []
     for query in (*known, *unknown):
         if (found := _vote(scale, query)) is not None:
-            told.append((found.margin, found.share, found.best))
+            features_of.append((found.margin, found.share, found.best))
             right.append(found.landmark == query.landmark)
-    features, flags = np.array(told), np.array(right)
+    features, flags = np.array(features_of), np.array(right)
     if flags.all() or not flags.any():
         raise InvalidInputError(
             f"the votes of {', '.join(models)} are all {'right' if flags.any() else 'wrong'}, so"
-            " that nothing tells one from the other"
+            " that right and wrong ones cannot be told apart"
         )
     weights, constant = _logistic(features, flags)
     group = GroupCalibration(models, slopes, intercept, (*map(float, weights), constant), 0.0)  # type: ignore[arg-type]
@@ -127,16 +127,16 @@ def _scale(
     same = np.concatenate([flags for _, flags in pairs])
     if same.all() or not same.any():
         raise InvalidInputError(
-            "no landmark has a second photo, so that nothing tells which hits are right"
+            "no landmark has a second photo, so no hit can be right"
             if not same.any()
-            else "all hits show the landmark that was looked for, so that none can be wrong"
+            else "all hits show the query's landmark, so no hit can be wrong"
         )
     slopes = np.zeros(len(models))
     active = np.arange(len(models))
     while True:
         found, intercept = _logistic(similarities[:, active], same)
         if (found > 0).all() or len(active) == 1:
-            # More alike is never less probable.
+            # Higher similarity is never less probable.
             slopes[active] = np.maximum(found, 1e-6)
             return tuple(map(float, slopes)), intercept
         active = active[found > 0] if (found > 0).any() else active[[int(found.argmax())]]
@@ -147,7 +147,7 @@ def _pairs(models: tuple[str, ...], query: CalibrationQuery) -> tuple[Floats, Fl
     by_model = [{hit.id: hit.score for hit in query.found[model][:READ_DEPTH]} for model in models]
     ids = sorted(set().union(*by_model))
     rows = np.array(
-        # What a model did not find is at best as like as the last that it found.
+        # A hit that a model did not find is at best as similar as the last one that it found.
         [[found.get(id_, min(found.values(), default=0.0)) for found in by_model] for id_ in ids]
     ).reshape(-1, len(models))
     return rows, np.array([query.landmarks[id_] == query.landmark for id_ in ids], dtype=bool)
@@ -155,7 +155,7 @@ def _pairs(models: tuple[str, ...], query: CalibrationQuery) -> tuple[Floats, Fl
 
 def _logistic(features: Floats, flags: Flags) -> tuple[Floats, float]:
     """Return weights and constant of a logistic regression in which both outcomes count alike."""
-    from sklearn.linear_model import LogisticRegression  # a worker that never calibrates needs none
+    from sklearn.linear_model import LogisticRegression  # slow to import
 
     mean, deviation = features.mean(axis=0), features.std(axis=0) + 1e-9
     model = LogisticRegression(C=_REGULARISATION, class_weight="balanced", max_iter=1000)

@@ -1,9 +1,9 @@
-"""Which photos are in no cluster, told in two ways that are the same for all photos and encoders.
+"""Which photos are in no cluster, by two measures that are the same for all photos and encoders.
 
-Primary, as the study's guess has it, on the map: of the groups that HDBSCAN (Campello, Moulavi and
-Sander 2013) finds without knowing labels, at none of several scales is the photo in one that is a
-landmark's. Check, without the map: fewer than half of the photo's nearest neighbours in the
-embedding show its landmark, of as many as could (see `maps.purity`).
+The primary one, as in the study's hypothesis, uses the map: of the groups that HDBSCAN (Campello,
+Moulavi and Sander 2013) finds without labels, the photo is, at none of several scales, in one that
+is a landmark's. The check does not use the map: fewer than half of the photo's nearest
+neighbours in the embedding show its landmark, of as many as could (see `projection.purity`).
 """
 
 from __future__ import annotations

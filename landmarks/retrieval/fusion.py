@@ -1,4 +1,4 @@
-"""One ranking out of several.
+"""Fusion: one ranking out of several.
 
 By reciprocal rank (Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion outperforms Condorcet and
 individual Rank Learning Methods", SIGIR 2009): a hit's score is the sum, over the rankings that
@@ -14,17 +14,17 @@ from dataclasses import dataclass
 
 RANK_CONSTANT = 60
 
-# A hit's fused place depends on how deep the rankings are that are fused. So that it does not
-# depend on which page was asked for, places up to the first of these come from rankings of that
-# depth, the next ones from rankings of the next depth. The last is the deepest page there is.
+# A hit's fused place depends on the depth of the rankings. So that it does not depend on the
+# requested page, places up to the first of these come from rankings of that depth, the next ones
+# from rankings of the next depth. The last is the deepest possible page.
 DEPTHS = (30, 100, 1000, 11_000)
 
 
 @dataclass(frozen=True)
 class ModelHit:
-    """A point in one model's ranking, and its place in the engine's, from 1.
+    """A point in one model's ranking, and its place in the engine's ranking, from 1.
 
-    Its rank is where it stands among those that are left.
+    Its rank is its position among the hits that are left.
     """
 
     id: str
@@ -70,10 +70,10 @@ class FusedHit:
 
 
 def depth_for(end: int) -> int:
-    """Return how many hits each model must give for the places up to `end`.
+    """Return how many hits each model must return for the places up to `end`.
 
-    One model too is read to a fixed depth: an engine cuts points of equal score where it likes, so
-    pages that were read to different depths would repeat some and leave others out.
+    A single model is read to a fixed depth as well: the engine may cut points of equal score
+    anywhere, so pages read to different depths would repeat some and omit others.
     """
     return next((depth for depth in DEPTHS if depth >= end), end)
 
@@ -119,11 +119,11 @@ def _fused_at(rankings: Mapping[str, Ranking], depth: int) -> list[FusedHit]:
 
 
 def _worth(ranking: Ranking, standing: ModelRank | None, lowest: float | None) -> float:
-    """Return what one model adds to a hit's score."""
+    """Return one model's part of a hit's score."""
     if ranking.slope is None:
         return ranking.weight / (RANK_CONSTANT + standing.rank) if standing else 0.0
-    # A hit that a model did not find is at best as like as the last one that it found.
+    # A hit that a model did not find is at best as similar as the last one that it found.
     similarity = standing.score if standing else lowest
-    if similarity is None:  # it found nothing at all, and says nothing
+    if similarity is None:  # it found nothing at all
         return 0.0
     return ranking.weight * (ranking.slope * similarity + ranking.intercept)

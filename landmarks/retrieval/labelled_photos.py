@@ -17,7 +17,7 @@ _SPLIT = "split"
 
 @dataclass(frozen=True)
 class LabelledPhoto:
-    """A photo on this disk and what it shows. `columns` are the manifest's others, `split` too."""
+    """A photo on this disk and its landmark. `columns` are all others of the manifest."""
 
     path: Path
     name: str  # relative to the source, with "/"
@@ -28,7 +28,7 @@ class LabelledPhoto:
 
 @dataclass(frozen=True)
 class GalleryAndQueries:
-    """What of a source is searched, and what is searched for. Splits are empty for all of it."""
+    """The gallery and the queries of a source. Without splits, both are all of it."""
 
     source: Path
     gallery_splits: Sequence[str]
@@ -38,10 +38,10 @@ class GalleryAndQueries:
 
     @property
     def own_places(self) -> list[tuple[int, ...]]:
-        """Where each query is in the gallery itself, if it is there.
+        """The index of each query in the gallery, if it is in it.
 
-        It is the file that counts, not its bytes: a copy under another name is another photo, as
-        it is in the running system.
+        The file counts, not its bytes: a copy under another name is another photo, as it is in the
+        running system.
         """
         places = {photo.path: (place,) for place, photo in enumerate(self.gallery)}
         return [places.get(photo.path, ()) for photo in self.queries]
@@ -53,7 +53,7 @@ def read_gallery_and_queries(
     """Return the photos of some splits as the gallery, and of some as the queries.
 
     Without splits each photo is a query against all others. Raises InvalidInputError as
-    `read_photos`, for splits of one kind only, and where no query could find anything.
+    `read_photos`, for splits of one kind only, and if no query could find anything.
     """
     if bool(gallery) != bool(queries):
         raise InvalidInputError("give both --gallery and --queries, or neither", field="splits")
@@ -81,10 +81,10 @@ def read_gallery_and_queries(
 def read_photos(source: Path, splits: Sequence[str]) -> list[LabelledPhoto]:
     """Return the labelled photos of these splits, in the source's order; of all, if none is named.
 
-    A folder has no splits. A photo that is listed again is left out, as it is when indexing.
+    A folder has no splits. A photo that is listed twice is read once, as when indexing.
 
-    Raises InvalidInputError where the source cannot be used, names no such split, or lists a photo
-    that is not there or has no landmark (with the number of such photos and the first of them).
+    Raises InvalidInputError if the source cannot be used, names no such split, or lists a photo
+    that does not exist or has no landmark (with the number of such photos and the first of them).
     """
     place = source.expanduser().absolute()
     if not place.exists():
@@ -99,7 +99,7 @@ def read_photos(source: Path, splits: Sequence[str]) -> list[LabelledPhoto]:
         present = {entry.columns.get(_SPLIT, "") for entry in entries}
         for split in splits:
             if split not in present:
-                sources.open(str(place), [split]).check()  # raises, and says which there are
+                sources.open(str(place), [split]).check()  # raises, and lists those that exist
     except InvalidInputError:
         raise
     except LandmarksError as error:

@@ -1,6 +1,6 @@
 """How well photos of a landmark find its others: mAP, mAP@100, R@1 and R@5, with intervals.
 
-A gallery photo is right for a query, or relevant, where both show the same landmark. Ranks count
+A gallery photo is right for a query, or relevant, if both show the same landmark. Ranks count
 from 1. Gallery photos of equal score keep the gallery's order.
 """
 
@@ -47,10 +47,10 @@ class LandmarkFigures:
 
 @dataclass(frozen=True, eq=False)
 class RetrievalResult:
-    """The figures of one model, and what each query found.
+    """The metrics of one model, and what each query found.
 
     `left_out` counts the queries whose landmark has no gallery photo but themselves: they have no
-    right answer, and no figure counts them. The arrays have one row for each of the Q other
+    right answer, and no metric counts them. The arrays have one row for each of the Q other
     queries, whose places among all queries are `scored`:
 
     - `average_precisions`, float64 (Q,);
@@ -75,12 +75,12 @@ class RetrievalResult:
 
     @property
     def queries(self) -> int:
-        """How many queries the figures are means of."""
+        """How many queries the metrics are means over."""
         return len(self.scored)
 
     @property
     def figures(self) -> dict[str, Estimate]:
-        """The figures by the names that the field knows them by."""
+        """The metrics by their usual names."""
         return {
             "mAP": self.mean_average_precision,
             f"mAP@{DEPTH}": self.mean_average_precision_at_100,
@@ -92,12 +92,12 @@ class RetrievalResult:
 def average_precision(relevant: Flags, depth: int | None = None, total: int | None = None) -> float:
     """Return the mean, over the relevant photos, of the precision at their ranks.
 
-    `relevant` (bool, best first) is one ranking. `total` is how many relevant photos there are,
-    where the ranking may lack some; those lacking count 0. With `depth`, the precisions at ranks up
+    `relevant` (bool, best first) is one ranking. `total` is how many relevant photos exist, if the
+    ranking may lack some; missing ones count 0. With `depth`, the precisions at ranks up
     to `depth` are summed and divided by min(total, depth): the convention of Google Landmarks v2
     (Weyand et al. 2020, arXiv:2004.01804).
 
-    Raises InvalidInputError where nothing is relevant.
+    Raises InvalidInputError if nothing is relevant.
     """
     total = int(np.count_nonzero(relevant)) if total is None else total
     if total < 1:
@@ -113,9 +113,9 @@ def bootstrap_interval(
     """Return the 95% percentile bootstrap interval of the mean of `values` (N,).
 
     Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13. With one seed,
-    values of the same length are resampled alike, so intervals of two models are of the same draws.
+    values of the same length are resampled alike, so intervals of two models use the same draws.
 
-    Raises InvalidInputError where there are no values, or some are not finite.
+    Raises InvalidInputError if there are no values, or some are not finite.
     """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or not len(array) or not np.isfinite(array).all():
@@ -147,8 +147,8 @@ def rank(gallery: FloatMatrix, queries: FloatMatrix) -> Iterator[Indices]:
         raise InvalidInputError(
             f"vectors of shapes {gallery.shape} and {queries.shape} cannot be compared"
         )
-    # Summed in float64 and only then rounded: whatever way a library adds them up, the same photo
-    # twice has the same score, and the order of ties is the gallery's and not an accident.
+    # Summed in float64 and only then rounded: whatever the order of the sums, the same photo twice
+    # has the same score, and ties keep the gallery's order.
     columns = gallery.astype(np.float64).T
     at_once = max(1, _BLOCK_SCORES // max(1, len(gallery)))
     for first in range(0, len(queries), at_once):
@@ -165,7 +165,7 @@ def evaluate(
     left_out: Sequence[Collection[int]] = (),
     seed: int = 0,
 ) -> RetrievalResult:
-    """Return the figures of queries ranked by `rank`; the rest as `evaluate_rankings`."""
+    """Return the metrics of queries ranked by `rank`; otherwise as `evaluate_rankings`."""
     if (len(gallery), len(queries)) != (len(gallery_landmarks), len(query_landmarks)):
         raise InvalidInputError("every vector needs one landmark, and every landmark one vector")
     rankings = rank(gallery, queries)
@@ -182,12 +182,12 @@ def evaluate_rankings(
     left_out: Sequence[Collection[int]] = (),
     seed: int = 0,
 ) -> RetrievalResult:
-    """Return the figures of rankings: for each query gallery indices, best first, each once.
+    """Return the metrics of rankings: for each query, gallery indices, best first, each once.
 
-    A ranking may lack photos; relevant ones that it lacks count as never found. `left_out` has for
-    each query the gallery photos that it is not compared with, such as itself.
+    A ranking may lack photos; relevant ones that it lacks count as never found. `left_out` has
+    the gallery photos that each query is not compared with, such as itself.
 
-    Raises InvalidInputError where no query has a relevant photo in the gallery.
+    Raises InvalidInputError if no query has a relevant photo in the gallery.
     """
     names, codes = np.unique(
         np.asarray([*gallery_landmarks, *query_landmarks], dtype=np.str_), return_inverse=True

@@ -1,4 +1,4 @@
-"""Maps of an embedding, and how far they can be trusted.
+"""Maps of an embedding by t-SNE, and how far they can be trusted.
 
 t-SNE: van der Maaten and Hinton, "Visualizing Data using t-SNE" (2008). Trustworthiness: Venna and
 Kaski, "Neighborhood Preservation in Nonlinear Projection Methods" (2001).
@@ -40,8 +40,8 @@ def tsne_map(vectors: FloatMatrix, *, seed: int = 0, random_start: bool = False)
 
     Distances are Euclidean, which for unit rows order as cosine does. The map starts from the
     first two principal components, so that it keeps as much of the large-scale layout as t-SNE
-    can (Kobak and Berens 2019); `random_start` takes noise instead, to see what is left of a map's
-    story when it is drawn anew. One thread: sums in another order would end in another map.
+    can (Kobak and Berens 2019); `random_start` takes noise instead, to see what remains of a map
+    when it is drawn again. One thread: sums in another order would give another map.
 
     Raises ValueError for fewer photos.
     """
@@ -89,8 +89,8 @@ def nearest(points: FloatMatrix | Floats, k: int, *, cosine: bool) -> Labels:
 def purity(neighbours: Labels, labels: Labels) -> Floats:
     """Return for each photo (N,) the share of its neighbours (N, k) that show its landmark.
 
-    Of as many as could: where a landmark has fewer than k other photos, they all being among the
-    neighbours counts as 1. NaN where a landmark has one photo only.
+    Of as many as possible: if a landmark has fewer than k other photos, having them all among the
+    neighbours counts as 1. NaN if a landmark has only one photo.
     """
     same = (labels[neighbours] == labels[:, None]).sum(axis=1)
     _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)

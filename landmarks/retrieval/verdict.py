@@ -1,11 +1,11 @@
-"""Which landmark the nearest photos say it is.
+"""The verdict: which landmark the nearest photos vote for.
 
 The distance-weighted nearest-neighbour rule of Dudani, "The Distance-Weighted k-Nearest-Neighbor
 Rule", IEEE Transactions on Systems, Man, and Cybernetics, 1976, in its form by rank: of k
 neighbours the first has k votes and the last has one. Landmarks often have fewer photos than k, so
 that plain counting would let far neighbours of a large landmark outvote near ones of a small one.
 
-How far a vote can be trusted, its calibration says: `landmarks.retrieval.calibration`.
+`landmarks.retrieval.calibration` says how far a vote can be trusted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NEIGHBOURS = 10
 
 
 class VerdictKind(Enum):
-    """How a verdict came out."""
+    """The kind of a verdict."""
 
     NO_HITS = "no hits"
     UNCALIBRATED = "uncalibrated"
@@ -28,7 +28,7 @@ class VerdictKind(Enum):
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A near photo, what it shows and its score. An empty landmark is not known: it has no vote."""
+    """A near photo, its landmark and its score. A photo without a landmark has no vote."""
 
     id: str
     landmark: str
@@ -37,7 +37,7 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Vote:
-    """The landmark with the most votes, its share of all votes (0 to 1), and who voted for it.
+    """The landmark with the most votes, its share of all votes (0 to 1), and the photos that voted.
 
     `best` is the score of its nearest photo; `margin` how far that is above the nearest photo of
     any other landmark.
@@ -52,7 +52,7 @@ class Vote:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is told. `confidence` and the `threshold` it must reach: None without a calibration."""
+    """The answer. `confidence` and the `threshold` it must reach are None without a calibration."""
 
     outcome: VerdictKind
     vote: Vote | None = None
@@ -61,10 +61,10 @@ class Verdict:
 
 
 def vote(hits: Sequence[Neighbour], neighbours: int = NEIGHBOURS) -> Vote | None:
-    """Return the vote of the first `neighbours` of `hits`, best first; None where nobody has one.
+    """Return the vote of the first `neighbours` of `hits`, best first; None if none has a landmark.
 
-    A tie goes to the landmark of the nearer photo. Where all hits that have a landmark show the
-    same, the margin is that to the last hit of all: any other landmark is farther.
+    A tie goes to the landmark of the nearer photo. If all hits with a landmark show the same one,
+    the margin is measured to the last hit of all: any other landmark is farther.
     """
     voters = hits[:neighbours]
     votes: dict[str, int] = {}

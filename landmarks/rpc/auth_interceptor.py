@@ -1,4 +1,4 @@
-"""Who may call what: asked before a call's message is read."""
+"""Who may call what, decided before a call's message is read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class AdmissionPolicy(Protocol):
     """Decides about calls."""
 
     def admit(self, method: str, sent: Mapping[str, str | bytes]) -> str:
-        """Return the caller's name, empty where none is asked for; `sent` is the metadata.
+        """Return the caller's name, empty if no key is required; `sent` is the metadata.
 
         `method` is as in /package.Service/Method. Raises UnauthenticatedError or ForbiddenError.
         """
@@ -30,24 +30,24 @@ class AdmissionPolicy(Protocol):
 
 
 class AdmissionInterceptor(grpc.aio.ServerInterceptor):
-    """Asks a gate about each call. Log lines of the call have the caller's name as `client`."""
+    """Admits or refuses each call. Log lines of the call have the caller's name as `client`."""
 
-    def __init__(self, gate: AdmissionPolicy) -> None:
-        self._gate = gate
+    def __init__(self, policy: AdmissionPolicy) -> None:
+        self._policy = policy
 
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> Handler | None:
-        """Return the method's handler where the caller may call it, else one that refuses."""
+        """Return the method's handler if the caller may call it, else one that refuses."""
         method = handler_call_details.method
         sent = dict(handler_call_details.invocation_metadata or ())
         handler = await continuation(handler_call_details)
-        if handler is None:  # first: a refusal of a method would be counted under its name
+        if handler is None:  # first: a refusal would be counted under the method's name
             return None
         try:
-            client = self._gate.admit(method, sent)
+            client = self._policy.admit(method, sent)
         except LandmarksError as error:
             return _refusing(error)
 
@@ -55,7 +55,7 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         async def counted(request: object, context: Context) -> AsyncIterator[None]:
             if client:
                 structlog.contextvars.bind_contextvars(**{_CLIENT: client})
-            self._gate.count(method, request, client, context.peer())
+            self._policy.count(method, request, client, context.peer())
             yield
 
         return within(counted, handler) or _refusing(
@@ -64,7 +64,7 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
 
 
 def bearer_of(sent: Mapping[str, str | bytes]) -> str:
-    """Return the key of `authorization: Bearer KEY`; empty where there is none."""
+    """Return the key of `authorization: Bearer KEY`; empty if there is none."""
     value = sent.get(KEY_HEADER)
     if not isinstance(value, str):
         return ""
@@ -77,5 +77,5 @@ def _refusing(error: LandmarksError) -> Handler:
         raise error
         yield b""  # which makes it a stream
 
-    # Of a stream nothing is read until it is asked for; of one message all is read before.
+    # A stream is read on demand; a single message is read before the handler runs.
     return grpc.stream_stream_rpc_method_handler(refuse)

@@ -1,4 +1,4 @@
-"""What every call of every server gets: a request id, errors as statuses, and to be counted."""
+"""Gives every call a request id, turns its errors into statuses, and counts it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 async def _observed(context: Context, method: str) -> AsyncIterator[None]:
     started = time.monotonic()
     sent = dict(context.invocation_metadata() or ())
-    # Never unbound: each call runs in a task of its own.
+    # Never unbound: each call runs in its own task.
     id_ = request_id.bind(sent.get(request_id.HEADER))
     # Trailing, as initial metadata would end the client's right to retry.
     context.set_trailing_metadata(((request_id.HEADER, id_),))
@@ -64,9 +64,9 @@ async def _observed(context: Context, method: str) -> AsyncIterator[None]:
         if code is grpc.StatusCode.INTERNAL:
             _log.error("request failed", method=method, exc_info=error)
         else:
-            # Under overload a line for each refusal would take the time of those that are served.
-            tell = _log.debug if isinstance(error, OverloadedError) else _log.info
-            tell("request refused", method=method, code=status.code, reason=status.message)
+            # Under overload, a line for each refusal would slow the calls that are served.
+            log = _log.debug if isinstance(error, OverloadedError) else _log.info
+            log("request refused", method=method, code=status.code, reason=status.message)
         # Aborting alone leaves the span of the call, if there is one, as a success.
         context.set_code(code)
         context.set_details(status.message)
@@ -76,7 +76,7 @@ async def _observed(context: Context, method: str) -> AsyncIterator[None]:
 
 
 def _code_set(context: Context) -> grpc.StatusCode:
-    code: Any = context.code()  # whatever its stub says: None, or the number on the wire
+    code: Any = context.code()  # despite its stub: None, or the number on the wire
     return code if isinstance(code, grpc.StatusCode) else code_from_number(code or 0)
 
 

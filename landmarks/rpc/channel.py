@@ -1,7 +1,7 @@
 """Channels: balanced over all addresses of a target, capped, and kept alive.
 
-A target is anything gRPC resolves: `127.0.0.1:50051`, `dns:///encoder-vgg16:50051` (one address
-per replica behind a headless service) or `ipv4:127.0.0.1:50051,127.0.0.1:50052`. Calls go round
+A target is what gRPC resolves: `127.0.0.1:50051`, `dns:///encoder-vgg16:50051` (one address per
+replica behind a headless service) or `ipv4:127.0.0.1:50051,127.0.0.1:50052`. Calls go round
 robin over its addresses. Share one channel per target: a channel is a connection pool. Calls pass
 the current request id on, and the API key if there is one.
 """
@@ -22,9 +22,9 @@ from landmarks.security.tls import NO_TLS, Tls
 _Request = TypeVar("_Request")
 _Call = TypeVar("_Call")
 
-# Retried before the server has seen the call, or where the server says that it is safe. Overload
-# is not retried here: callers wait it out by the server's own hint. Nor is a batch of photos: one
-# of them may be what took the server down, and the next replica should not follow.
+# Retried if the server has not seen the call, or says that a retry is safe. Overload is not
+# retried here: callers wait as long as the server says. Nor is a batch of photos: one of them may
+# have crashed the server, and the next replica should not follow.
 _SERVICE_CONFIG = json.dumps(
     {
         "loadBalancingConfig": [{"round_robin": {}}],
@@ -49,7 +49,7 @@ _SERVICE_CONFIG = json.dumps(
 )
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-# Where a caller's API key is: `authorization: Bearer KEY`.
+# The metadata of a caller's API key: `authorization: Bearer KEY`.
 KEY_HEADER = "authorization"
 
 
@@ -71,9 +71,9 @@ def channel_options() -> list[tuple[str, int | str]]:
 
 
 def open_channel(target: str, tls: Tls = NO_TLS, api_key: str = "") -> grpc.Channel:
-    """Open a channel for threads; with TLS where `tls` has a CA.
+    """Open a channel for threads; with TLS if `tls` has a CA.
 
-    Raises ConfigurationError where a file of `tls` cannot be used.
+    Raises ConfigurationError if a file of `tls` cannot be used.
     """
     options = _options_of(target, tls)
     if tls.calls:
@@ -98,14 +98,14 @@ def open_aio_channel(target: str, tls: Tls = NO_TLS, api_key: str = "") -> grpc.
 
 
 def key_headers(api_key: str) -> dict[str, str]:
-    """Return the metadata that tells who calls; nothing without a key.
+    """Return the metadata that identifies the caller; empty without a key.
 
-    Raises ConfigurationError where the key cannot be sent.
+    Raises ConfigurationError if the key cannot be sent.
     """
     if not api_key:
         return {}
     if not (api_key.isascii() and api_key.isprintable()):
-        raise ConfigurationError("the API key has characters that no key has; copy it once more")
+        raise ConfigurationError("the API key has characters that no key has; copy it again")
     return {KEY_HEADER: f"Bearer {api_key}"}
 
 
@@ -124,7 +124,7 @@ def _options_of(target: str, tls: Tls) -> list[tuple[str, int | str]]:
 
 @dataclass(frozen=True)
 class _Details(grpc.ClientCallDetails):
-    """What a call is made with; gRPC's own has no constructor."""
+    """The details of a call; gRPC's own class has no constructor."""
 
     method: str
     timeout: float | None

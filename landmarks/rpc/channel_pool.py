@@ -1,7 +1,7 @@
-"""One shared channel per target, opened anew when the certificate of this process is replaced.
+"""One shared channel per target, reopened when the certificate of this process is replaced.
 
-A channel keeps what it was opened with, and would go on to connect with a certificate that has
-expired. The one before is closed when its calls have had the time to end.
+A channel keeps the certificate it was opened with, and would go on using it after it has expired.
+The old channel is closed when its calls have had time to end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from landmarks.security.tls import NO_TLS, Stamp, Tls
 _log = structlog.get_logger(__name__)
 
 AnyChannel = TypeVar("AnyChannel")
-# More than any call between our parts may take.
+# More than any call between our services may take.
 _GRACE_SECONDS = 180.0
 
 
@@ -45,23 +45,23 @@ class _ChannelCache(Generic[AnyChannel]):
         self._opened: dict[str, _OpenChannel[AnyChannel]] = {}
 
     def get(self, target: str) -> AnyChannel:
-        """Return the channel to `target`; raises ConfigurationError where none can be opened."""
-        there = self._opened.get(target)
+        """Return the channel to `target`; raises ConfigurationError if none can be opened."""
+        present = self._opened.get(target)
         try:
             stamp = self._tls.stamp() if self._tls.calls else ()
-            if there is not None and there.stamp == stamp:
-                return there.channel
+            if present is not None and present.stamp == stamp:
+                return present.channel
             opened = _OpenChannel(self._open_one(target, self._tls), stamp)
         except ConfigurationError as error:
-            if there is None:
+            if present is None:
                 raise
-            # While files are being replaced they do not fit each other; the next call looks again.
-            _log.warning("the channel before stays in use", target=target, reason=str(error))
-            return there.channel
+            # While files are being replaced they do not match; the next call looks again.
+            _log.warning("the old channel stays in use", target=target, reason=str(error))
+            return present.channel
         self._opened[target] = opened
-        if there is not None:
+        if present is not None:
             _log.info("connecting with the new certificate", target=target)
-            self._retire(there.channel)
+            self._retire(present.channel)
         return opened.channel
 
     def take_all(self) -> list[AnyChannel]:
@@ -81,7 +81,7 @@ class Channels:
         self._shared = _ChannelCache(tls, open_channel, self._close_later)
 
     def get(self, target: str) -> grpc.Channel:
-        """Return the channel to `target`; raises ConfigurationError where none can be opened."""
+        """Return the channel to `target`; raises ConfigurationError if none can be opened."""
         with self._lock:
             return self._shared.get(target)
 
@@ -118,7 +118,7 @@ class AsyncChannels:
         self._shared = _ChannelCache(tls, open_aio_channel, self._close_later)
 
     def get(self, target: str) -> grpc.aio.Channel:
-        """Return the channel to `target`; raises ConfigurationError where none can be opened."""
+        """Return the channel to `target`; raises ConfigurationError if none can be opened."""
         return self._shared.get(target)
 
     async def close(self) -> None:

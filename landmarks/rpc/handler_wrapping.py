@@ -1,4 +1,4 @@
-"""Doing something around each call of a method, whatever the form of the method is."""
+"""Wraps the handler of a method, unary or streaming, in a context manager around each call."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Around: TypeAlias = Callable[[object, Context], AbstractAsyncContextManager[None
 
 
 def within(around: Around, handler: Handler) -> Handler | None:
-    """Return a handler that does what `handler` does within `around`.
+    """Return a handler that runs `handler` within `around`.
 
-    None for streams of requests with one answer, of which this system has no method.
+    None for client streams with one answer, as no method of this system is one.
     """
     if handler.unary_unary is not None:
         wrap, behavior = grpc.unary_unary_rpc_method_handler, _answer(handler.unary_unary, around)

@@ -1,6 +1,6 @@
-"""How every server of the system is set up: TLS, limits, health, reflection and draining.
+"""Setting up a gRPC server: TLS, limits, health, reflection and draining.
 
-What each call gets is in `landmarks.rpc.call_interceptor`.
+`landmarks.rpc.call_interceptor` handles each call.
 """
 
 from __future__ import annotations
@@ -34,10 +34,9 @@ def create_server(
     interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
     longest_call_seconds: int = 60,
 ) -> grpc.aio.Server:
-    """Create a server with the options and interceptors that all of ours have, and more.
+    """Create a server with the common options and interceptors, followed by `interceptors`.
 
-    A connection is closed when it is old, and what is called over it has `longest_call_seconds`
-    to end.
+    Old connections are closed; calls on them have `longest_call_seconds` to end.
     """
     options: list[tuple[str, int]] = [
         ("grpc.so_reuseport", 0),  # otherwise a port in use is taken silently
@@ -45,7 +44,7 @@ def create_server(
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
-        # Clients look names up again now and then, and so find replicas that have come since.
+        # Clients then resolve names again, and so find replicas that have been added since.
         ("grpc.max_connection_age_ms", 300_000),
         ("grpc.max_connection_age_grace_ms", longest_call_seconds * 1000),
     ]
@@ -64,7 +63,7 @@ def add_health_and_reflection(server: grpc.aio.Server, services: Iterable[str]) 
 def bind(server: grpc.aio.Server, address: str, tls: Tls = NO_TLS) -> int:
     """Bind `server` to `address` (host:port; port 0 is any free one) and return the port.
 
-    It speaks TLS there where `tls` has a certificate. Raises ConfigurationError where the port is
+    It speaks TLS if `tls` has a certificate. Raises ConfigurationError if the port is
     in use, or a file of `tls` cannot be used.
     """
     try:
@@ -86,17 +85,17 @@ def is_loopback(host: str) -> bool:
 
 
 def require_authentication(settings: Settings, what: str, host: str, how: str | None) -> None:
-    """Refuse to let everybody on the network in without being told so.
+    """Raise ConfigurationError if anyone on the network could call, unless the settings allow it.
 
-    `how` says what to set up so that `what`, which listens on `host`, asks who calls; None where it
-    does. Raises ConfigurationError.
+    `how` says what to set so that `what`, which listens on `host`, authenticates its callers; None
+    if it does so already.
     """
     if how is None or is_loopback(host):
         return
     if not settings.allow_unauthenticated:
         raise ConfigurationError(
             f"{what} would listen on {host} and let in everybody who can reach it; {how}, or listen"
-            " on 127.0.0.1, or where the network itself keeps others out, set"
+            " on 127.0.0.1, or if the network itself keeps others out, set"
             " LANDMARKS_ALLOW_UNAUTHENTICATED=true; see docs/security.md"
         )
     _log.warning("anybody who can reach this may call it", what=what, host=host)
@@ -110,8 +109,8 @@ async def serve_until_signal(
 ) -> None:
     """Wait for SIGTERM or SIGINT; then report NOT_SERVING, finish what was accepted, and stop.
 
-    `close_callers` ends what calls this server from its own process, whose streams would last as
-    long as the grace does.
+    `close_callers` ends the callers in this process, whose streams would otherwise last as long as
+    the grace period.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

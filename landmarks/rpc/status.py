@@ -30,7 +30,7 @@ _CODES: dict[type[errors.LandmarksError], grpc.StatusCode] = {
     errors.ConfigurationError: grpc.StatusCode.FAILED_PRECONDITION,
     errors.LandmarksError: grpc.StatusCode.INTERNAL,
 }
-# A message travels in the headers, up to three times; gRPC drops the call where they exceed 8 KiB.
+# A message travels in the headers, up to three times; gRPC drops the call if they exceed 8 KiB.
 _MAX_MESSAGE_CHARACTERS = 500
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
@@ -48,7 +48,7 @@ def code_from_number(number: int) -> grpc.StatusCode:
 
 
 def code_of(error: BaseException) -> grpc.StatusCode:
-    """Return the code of the status that tells of `error`."""
+    """Return the status code of `error`."""
     if isinstance(error, errors.LandmarksError):
         return next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
     if isinstance(error, TimeoutError):
@@ -59,10 +59,10 @@ def code_of(error: BaseException) -> grpc.StatusCode:
 
 
 def status_of(error: BaseException) -> Status:
-    """Return the status that tells a caller of `error`.
+    """Return the status that reports `error` to a caller.
 
     Errors that are not ours become INTERNAL (or DEADLINE_EXCEEDED, CANCELLED) without their text,
-    which may hold what the caller must not see.
+    which may hold details that the caller must not see.
     """
     code = code_number(code_of(error))
     if isinstance(error, errors.LandmarksError):
@@ -90,7 +90,7 @@ def duration(seconds: float) -> Duration:
 
 
 def error_from_status(status: Status) -> errors.LandmarksError:
-    """Return the error that `status` tells of, as the server raised it."""
+    """Return the error in `status`, as the server raised it."""
     field, retry_after = "", 1.0
     for detail in status.details:
         bad_request, retry_info = BadRequest(), RetryInfo()
@@ -127,10 +127,10 @@ def error_from_status(status: Status) -> errors.LandmarksError:
 
 
 def error_from_rpc(error: grpc.RpcError, peer: str = "") -> errors.LandmarksError:
-    """Return the error behind a failed call; `peer` is named where the peer did not answer."""
+    """Return the error of a failed call; it names `peer` if the peer did not answer."""
     status = rpc_status(error, peer)
     if status.code == Code.RESOURCE_EXHAUSTED and "larger than max" in status.message:
-        # gRPC's own word for a message over the cap; no retry would make it smaller.
+        # How gRPC reports a message over the cap; no retry would make it smaller.
         return errors.InvalidInputError(f"the request is too large: {status.message}")
     return error_from_status(status)
 

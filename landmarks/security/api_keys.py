@@ -1,9 +1,9 @@
-"""API keys: who may ask the front door for what.
+"""API keys: who may call the search service, and whether they may change anything.
 
 A file has a line for each key: its name, `read` or `write`, the SHA-256 of the key, when it was
-made. Keys are 256 random bits, so nobody can try them all, and there is nothing for a slow hash
-(bcrypt, argon2) to slow down: those are for passwords that people choose. It would cost every call
-its milliseconds, and strangers could make the service pay them.
+created. Keys are 256 random bits, which cannot be guessed, so a slow hash (bcrypt, argon2), as for
+passwords that people choose, would add nothing. It would cost milliseconds of every call, of a
+stranger's too.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from landmarks.files import replace_file
 
 _log = structlog.get_logger(__name__)
 
-# So that scanners for leaked secrets, and people, can tell what it is.
+# So that people, and scanners for leaked secrets, recognise a key.
 PREFIX = "lmk_"
 _RANDOM_BYTES = 32
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -46,19 +46,19 @@ _HEADER = """\
 
 
 class Permission(StrEnum):
-    """What a key may do; who may write may read."""
+    """What a key may do; a key that may write may also read."""
 
     READ = "read"
     WRITE = "write"
 
     def allows(self, needed: Permission) -> bool:
-        """Return whether what needs `needed` may be done."""
+        """Return whether this permission includes `needed`."""
         return self is Permission.WRITE or needed is Permission.READ
 
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key as it is stored; what a client sends cannot be made from it."""
+    """A key as it is stored; the key itself cannot be computed from it."""
 
     name: str
     permission: Permission
@@ -68,12 +68,12 @@ class ApiKey:
 
 def digest_of(key: str) -> str:
     """Return the SHA-256 of a key, in hex."""
-    # Whatever a browser sends has a digest, bytes that are no text among it.
+    # Whatever a browser sends has a digest, even bytes that are not text.
     return sha256(key.encode(errors="surrogatepass")).hexdigest()
 
 
 def new_key(name: str, permission: Permission) -> tuple[ApiKey, str]:
-    """Return a fresh key, and what its owner is told, once; raises InvalidInputError."""
+    """Return a new key, and its secret, which is shown once; raises InvalidInputError."""
     if not _NAME.fullmatch(name):
         raise InvalidInputError(
             f"a key cannot be called {name!r}: 1 to 64 letters, digits, '.', '_' and '-', the first"
@@ -86,15 +86,15 @@ def new_key(name: str, permission: Permission) -> tuple[ApiKey, str]:
 
 
 def find(keys: Sequence[ApiKey], presented: str) -> ApiKey:
-    """Return whose key was presented; raises UnauthenticatedError.
+    """Return the stored key that was presented; raises UnauthenticatedError.
 
-    All keys are compared, each in constant time: how long it takes tells nothing of any of them.
+    All keys are compared, each in constant time: the duration reveals nothing about them.
     """
     digest = digest_of(presented)
     found = [key for key in keys if hmac.compare_digest(key.digest, digest)]
     if not presented:
         raise UnauthenticatedError(
-            "this service wants an API key; set LANDMARKS_API_KEY, or send it as the metadata"
+            "this service requires an API key; set LANDMARKS_API_KEY, or send it as the metadata"
             " 'authorization: Bearer KEY'"
         )
     if not found:
@@ -132,11 +132,11 @@ def read(path: Path) -> tuple[ApiKey, ...]:
 
 
 def create(path: Path, name: str, permission: Permission) -> str:
-    """Add a key to a file, which is made if there is none; return what its owner is told.
+    """Add a key to a file, which is created if it does not exist; return the key's secret.
 
     Raises AlreadyExistsError, InvalidInputError, ConfigurationError.
     """
-    key, told = new_key(name, permission)
+    key, secret = new_key(name, permission)
     with _changing(path):
         keys = read(path) if path.exists() else ()
         if name in {one.name for one in keys}:
@@ -145,13 +145,13 @@ def create(path: Path, name: str, permission: Permission) -> str:
                 " that to whoever uses it, and revoke this one"
             )
         _write(path, (*keys, key))
-    return told
+    return secret
 
 
 def revoke(path: Path, name: str) -> None:
-    """Take a key out of a file; raises NotFoundError, ConfigurationError."""
+    """Remove a key from a file; raises NotFoundError, ConfigurationError."""
     if not path.exists():
-        read(path)  # which says so, and makes no folder
+        read(path)  # raises, and creates no folder
     with _changing(path):
         keys = read(path)
         kept = [key for key in keys if key.name != name]
@@ -175,9 +175,9 @@ def _changing(path: Path) -> Iterator[None]:
 
 
 def _write(path: Path, keys: Iterable[ApiKey]) -> None:
-    """Replace the file as a whole, so that nobody reads half of it; its mode and owner stay.
+    """Replace the file atomically; its mode and owner stay.
 
-    Raises ConfigurationError where the owner cannot stay: the service could not read it any more.
+    Raises ConfigurationError if the owner cannot stay: the service could no longer read it.
     """
     lines = [f"{key.name} {key.permission} {key.digest} {key.created}".strip() for key in keys]
     before = path.stat() if path.exists() else None
@@ -194,37 +194,37 @@ def _write(path: Path, keys: Iterable[ApiKey]) -> None:
         replace_file(path, write)
     except PermissionError as error:
         raise ConfigurationError(
-            f"{path} belongs to another user, who could not read it any more; change it as that"
-            " user, or as root"
+            f"{path} belongs to another user, who could no longer read it; change it as"
+            " that user, or as root"
         ) from error
 
 
 class KeyRing:
-    """The keys of a file as it is now: looked at for each call, read again when it has changed.
+    """The current keys of a file, which is checked at each call and read again when it has changed.
 
-    A file that cannot be read any more is logged, and the keys before it stay valid.
+    If the file can no longer be read, that is logged, and the previous keys stay valid.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stamp = self._look()
+        self._stamp = self._stamp_now()
         self._keys = read(path)
         if not self._keys:
-            _log.warning("nobody may call: there are no API keys", file=str(path))
+            _log.warning("every call is refused: there are no API keys", file=str(path))
 
     def find(self, presented: str) -> ApiKey:
-        """Return whose key was presented; raises UnauthenticatedError."""
-        stamp = self._look()
+        """Return the stored key that was presented; raises UnauthenticatedError."""
+        stamp = self._stamp_now()
         if stamp != self._stamp:
             self._stamp = stamp
             try:
                 self._keys = read(self._path)
                 _log.info("API keys read again", keys=[key.name for key in self._keys])
             except ConfigurationError as error:
-                _log.error("the API keys before stay valid", reason=str(error))
+                _log.error("the previous API keys stay valid", reason=str(error))
         return find(self._keys, presented)
 
-    def _look(self) -> tuple[int, int, int] | None:
+    def _stamp_now(self) -> tuple[int, int, int] | None:
         try:
             found = self._path.stat()
         except OSError:

@@ -1,7 +1,7 @@
-"""How often a client may ask: a token bucket for each, as the generic cell rate algorithm.
+"""How often a client may call: a token bucket for each, by the generic cell rate algorithm.
 
 A bucket is one number, the time at which it will be full again (ITU-T I.371, "virtual scheduling").
-Pure: the clock is given.
+Pure: the clock is passed in.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MANY = 1024
 class RateLimiter:
     """Lets each client make `burst` calls at once, and `rate` a second in the long run.
 
-    `clock` tells seconds that never go back. Buckets that are full again are forgotten.
+    `clock` returns seconds that never go back. Buckets that are full again are forgotten.
     """
 
     def __init__(self, rate: float, burst: float, clock: Callable[[], float]) -> None:
@@ -32,7 +32,7 @@ class RateLimiter:
     def take(self, client: str, cost: float = 1) -> None:
         """Count a call of `client`; raises RateLimitedError, and counts nothing, if it is too many.
 
-        `cost` is what the call counts for: the burst at most, or it never could be made.
+        `cost` is how many calls it counts as, at most the burst: else it could never be made.
         """
         now = self._clock()
         cost = min(cost, self._most / self._seconds)
@@ -40,7 +40,7 @@ class RateLimiter:
         too_early = full_at - now - self._most
         if too_early > 1e-9:
             raise RateLimitedError(
-                f"{client} asks more than {1 / self._seconds:g} times a second",
+                f"{client} calls more than {1 / self._seconds:g} times a second",
                 retry_after=too_early,
             )
         self._full_at[client] = full_at
@@ -54,7 +54,7 @@ class RateLimiter:
 
 
 def client_at(address: str) -> str:
-    """Return who calls from an address: of IPv6 the network of 64 bits, which is one subscriber."""
+    """Return the client at an address: for IPv6 its /64 network, which is one subscriber."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -67,7 +67,7 @@ def client_at(address: str) -> str:
 
 
 def client_of_peer(peer: str) -> str:
-    """Return who calls, of gRPC's name for a peer, as in `ipv4:127.0.0.1:50123`."""
+    """Return the client of gRPC's name for a peer, such as `ipv4:127.0.0.1:50123`."""
     kind, _, rest = peer.partition(":")
     if kind not in ("ipv4", "ipv6"):
         return peer

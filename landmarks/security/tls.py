@@ -1,8 +1,8 @@
-"""TLS and mutual TLS, from PEM files, in the one form that servers and channels of ours take.
+"""TLS and mutual TLS from PEM files, for our servers and channels.
 
 A server reads its files again when they change, at the next handshake, so certificates can be
-rotated while it runs. A channel keeps what it was opened with; `Tls.stamp` tells when to open
-another.
+rotated while it runs. A channel keeps the files it was opened with; a new `Tls.stamp` means that
+it must be reopened.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from landmarks.errors import ConfigurationError
 
 _log = structlog.get_logger(__name__)
 
-# What a file was when it was looked at: time of change, size, inode. Mounted secrets are replaced
+# The version of a file: time of change, size, inode. Mounted secrets are replaced
 # as a whole, which changes the inode.
 Stamp = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
 class Pem:
-    """What is in the files of `Tls`; None where there is none."""
+    """The contents of the files of `Tls`; None if there is no such file."""
 
     certificate: bytes | None
     key: bytes | None
@@ -37,10 +37,10 @@ class Pem:
 
 @dataclass(frozen=True)
 class Tls:
-    """The files of one process: its own certificate with its key, and whom it trusts.
+    """The files of one process: its certificate, the key, and the CA that it trusts.
 
-    `server_name` is the name that certificates of those it calls carry, where that is not the host
-    of their address.
+    `server_name` is the name in the certificates of the servers it calls, if it is not the host of
+    their address.
     """
 
     certificate: Path | None = None
@@ -56,7 +56,7 @@ class Tls:
 
     @property
     def mutual(self) -> bool:
-        """Whether a server of this process lets in only who has a certificate of the CA."""
+        """Whether a server of this process requires client certificates of the CA."""
         return self.serves and self.demands_client_certificates
 
     @property
@@ -65,15 +65,15 @@ class Tls:
         return self.ca is not None
 
     def of_itself(self) -> Tls:
-        """Return with what this process reaches its own server: at least its own certificate."""
+        """Return the files to call this process's own server with; its certificate is trusted."""
         return replace(self, ca=self.ca or self.certificate) if self.serves else NO_TLS
 
     def stamp(self) -> Stamp:
-        """Return what the files are now: another value when one of them has been replaced."""
+        """Return the version of the files, which changes when one of them is replaced."""
         return _stamp_of([path for path in (self.certificate, self.key, self.ca) if path])
 
     def check(self) -> None:
-        """Raise ConfigurationError where a file cannot be read, or key and certificate differ."""
+        """Raise ConfigurationError if a file cannot be read, or key and certificate differ."""
         pair_checked(self.certificate, self.key)
         if self.ca is not None:
             ca_checked(self.ca)
@@ -81,32 +81,32 @@ class Tls:
     def server_credentials(self) -> grpc.ServerCredentials:
         """Return the credentials of a server, which follow the files.
 
-        Raises ConfigurationError where they cannot be used now. Files that cannot be used later
-        are logged, and the ones before them stay in use.
+        Raises ConfigurationError if they cannot be used now. If new files
+        cannot be used later, that is logged, and the old ones stay in use.
         """
         self.check()
         files = _FollowedFiles(self)
         return grpc.dynamic_ssl_server_credentials(
             files.configuration(),
-            # None where nothing has changed, as gRPC documents and its stub does not.
+            # None if nothing has changed, as gRPC documents and its stub does not.
             files.configuration_if_changed,  # type: ignore[arg-type]
             require_client_authentication=self.mutual,
         )
 
     def channel_credentials(self) -> grpc.ChannelCredentials:
-        """Return the credentials of a channel; raises ConfigurationError where a file is bad."""
+        """Return the credentials of a channel; raises ConfigurationError if a file is bad."""
         files = self.contents()
         return grpc.ssl_channel_credentials(files.ca, files.key, files.certificate)
 
     def contents(self) -> Pem:
-        """Return what is in the files; raises ConfigurationError where a file is bad."""
+        """Return what is in the files; raises ConfigurationError if a file is bad."""
         self.check()
         return Pem(_read(self.certificate), _read(self.key), _read(self.ca))
 
     def ssl_context(self) -> ssl.SSLContext:
         """Return the context of an HTTPS server, which follows the files as gRPC's does.
 
-        It demands no certificate of a browser. Raises ConfigurationError.
+        It requires no certificate of a browser. Raises ConfigurationError.
         """
         self.check()
         files = _FollowedFiles(self)
@@ -114,7 +114,7 @@ class Tls:
 
         def follow(connection: ssl.SSLObject, _name: str | None, _made: ssl.SSLContext) -> None:
             if files.changed():
-                with suppress(OSError):  # replaced once more, in between; the next one is read
+                with suppress(OSError):  # replaced again in between; the next handshake reads it
                     made[0] = self._context()
             connection.context = made[0]
 
@@ -132,13 +132,13 @@ NO_TLS = Tls()
 
 
 class _FollowedFiles:
-    """What gRPC asks at each handshake, from threads of its own."""
+    """The callbacks that gRPC calls at each handshake, from its own threads."""
 
     def __init__(self, tls: Tls) -> None:
         self._tls = tls
         self._lock = threading.Lock()
         self._used = tls.stamp()
-        self._told = False
+        self._warned = False
 
     def configuration(self) -> grpc.ServerCertificateConfiguration:
         files = self._tls.contents()
@@ -151,7 +151,7 @@ class _FollowedFiles:
         return self.configuration() if self.changed() else None
 
     def changed(self) -> bool:
-        """Return whether the files are others than before, and can be used."""
+        """Return whether the files have changed, and can be used."""
         with self._lock:
             try:
                 now = self._tls.stamp()
@@ -159,18 +159,18 @@ class _FollowedFiles:
                     return False
                 self._tls.check()
             except ConfigurationError as error:
-                # Between the writing of two files they do not fit; the next handshake looks again.
-                if not self._told:
-                    _log.error("the certificate before stays in use", reason=str(error))
-                self._told = True
+                # Between the writing of two files they do not match; the next handshake retries.
+                if not self._warned:
+                    _log.error("the old certificate stays in use", reason=str(error))
+                self._warned = True
                 return False
-            self._used, self._told = now, False
+            self._used, self._warned = now, False
             _log.info("certificate read again", file=str(self._tls.certificate))
             return True
 
 
 def pair_checked(certificate: Path | None, key: Path | None) -> None:
-    """Raise ConfigurationError where the two are not PEM files that belong together."""
+    """Raise ConfigurationError if the two are not PEM files that belong together."""
     if certificate is None or key is None:
         return
     _read(certificate), _read(key)
@@ -184,7 +184,7 @@ def pair_checked(certificate: Path | None, key: Path | None) -> None:
 
 
 def ca_checked(ca: Path) -> None:
-    """Raise ConfigurationError where there is no certificate in the file."""
+    """Raise ConfigurationError if there is no certificate in the file."""
     _read(ca)
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(ca)

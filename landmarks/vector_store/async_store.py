@@ -1,4 +1,4 @@
-"""What the search service asks of collections. For the event loop."""
+"""Searches collections, reads points and lists what is live. For the event loop."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ from landmarks.vector_store.wire import hits_of, query_message
 
 
 class SearchStore:
-    """Searches collections and says which are live.
+    """Searches collections and returns which are live.
 
-    Rare operations that change collections are those of `Collections`, run in a thread.
+    `Collections` changes them; those rare operations run in a thread.
     """
 
     def __init__(self, settings: QdrantSettings) -> None:
-        """Connect when first asked.
+        """Connect on first use.
 
-        Raises ConfigurationError where a file of TLS cannot be used.
+        Raises ConfigurationError if a TLS file cannot be used.
         """
         self._client = connect_async(settings)
         self._channel = open_aio_channel(settings)
@@ -61,12 +61,12 @@ class SearchStore:
         await self._client.close()
 
     async def ping(self) -> None:
-        """Ask something small. Raises UnavailableError where Qdrant does not answer."""
+        """Make a small request. Raises UnavailableError if Qdrant does not answer."""
         with qdrant_failures(self._address):
             await self._client.get_aliases()
 
     async def live_of(self, gallery: str) -> list[LiveCollection]:
-        """Return the live collections of a gallery, by model; no other collection is looked at."""
+        """Return the live collections of a gallery, by model; no other collection is read."""
         with qdrant_failures(self._address):
             aliases = aliases_of(await self._client.get_aliases())
             return [
@@ -110,7 +110,7 @@ class SearchStore:
             query_points=[query_message(collection, query) for query in queries],
             timeout=whole,
         )
-        # Through the client's values of its own, a search would take half as long again.
+        # Through the client's own values, a search would take half as long again.
         with qdrant_failures(self._address):
             answer = await self._points.QueryBatch(
                 batch, timeout=whole or self._timeout_seconds, metadata=self._metadata
@@ -120,7 +120,7 @@ class SearchStore:
     async def payloads(
         self, collection: str, ids: Sequence[UUID]
     ) -> dict[UUID, Mapping[str, object]]:
-        """Return the payloads of those points that there are."""
+        """Return the payloads of the points that exist."""
         if not ids:
             return {}
         with qdrant_failures(self._address):
@@ -130,7 +130,7 @@ class SearchStore:
         return {point.id: point.payload for point in stored_points(records)}
 
     async def vectors(self, collection: str, ids: Sequence[UUID]) -> dict[UUID, FloatVector]:
-        """Return the vectors of those points that there are: (dimension,) float32, unit length."""
+        """Return the vectors of the points that exist: (dimension,) float32, unit length."""
         if not ids:
             return {}
         with qdrant_failures(self._address):

@@ -1,6 +1,6 @@
 """Clients of Qdrant: gRPC only, with deadlines and message caps, embedded or a cluster alike.
 
-An API key goes along as Qdrant's own client sends it, and TLS is that client's too.
+The API key and TLS are those of Qdrant's own client.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def address_of(settings: QdrantSettings) -> str:
 def connect(settings: QdrantSettings) -> QdrantClient:
     """Return a client for threads. It connects when it is first used; close it when done.
 
-    Raises ConfigurationError where a file of TLS cannot be used.
+    Raises ConfigurationError if a TLS file cannot be used.
     """
     with _unencrypted_key_is_known():
         return QdrantClient(**_arguments(settings))
@@ -39,12 +39,11 @@ def connect_async(settings: QdrantSettings) -> AsyncQdrantClient:
 
 
 def open_aio_channel(settings: QdrantSettings) -> grpc.aio.Channel:
-    """Open a channel for calls by Qdrant's own messages, with `key_metadata` in each.
+    """Open a channel for calls with Qdrant's own messages and `key_metadata` in each.
 
-    The client's channel adds the key, and what else it might be told to, by an interceptor, which
-    costs a call more than to send it does.
+    The client's own channel adds the key by an interceptor, which costs more than sending the call.
 
-    Raises ConfigurationError where a file of TLS cannot be used.
+    Raises ConfigurationError if a TLS file cannot be used.
     """
     target, options = address_of(settings), channel_options()
     if not settings.qdrant_tls:
@@ -53,14 +52,14 @@ def open_aio_channel(settings: QdrantSettings) -> grpc.aio.Channel:
 
 
 def key_metadata(settings: QdrantSettings) -> tuple[tuple[str, str], ...]:
-    """Return what tells Qdrant in a call who calls, as its own client does."""
+    """Return the metadata with the API key, as Qdrant's own client sends it."""
     key = settings.qdrant_api_key
     return (("api-key", key.get_secret_value()),) if key else ()
 
 
 @contextmanager
 def _unencrypted_key_is_known() -> Iterator[None]:
-    """Keep the client from warning of a key without TLS: that is what the settings say."""
+    """Keep the client from warning of a key without TLS, which the settings decide."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Api key is used with an insecure connection")
         yield
@@ -83,7 +82,7 @@ def _arguments(settings: QdrantSettings) -> dict[str, Any]:
 
 
 def _tls_options(settings: QdrantSettings) -> dict[str, bytes | None]:
-    """Return what the client makes credentials of, under the names that it takes them by."""
+    """Return the client's arguments for its TLS credentials."""
     if not settings.qdrant_tls:
         return {}
     files = settings.tls.contents()

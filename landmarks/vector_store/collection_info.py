@@ -1,4 +1,4 @@
-"""What Qdrant says of a collection, as values of our own: lineage, state, what is noted of it."""
+"""A collection's lineage, state and metadata, as our own values."""
 
 from __future__ import annotations
 
@@ -40,10 +40,9 @@ class Lineage:
 
 @dataclass(frozen=True)
 class LiveCollection:
-    """A live collection, what is noted of it, and its fields that are indexed.
+    """A live collection, its metadata (as JSON), and its indexed fields.
 
-    `metadata` is as JSON has it. Words can be searched for in `text_fields`, values counted in
-    `value_fields`.
+    Words can be searched for in `text_fields`, values counted in `value_fields`.
     """
 
     lineage: Lineage
@@ -75,7 +74,7 @@ def not_indexed(gallery: str, model: str) -> NotFoundError:
 
 
 def check_lineage(found: Lineage, digest: str, dimension: int) -> None:
-    """Raise LineageError where a collection is not of the encoder with `digest` and `dimension`."""
+    """Raise LineageError if a collection is not of the encoder with `digest` and `dimension`."""
     if found.digest != digest:
         raise LineageError(
             f"the collection {found.name} was made by {found.model!r} with digest"
@@ -89,7 +88,7 @@ def check_lineage(found: Lineage, digest: str, dimension: int) -> None:
 
 
 def lineage_of(name: str, info: models.CollectionInfo) -> Lineage:
-    """Read a collection's lineage; raises InvalidInputError where it is not one of ours."""
+    """Read a collection's lineage; raises InvalidInputError if it is not one of ours."""
     metadata: Mapping[str, object] = info.config.metadata or {}
     gallery, model = metadata.get("gallery"), metadata.get("model")
     digest, dimension = metadata.get("digest"), metadata.get("dimension")
@@ -107,7 +106,7 @@ def lineage_of(name: str, info: models.CollectionInfo) -> Lineage:
 
 
 def live_collection_of(name: str, info: models.CollectionInfo) -> LiveCollection:
-    """Read a live collection; raises InvalidInputError where it is not one of ours."""
+    """Read a live collection; raises InvalidInputError if it is not one of ours."""
     texts = {
         field_name(path)
         for path, index in info.payload_schema.items()

@@ -1,4 +1,4 @@
-"""Collections: made once whoever comes first, live by alias, and never of two encoders."""
+"""Collections: created once, live by alias, and never with vectors of two encoders."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from landmarks.vector_store.errors import qdrant_failures
 from landmarks.vector_store.payload_indexes import PayloadIndexes
 from landmarks.vector_store.settings import VectorStoreSettings
 
-# As of a collection that says nothing: an index is built for more kilobytes of vectors than this.
+# Qdrant's default: an index is built for more kilobytes of vectors than this.
 _INDEX_FROM_KB = 20_000
 
 
@@ -54,7 +54,7 @@ class Collections:
     def live(self, gallery: str, model: str) -> Lineage:
         """Return the live collection of a gallery and model.
 
-        Raises NotFoundError where nothing has been indexed yet.
+        Raises NotFoundError if nothing has been indexed yet.
         """
         found = self.find_live(gallery, model)
         if found is None:
@@ -62,22 +62,22 @@ class Collections:
         return found
 
     def find_live(self, gallery: str, model: str) -> Lineage | None:
-        """Return the live collection of a gallery and model; None where there is none yet."""
+        """Return the live collection of a gallery and model; None if there is none yet."""
         found = self._aliases().get(alias_name(gallery, model))
         return None if found is None else self.lineage(found)
 
     def to_write(self, gallery: str, model: str, digest: str, dimension: int) -> Lineage:
         """Return the collection that vectors of this encoder are written to.
 
-        It is the live one; where there is none yet, it is created and becomes live.
+        It is the live one; if there is none yet, it is created and becomes live.
 
-        Raises LineageError where the live one was made by an encoder of another digest.
+        Raises LineageError if the live one was made by an encoder of another digest.
         """
         alias = alias_name(gallery, model)
         if alias not in self._aliases():
             created = self.create_beside(gallery, model, digest, dimension)
-            # Another worker may have come first. Only where it has not is the alias set, and what
-            # it says afterwards is what counts for both.
+            # Another worker may have been first. The alias is set only if it was not, and where it
+            # points afterwards counts for both.
             if alias not in self._aliases():
                 self._point(alias, created.name)
         live = self.live(gallery, model)
@@ -98,11 +98,11 @@ class Collections:
     ) -> Lineage:
         """Create the collection of an encoder without making it live; if there is one, return it.
 
-        `unindexed`: its index is not built before `build_index` says so. `name`: another than the
-        usual one, for an import beside a collection of the same encoder. `noted`: what is kept in
-        the metadata of a new one, beside its lineage.
+        `unindexed`: its index is not built until `build_index`. `name`: another than the usual one,
+        for an import beside a collection of the same encoder. `noted`: the metadata of a new one,
+        beside its lineage.
 
-        Raises LineageError where one of that name has another digest or dimension.
+        Raises LineageError if one of that name has another digest or dimension.
         """
         name = name or collection_name(gallery, model, digest)
         if noted is None:
@@ -119,7 +119,7 @@ class Collections:
                 with qdrant_failures(self._address):
                     self._create(name, dimension, metadata, unindexed=unindexed)
         except AlreadyExistsError:
-            pass  # by another worker, between the question and the creation
+            pass  # created by another worker in between
         except InvalidInputError as error:
             if "already exists" not in str(error):
                 raise
@@ -136,8 +136,8 @@ class Collections:
             return
         if str(metadata.get(IMPORT, "")).startswith(IMPORT_BEGUN):
             raise UnavailableError(
-                f"{name} is being imported, or an import of it broke off; `landmarks import` the"
-                " same file again, or drop the collection"
+                f"{name} is being imported, or its import was interrupted; `landmarks import`"
+                " the same file again, or drop the collection"
             )
 
     def build_index(self, name: str) -> None:
@@ -149,18 +149,18 @@ class Collections:
             )
 
     def note(self, name: str, key: str, text: str) -> None:
-        """Keep a text in a collection's metadata, under a key of its own."""
+        """Store a text in a collection's metadata, under a key."""
         with qdrant_failures(self._address):
             self._client.update_collection(name, metadata={key: text})
 
     def status(self, name: str) -> Status:
-        """Return whether a collection is settled, as `CollectionState` says it."""
+        """Return the status of a collection; see `CollectionState`."""
         with qdrant_failures(self._address):
             status: Status = self._client.get_collection(name).status.value
         return status
 
     def exists(self, name: str) -> bool:
-        """Say whether there is a collection, or an alias, of that name."""
+        """Return whether a collection, or an alias, of that name exists."""
         with qdrant_failures(self._address):
             return self._client.collection_exists(name)
 
@@ -180,10 +180,10 @@ class Collections:
         return before
 
     def roll_back(self, gallery: str, model: str, leaving: str = "") -> str:
-        """Make the collection live that was so before the present one; return the latter's name.
+        """Make the collection live that was live before the present one; return the latter's name.
 
-        Done twice, it goes back and forth; but not away from another collection than `leaving`, if
-        that is given. Raises NotFoundError where there is no earlier one.
+        Called twice, it goes back and forth; but if `leaving` is given, it leaves no other
+        collection. Raises NotFoundError if there is no earlier one.
         """
         live = self.live(gallery, model).name
         if leaving not in ("", live):
@@ -220,16 +220,16 @@ class Collections:
         return self.lineage(name)
 
     def lineage(self, name: str) -> Lineage:
-        """Return a collection's lineage, as its metadata tells.
+        """Return a collection's lineage, from its metadata.
 
-        Raises NotFoundError; InvalidInputError where it has none.
+        Raises NotFoundError; InvalidInputError if it has none.
         """
         try:
             with qdrant_failures(self._address):
                 info = self._client.get_collection(name)
         except NotFoundError as error:
             raise NotFoundError(
-                f"there is no collection {name}; `landmarks collections` lists those that there are"
+                f"there is no collection {name}; `landmarks collections` lists them all"
             ) from error
         return lineage_of(name, info)
 
@@ -281,7 +281,7 @@ class Collections:
             vectors_config=models.VectorParams(
                 size=dimension,
                 distance=models.Distance.COSINE,
-                on_disk=settings.qdrant_on_disk or None,  # else as the engine has it
+                on_disk=settings.qdrant_on_disk or None,  # else the engine's default
             ),
             hnsw_config=models.HnswConfigDiff(
                 m=settings.qdrant_hnsw_m, ef_construct=settings.qdrant_hnsw_ef_construct

@@ -1,4 +1,4 @@
-"""The one place where Qdrant's failures become errors of ours."""
+"""The one place where Qdrant's failures become `landmarks.errors`."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from landmarks.errors import (
 )
 from landmarks.rpc.status import error_from_status, rpc_status
 
-# How gRPC for Python says it, which our other services are made with.
+# How gRPC for Python reports it, as our other services would.
 _NO_SUCH_METHOD = "Method not found!"
 
 
 @contextmanager
 def qdrant_failures(address: str) -> Iterator[None]:
-    """Turn what goes wrong in a call of qdrant-client, sync or async, into `landmarks.errors`.
+    """Turn the failures of a call of qdrant-client, sync or async, into `landmarks.errors`.
 
-    `address` is Qdrant's, for messages. Wrap the call, and nothing but the call.
+    `address` is Qdrant's, for messages. Wrap only the call itself.
     """
     try:
         yield
@@ -37,7 +37,7 @@ def qdrant_failures(address: str) -> Iterator[None]:
         raise OverloadedError(
             f"Qdrant at {address}: {error.message}", retry_after=float(error.retry_after_s)
         ) from error
-    except ValueError as error:  # how the client's own checks, and its local mode, say it
+    except ValueError as error:  # from the client's own checks, and its local mode
         text = str(error)
         kind = NotFoundError if "not found" in text else InvalidInputError
         raise kind(f"Qdrant: {text}") from error
@@ -48,23 +48,23 @@ def _from_rpc(error: grpc.RpcError, address: str) -> LandmarksError:
     if status.code == Code.RESOURCE_EXHAUSTED and (seconds := _retry_after(error)):
         return OverloadedError(status.message, retry_after=seconds)
     if status.code == Code.FAILED_PRECONDITION:
-        # Qdrant's word for a shard or replica that is not ready; it knows nothing of lineage.
+        # Qdrant's code for a shard or replica that is not ready; it has nothing to do with lineage.
         return UnavailableError(status.message)
     if status.code in (Code.UNAUTHENTICATED, Code.PERMISSION_DENIED):
-        # Whoever asked us has nothing to do with it. It is so until someone sets the key right.
+        # Not our caller's fault: it lasts until an operator sets the right key.
         return UnavailableError(
-            f"{status.message}; set LANDMARKS_QDRANT_API_KEY to the key that it was given"
+            f"{status.message}; set LANDMARKS_QDRANT_API_KEY to the key that Qdrant has"
         )
     if status.code == Code.UNIMPLEMENTED and status.message.endswith(_NO_SUCH_METHOD):
         return UnsupportedError(
-            f"{status.message} Is it Qdrant that listens there? LANDMARKS_QDRANT_HOST and"
-            " LANDMARKS_QDRANT_PORT say where it is looked for"
+            f"{status.message} Is that address Qdrant's? Set LANDMARKS_QDRANT_HOST and"
+            " LANDMARKS_QDRANT_PORT"
         )
     return error_from_status(status)
 
 
 def _retry_after(error: grpc.RpcError) -> float:
-    """Return in how many seconds Qdrant wants to be asked again; 0 where it does not say."""
+    """Return how many seconds Qdrant asks callers to wait; 0 if it does not say."""
     if isinstance(error, grpc.aio.AioRpcError):
         for key, value in error.trailing_metadata():
             if key == "retry-after" and isinstance(value, str) and value.isdecimal():

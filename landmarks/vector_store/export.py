@@ -1,8 +1,8 @@
-"""Whole collections to files and back, through Qdrant's own protocol.
+"""Exports whole collections to files and imports them, through Qdrant's own protocol.
 
-The same works for the embedded engine and a cluster, so this is also how one moves. How a
-collection is laid out (shards, copies, quantization, the index) is for the target's settings to
-say.
+It works with the embedded engine and a cluster alike, so it also moves a gallery from one to the
+other. The target's settings decide the layout of a collection (shards, replicas, quantization,
+index).
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ from landmarks.vector_store.queries import vector_of
 from landmarks.vector_store.settings import VectorStoreSettings
 
 Report = Callable[[str, int, "int | None"], None]
-"""Told what is being done, how much is, and of how much."""
+"""Called with what is being done, how much of it is done, and of how much."""
 
 _LINEAGE = ("gallery", "model", "digest", "dimension")
-# Of no use elsewhere: which collection was live before, and where this one came from.
+# Of no use elsewhere: the previous live collection, and the import of this one.
 _LEFT_OUT = (*_LINEAGE, "previous", IMPORT)
 _PAGE_BYTES = 2 * 1024 * 1024
 _LOOK_SECONDS = 0.5
@@ -60,10 +60,10 @@ _LOOK_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class ExportResult:
-    """What was written.
+    """The result of an export.
 
-    `changed`: the number of points changed meanwhile, so the file may be neither the state before
-    nor after. Points that were replaced are not noticed.
+    `changed`: the number of points changed meanwhile, so the file may match neither the state
+    before nor after. Replaced points are not noticed.
     """
 
     collection: str
@@ -73,7 +73,7 @@ class ExportResult:
 
 @dataclass(frozen=True)
 class ImportResult:
-    """What came of an import. `points`: in the file; `written`: now, 0 where it was complete."""
+    """The result of an import. `points`: in the file; `written`: now, 0 if complete before."""
 
     collection: str
     points: int
@@ -95,7 +95,7 @@ class CollectionTransfer:
     def export(self, name: str, path: Path) -> ExportResult:
         """Write a collection to a file. `name` is its own, or `<gallery>__<model>`: the live one.
 
-        Raises NotFoundError; AlreadyExistsError where there is a file of that name.
+        Raises NotFoundError; AlreadyExistsError if there is a file of that name.
         """
         lineage = self._named(name)
         count = self._points.count(lineage.name)
@@ -106,11 +106,11 @@ class CollectionTransfer:
     def import_(self, path: Path, *, beside: bool = False) -> ImportResult:
         """Store the collection of a file, and make it live when it is complete.
 
-        Done again after a break, it goes on; done again after it was complete, it changes nothing.
-        `beside`: whatever is live stays so.
+        Called again after an interruption, it goes on; after it was complete, it changes nothing.
+        `beside`: the live collection stays live.
 
-        Raises InvalidInputError where the file is not whole, before anything is written;
-        LineageError where the live collection is of another encoder, unless `beside`.
+        Raises InvalidInputError if the file is not whole, before anything is written;
+        LineageError if the live collection is of another encoder, unless `beside`.
         """
         self._report("checking the file", 0, None)
         header, count = check_export(path)
@@ -125,7 +125,7 @@ class CollectionTransfer:
             self._collections.build_index(name)
             self._await_index(name)
             self._collections.note(name, IMPORT, f"{IMPORT_STORED} {header.export_id}")
-        # Complete, it may have been imported beside, and nothing be live.
+        # A complete one may have been imported beside, with nothing live.
         if not beside and (state != IMPORT_COMPLETE or not self._live_name(header)):
             replaced = self._collections.promote(name)
         if state != IMPORT_COMPLETE:
@@ -153,7 +153,7 @@ class CollectionTransfer:
             info = self._client.get_collection(lineage.name)
         vectors = info.config.params.vectors
         if not isinstance(vectors, models.VectorParams):
-            raise InvalidInputError(f"{lineage.name} has not one unnamed vector a point")
+            raise InvalidInputError(f"{lineage.name} does not have one unnamed vector per point")
         metadata: Mapping[str, object] = info.config.metadata or {}
         return ExportHeader(
             export_id=uuid4().hex,
@@ -182,7 +182,7 @@ class CollectionTransfer:
             for record in page:
                 vector = vector_of(record.vector)
                 if vector is None:
-                    raise LandmarksError(f"the point {record.id} came without its vector")
+                    raise LandmarksError(f"the point {record.id} has no vector")
                 number = isinstance(record.id, int)
                 yield ExportedPoint(
                     int(record.id) if number else str(record.id), vector, record.payload or {}
@@ -206,10 +206,10 @@ class CollectionTransfer:
         return "" if live is None else live.name
 
     def _target(self, header: ExportHeader) -> tuple[str, str]:
-        """Return the collection to write to, made if need be, and how far its import is.
+        """Return the collection to write to, created if necessary, and how far its import is.
 
-        It is one that an earlier import of this export began, or else a new one: of the usual name,
-        or where that is taken, of one that this export alone has.
+        It is one that an earlier import of this export began, or else a new one: with the usual
+        name, or if that is taken, with a name of this export.
         """
         usual = collection_name(header.gallery, header.model, header.digest)
         of_export = sha256(f"{header.digest} {header.export_id}".encode()).hexdigest()
@@ -273,5 +273,5 @@ class CollectionTransfer:
 
 
 def _page(dimension: int) -> int:
-    """Return how many points make a page of some megabytes."""
+    """Return how many points make a page of about two megabytes."""
     return max(16, min(1000, _PAGE_BYTES // (4 * dimension)))

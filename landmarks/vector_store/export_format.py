@@ -1,13 +1,13 @@
 """A collection as a file: JSON Lines, compressed by gzip, read and written as a stream.
 
-    line 1    the header: format and version, what encoder the vectors are of, what is noted of the
-              collection, its payload indexes
-    line …    a point each: id, vector (base64 of little-endian float32, so every bit survives),
+    line 1    the header: format and version, the encoder of the vectors, the collection's metadata
+              and payload indexes
+    line …    one point each: id, vector (base64 of little-endian float32, so every bit survives),
               payload
-    last      how many points there are, and the SHA-256 of all lines before this one
+    last      the number of points, and the SHA-256 of all lines before this one
 
-So a file that was cut off or damaged anywhere is told from a whole one. The checksum guards against
-accidents, not against somebody who writes a file of his own.
+So a file that was cut off or damaged anywhere is detected. The checksum guards against accidents,
+not against forgery.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _LEVEL = 1
 
 @dataclass(frozen=True)
 class ExportHeader:
-    """What is said of a collection before its points.
+    """The header of an export.
 
-    `metadata` is what was noted of it beyond its lineage, as JSON has it. `indexes` is the kind of
-    each payload index by the path of its field. `export_id` is of this one export.
+    `metadata` is the collection's beyond its lineage, as JSON. `indexes` is the kind of each
+    payload index by the path of its field. `export_id` identifies this export.
     """
 
     export_id: str
@@ -62,9 +62,9 @@ class ExportedPoint:
 
 
 def write_export(path: Path, header: ExportHeader, points: Iterable[ExportedPoint]) -> int:
-    """Write a file and return how many points it has; it appears when it is whole.
+    """Write a file and return how many points it has; it appears when it is complete.
 
-    Raises AlreadyExistsError where there is one of that name.
+    Raises AlreadyExistsError if a file of that name exists.
     """
     if path.exists():
         raise AlreadyExistsError(f"{path} exists; give another name, or delete it first")
@@ -93,7 +93,7 @@ def write_export(path: Path, header: ExportHeader, points: Iterable[ExportedPoin
 def check_export(path: Path) -> tuple[ExportHeader, int]:
     """Read a file to its end; return its header and how many points it has.
 
-    Raises InvalidInputError where it is not such a file, was cut off or is damaged; NotFoundError.
+    Raises InvalidInputError if it is not an export, cut off or damaged; NotFoundError.
     """
     lines = _lines(path)
     header = _header(next(lines, b""), path)
@@ -101,9 +101,9 @@ def check_export(path: Path) -> tuple[ExportHeader, int]:
 
 
 def read_points(path: Path, header: ExportHeader) -> Iterator[ExportedPoint]:
-    """Yield the points of a file, as they come. Raises as `check_export`, at the latest at the end.
+    """Yield the points of a file as they are read. Raises as `check_export`, at the end at latest.
 
-    Raises InvalidInputError for a point that is none of a collection with this header.
+    Raises InvalidInputError for a point that does not fit this header.
     """
     lines = _lines(path)
     next(lines, b"")
@@ -115,7 +115,7 @@ def read_points(path: Path, header: ExportHeader) -> Iterator[ExportedPoint]:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """Yield all lines but the last, which has to agree with them."""
+    """Yield all lines but the last, which must match them."""
     digest, lines, held = hashlib.sha256(), 0, b""
     try:
         with _opened(path) as file:
@@ -131,8 +131,8 @@ def _lines(path: Path) -> Iterator[bytes]:
         ) from error
     if held != _line({"points": lines - 1, "sha256": digest.hexdigest()}):
         raise InvalidInputError(
-            f"{path} is cut off or damaged: its last line does not agree with the {lines} before"
-            " it; copy or export it again"
+            f"{path} is cut off or damaged: its last line does not match the {lines} before it;"
+            " copy or export it again"
         )
 
 

@@ -1,4 +1,4 @@
-"""Conditions on payload, as values of our own, and the same for Qdrant."""
+"""Conditions on payload, as our own values, converted to Qdrant's."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Range:
 class Words:
     """The text in the field `key` holds all of these words, in any order, whatever their case.
 
-    Of a field without an index for texts, Qdrant compares parts of words and their case.
+    If the field has no text index, Qdrant compares parts of words, and their case.
     """
 
     key: str
@@ -73,7 +73,7 @@ EVERYTHING = Filter()
 def words_in(
     conditions: Filter, text_fields: Collection[str], collection: str
 ) -> InvalidInputError | None:
-    """Return what is wrong with a filter that looks for words where no index has them."""
+    """Return the error for a filter on the words of a field that has no text index, if any."""
     for condition in (*conditions.must, *conditions.must_not):
         if isinstance(condition, Words) and condition.key not in text_fields:
             have = ", ".join(sorted(text_fields)) or "none"
@@ -89,7 +89,7 @@ def words_in(
 def to_qdrant(conditions: Filter) -> models.Filter | None:
     """Return the same filter for Qdrant; None for the empty one.
 
-    Raises InvalidInputError for a condition that says nothing or mixes types.
+    Raises InvalidInputError for an empty condition, or one that mixes types.
     """
     if not conditions:
         return None
@@ -100,7 +100,7 @@ def to_qdrant(conditions: Filter) -> models.Filter | None:
 
 
 def field_name(path: str) -> str:
-    """Return the column that a path leads to; Qdrant quotes fewer of them than `field_path`."""
+    """Return the column of a path; Qdrant quotes fewer of them than `field_path`."""
     return path.removeprefix('"').removesuffix('"')
 
 

@@ -12,7 +12,7 @@ from landmarks.vector_store.errors import qdrant_failures
 from landmarks.vector_store.filters import field_name, field_path
 from landmarks.vector_store.settings import VectorStoreSettings
 
-# Filtered or counted by; the rest of a payload is searched without an index.
+# Fields to filter or count by; the rest of a payload is searched without an index.
 INDEXED_FIELDS = ("landmark", "source", "path", "sha256", "job_id")
 
 # Words of any alphabet, whatever their case and accents.
@@ -65,7 +65,7 @@ class PayloadIndexes:
 
     @property
     def _schemas(self) -> Mapping[models.PayloadSchemaType, models.PayloadSchemaParams]:
-        """How the usual kinds of payload indexes are kept."""
+        """The parameters of the usual kinds of payload indexes."""
         # In memory, they can take as much as the int8 copies of the vectors.
         on_disk = {"on_disk": True} if self._settings.qdrant_on_disk else {}
         return {

@@ -1,4 +1,4 @@
-"""What the indexer does with the points of a collection. For threads."""
+"""Reads and writes the points of a collection. For threads."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _SCAN_PAGE = 1000
 
 
 class PointStore:
-    """Reads and writes points. What it has written is confirmed: every write waits.
+    """Reads and writes points. Every write waits until Qdrant has confirmed it.
 
     `collection` is the name of a collection or of an alias, everywhere.
     """
@@ -43,7 +43,7 @@ class PointStore:
         self._address = address_of(settings)
 
     def payloads(self, collection: str, ids: Sequence[UUID]) -> dict[UUID, Mapping[str, object]]:
-        """Return the payloads of those points that there are."""
+        """Return the payloads of the points that exist."""
         if not ids:
             return {}
         with qdrant_failures(self._address):
@@ -53,7 +53,7 @@ class PointStore:
         return {point.id: point.payload for point in stored_points(records)}
 
     def vectors(self, collection: str, ids: Sequence[UUID]) -> dict[UUID, FloatVector]:
-        """Return the vectors of those points that there are: (dimension,) float32, unit length."""
+        """Return the vectors of the points that exist: (dimension,) float32, unit length."""
         if not ids:
             return {}
         with qdrant_failures(self._address):
@@ -63,7 +63,7 @@ class PointStore:
         return vectors(records)
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
-        """Store points, replacing those of the same ids with payload and all."""
+        """Store points, replacing those with the same ids, payload included."""
         if not points:
             return
         structs = [point_struct(point) for point in points]
@@ -73,7 +73,7 @@ class PointStore:
     def set_payload(
         self, collection: str, ids: Sequence[UUID], payload: Mapping[str, Scalar]
     ) -> None:
-        """Set these fields of the points' payloads and keep the others, as for `stale`."""
+        """Set these fields of the points' payloads, such as `stale`, and keep the others."""
         if not ids:
             return
         with qdrant_failures(self._address):
@@ -84,7 +84,7 @@ class PointStore:
     def overwrite_payloads(
         self, collection: str, payloads: Mapping[UUID, Mapping[str, Scalar]]
     ) -> None:
-        """Replace the payload of each point by its own new one; vectors stay."""
+        """Replace the payload of each point; vectors stay."""
         if not payloads:
             return
         operations: list[models.UpdateOperation] = [
@@ -97,7 +97,7 @@ class PointStore:
             self._client.batch_update_points(collection, operations, wait=True)
 
     def delete(self, collection: str, ids: Sequence[UUID]) -> None:
-        """Delete points; those that are not there are no error."""
+        """Delete points; ids that do not exist are no error."""
         if not ids:
             return
         with qdrant_failures(self._address):
@@ -112,7 +112,7 @@ class PointStore:
             self._client.delete(collection, models.FilterSelector(filter=chosen), wait=True)
 
     def delete_source(self, collection: str, source: str, path_prefix: str = "") -> int:
-        """Delete the points of a source whose path begins so, and return how many they were."""
+        """Delete the points of a source whose path has this prefix, and return how many."""
         chosen = Filter(must=(Equals("source", source),))
         if not path_prefix:
             count = self.count(collection, chosen)
@@ -133,7 +133,7 @@ class PointStore:
     ) -> Iterator[StoredPoint]:
         """Return every point that passes a filter, in the order of ids, a page at a time.
 
-        `fields` limits what is read of the payloads; None is all of it.
+        `fields` limits the part of the payloads that is read; None is all.
         """
         offset: types.PointId | None = None
         while True:

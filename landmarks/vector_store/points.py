@@ -1,4 +1,4 @@
-"""Points: stable ids, and what a point's payload says of its photo."""
+"""Points: stable ids, and the payload of a photo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FloatVector: TypeAlias = NDArray[np.float32]
 Scalar: TypeAlias = str | int | float | bool | None
 Payload: TypeAlias = dict[str, Scalar]
 
-# Constant for ever: another namespace would give every photo a second point.
+# Never change it: another namespace would give every photo a second point.
 POINT_NAMESPACE = UUID("f7eec2c3-1e7d-4e91-b6d8-022dc421e075")
 
 RESERVED_COLUMNS = frozenset(
@@ -36,7 +36,7 @@ RESERVED_COLUMNS = frozenset(
     }
 )
 _MAX_COLUMN_LENGTH = 128
-_COLUMN_SYNTAX = frozenset('."[]')  # they mean something in a path into a payload
+_COLUMN_SYNTAX = frozenset('."[]')  # these have a meaning in the path of a payload field
 
 
 def point_id(gallery: str, source: str, path: str) -> UUID:
@@ -49,10 +49,10 @@ def point_id(gallery: str, source: str, path: str) -> UUID:
 
 
 def check_column(name: str) -> str:
-    """Return the name of a manifest's further column as it is.
+    """Return the name of an additional column of a manifest as it is.
 
-    One that is called like something that indexing itself records is refused; the indexer keeps
-    such a column as `manifest_<name>`.
+    Names of fields that indexing itself records are refused; the indexer stores such a column as
+    `manifest_<name>`.
 
     Raises InvalidInputError for a reserved, empty or too long name, or one with `. " [ ]` or
     control characters in it.
@@ -75,13 +75,13 @@ def check_column(name: str) -> str:
 
 @dataclass(frozen=True)
 class PhotoPayload:
-    """What a point says of its photo.
+    """The payload of a photo's point.
 
-    `landmark` is None where nobody knows it. `file_version` is what the source told of the file
-    before it was read, such as size and time; as long as it tells the same, it need not be read
-    again. `stale` marks a point whose photo could not be read
-    when it was last indexed, so that the vector is of an older version. `columns` are the
-    manifest's other columns. Raises InvalidInputError as `check_column`.
+    `landmark` is None if unknown. `file_version` is the source's version of the file, such as size
+    and time, from before it was read; while it is the same, the file need not be read again.
+    `stale` marks a point whose photo could not be read when it was last indexed, so that the vector
+    is of an older version. `columns` are the manifest's other columns. Raises InvalidInputError as
+    `check_column`.
     """
 
     uri: str
@@ -104,7 +104,7 @@ class PhotoPayload:
             raise InvalidInputError("indexed_at has no time zone", field="indexed_at")
 
     def to_payload(self) -> Payload:
-        """Return the payload as it is stored; what is absent or false is left out."""
+        """Return the payload as it is stored; absent and false fields are left out."""
         payload: Payload = {
             **self.columns,
             "uri": self.uri,
@@ -128,7 +128,7 @@ class PhotoPayload:
     def from_payload(cls, payload: Mapping[str, object]) -> Self:
         """Read a stored payload.
 
-        Raises InvalidInputError where it is not one that this program wrote.
+        Raises InvalidInputError if it is not one that this program wrote.
         """
         try:
             landmark = payload.get("landmark")

@@ -1,4 +1,4 @@
-"""Requests and answers as values of our own, built and read without a connection."""
+"""Queries and answers as our own values, converted to and from Qdrant's models. No connection."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from landmarks.vector_store.points import FloatVector, Point
 class Query:
     """A search in one collection, by vector (float32, unit length) or by the id of a point in it.
 
-    A search by id leaves that point itself out. `score_threshold` is a cosine similarity. `exact`
-    scans everything; `hnsw_ef` is how many candidates the index keeps; `oversampling` is how many
-    times `limit` are rescored with original vectors where the collection is quantized. `fields`
-    limits what is read of the payloads, which is most of the cost of long rankings; None is all.
-    The points of `without` are no hits.
+    A search by id leaves out that point. `score_threshold` is a cosine similarity. `exact` scans
+    everything; `hnsw_ef` is how many candidates the index keeps; `oversampling` times `limit` is
+    how many are rescored with original vectors if the collection is quantized. `fields` limits the
+    part of the payloads that is read, which is most of the cost of long rankings; None is all. The
+    points of `without` are no hits.
     """
 
     target: FloatVector | UUID
@@ -41,7 +41,7 @@ class Query:
 
 @dataclass(frozen=True)
 class Hit:
-    """A point that a search found, and its cosine similarity. `vector`: where it was asked for."""
+    """A point that a search found, and its cosine similarity. `vector`: if requested."""
 
     id: UUID
     score: float
@@ -51,7 +51,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class StoredPoint:
-    """A point as it is stored; `payload` is empty where it was not asked for."""
+    """A point as it is stored; `payload` is empty if it was not requested."""
 
     id: UUID
     payload: Mapping[str, object]
@@ -83,7 +83,7 @@ def query_request(query: Query) -> models.QueryRequest:
 
 
 def search_filter(query: Query) -> models.Filter | None:
-    """Return what hits must pass, for Qdrant."""
+    """Return the filter of a query, for Qdrant."""
     chosen = to_qdrant(query.filter)
     if not query.without:
         return chosen
@@ -92,7 +92,7 @@ def search_filter(query: Query) -> models.Filter | None:
 
 
 def search_params(query: Query) -> models.SearchParams | None:
-    """Return how to search, for Qdrant; None for its defaults."""
+    """Return the search parameters of a query, for Qdrant; None for its defaults."""
     if not query.exact and query.hnsw_ef is None and query.oversampling is None:
         return None
     quantization = None
@@ -124,7 +124,7 @@ def hits(response: models.QueryResponse) -> list[Hit]:
 
 
 def vector_of(stored: object) -> FloatVector | None:
-    """Read a stored vector; None where it was not asked for."""
+    """Read a stored vector; None if it was not requested."""
     return None if stored is None else np.asarray(stored, dtype=np.float32)
 
 
@@ -145,7 +145,7 @@ def facet_counts(response: models.FacetResponse) -> list[FacetCount]:
 
 
 def uuid_of(value: str | int | UUID) -> UUID:
-    """Return a point's id; a number, which this program never makes, becomes the UUID of it."""
+    """Return a point's id as a UUID; a number, which this program never stores, becomes one."""
     if isinstance(value, UUID):
         return value
     return UUID(int=value) if isinstance(value, int) else UUID(value)

@@ -1,4 +1,4 @@
-"""Settings of whoever writes to Qdrant."""
+"""Settings of the processes that write to Qdrant."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from landmarks.settings import NameList, QdrantSettings
 
 
 class VectorStoreSettings(QdrantSettings):
-    """Where Qdrant is, and how new collections are laid out there.
+    """Where Qdrant is, and the layout of new collections.
 
-    The counts of shards and copies are for a cluster and stay unset elsewhere; the embedded engine
+    The counts of shards and replicas are for a cluster, and unset elsewhere; the embedded engine
     refuses more than one. `qdrant_quantized` searches int8 copies of the vectors, which are kept in
-    memory, and makes the scores exact with the originals (`oversampling`). It saves memory together
-    with `qdrant_on_disk`, which reads originals and payload indexes from disk when they are needed;
-    alone, that makes searches wait for the disk. Collections that
-    are there already stay as they are.
+    memory, and rescores with the originals (`oversampling`). It saves memory together with
+    `qdrant_on_disk`, which reads originals and payload indexes from disk on demand; alone, that
+    makes searches wait for the disk. Existing collections stay as they are.
     """
 
     qdrant_hnsw_m: int = Field(16, ge=4, le=128)

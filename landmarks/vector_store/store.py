@@ -11,7 +11,7 @@ from landmarks.vector_store.settings import VectorStoreSettings
 class VectorStore:
     """Owns a connection to Qdrant, opened on first use; close it when done.
 
-    Raises ConfigurationError where a TLS file cannot be used.
+    Raises ConfigurationError if a TLS file cannot be used.
     """
 
     def __init__(self, settings: VectorStoreSettings) -> None:

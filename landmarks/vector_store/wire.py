@@ -1,8 +1,7 @@
 """Queries and hits as Qdrant's own messages.
 
-The client's values in between cost a search about as much as the query itself: a payload of each
-of thirty hits is turned into Python values, and ten are shown. Here a payload is read field by
-field, when it is asked for.
+Converting to the client's own values costs about as much as the query itself: the payloads of
+thirty hits become Python values, and ten are shown. Here a field is converted when it is read.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from landmarks.vector_store.queries import (
 
 
 class StoredPayload(Mapping[str, object]):
-    """A payload as it came; a value becomes one of Python's when it is looked at."""
+    """A payload as received; a value is converted when it is read."""
 
     __slots__ = ("_fields",)
 
@@ -33,7 +32,7 @@ class StoredPayload(Mapping[str, object]):
         self._fields = fields
 
     def __getitem__(self, key: str) -> object:
-        # To look a missing key up in the message would add it.
+        # Looking up a missing key in the message would add it.
         if key not in self._fields:
             raise KeyError(key)
         return value_to_json(self._fields[key])

@@ -213,7 +213,7 @@ async def test_a_client_over_the_rate_limit_gets_a_retry_delay(file: Path) -> No
     ):
         for _ in range(3):
             await client.on_behalf_of(loud).models()
-        with pytest.raises(OverloadedError, match="loud asks more than"):
+        with pytest.raises(OverloadedError, match="loud calls more than"):
             await client.on_behalf_of(loud).models()
         await client.on_behalf_of(quiet).models()
         with pytest.raises(grpc.aio.AioRpcError) as refused:
@@ -233,7 +233,7 @@ async def test_without_keys_a_client_is_an_address() -> None:
             async with AsyncLandmarks(address) as client:  # another port each time
                 await client.models()
         async with AsyncLandmarks(address) as client:
-            with pytest.raises(OverloadedError, match=r"127\.0\.0\.1 asks more than"):
+            with pytest.raises(OverloadedError, match=r"127\.0\.0\.1 calls more than"):
                 await client.models()
 
 

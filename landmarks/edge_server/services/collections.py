@@ -22,7 +22,7 @@ PROTOCOL_VERSION = "1.16.0"
 
 
 class CollectionsService:
-    """Says what collections there are, and changes that."""
+    """Lists and changes collections and aliases."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -89,8 +89,8 @@ class CollectionsService:
 def changed_aliases(catalog: Catalog, request: q.ChangeAliases) -> dict[str, str]:
     """Return the aliases after all actions of a request, in order.
 
-    Raises NotFoundError for a collection or alias that is not there, InvalidInputError for an alias
-    that is called like a collection; then nothing is changed.
+    Raises NotFoundError for a collection or alias that does not exist, InvalidInputError for an
+    alias with the name of a collection; then nothing is changed.
     """
     aliases = dict(catalog.aliases)
     for action in request.actions:
@@ -122,7 +122,7 @@ async def health_check(_request: q.HealthCheckRequest) -> Message:
 
 
 def typed(kind: type[_Request], handler: Callable[[_Request], Awaitable[Message]]) -> Handler:
-    """Return a handler of bytes for one of messages; fields that it would ignore are refused."""
+    """Return a handler of bytes from a handler of messages; fields it would ignore are refused."""
 
     async def call(request: bytes) -> bytes:
         started = time.perf_counter()

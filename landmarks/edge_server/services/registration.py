@@ -16,7 +16,7 @@ Handler: TypeAlias = Callable[[bytes], Awaitable[bytes]]
 def service(
     descriptor: ServiceDescriptor, handlers: Mapping[str, Handler]
 ) -> grpc.GenericRpcHandler:
-    """Return a service whose methods take and give messages as bytes.
+    """Return a service whose methods take and return messages as bytes.
 
     Bytes, because most requests only pass through on their way to a shard's process.
     """

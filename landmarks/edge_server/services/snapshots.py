@@ -1,8 +1,8 @@
 """The Snapshots service: a copy of all collections and aliases, for a backup.
 
 It is a folder, `snapshots/<name>` in the data directory, laid out as the data directory itself, so
-that a server can be started on it. Reads go on all the while. Writes to a collection wait while its
-own files are copied, and changes of collections and aliases until all is done.
+that a server can be started on it. Reads go on. Writes to a collection wait while its files are
+copied; changes of collections and aliases wait until the snapshot is complete.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from landmarks.errors import LandmarksError
 
 
 class SnapshotsService:
-    """Makes full snapshots. Only the last one is kept: who asked for it moves it elsewhere."""
+    """Creates full snapshots. Only the last one is kept: the caller moves it elsewhere."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -44,8 +44,8 @@ class SnapshotsService:
 async def take_snapshot(engine: Engine) -> Path:
     """Copy everything into a new folder, and return it; earlier snapshots are removed.
 
-    Raises UnavailableError where a shard's process died meanwhile, LandmarksError where the disk
-    does not take it.
+    Raises UnavailableError if a shard's process died meanwhile, LandmarksError if it does
+    not fit on the disk.
     """
     async with engine.at_rest() as catalog:
         name = f"full-{datetime.now(UTC):%Y-%m-%d-%H-%M-%S-%f}"

@@ -68,7 +68,7 @@ def test_another_service_in_qdrants_place_is_told_apart():
     settings = VectorStoreSettings.load({"qdrant_port": port})
     client = connect(settings)
     try:
-        with pytest.raises(UnsupportedError, match=f"{port}.*Is it Qdrant that listens there"):
+        with pytest.raises(UnsupportedError, match=f"{port}.*Is that address Qdrant's"):
             PointStore(client, settings).count("sample__vgg16")
     finally:
         client.close()

@@ -191,7 +191,7 @@ async def test_a_key_is_one_client_over_the_page_and_grpc(qdrant: Qdrant, file: 
             await client.models()
             assert (await http.get("/api/collections")).status == 200
             assert (await http.get("/api/collections")).status == 429
-            with pytest.raises(OverloadedError, match="wall asks more than"):
+            with pytest.raises(OverloadedError, match="wall calls more than"):
                 await client.models()
 
 

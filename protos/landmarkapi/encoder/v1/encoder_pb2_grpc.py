@@ -75,15 +75,15 @@ class EncoderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchEncode(self, request, context):
-        """Encodes several photos. A photo that cannot be encoded is an error of its own item; the call
-        itself fails only if none could be tried.
+        """Encodes several photos. A photo that cannot be encoded is an error of its item; the call itself
+        fails only if none could be tried.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetModel(self, request, context):
-        """Describes one model that this process serves. NOT_FOUND: it does not serve it.
+        """Describes one model. NOT_FOUND: this process does not serve it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

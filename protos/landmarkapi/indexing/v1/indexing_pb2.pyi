@@ -31,7 +31,7 @@ class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.Val
     JOB_STATE_UNSPECIFIED: _JobState.ValueType  # 0
     """Not stated."""
     JOB_STATE_QUEUED: _JobState.ValueType  # 1
-    """Accepted; no worker has started."""
+    """Accepted; no worker has begun."""
     JOB_STATE_RUNNING: _JobState.ValueType  # 2
     """Photos are being listed and indexed."""
     JOB_STATE_SUCCEEDED: _JobState.ValueType  # 3
@@ -47,7 +47,7 @@ class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper):
 JOB_STATE_UNSPECIFIED: JobState.ValueType  # 0
 """Not stated."""
 JOB_STATE_QUEUED: JobState.ValueType  # 1
-"""Accepted; no worker has started."""
+"""Accepted; no worker has begun."""
 JOB_STATE_RUNNING: JobState.ValueType  # 2
 """Photos are being listed and indexed."""
 JOB_STATE_SUCCEEDED: JobState.ValueType  # 3
@@ -69,21 +69,21 @@ class _JobKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobKind.Value
     JOB_KIND_INDEX: _JobKind.ValueType  # 1
     """It indexes a source."""
     JOB_KIND_REINDEX: _JobKind.ValueType  # 2
-    """It re-encodes a collection."""
+    """It re-embeds a collection."""
     JOB_KIND_CALIBRATE: _JobKind.ValueType  # 3
     """It calibrates the verdicts of a gallery."""
     JOB_KIND_MAP: _JobKind.ValueType  # 4
     """It draws the map of a collection."""
 
 class JobKind(_JobKind, metaclass=_JobKindEnumTypeWrapper):
-    """What a job does."""
+    """The kind of a job."""
 
 JOB_KIND_UNSPECIFIED: JobKind.ValueType  # 0
 """Not stated."""
 JOB_KIND_INDEX: JobKind.ValueType  # 1
 """It indexes a source."""
 JOB_KIND_REINDEX: JobKind.ValueType  # 2
-"""It re-encodes a collection."""
+"""It re-embeds a collection."""
 JOB_KIND_CALIBRATE: JobKind.ValueType  # 3
 """It calibrates the verdicts of a gallery."""
 JOB_KIND_MAP: JobKind.ValueType  # 4
@@ -114,16 +114,16 @@ class IndexSpec(_message.Message):
     gallery need different names.
     """
     prune: _builtins.bool
-    """Delete points of this source, and of these splits if any are given, whose photos are gone. Only
-    when the source was listed to its end.
+    """Delete the points of this source (and of these splits, if any are given) whose photos are gone.
+    Only if the source was listed to its end.
     """
     dry_run: _builtins.bool
-    """Encode and write nothing: the counts say what would happen."""
+    """Encode and write nothing: the counts report what would be done."""
     verify: _builtins.bool
-    """Read every photo, even where its size and time, or its ETag, say that it has not changed."""
+    """Read every photo, even if its size and time, or its ETag, say that it has not changed."""
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The models to index with; if empty, all available ones."""
+        """The models to index with; all, if empty."""
 
     @_builtins.property
     def splits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -158,7 +158,7 @@ Global___IndexSpec: _TypeAlias = IndexSpec  # noqa: Y015
 
 @_typing.final
 class Reindexing(_message.Message):
-    """How a re-encoded collection becomes the live one."""
+    """How a re-embedded collection becomes the live one."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -170,7 +170,7 @@ class Reindexing(_message.Message):
     is not too far below that of the live one. If empty, it is promoted as it is.
     """
     margin: _builtins.float
-    """The largest accepted difference."""
+    """How far below it may be."""
     @_builtins.property
     def splits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only rows of the manifest with one of these in the `split` column; all if empty."""
@@ -222,22 +222,22 @@ class ModelProgress(_message.Message):
     stored: _builtins.int
     """Photos written to the collection, payload-only changes included."""
     unchanged: _builtins.int
-    """Photos already stored in the same state."""
+    """Photos that were already stored, in the same state."""
     dead: _builtins.int
     """Photos that could not be indexed."""
     duplicate: _builtins.int
     """Entries that name a photo that an earlier entry named."""
     encoded: _builtins.int
-    """Photos encoded: `stored` without those of which only the payload changed."""
+    """Photos encoded; `stored` minus those of which only the payload changed."""
     photos_per_second: _builtins.float
     """Photos done per second since this model's first one."""
     cancelled: _builtins.int
     """Photos that were still to be done when the job was cancelled."""
     pruned: _builtins.int
-    """Points deleted because their photos are gone. They were never listed."""
+    """Points deleted because their photos are gone. These are not in `listed`."""
     @_builtins.property
     def time_left(self) -> _duration_pb2.Duration:
-        """Time left at this rate; unset while unknown, and when the job has ended."""
+        """How long the rest takes at this rate; unset while unknown, and when the job has ended."""
 
     def __init__(
         self,
@@ -287,13 +287,13 @@ class IndexJob(_message.Message):
     error: _builtins.str
     """Why it failed; empty otherwise."""
     listing_complete: _builtins.bool
-    """True once the source has been listed completely, so that `listed` is final."""
+    """True once the source has been listed to its end, so that `listed` is final."""
     outcome: _builtins.str
-    """The outcome in words, beyond the counts: whether a collection was promoted. While the job runs,
-    what its listing waits for.
+    """Its result for people, beyond the counts: whether a collection was promoted. While it runs, what
+    its listing waits for.
     """
     kind: Global___JobKind.ValueType
-    """What it does."""
+    """Its kind."""
     @_builtins.property
     def spec(self) -> Global___IndexSpec:
         """What it indexes."""
@@ -351,12 +351,12 @@ class DeadLetter(_message.Message):
     path: _builtins.str
     """Its path relative to the source's root."""
     reason: _builtins.str
-    """Why it could not be indexed."""
+    """What is wrong with it."""
     attempts: _builtins.int
-    """How often it was tried."""
+    """How many attempts were made."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """When it became a dead letter."""
+        """When the indexer gave it up."""
 
     def __init__(
         self,
@@ -406,7 +406,7 @@ class Collection(_message.Message):
     points: _builtins.int
     """How many points it has."""
     indexed_vectors: _builtins.int
-    """How many of its vectors are in the approximate index; the rest is compared one by one."""
+    """How many of its vectors are in the approximate index; the others are compared one by one."""
     dimension: _builtins.int
     """Length of its vectors."""
     live: _builtins.bool
@@ -414,10 +414,10 @@ class Collection(_message.Message):
     status: _builtins.str
     """Qdrant's status: "green", "yellow", "grey" or "red"."""
     calibrated: _builtins.bool
-    """True if verdicts of it are calibrated."""
+    """True if its verdicts are calibrated."""
     recall: _builtins.float
-    """Of the hits that an exact search would have found, the share that the approximate index found
-    too, over the queries that were run both ways; unset if there are none yet.
+    """The share of an exact search's hits that the approximate index found too, over the queries that
+    were run both ways; unset if none has been yet.
     """
     recall_queries: _builtins.int
     """How many queries were run both ways."""
@@ -504,7 +504,7 @@ Global___CreateIndexJobResponse: _TypeAlias = CreateIndexJobResponse  # noqa: Y0
 
 @_typing.final
 class GetIndexJobRequest(_message.Message):
-    """Request for one job."""
+    """Requests one job."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -550,7 +550,7 @@ Global___GetIndexJobResponse: _TypeAlias = GetIndexJobResponse  # noqa: Y015
 
 @_typing.final
 class ListIndexJobsRequest(_message.Message):
-    """Request for jobs."""
+    """Requests jobs."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -560,9 +560,9 @@ class ListIndexJobsRequest(_message.Message):
     gallery: _builtins.str
     """Only jobs of this gallery; all if empty."""
     page_size: _builtins.int
-    """Most jobs to return, 1 to 1000; 50 if 0."""
+    """Maximum number of jobs to return, 1 to 1000; 50 if 0."""
     page_token: _builtins.str
-    """The `next_page_token` of an earlier answer."""
+    """The `next_page_token` of an earlier response."""
     def __init__(
         self,
         *,
@@ -587,7 +587,7 @@ class ListIndexJobsResponse(_message.Message):
     JOBS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """The token for the next page; empty at the end."""
+    """The token of the next page; empty at the end."""
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___IndexJob]:
         """The jobs, newest first."""
@@ -792,7 +792,7 @@ Global___RetryDeadLettersResponse: _TypeAlias = RetryDeadLettersResponse  # noqa
 
 @_typing.final
 class ListDeadLettersRequest(_message.Message):
-    """Request for the photos that could not be indexed."""
+    """Requests the photos that could not be indexed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -802,9 +802,9 @@ class ListDeadLettersRequest(_message.Message):
     job_id: _builtins.str
     """The job's id."""
     page_size: _builtins.int
-    """Most letters to return, 1 to 1000; 100 if 0."""
+    """Maximum number of letters to return, 1 to 1000; 100 if 0."""
     page_token: _builtins.str
-    """The `next_page_token` of an earlier answer."""
+    """The `next_page_token` of an earlier response."""
     def __init__(
         self,
         *,
@@ -829,7 +829,7 @@ class ListDeadLettersResponse(_message.Message):
     DEAD_LETTERS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """The token for the next page; empty at the end."""
+    """The token of the next page; empty at the end."""
     @_builtins.property
     def dead_letters(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeadLetter]:
         """The letters, oldest first."""
@@ -850,7 +850,7 @@ Global___ListDeadLettersResponse: _TypeAlias = ListDeadLettersResponse  # noqa: 
 
 @_typing.final
 class ListCollectionsRequest(_message.Message):
-    """Request for collections."""
+    """Requests collections."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -903,7 +903,7 @@ class PointIds(_message.Message):
     IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The ids; unknown ones are ignored."""
+        """The ids; those that do not exist are no error."""
 
     def __init__(
         self,
@@ -963,15 +963,15 @@ class DeletePointsRequest(_message.Message):
 
     @_builtins.property
     def ids(self) -> Global___PointIds:
-        """These."""
+        """By their ids."""
 
     @_builtins.property
     def filter(self) -> _search_pb2.Filter:
-        """Those that pass a filter, which must have a condition."""
+        """By a filter, which must have a condition."""
 
     @_builtins.property
     def source(self) -> Global___SourcePoints:
-        """Those of a source."""
+        """By their source."""
 
     def __init__(
         self,
@@ -1003,7 +1003,7 @@ class DeletedPoints(_message.Message):
     collection: _builtins.str
     """The collection's name."""
     points: _builtins.int
-    """How many of those points it had."""
+    """How many points were deleted."""
     def __init__(
         self,
         *,
@@ -1044,7 +1044,7 @@ Global___DeletePointsResponse: _TypeAlias = DeletePointsResponse  # noqa: Y015
 
 @_typing.final
 class ReindexCollectionRequest(_message.Message):
-    """Re-encodes a collection."""
+    """Re-embeds a collection."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1154,7 +1154,7 @@ Global___PromoteCollectionResponse: _TypeAlias = PromoteCollectionResponse  # no
 
 @_typing.final
 class RollbackCollectionRequest(_message.Message):
-    """Makes the previously live collection live again."""
+    """Makes the previous collection live."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1166,8 +1166,8 @@ class RollbackCollectionRequest(_message.Message):
     model: _builtins.str
     """The model."""
     leaving: _builtins.str
-    """If set, roll back only from this collection: if another is live by now, nothing changes. So a
-    repeated request does not roll forward again.
+    """If set, the collection to leave: if another is live by now, nothing is changed. So a repeated
+    request does not undo the first.
     """
     def __init__(
         self,
@@ -1272,8 +1272,8 @@ class CalibrateGalleryRequest(_message.Message):
     """If set, a second request with the same id returns the first one's job."""
     unknowns: _builtins.str
     """A folder or manifest, below an allowed root, of photos of landmarks that the gallery does not
-    have. By default the gallery's own photos represent unknown ones, which is too optimistic for an
-    encoder that was trained on this gallery's landmarks: it separates others less well.
+    have. Without them, the gallery's own photos stand in, which says too little about an encoder
+    that was trained on this gallery's landmarks: others look more similar to it than these do.
     """
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -1382,7 +1382,7 @@ Global___DrawMapResponse: _TypeAlias = DrawMapResponse  # noqa: Y015
 
 @_typing.final
 class GetMapRequest(_message.Message):
-    """Request for the map of a collection."""
+    """Requests the map of a collection."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1420,11 +1420,11 @@ class MapPoint(_message.Message):
     point_id: _builtins.str
     """The point's id."""
     landmark: _builtins.str
-    """What it shows; empty if unknown."""
+    """The landmark it shows; empty if unknown."""
     x: _builtins.float
-    """Where it is, from the left, 0 to 1."""
+    """Position from the left, 0 to 1."""
     y: _builtins.float
-    """Where it is, from the top, 0 to 1."""
+    """Position from the top, 0 to 1."""
     in_no_cluster: _builtins.bool
     """True if it lies in no cluster."""
     def __init__(
@@ -1457,13 +1457,15 @@ class GetMapResponse(_message.Message):
     PERPLEXITY_FIELD_NUMBER: _builtins.int
     TRUSTWORTHINESS_FIELD_NUMBER: _builtins.int
     collection: _builtins.str
-    """The collection that it is of."""
+    """The collection it shows."""
     collection_points: _builtins.int
     """How many points the collection had then."""
     perplexity: _builtins.float
     """t-SNE's perplexity."""
     trustworthiness: _builtins.float
-    """How well neighbours on the map match neighbours in the collection, 0 to 1 (Venna and Kaski, 2001)."""
+    """Trustworthiness: how far neighbours on the map are neighbours in the collection, 0 to 1 (Venna
+    and Kaski, 2001).
+    """
     @_builtins.property
     def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___MapPoint]:
         """The points; of a large collection, a sample."""

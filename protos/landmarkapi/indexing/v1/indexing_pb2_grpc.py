@@ -127,7 +127,7 @@ class IndexingServiceServicer:
     """
 
     def CreateIndexJob(self, request, context):
-        """Starts a job and returns immediately.
+        """Starts a job and returns at once.
 
         INVALID_ARGUMENT: the source, the gallery's name or a model's name cannot be used.
         PERMISSION_DENIED: the source is not below an allowed root.
@@ -139,7 +139,7 @@ class IndexingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetIndexJob(self, request, context):
-        """Reads one job. NOT_FOUND: no such job, or its record has expired.
+        """Reads one job. NOT_FOUND: it does not exist, or its record has expired.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -153,14 +153,14 @@ class IndexingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchIndexJob(self, request, context):
-        """Sends the job now, after each change, and a last time when it has ended.
+        """Streams the job now, after each change, and a last time when it has ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelIndexJob(self, request, context):
-        """Cancels a job: stored points stay, the remaining photos are counted as cancelled. A job that has
+        """Cancels a job: stored points stay, remaining photos are counted as cancelled. A job that has
         ended stays as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -182,9 +182,9 @@ class IndexingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryDeadLetters(self, request, context):
-        """Retries the dead letters of a job, which runs again meanwhile. A job without any stays as it is.
+        """Retries the dead letters of a job, which runs again. A job without any stays as it is.
 
-        INVALID_ARGUMENT: the job was cancelled or has failed; resume it first.
+        INVALID_ARGUMENT: the job was cancelled or has failed, and has other work to resume first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -198,10 +198,10 @@ class IndexingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeletePoints(self, request, context):
-        """Deletes points of a gallery, in all its collections: a collection that is not live would bring
-        them back. Their photos stay where they are, and are indexed again by a job that lists them.
+        """Deletes points of a gallery, in all its collections: one that is not live would bring them back
+        when promoted. Their photos stay where they are; a job that lists them indexes them again.
 
-        INVALID_ARGUMENT: nothing is chosen, or the choice cannot be used.
+        INVALID_ARGUMENT: no points are selected, or the selection cannot be used.
         NOT_FOUND: the gallery has no collection, or none of a requested model.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -209,9 +209,10 @@ class IndexingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReindexCollection(self, request, context):
-        """Starts a job that re-encodes all photos of a live collection with an encoder of another digest,
-        which runs beside the current one, into a new collection; returns immediately. Once that is
-        complete and its index is built, it is promoted. Searches and indexing continue on the live one.
+        """Starts a job that re-embeds a live collection: it encodes all photos with an encoder of another
+        digest, which runs beside the present one, into a new collection; returns at once. When the new
+        collection is complete and its index is built, it is promoted. Searches and indexing go on in the
+        live one meanwhile.
 
         INVALID_ARGUMENT: a name or the queries cannot be used. NOT_FOUND: nothing is live.
         ALREADY_EXISTS: `request_id` was used for another job.
@@ -221,23 +222,23 @@ class IndexingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PromoteCollection(self, request, context):
-        """Makes a collection the live one of its gallery and model. NOT_FOUND: no such collection.
+        """Makes a collection the live one of its gallery and model, at once. NOT_FOUND: it does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RollbackCollection(self, request, context):
-        """Makes the previously live collection live again. NOT_FOUND: there is none, or it was dropped.
+        """Makes the previous live collection live again. NOT_FOUND: there was none, or it has been dropped.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CalibrateGallery(self, request, context):
-        """Starts a job that calibrates the verdicts of a gallery: each of a sample of its labelled points is
-        searched for once as a known landmark, and once as if its landmark were not in the gallery,
-        unless photos of other landmarks are given. The calibration is stored with the collections.
+        """Starts a job that calibrates the verdicts of a gallery. It searches for each of a sample of the
+        labelled points, once as a known landmark, and once as if its landmark were not in the gallery,
+        unless photos of other landmarks are given for that. The result is stored with the collections.
 
         INVALID_ARGUMENT: a name or the photos cannot be used. NOT_FOUND: the gallery has no collection,
         or none of a requested model. ALREADY_EXISTS: `request_id` was used for another job.
@@ -248,7 +249,7 @@ class IndexingServiceServicer:
 
     def DrawMap(self, request, context):
         """Starts a job that draws the map of a live collection: its vectors in two dimensions, by t-SNE.
-        The map is kept until the collection is dropped or its map is drawn again.
+        The map is stored until the collection is dropped, or drawn again.
 
         INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: nothing is live.
         ALREADY_EXISTS: `request_id` was used for another job.
@@ -266,7 +267,7 @@ class IndexingServiceServicer:
 
     def DropCollection(self, request, context):
         """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
-        set. NOT_FOUND: no such collection.
+        set. NOT_FOUND: it does not exist.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

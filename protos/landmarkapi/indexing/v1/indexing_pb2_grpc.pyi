@@ -34,7 +34,7 @@ class IndexingServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> IndexingServiceAsyncStub: ...
     CreateIndexJob: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.CreateIndexJobRequest, _indexing_pb2.CreateIndexJobResponse]
-    """Starts a job and returns immediately.
+    """Starts a job and returns at once.
 
     INVALID_ARGUMENT: the source, the gallery's name or a model's name cannot be used.
     PERMISSION_DENIED: the source is not below an allowed root.
@@ -42,13 +42,13 @@ class IndexingServiceStub:
     UNAVAILABLE: Redis cannot be reached.
     """
     GetIndexJob: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.GetIndexJobRequest, _indexing_pb2.GetIndexJobResponse]
-    """Reads one job. NOT_FOUND: no such job, or its record has expired."""
+    """Reads one job. NOT_FOUND: it does not exist, or its record has expired."""
     ListIndexJobs: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.ListIndexJobsRequest, _indexing_pb2.ListIndexJobsResponse]
     """Lists jobs, newest first."""
     WatchIndexJob: _grpc.UnaryStreamMultiCallable[_indexing_pb2.WatchIndexJobRequest, _indexing_pb2.WatchIndexJobResponse]
-    """Sends the job now, after each change, and a last time when it has ended."""
+    """Streams the job now, after each change, and a last time when it has ended."""
     CancelIndexJob: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.CancelIndexJobRequest, _indexing_pb2.CancelIndexJobResponse]
-    """Cancels a job: stored points stay, the remaining photos are counted as cancelled. A job that has
+    """Cancels a job: stored points stay, remaining photos are counted as cancelled. A job that has
     ended stays as it is.
     """
     ResumeIndexJob: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.ResumeIndexJobRequest, _indexing_pb2.ResumeIndexJobResponse]
@@ -56,42 +56,43 @@ class IndexingServiceStub:
     ListDeadLetters: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.ListDeadLettersRequest, _indexing_pb2.ListDeadLettersResponse]
     """Lists the photos of a job that could not be indexed, and why."""
     RetryDeadLetters: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.RetryDeadLettersRequest, _indexing_pb2.RetryDeadLettersResponse]
-    """Retries the dead letters of a job, which runs again meanwhile. A job without any stays as it is.
+    """Retries the dead letters of a job, which runs again. A job without any stays as it is.
 
-    INVALID_ARGUMENT: the job was cancelled or has failed; resume it first.
+    INVALID_ARGUMENT: the job was cancelled or has failed, and has other work to resume first.
     """
     ListCollections: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.ListCollectionsRequest, _indexing_pb2.ListCollectionsResponse]
     """Lists the collections of a gallery, or of all."""
     DeletePoints: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.DeletePointsRequest, _indexing_pb2.DeletePointsResponse]
-    """Deletes points of a gallery, in all its collections: a collection that is not live would bring
-    them back. Their photos stay where they are, and are indexed again by a job that lists them.
+    """Deletes points of a gallery, in all its collections: one that is not live would bring them back
+    when promoted. Their photos stay where they are; a job that lists them indexes them again.
 
-    INVALID_ARGUMENT: nothing is chosen, or the choice cannot be used.
+    INVALID_ARGUMENT: no points are selected, or the selection cannot be used.
     NOT_FOUND: the gallery has no collection, or none of a requested model.
     """
     ReindexCollection: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.ReindexCollectionRequest, _indexing_pb2.ReindexCollectionResponse]
-    """Starts a job that re-encodes all photos of a live collection with an encoder of another digest,
-    which runs beside the current one, into a new collection; returns immediately. Once that is
-    complete and its index is built, it is promoted. Searches and indexing continue on the live one.
+    """Starts a job that re-embeds a live collection: it encodes all photos with an encoder of another
+    digest, which runs beside the present one, into a new collection; returns at once. When the new
+    collection is complete and its index is built, it is promoted. Searches and indexing go on in the
+    live one meanwhile.
 
     INVALID_ARGUMENT: a name or the queries cannot be used. NOT_FOUND: nothing is live.
     ALREADY_EXISTS: `request_id` was used for another job.
     """
     PromoteCollection: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.PromoteCollectionRequest, _indexing_pb2.PromoteCollectionResponse]
-    """Makes a collection the live one of its gallery and model. NOT_FOUND: no such collection."""
+    """Makes a collection the live one of its gallery and model, at once. NOT_FOUND: it does not exist."""
     RollbackCollection: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.RollbackCollectionRequest, _indexing_pb2.RollbackCollectionResponse]
-    """Makes the previously live collection live again. NOT_FOUND: there is none, or it was dropped."""
+    """Makes the previous live collection live again. NOT_FOUND: there was none, or it has been dropped."""
     CalibrateGallery: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.CalibrateGalleryRequest, _indexing_pb2.CalibrateGalleryResponse]
-    """Starts a job that calibrates the verdicts of a gallery: each of a sample of its labelled points is
-    searched for once as a known landmark, and once as if its landmark were not in the gallery,
-    unless photos of other landmarks are given. The calibration is stored with the collections.
+    """Starts a job that calibrates the verdicts of a gallery. It searches for each of a sample of the
+    labelled points, once as a known landmark, and once as if its landmark were not in the gallery,
+    unless photos of other landmarks are given for that. The result is stored with the collections.
 
     INVALID_ARGUMENT: a name or the photos cannot be used. NOT_FOUND: the gallery has no collection,
     or none of a requested model. ALREADY_EXISTS: `request_id` was used for another job.
     """
     DrawMap: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.DrawMapRequest, _indexing_pb2.DrawMapResponse]
     """Starts a job that draws the map of a live collection: its vectors in two dimensions, by t-SNE.
-    The map is kept until the collection is dropped or its map is drawn again.
+    The map is stored until the collection is dropped, or drawn again.
 
     INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: nothing is live.
     ALREADY_EXISTS: `request_id` was used for another job.
@@ -100,7 +101,7 @@ class IndexingServiceStub:
     """Reads the map of a live collection. NOT_FOUND: nothing is live, or no map has been drawn of it."""
     DropCollection: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.DropCollectionRequest, _indexing_pb2.DropCollectionResponse]
     """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
-    set. NOT_FOUND: no such collection.
+    set. NOT_FOUND: it does not exist.
     """
 
 @_typing.type_check_only
@@ -109,7 +110,7 @@ class IndexingServiceAsyncStub(IndexingServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateIndexJob: _aio.UnaryUnaryMultiCallable[_indexing_pb2.CreateIndexJobRequest, _indexing_pb2.CreateIndexJobResponse]  # type: ignore[assignment]
-    """Starts a job and returns immediately.
+    """Starts a job and returns at once.
 
     INVALID_ARGUMENT: the source, the gallery's name or a model's name cannot be used.
     PERMISSION_DENIED: the source is not below an allowed root.
@@ -117,13 +118,13 @@ class IndexingServiceAsyncStub(IndexingServiceStub):
     UNAVAILABLE: Redis cannot be reached.
     """
     GetIndexJob: _aio.UnaryUnaryMultiCallable[_indexing_pb2.GetIndexJobRequest, _indexing_pb2.GetIndexJobResponse]  # type: ignore[assignment]
-    """Reads one job. NOT_FOUND: no such job, or its record has expired."""
+    """Reads one job. NOT_FOUND: it does not exist, or its record has expired."""
     ListIndexJobs: _aio.UnaryUnaryMultiCallable[_indexing_pb2.ListIndexJobsRequest, _indexing_pb2.ListIndexJobsResponse]  # type: ignore[assignment]
     """Lists jobs, newest first."""
     WatchIndexJob: _aio.UnaryStreamMultiCallable[_indexing_pb2.WatchIndexJobRequest, _indexing_pb2.WatchIndexJobResponse]  # type: ignore[assignment]
-    """Sends the job now, after each change, and a last time when it has ended."""
+    """Streams the job now, after each change, and a last time when it has ended."""
     CancelIndexJob: _aio.UnaryUnaryMultiCallable[_indexing_pb2.CancelIndexJobRequest, _indexing_pb2.CancelIndexJobResponse]  # type: ignore[assignment]
-    """Cancels a job: stored points stay, the remaining photos are counted as cancelled. A job that has
+    """Cancels a job: stored points stay, remaining photos are counted as cancelled. A job that has
     ended stays as it is.
     """
     ResumeIndexJob: _aio.UnaryUnaryMultiCallable[_indexing_pb2.ResumeIndexJobRequest, _indexing_pb2.ResumeIndexJobResponse]  # type: ignore[assignment]
@@ -131,42 +132,43 @@ class IndexingServiceAsyncStub(IndexingServiceStub):
     ListDeadLetters: _aio.UnaryUnaryMultiCallable[_indexing_pb2.ListDeadLettersRequest, _indexing_pb2.ListDeadLettersResponse]  # type: ignore[assignment]
     """Lists the photos of a job that could not be indexed, and why."""
     RetryDeadLetters: _aio.UnaryUnaryMultiCallable[_indexing_pb2.RetryDeadLettersRequest, _indexing_pb2.RetryDeadLettersResponse]  # type: ignore[assignment]
-    """Retries the dead letters of a job, which runs again meanwhile. A job without any stays as it is.
+    """Retries the dead letters of a job, which runs again. A job without any stays as it is.
 
-    INVALID_ARGUMENT: the job was cancelled or has failed; resume it first.
+    INVALID_ARGUMENT: the job was cancelled or has failed, and has other work to resume first.
     """
     ListCollections: _aio.UnaryUnaryMultiCallable[_indexing_pb2.ListCollectionsRequest, _indexing_pb2.ListCollectionsResponse]  # type: ignore[assignment]
     """Lists the collections of a gallery, or of all."""
     DeletePoints: _aio.UnaryUnaryMultiCallable[_indexing_pb2.DeletePointsRequest, _indexing_pb2.DeletePointsResponse]  # type: ignore[assignment]
-    """Deletes points of a gallery, in all its collections: a collection that is not live would bring
-    them back. Their photos stay where they are, and are indexed again by a job that lists them.
+    """Deletes points of a gallery, in all its collections: one that is not live would bring them back
+    when promoted. Their photos stay where they are; a job that lists them indexes them again.
 
-    INVALID_ARGUMENT: nothing is chosen, or the choice cannot be used.
+    INVALID_ARGUMENT: no points are selected, or the selection cannot be used.
     NOT_FOUND: the gallery has no collection, or none of a requested model.
     """
     ReindexCollection: _aio.UnaryUnaryMultiCallable[_indexing_pb2.ReindexCollectionRequest, _indexing_pb2.ReindexCollectionResponse]  # type: ignore[assignment]
-    """Starts a job that re-encodes all photos of a live collection with an encoder of another digest,
-    which runs beside the current one, into a new collection; returns immediately. Once that is
-    complete and its index is built, it is promoted. Searches and indexing continue on the live one.
+    """Starts a job that re-embeds a live collection: it encodes all photos with an encoder of another
+    digest, which runs beside the present one, into a new collection; returns at once. When the new
+    collection is complete and its index is built, it is promoted. Searches and indexing go on in the
+    live one meanwhile.
 
     INVALID_ARGUMENT: a name or the queries cannot be used. NOT_FOUND: nothing is live.
     ALREADY_EXISTS: `request_id` was used for another job.
     """
     PromoteCollection: _aio.UnaryUnaryMultiCallable[_indexing_pb2.PromoteCollectionRequest, _indexing_pb2.PromoteCollectionResponse]  # type: ignore[assignment]
-    """Makes a collection the live one of its gallery and model. NOT_FOUND: no such collection."""
+    """Makes a collection the live one of its gallery and model, at once. NOT_FOUND: it does not exist."""
     RollbackCollection: _aio.UnaryUnaryMultiCallable[_indexing_pb2.RollbackCollectionRequest, _indexing_pb2.RollbackCollectionResponse]  # type: ignore[assignment]
-    """Makes the previously live collection live again. NOT_FOUND: there is none, or it was dropped."""
+    """Makes the previous live collection live again. NOT_FOUND: there was none, or it has been dropped."""
     CalibrateGallery: _aio.UnaryUnaryMultiCallable[_indexing_pb2.CalibrateGalleryRequest, _indexing_pb2.CalibrateGalleryResponse]  # type: ignore[assignment]
-    """Starts a job that calibrates the verdicts of a gallery: each of a sample of its labelled points is
-    searched for once as a known landmark, and once as if its landmark were not in the gallery,
-    unless photos of other landmarks are given. The calibration is stored with the collections.
+    """Starts a job that calibrates the verdicts of a gallery. It searches for each of a sample of the
+    labelled points, once as a known landmark, and once as if its landmark were not in the gallery,
+    unless photos of other landmarks are given for that. The result is stored with the collections.
 
     INVALID_ARGUMENT: a name or the photos cannot be used. NOT_FOUND: the gallery has no collection,
     or none of a requested model. ALREADY_EXISTS: `request_id` was used for another job.
     """
     DrawMap: _aio.UnaryUnaryMultiCallable[_indexing_pb2.DrawMapRequest, _indexing_pb2.DrawMapResponse]  # type: ignore[assignment]
     """Starts a job that draws the map of a live collection: its vectors in two dimensions, by t-SNE.
-    The map is kept until the collection is dropped or its map is drawn again.
+    The map is stored until the collection is dropped, or drawn again.
 
     INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: nothing is live.
     ALREADY_EXISTS: `request_id` was used for another job.
@@ -175,7 +177,7 @@ class IndexingServiceAsyncStub(IndexingServiceStub):
     """Reads the map of a live collection. NOT_FOUND: nothing is live, or no map has been drawn of it."""
     DropCollection: _aio.UnaryUnaryMultiCallable[_indexing_pb2.DropCollectionRequest, _indexing_pb2.DropCollectionResponse]  # type: ignore[assignment]
     """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
-    set. NOT_FOUND: no such collection.
+    set. NOT_FOUND: it does not exist.
     """
 
 class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -187,7 +189,7 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.CreateIndexJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.CreateIndexJobResponse, _abc.Awaitable[_indexing_pb2.CreateIndexJobResponse]]:
-        """Starts a job and returns immediately.
+        """Starts a job and returns at once.
 
         INVALID_ARGUMENT: the source, the gallery's name or a model's name cannot be used.
         PERMISSION_DENIED: the source is not below an allowed root.
@@ -201,7 +203,7 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.GetIndexJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.GetIndexJobResponse, _abc.Awaitable[_indexing_pb2.GetIndexJobResponse]]:
-        """Reads one job. NOT_FOUND: no such job, or its record has expired."""
+        """Reads one job. NOT_FOUND: it does not exist, or its record has expired."""
 
     @_abc_1.abstractmethod
     def ListIndexJobs(
@@ -217,7 +219,7 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.WatchIndexJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_indexing_pb2.WatchIndexJobResponse], _abc.AsyncIterator[_indexing_pb2.WatchIndexJobResponse]]:
-        """Sends the job now, after each change, and a last time when it has ended."""
+        """Streams the job now, after each change, and a last time when it has ended."""
 
     @_abc_1.abstractmethod
     def CancelIndexJob(
@@ -225,7 +227,7 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.CancelIndexJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.CancelIndexJobResponse, _abc.Awaitable[_indexing_pb2.CancelIndexJobResponse]]:
-        """Cancels a job: stored points stay, the remaining photos are counted as cancelled. A job that has
+        """Cancels a job: stored points stay, remaining photos are counted as cancelled. A job that has
         ended stays as it is.
         """
 
@@ -251,9 +253,9 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.RetryDeadLettersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.RetryDeadLettersResponse, _abc.Awaitable[_indexing_pb2.RetryDeadLettersResponse]]:
-        """Retries the dead letters of a job, which runs again meanwhile. A job without any stays as it is.
+        """Retries the dead letters of a job, which runs again. A job without any stays as it is.
 
-        INVALID_ARGUMENT: the job was cancelled or has failed; resume it first.
+        INVALID_ARGUMENT: the job was cancelled or has failed, and has other work to resume first.
         """
 
     @_abc_1.abstractmethod
@@ -270,10 +272,10 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.DeletePointsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.DeletePointsResponse, _abc.Awaitable[_indexing_pb2.DeletePointsResponse]]:
-        """Deletes points of a gallery, in all its collections: a collection that is not live would bring
-        them back. Their photos stay where they are, and are indexed again by a job that lists them.
+        """Deletes points of a gallery, in all its collections: one that is not live would bring them back
+        when promoted. Their photos stay where they are; a job that lists them indexes them again.
 
-        INVALID_ARGUMENT: nothing is chosen, or the choice cannot be used.
+        INVALID_ARGUMENT: no points are selected, or the selection cannot be used.
         NOT_FOUND: the gallery has no collection, or none of a requested model.
         """
 
@@ -283,9 +285,10 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.ReindexCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.ReindexCollectionResponse, _abc.Awaitable[_indexing_pb2.ReindexCollectionResponse]]:
-        """Starts a job that re-encodes all photos of a live collection with an encoder of another digest,
-        which runs beside the current one, into a new collection; returns immediately. Once that is
-        complete and its index is built, it is promoted. Searches and indexing continue on the live one.
+        """Starts a job that re-embeds a live collection: it encodes all photos with an encoder of another
+        digest, which runs beside the present one, into a new collection; returns at once. When the new
+        collection is complete and its index is built, it is promoted. Searches and indexing go on in the
+        live one meanwhile.
 
         INVALID_ARGUMENT: a name or the queries cannot be used. NOT_FOUND: nothing is live.
         ALREADY_EXISTS: `request_id` was used for another job.
@@ -297,7 +300,7 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.PromoteCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.PromoteCollectionResponse, _abc.Awaitable[_indexing_pb2.PromoteCollectionResponse]]:
-        """Makes a collection the live one of its gallery and model. NOT_FOUND: no such collection."""
+        """Makes a collection the live one of its gallery and model, at once. NOT_FOUND: it does not exist."""
 
     @_abc_1.abstractmethod
     def RollbackCollection(
@@ -305,7 +308,7 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.RollbackCollectionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.RollbackCollectionResponse, _abc.Awaitable[_indexing_pb2.RollbackCollectionResponse]]:
-        """Makes the previously live collection live again. NOT_FOUND: there is none, or it was dropped."""
+        """Makes the previous live collection live again. NOT_FOUND: there was none, or it has been dropped."""
 
     @_abc_1.abstractmethod
     def CalibrateGallery(
@@ -313,9 +316,9 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _indexing_pb2.CalibrateGalleryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.CalibrateGalleryResponse, _abc.Awaitable[_indexing_pb2.CalibrateGalleryResponse]]:
-        """Starts a job that calibrates the verdicts of a gallery: each of a sample of its labelled points is
-        searched for once as a known landmark, and once as if its landmark were not in the gallery,
-        unless photos of other landmarks are given. The calibration is stored with the collections.
+        """Starts a job that calibrates the verdicts of a gallery. It searches for each of a sample of the
+        labelled points, once as a known landmark, and once as if its landmark were not in the gallery,
+        unless photos of other landmarks are given for that. The result is stored with the collections.
 
         INVALID_ARGUMENT: a name or the photos cannot be used. NOT_FOUND: the gallery has no collection,
         or none of a requested model. ALREADY_EXISTS: `request_id` was used for another job.
@@ -328,7 +331,7 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.DrawMapResponse, _abc.Awaitable[_indexing_pb2.DrawMapResponse]]:
         """Starts a job that draws the map of a live collection: its vectors in two dimensions, by t-SNE.
-        The map is kept until the collection is dropped or its map is drawn again.
+        The map is stored until the collection is dropped, or drawn again.
 
         INVALID_ARGUMENT: a name cannot be used. NOT_FOUND: nothing is live.
         ALREADY_EXISTS: `request_id` was used for another job.
@@ -349,7 +352,7 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.DropCollectionResponse, _abc.Awaitable[_indexing_pb2.DropCollectionResponse]]:
         """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
-        set. NOT_FOUND: no such collection.
+        set. NOT_FOUND: it does not exist.
         """
 
 def add_IndexingServiceServicer_to_server(servicer: IndexingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

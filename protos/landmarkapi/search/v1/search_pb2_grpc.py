@@ -67,13 +67,13 @@ class SearchServiceServicer:
     """
 
     def Search(self, request, context):
-        """Ranks the photos of a gallery by likeness to a photo, a stored point or a vector: once per
+        """Ranks the photos of a gallery by similarity to a photo, a stored point or a vector: once per
         model, and fused.
 
         INVALID_ARGUMENT with BadRequest: a field or the photo cannot be used; the message says why.
         NOT_FOUND: no such gallery, model or point.
         FAILED_PRECONDITION: no encoder serves the digest that the collection was made with.
-        UNAVAILABLE: no requested model could answer; retrying can help.
+        UNAVAILABLE: no requested model could answer; a retry can help.
         RESOURCE_EXHAUSTED with RetryInfo: the encoders are busy.
         DEADLINE_EXCEEDED: no requested model answered in time.
         """
@@ -82,16 +82,16 @@ class SearchServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchSearch(self, request, context):
-        """Answers several searches of one gallery: their photos are encoded together, and each collection
-        is queried once. A search that fails is an error of its own item; the call itself fails only where
-        none could be tried.
+        """Runs several searches of one gallery: their photos are encoded together, and each collection is
+        queried once. A search that fails is an error of its item; the call itself fails only if none
+        could be tried.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CountValues(self, request, context):
-        """Counts the points of a gallery by the values of a field that is indexed.
+        """Counts the points of a gallery by the values of an indexed field.
 
         INVALID_ARGUMENT: the field is not indexed. NOT_FOUND: no such gallery or model.
         """
@@ -107,7 +107,7 @@ class SearchServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """Lists the models that photos can be indexed and searched with, and whether they respond.
+        """Lists the models to index and search with, and whether they answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
