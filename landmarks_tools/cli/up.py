@@ -109,18 +109,18 @@ def await_ready(manager: StackManager) -> None:
 
     Raises LandmarksError with the last log lines of each process that did not.
     """
-    from landmarks_tools.local_stack.readiness import become_ready
+    from landmarks_tools.local_stack.readiness import wait_until_ready
 
     plan: StackPlan = manager.plan
     started = time.monotonic()
     console.print(f"Starting {len(plan.processes)} processes")
     waiting = {process.name: process for process in plan.processes}
-    for process in become_ready(plan, _READY_SECONDS):
+    for process in wait_until_ready(plan, _READY_SECONDS):
         del waiting[process.name]
         seconds = time.monotonic() - started
         console.print(f"  {process.name:<36} {process.address:<34} ready after {seconds:.1f} s")
     if waiting:
-        words = "\n".join(f"{name}:\n{manager.last_words(name)}" for name in waiting)
+        words = "\n".join(f"{name}:\n{manager.log_tail(name)}" for name in waiting)
         raise LandmarksError(
             f"not ready after {_READY_SECONDS:.0f} s: {', '.join(waiting)}."
             f" Their last log lines:\n{words}"

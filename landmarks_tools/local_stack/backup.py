@@ -1,8 +1,8 @@
 """Backup and restore of the stack on one machine, running or stopped.
 
-What has to be kept is the vectors and Valkey's append-only file, which holds the jobs. Valkey comes
-first: the backup's jobs then know of no photo that the vectors copied after them do not have. What
-was stored in between is indexed again after a restore, and found unchanged.
+A backup holds the vectors and Valkey's append-only file, which holds the jobs. Valkey is copied
+first, so that the backup's jobs refer to no photo that is missing from the vectors copied after
+them. Photos stored in between are indexed again after a restore, and found unchanged.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _MANIFEST = "backup.json"
 _VECTORS, _JOBS = "qdrant", "valkey"
 _AOF = "appendonlydir"
 _REWRITES = "auto-aof-rewrite-percentage"
-# Valkey's default, which `landmarks up` leaves as it is. What is found there may be the 0 of a
-# backup that was killed.
+# Valkey's default, which `landmarks up` does not change. The current value is not restored, as it
+# may be the 0 that a killed backup left.
 _REWRITE_PERCENTAGE = 100
 _SNAPSHOT_SECONDS = 3600.0
 _REWRITE_SECONDS = 600.0
@@ -61,7 +61,7 @@ class BackedUpFile:
 
 @dataclass(frozen=True)
 class Backup:
-    """What is in a backup. `files` are by their path in it."""
+    """The contents of a backup; `files` by their path in it."""
 
     made_at: str
     running: bool
@@ -70,11 +70,11 @@ class Backup:
 
     @property
     def size(self) -> int:
-        """How many bytes it has."""
+        """Total size in bytes."""
         return sum(one.bytes for one in self.files.values())
 
     def as_json(self) -> dict[str, object]:
-        """Return it for programs."""
+        """Return a summary for JSON output."""
         return {
             "made_at": self.made_at,
             "running": self.running,
@@ -85,16 +85,20 @@ class Backup:
 
 
 def back_up(data_dir: Path, folder: Path) -> Backup:
-    """Copy a stack's data to a new folder, which appears when it is complete.
+    """Copy a stack's data to a new folder, which appears once it is complete.
 
-    Raises AlreadyExistsError where the folder exists, NotFoundError where there are no data,
-    UnavailableError where the running stack does not answer.
+    Raises AlreadyExistsError if the folder exists, NotFoundError if there are no data and
+    UnavailableError if the running stack does not answer.
     """
     if folder.exists():
-        raise AlreadyExistsError(f"{folder} exists; name a new folder, as with today's date")
+        raise AlreadyExistsError(
+            f"{folder} exists; name a new folder, such as one with today's date"
+        )
     if not (data_dir / _VECTORS).is_dir():
-        raise NotFoundError(f"{data_dir} has no data of `landmarks up`; see --data-dir")
-    with _at_work(data_dir):
+        raise NotFoundError(
+            f"{data_dir} has no data of `landmarks up`; choose its folder with --data-dir"
+        )
+    with _backup_locked(data_dir):
         return _back_up(data_dir, folder)
 
 
@@ -107,7 +111,7 @@ def _back_up(data_dir: Path, folder: Path) -> Backup:
         if running:
             _copy_running(data_dir, partial)
         else:
-            # The engine may outlive, by seconds, a `landmarks up` that was killed.
+            # The engine may outlive a killed `landmarks up` by some seconds.
             with data_locked(data_dir), lock(data_dir / _VECTORS / "server.lock", _ENDS_SECONDS):
                 _copy_stopped(data_dir, partial)
         made = Backup(
@@ -125,18 +129,18 @@ def _back_up(data_dir: Path, folder: Path) -> Backup:
 
 
 def restore(folder: Path, data_dir: Path) -> Backup:
-    """Put a backup into a data folder that has no data, after every file of it was checked.
+    """Copy a backup into a data folder without data, after verifying every file of the backup.
 
-    Raises NotFoundError and InvalidInputError for what is no whole backup, AlreadyExistsError where
-    there are data, ConfigurationError where a stack runs on the folder.
+    Raises NotFoundError or InvalidInputError for a missing or damaged backup, AlreadyExistsError if
+    the folder has data, ConfigurationError if a stack runs on it.
     """
     made = _read_manifest(folder)
     _check(folder, made)
-    with _at_work(data_dir), data_locked(data_dir):
+    with _backup_locked(data_dir), data_locked(data_dir):
         taken = [data_dir / name for name in (_VECTORS, _JOBS) if _has_data(data_dir / name)]
         if taken:
             raise AlreadyExistsError(
-                f"there are data already; move {' and '.join(map(str, taken))} away first"
+                f"there are data already; first move {' and '.join(map(str, taken))} elsewhere"
             )
         arriving = data_dir / "restoring"
         shutil.rmtree(arriving, ignore_errors=True)
@@ -144,14 +148,14 @@ def restore(folder: Path, data_dir: Path) -> Backup:
             copy_tree(folder / name, arriving / name)
         os.sync()
         for name in (_VECTORS, _JOBS):
-            shutil.rmtree(data_dir / name, ignore_errors=True)  # empty, as _has_data has said
+            shutil.rmtree(data_dir / name, ignore_errors=True)  # empty, see _has_data
             (arriving / name).rename(data_dir / name)
         arriving.rmdir()
     return made
 
 
-def _at_work(data_dir: Path) -> AbstractContextManager[None]:
-    return data_locked(data_dir, "backup.lock", "another backup or restore is at work")
+def _backup_locked(data_dir: Path) -> AbstractContextManager[None]:
+    return data_locked(data_dir, "backup.lock", "another backup or restore is running")
 
 
 def _copy_stopped(data_dir: Path, target: Path) -> None:
@@ -160,37 +164,37 @@ def _copy_stopped(data_dir: Path, target: Path) -> None:
 
 
 def _copy_running(data_dir: Path, target: Path) -> None:
-    """Copy from the running stack, which tells in its plan where its parts are."""
+    """Copy from the running stack; its plan has the addresses of its parts."""
     plan = json.loads((data_dir / "run" / "plan.json").read_text())
     environment = plan["qdrant"]["environment"]
     (target / _JOBS).mkdir()
     with _append_only_file_kept(environment[f"{ENV_PREFIX}REDIS_URL"], data_dir / _JOBS):
-        # Its end may be half a command, which Valkey leaves out when it starts.
+        # The copy may end in half a command, which Valkey ignores on start.
         copy_tree(data_dir / _JOBS / _AOF, target / _JOBS / _AOF)
     settings = QdrantSettings.load(
         {
             "qdrant_host": environment[f"{ENV_PREFIX}QDRANT_HOST"],
             "qdrant_port": environment[f"{ENV_PREFIX}QDRANT_PORT"],
             "qdrant_timeout_seconds": _SNAPSHOT_SECONDS,
-            "qdrant_tls": False,  # whatever the shell says: `landmarks up` has none
+            "qdrant_tls": False,  # `landmarks up` never uses TLS, whatever the environment sets
         }
     )
     with closing(connect(settings)) as client, qdrant_failures(address_of(settings)):
         snapshot = client.create_full_snapshot()
     if snapshot is None:
-        raise LandmarksError("the vector database made no snapshot, and did not say why")
+        raise LandmarksError("the vector database made no snapshot and gave no reason")
     made = data_dir / _VECTORS / "snapshots" / snapshot.name
     try:
         shutil.move(made, target / _VECTORS, copy_function=copy_file)
-    finally:  # a second copy of everything must not stay where that was the last room
+    finally:  # a full disk must not keep a second copy of everything
         shutil.rmtree(made, ignore_errors=True)
 
 
 @contextmanager
 def _append_only_file_kept(url: str, folder: Path) -> Iterator[None]:
-    """Have Valkey only append to its file, and not rewrite it, until the block ends.
+    """Keep Valkey from rewriting its append-only file until the block ends.
 
-    As https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/ says it.
+    Source: https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/
     """
     try:
         with redis.Redis.from_url(
@@ -212,11 +216,14 @@ def _append_only_file_kept(url: str, folder: Path) -> Iterator[None]:
 def _await_rewrite(client: redis.Redis) -> None:
     deadline = time.monotonic() + _REWRITE_SECONDS
     while True:
-        told = client.info("persistence")
-        if not told["aof_rewrite_in_progress"] and not told["aof_rewrite_scheduled"]:
+        info = client.info("persistence")
+        if not info["aof_rewrite_in_progress"] and not info["aof_rewrite_scheduled"]:
             return
         if time.monotonic() > deadline:
-            raise UnavailableError("Valkey rewrites its append-only file without an end")
+            raise UnavailableError(
+                "Valkey did not finish rewriting its append-only file within"
+                f" {_REWRITE_SECONDS:.0f} s"
+            )
         time.sleep(0.2)
 
 
@@ -243,11 +250,11 @@ def _write_manifest(made: Backup, folder: Path) -> None:
 def _read_manifest(folder: Path) -> Backup:
     path = folder / _MANIFEST
     if not path.is_file():
-        raise NotFoundError(f"{folder} is no backup: there is no {_MANIFEST} in it")
+        raise NotFoundError(f"{folder} is no backup: it has no {_MANIFEST}")
     try:
         found = json.loads(path.read_text())
         if (found["format"], found["version"]) != (_FORMAT, _VERSION):
-            raise InvalidInputError(f"{path} is of another version of the program")
+            raise InvalidInputError(f"{path} was written by another version of the program")
         return Backup(
             made_at=str(found["made_at"]),
             running=bool(found["running"]),
@@ -265,7 +272,7 @@ def _check(folder: Path, made: Backup) -> None:
     there = {name: file for name, file in _files(folder) if name != _MANIFEST}
     for name in sorted({*there, *made.files}):
         if there.get(name) != made.files.get(name):
-            wrong = "is not as it was backed up" if name in there else "is missing"
+            wrong = "has changed since the backup" if name in there else "is missing"
             raise InvalidInputError(
                 f"{folder / name} {wrong}; the backup is damaged and cannot be restored"
             )

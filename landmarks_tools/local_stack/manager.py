@@ -1,4 +1,4 @@
-"""Runs a plan under supervisor, which restarts what dies, and restarts supervisor if that dies."""
+"""Runs a plan under supervisor, which restarts dead processes; restarts supervisor if it dies."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _PRIORITY = {Role.BROKER: 10, Role.VECTORS: 10, Role.ENCODER: 20, Role.WORKER: 3
 
 
 class StackManager:
-    """A started stack. Use as a context manager: leaving it stops everything.
+    """A running stack, as a context manager: leaving it stops everything.
 
-    Raises ConfigurationError where a port is in use or another stack runs on the same data.
+    Entering raises ConfigurationError if a port is in use or another stack runs on the same data.
     """
 
     def __init__(self, plan: StackPlan) -> None:
@@ -51,14 +51,14 @@ class StackManager:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop everything: SIGTERM, then SIGKILL for what has not ended in time."""
+        """Stop everything: SIGTERM, then SIGKILL after a timeout."""
         if self._supervisor is not None:
             end_group(self._supervisor, _STOP_SECONDS + 10)
             self._supervisor = None
         self._lock.close()
 
     def restart_if_dead(self) -> bool:
-        """Start supervisor again if it has died; return whether it had.
+        """Restart supervisor if it has died; return whether it had.
 
         Its processes die with it (see `landmarks_tools.local_stack.launch`), so nothing runs twice.
         """
@@ -68,11 +68,11 @@ class StackManager:
         return True
 
     def log_file(self, name: str) -> Path:
-        """Return where a process writes its log."""
+        """Return the path of a process's log."""
         return self.log_dir / f"{name}.log"
 
-    def last_words(self, name: str, lines: int = 8) -> str:
-        """Return the end of a process's log."""
+    def log_tail(self, name: str, lines: int = 8) -> str:
+        """Return the last lines of a process's log."""
         with contextlib.suppress(OSError):
             text = self.log_file(name).read_text(errors="replace")
             return "\n".join(text.splitlines()[-lines:])
@@ -123,7 +123,7 @@ class StackManager:
         yield f"directory={_escaped(self.plan.data_dir)}"
         yield "minfds=256"
         if os.getuid() == 0:
-            yield "user=root"  # said outright, or supervisor warns
+            yield "user=root"  # supervisor warns if it runs as root by default
         for process in self.plan.processes:
             launcher = [sys.executable, "-m", "landmarks_tools.local_stack.launch"]
             launch = shlex.join([*launcher, str(self._plan_file), process.name])
@@ -143,7 +143,7 @@ class StackManager:
 
 
 def _escaped(value: object) -> str:
-    """Return a value for supervisor's configuration, where % begins an expression."""
+    """Escape a value for supervisor's configuration, where % begins an expression."""
     return str(value).replace("%", "%%")
 
 

@@ -1,4 +1,4 @@
-"""Which processes make up the stack: a pure plan, made before anything is started."""
+"""Plans the processes of the stack, before anything is started."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LAST_PORT = 65535
 
 
 class Role(StrEnum):
-    """What a process is for; decides how one can tell that it is ready."""
+    """What a process does; decides how its readiness is checked."""
 
     BROKER = "broker"
     VECTORS = "vectors"
@@ -43,18 +43,18 @@ class Process:
 
     @property
     def address(self) -> str:
-        """Where it listens, or what it waits on."""
+        """The address it listens on, or the queue it consumes."""
         return f"{HOST}:{self.port}" if self.port else f"queue of {self.model}"
 
     @property
     def ports(self) -> tuple[int, ...]:
-        """Where it listens, for callers, for browsers and for who reads its metrics."""
+        """All ports it listens on: for calls, the page and metrics."""
         return tuple(port for port in (self.port, self.page_port, self.metrics_port) if port)
 
 
 @dataclass(frozen=True)
 class StackPlan:
-    """Everything that `landmarks up` starts, in the order of starting."""
+    """The processes that `landmarks up` starts, in order."""
 
     processes: tuple[Process, ...]
     data_dir: Path
@@ -67,7 +67,7 @@ class StackPlan:
 
     @property
     def page(self) -> str:
-        """The address of the web page; empty where there is none, or it has any free port."""
+        """The address of the web page; empty if there is none or its port is chosen at start."""
         port = self.one(Role.SEARCH).page_port
         return f"http://localhost:{port}" if port else ""
 
@@ -86,13 +86,13 @@ def plan_stack(
 ) -> StackPlan:
     """Plan the stack for `models`, each with `scale[model]` encoder processes (1 if absent).
 
-    `beside` names encoders of a model that somebody else runs, as of a newer version.
+    `beside` has addresses of encoders that run outside the stack, such as a newer version.
 
     Raises InvalidInputError for a scale of an unknown model or below 1, and where two processes
     would share a port.
     """
     if not models:
-        raise InvalidInputError("there is no model to serve; name one with --models")
+        raise InvalidInputError("no model to serve; name one with --models")
     for model, count in scale.items():
         if model not in models:
             raise InvalidInputError(f"--scale names {model!r}, which is not among --models")
@@ -108,8 +108,8 @@ def plan_stack(
     encoders = [(model, settings.encoder_port + index) for index, model in enumerate(ordered)]
     if encoders[-1][1] > _LAST_PORT:
         raise InvalidInputError(
-            f"{len(encoders)} encoders from port {settings.encoder_port} on are more than there are"
-            f" ports, which end with {_LAST_PORT}; start fewer"
+            f"{len(encoders)} encoders do not fit between port {settings.encoder_port} and"
+            f" {_LAST_PORT}; start fewer"
         )
     targets = {
         model: "ipv4:" + ",".join(f"{HOST}:{port}" for name, port in encoders if name == model)
@@ -119,13 +119,13 @@ def plan_stack(
     for address in (one for several in beside.values() for one in several):
         if address in own:
             raise InvalidInputError(
-                f"--beside names {address}, where the stack starts itself an encoder; give the"
-                " other one a port of its own, as with LANDMARKS_ENCODER_PORT=50071"
+                f"--beside names {address}, where the stack starts an encoder itself; start the"
+                " other one on another port, such as LANDMARKS_ENCODER_PORT=50071"
             )
     redis_url = f"redis://{HOST}:{settings.redis_port}/0"
     shared = {
-        # On loopback these would guard nothing, and the embedded engine has one shard; what the
-        # shell says of them is for other stacks.
+        # On loopback TLS would protect nothing, and the embedded engine has one shard; values in
+        # the environment are meant for other stacks.
         "QDRANT_SHARD_NUMBER": "1",
         "QDRANT_REPLICATION_FACTOR": "1",
         "QDRANT_WRITE_CONSISTENCY_FACTOR": "1",
@@ -217,9 +217,9 @@ def _broker(settings: StackSettings, binary: Path) -> Process:
 def _with_metrics(
     processes: Sequence[Process], models: int, settings: StackSettings, first: int
 ) -> list[Process]:
-    """Give each process of ours a port for metrics from `first` up; 0 is any free port for each.
+    """Give each of our processes a metrics port from `first` up; with 0, any free port each.
 
-    What scaling adds comes last and moves no port, as in Compose.
+    Processes added by scaling come last, so that no port moves, as in Compose.
     """
     encoders = [process for process in processes if process.role == Role.ENCODER]
     added = [process.name for process in encoders[models:]]

@@ -1,4 +1,4 @@
-"""Ports of loopback: which are free, and which are listened on."""
+"""Finds free ports on loopback, and ports that something listens on."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import socket
 from landmarks.errors import ConfigurationError
 from landmarks_tools.local_stack.plan import HOST
 
-# Below the ports that systems hand out by themselves.
+# Below the range that systems use for ephemeral ports.
 _FIRST, _LAST = 20051, 32000
 _CONNECT_SECONDS = 2.0
 
 
 def free_ports(count: int) -> list[int]:
-    """Return different free ports. Another process may take one before it is used."""
+    """Return distinct free ports. Another process may take one before it is used."""
     probes = [socket.create_server((HOST, 0)) for _ in range(count)]
     ports = [int(probe.getsockname()[1]) for probe in probes]
     for probe in probes:
@@ -24,7 +24,7 @@ def free_ports(count: int) -> list[int]:
 def free_ports_in_a_row(count: int) -> int:
     """Return the first of `count` free ports in a row.
 
-    Raises ConfigurationError where there are none.
+    Raises ConfigurationError if there are none.
     """
     for first in range(_FIRST, _LAST, count):
         if all(is_free(port) for port in range(first, first + count)):

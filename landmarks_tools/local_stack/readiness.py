@@ -1,4 +1,4 @@
-"""Tells when each process of a stack is ready to work."""
+"""Checks when each process of a stack is ready."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _PROBE_SECONDS = 2.0
 
 
 def is_ready(process: Process, plan: StackPlan) -> bool:
-    """Return whether `process` answers and says that it is ready."""
+    """Return whether `process` answers and reports that it is ready."""
     if process.role in (Role.BROKER, Role.WORKER):
-        return _redis_says_so(process, plan)
+        return _is_ready_by_redis(process, plan)
     if not is_serving(process.address, process.model, _PROBE_SECONDS):
         return False
     return not process.page_port or listens(process.page_port)
 
 
-def become_ready(plan: StackPlan, timeout_seconds: float) -> Iterator[Process]:
-    """Yield each process as it becomes ready; stop when all are, or when the time is up.
+def wait_until_ready(plan: StackPlan, timeout_seconds: float) -> Iterator[Process]:
+    """Yield each process as it becomes ready, until all are or the time is up.
 
-    Raises LandmarksError as soon as an encoder says that it cannot load its model.
+    Raises LandmarksError as soon as an encoder reports that it cannot load its model.
     """
     deadline = time.monotonic() + timeout_seconds
     waiting = list(plan.processes)
@@ -48,7 +48,7 @@ def become_ready(plan: StackPlan, timeout_seconds: float) -> Iterator[Process]:
 
 
 def _load_failure(process: Process) -> str:
-    """Return why an encoder could not load its model; empty if it may yet."""
+    """Return why an encoder could not load its model; empty while it may still load."""
     with open_channel(process.address) as channel:
         try:
             answer = EncoderServiceStub(channel).GetModel(
@@ -59,7 +59,7 @@ def _load_failure(process: Process) -> str:
     return answer.model.failure
 
 
-def _redis_says_so(process: Process, plan: StackPlan) -> bool:
+def _is_ready_by_redis(process: Process, plan: StackPlan) -> bool:
     with redis.Redis.from_url(plan.redis_url, socket_timeout=_PROBE_SECONDS) as client:
         try:
             if process.role == Role.BROKER:
@@ -69,7 +69,7 @@ def _redis_says_so(process: Process, plan: StackPlan) -> bool:
             return False
     if not isinstance(announced, bytes):
         return False
-    try:  # what a killed worker announced outlives it by some seconds
+    try:  # a killed worker's announcement outlives it by some seconds
         os.kill(json.loads(announced)["pid"], 0)
     except ProcessLookupError:
         return False

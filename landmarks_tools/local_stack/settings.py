@@ -1,4 +1,4 @@
-"""What `landmarks up` may be told."""
+"""The settings of `landmarks up`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ class StackSettings(Settings):
     encoder_port: int = Field(50051, ge=1, le=65000)
     qdrant_port: int = Field(6334, ge=1, le=65535)
     redis_port: int = Field(6379, ge=1, le=65535)
-    # What the workers may read. The stack listens on loopback only, so whoever can ask it can read
-    # this user's files anyway.
+    # What the workers may read. The stack listens on loopback only, so its callers could usually
+    # read this user's files anyway.
     source_roots: list[str] = Field(default_factory=lambda: ["/"])

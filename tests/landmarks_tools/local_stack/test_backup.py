@@ -181,7 +181,7 @@ def test_a_backup_waits_for_nobody_who_is_at_the_data_already(tmp_path: Path) ->
     (tmp_path / "data" / "qdrant").mkdir(parents=True)
     with (
         data_locked(tmp_path / "data", "backup.lock"),
-        pytest.raises(ConfigurationError, match="another backup or restore is at work"),
+        pytest.raises(ConfigurationError, match="another backup or restore is running"),
     ):
         back_up(tmp_path / "data", tmp_path / "monday")
     assert not (tmp_path / "monday").exists()

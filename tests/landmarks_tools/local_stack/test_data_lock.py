@@ -34,7 +34,7 @@ def test_a_locked_folder_is_refused_until_its_holder_is_done(tmp_path: Path) -> 
 
 
 def test_locks_of_different_names_do_not_exclude_each_other(tmp_path: Path) -> None:
-    with data_locked(tmp_path, "backup.lock", "another backup is at work"):
+    with data_locked(tmp_path, "backup.lock", "another backup is running"):
         assert not stack_runs(tmp_path)
 
 

@@ -94,7 +94,7 @@ def test_an_encoder_of_another_version_is_named_beside_the_own_to_all_that_ask()
 def test_an_encoder_beside_is_of_a_model_that_is_served_and_not_one_of_the_own() -> None:
     with pytest.raises(InvalidInputError, match="'c', which is not among"):
         plan(["a"], beside={"c": ["127.0.0.1:2100"]})
-    with pytest.raises(InvalidInputError, match="starts itself"):
+    with pytest.raises(InvalidInputError, match="starts an encoder itself"):
         plan(["a"], beside={"a": ["127.0.0.1:2000"]})
     with pytest.raises(InvalidInputError, match="MODEL=HOST:PORT"):
         parse_beside(["a"])
