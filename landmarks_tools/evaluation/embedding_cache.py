@@ -1,8 +1,8 @@
-"""Embeddings kept on disk, by the encoder's digest and the hash of a photo's bytes.
+"""Embeddings cached on disk, by the encoder's digest and the hash of a photo's bytes.
 
 A folder per encoder holds parts: files of some hundred rows, written once, with the checksums of a
-zip file. Processes that write at once each add parts of their own, and one that is killed loses no
-more than the part it was filling.
+zip file. Concurrent processes each add their own parts; a killed one loses at most the part that
+it was filling.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class EmbeddingCache:
         return rows
 
     def add(self, rows: Mapping[bytes, FloatVector]) -> None:
-        """Keep these rows, all of them or none."""
+        """Store these rows, all of them or none."""
         if not rows:
             return
         keys = np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(-1, _KEY_BYTES)

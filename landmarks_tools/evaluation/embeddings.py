@@ -1,4 +1,4 @@
-"""Photos to embeddings, made as the service makes them, and kept for the next time."""
+"""Computes embeddings of photos as the service does, and caches them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from landmarks.photos.decode import PhotoLimits, decode
 from landmarks.retrieval.labelled_photos import LabelledPhoto
 from landmarks_tools.evaluation.embedding_cache import EmbeddingCache, FloatVector
 
-Progress = Callable[[int, int], None]  # photos done, photos in all
+Progress = Callable[[int, int], None]  # photos done, total
 In = TypeVar("In")
 Out = TypeVar("Out")
 _Item = tuple[bytes, LabelledPhoto, FloatArray]
@@ -38,8 +38,8 @@ def embeddings(
 ) -> FloatMatrix:
     """Return the embeddings of `photos` by `model`: unit rows, float32 (N, dimension).
 
-    Rows are kept below `settings.cache_dir` by the encoder's digest and the photo's bytes, while
-    the work goes on, so a run that is stopped goes on from there.
+    Rows are cached below `settings.cache_dir` by the encoder's digest and the photo's bytes as they
+    are computed, so that an interrupted run continues from there.
 
     Raises InvalidInputError naming the first photo that cannot be read or embedded, and as
     `load_encoder`.
@@ -92,7 +92,7 @@ def _keep_rows(
     cache: EmbeddingCache,
     progress: Progress | None,
 ) -> None:
-    """Add what is made to `rows`, and to `cache` as it comes."""
+    """Add computed rows to `rows`, and to `cache` as they come."""
     unkept: dict[bytes, FloatVector] = {}
     done = 0
     try:
@@ -110,10 +110,10 @@ def _keep_rows(
 
 
 def _embedded(encoder: Encoder, batch: Sequence[_Item]) -> list[tuple[bytes, FloatVector]]:
-    """Return the rows of a batch, which is filled up with blanks.
+    """Return the rows of a batch, which is padded with zeros.
 
-    Kernels are chosen by the batch's shape, and differ in the last bits: with batches of one size,
-    a photo's row does not depend on how many others were still to be embedded.
+    Kernels are chosen by the batch's shape and differ in the last bits: with batches of one size, a
+    photo's row does not depend on how many others remained.
     """
     first = batch[0][2]
     pixels = np.zeros((encoder.plan.batch, *first.shape), np.float32)
@@ -123,8 +123,8 @@ def _embedded(encoder: Encoder, batch: Sequence[_Item]) -> list[tuple[bytes, Flo
     for (key, photo, _), row in zip(batch, encoder.embed(pixels)[: len(batch)], strict=True):
         if not (np.isfinite(row).all() and row.any()):
             raise InvalidInputError(
-                f"{photo.path}: {encoder.spec.name!r} finds nothing in this photo: its vector has"
-                " no direction; is it blank?"
+                f"{photo.path}: {encoder.spec.name!r} finds nothing in this photo, as its vector is"
+                " zero or not finite; is the photo blank?"
             )
         found.append((key, row))
     return found
@@ -135,7 +135,7 @@ def _prepared(
 ) -> FloatArray:
     data = _bytes(photo.path)
     if hashlib.sha256(data).digest() != key:
-        raise InvalidInputError(f"{photo.path} was changed while it was being read")
+        raise InvalidInputError(f"{photo.path} changed while it was being read")
     try:
         return encoder.preprocess(decode(data, limits, encoder.spec.decode_size).image)
     except InvalidInputError as error:
@@ -145,9 +145,9 @@ def _prepared(
 def _in_order(
     work: Callable[[In], Out], items: Iterable[In], pool: ThreadPoolExecutor, ahead: int
 ) -> Iterator[Out]:
-    """Yield `work` of each item in order, at most `ahead` of them begun and not yet taken.
+    """Yield `work` of each item in order, with at most `ahead` of them in flight.
 
-    Where `items` fails, what was begun before is yielded first.
+    If `items` fails, the results in flight are yielded first.
     """
     begun: deque[Future[Out]] = deque()
     source = iter(items)
@@ -171,7 +171,7 @@ def _in_order(
 
 @contextmanager
 def _pool(threads: int, name: str) -> Iterator[ThreadPoolExecutor]:
-    """Give a pool that on leaving drops what it has not begun."""
+    """Yield a pool that on exit cancels work that has not begun."""
     pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
     try:
         yield pool

@@ -1,4 +1,4 @@
-"""A model's figures on the photos of a manifest: exact search over its own embeddings."""
+"""Retrieval figures of a model by exact search over its embeddings, without services."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def evaluate_model(
 ) -> RetrievalResult:
     """Return how well the queries find the photos of their landmarks in the gallery.
 
-    A query that is in the gallery too is not compared with itself (leave-one-out).
+    A query that is also in the gallery is not compared with itself (leave-one-out).
 
     Raises as `embeddings` and `metrics.evaluate_rankings`.
     """

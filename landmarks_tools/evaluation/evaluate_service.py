@@ -1,4 +1,4 @@
-"""A model's figures as the running system gives them: its index, its engine, its exact search."""
+"""Retrieval figures of a model by the running system: its index and its exact search."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from landmarks.errors import InvalidInputError, LandmarksError, NotFoundError
 from landmarks.retrieval.labelled_photos import GalleryAndQueries, LabelledPhoto
 from landmarks.retrieval.metrics import RetrievalResult, evaluate_rankings
 
-Progress = Callable[[str, int, int | None], None]  # what is done, how many are, of how many
+Progress = Callable[[str, int, int | None], None]  # the step, how many are done, of how many
 
-# What the contract of Search allows: hits of one answer, and hits that can be skipped.
+# The limits of Search: hits per answer, and hits that can be skipped.
 _PAGE = 1000
 _MOST_SKIPPED = 10_000
-# Pages are cut from rankings of other depths, and photos of one score may come in another order in
-# each: what one page has lost to the next stands near its end.
+# Pages are cut from rankings of different depths, in which photos of equal score may be ordered
+# differently: a photo that one page misses is near the end of the page before.
 _OVERLAP = 100
 _AT_ONCE = 4  # searches
 _KEPT = 16  # rankings
@@ -33,14 +33,13 @@ def evaluate_through(
     photos: GalleryAndQueries,
     progress: Progress | None = None,
 ) -> RetrievalResult:
-    """Return how well the queries find the photos of their landmarks, as the system searches.
+    """Return how well the queries find the photos of their landmarks, searching with the system.
 
-    The gallery's photos are indexed into a gallery of their own, named by what they are: evaluating
-    again encodes none of them. The workers must be able to read the source at the same path.
+    The photos are indexed into a gallery named by a hash of them, so that evaluating again encodes
+    none. The workers must be able to read the source at the same path.
 
-    Raises NotFoundError for a model that is not served, InvalidInputError for a gallery deeper than
-    searches reach, LandmarksError where not all photos could be indexed or were ranked, and as
-    the client.
+    Raises NotFoundError for a model that is not served, InvalidInputError for a gallery larger than
+    searches can rank, LandmarksError if photos could not be indexed or ranked, and as the client.
     """
     gallery, queries = photos.gallery, photos.queries
     if len(gallery) > _MOST_SKIPPED + _PAGE:
@@ -60,7 +59,7 @@ def evaluate_through(
         return _ranking(client, name, model, query, places, by_landmark.get(query.landmark, set()))
 
     def rankings(pool: ThreadPoolExecutor) -> Iterator[list[int]]:
-        # Some at a time: a map over all would hold every ranking of a large gallery until the end.
+        # In portions: a map over all would hold every ranking of a large gallery until the end.
         for first in range(0, len(queries), _KEPT):
             yield from pool.map(rank, queries[first : first + _KEPT])
             report("searches", min(first + _KEPT, len(queries)), len(queries))
@@ -78,7 +77,7 @@ def evaluate_through(
 
 
 def gallery_name(photos: Sequence[LabelledPhoto], model: str, digest: str) -> str:
-    """Return the name of the gallery that holds exactly these photos, by this encoder.
+    """Return the name of the gallery of exactly these photos by this encoder.
 
     It is a hash of the photos' names, landmarks and bytes, and of the encoder.
     """
@@ -101,7 +100,7 @@ def _served_digest(client: Landmarks, model: str) -> str:
 def _index(
     client: Landmarks, name: str, model: str, photos: GalleryAndQueries, report: Progress
 ) -> None:
-    """Index the gallery, and make sure that it holds each photo and no other."""
+    """Index the gallery, and check that it holds exactly these photos."""
     job = client.index(
         source=str(photos.source.expanduser().absolute()),
         gallery=name,
@@ -125,8 +124,8 @@ def _index(
     points = sum(one.points for one in client.collections(name) if one.live)
     if points != len(photos.gallery):
         raise LandmarksError(
-            f"gallery {name!r} holds {points} points, not the {len(photos.gallery)} photos that"
-            " are evaluated; was the source changed meanwhile?"
+            f"gallery {name!r} has {points} points, not one for each of the {len(photos.gallery)}"
+            " photos; was the source changed meanwhile?"
         )
 
 
@@ -140,8 +139,8 @@ def _ranking(
 ) -> list[int]:
     """Return places of gallery photos, most similar first, ties in the gallery's order.
 
-    It ends where all `relevant` ones have been found: what comes after them changes no figure, and
-    deep pages take long.
+    Stops once all `relevant` ones are found: photos after them change no figure, and deep pages
+    are slow.
     """
     data = query.path.read_bytes()
     scores: dict[int, float] = {}
@@ -171,7 +170,7 @@ def _ranking(
 
 
 def _all_found(relevant: AbstractSet[int], scores: Mapping[int, float]) -> bool:
-    """Say whether all are there, and something below them, so that no equal can still come."""
+    """Return whether all are found, with a lower score after them that excludes further ties."""
     if not relevant <= scores.keys():
         return False
     least = min((scores[place] for place in relevant), default=math.inf)

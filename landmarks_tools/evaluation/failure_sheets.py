@@ -1,4 +1,4 @@
-"""Draws what a model gets wrong: the worst queries, each with the photos that it found first."""
+"""Draws a model's worst queries, each with its first hits."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def failures_sheet(
     gallery: Sequence[LabelledPhoto],
     queries: Sequence[LabelledPhoto],
 ) -> Image.Image | None:
-    """Return a row for each of the queries whose first hit is wrong, least average precision first.
+    """Draw the queries whose first hit is wrong, lowest average precision first.
 
-    A row is the query, and its first hits marked right or wrong. None where no first hit is wrong.
+    A row is the query, and its first hits marked right or wrong. None if no first hit is wrong.
     """
     order = np.argsort(result.average_precisions, kind="stable")
     worst = [int(line) for line in order if result.first_right[line] != 1][:_MOST_QUERIES]

@@ -1,7 +1,7 @@
-"""How far verdicts can be trusted on photos that were not used to calibrate them.
+"""How reliable verdicts are on photos that were not used to calibrate them.
 
-The gallery calibrates itself as a running system's does (`indexer_worker.calibration`): each of a
-sample of its photos is looked for without itself, and without all photos of its landmark.
+The gallery is calibrated as in the running system (`indexer_worker.calibration`): each photo of a
+sample is searched for without itself, and without all photos of its landmark.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from landmarks.retrieval.metrics import Estimate, FloatMatrix, estimate, evaluat
 from landmarks.retrieval.verdict import VerdictKind
 
 SAMPLE = 1000
-# A cosine from which on two photos are the same one.
+# Photos with at least this cosine are the same one.
 _SAME = 1 - 1e-6
 _Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class PhotoVectors:
-    """Photos as every model sees them: unit rows (N, dimension) by model, and their landmarks."""
+    """Embeddings of photos: unit rows (N, dimension) by model, and the photos' landmarks."""
 
     rows: Mapping[str, FloatMatrix]
     landmarks: Sequence[str]
@@ -45,13 +45,13 @@ class PhotoVectors:
 
 @dataclass(frozen=True)
 class VerdictFigures:
-    """What verdicts of some models together are like.
+    """Figures of the verdicts of some models together.
 
     `answered`: of photos whose landmark is in the gallery, the share that is given a landmark;
-    `accuracy`: of these, the share that is given the right one, None where none is; `forced`: the
-    share that would be right if all were answered. `unknown_answered`: of photos of landmarks that
-    are not in the gallery, the share that is given one all the same. `ranking`: the mAP of the
-    fused ranking, for the photos whose landmark is in the gallery.
+    `accuracy`: of these, the share that is given the right one, None if there are none; `forced`:
+    the share that would be right if all were answered. `unknown_answered`: of photos of landmarks
+    that are not in the gallery, the share that is given one. `ranking`: the mAP of the fused
+    ranking, for the photos whose landmark is in the gallery.
     """
 
     models: tuple[str, ...]
@@ -71,26 +71,26 @@ def verdict_figures(
 ) -> tuple[Calibration, list[VerdictFigures]]:
     """Calibrate a gallery and measure it; each model alone, then all together.
 
-    `held_back` are photos of landmarks that are not in the gallery; where they are given, they are
-    what an unknown photo is like, instead of the gallery's own without their landmarks.
+    `held_back` are photos of landmarks that are not in the gallery; if given, they stand for
+    unknown photos in place of the gallery's own without their landmarks.
 
-    Raises InvalidInputError where `known` has landmarks that the gallery lacks, or `unknown` some
-    that it has, and as `calibrate`.
+    Raises InvalidInputError if `known` has landmarks that the gallery lacks, or `unknown` some that
+    it has, and as `calibrate`.
     """
     shown = set(gallery.landmarks)
     if missing := sorted(set(known.landmarks) - shown):
         raise InvalidInputError(f"the gallery has no photo of {missing[0]!r}")
     if there := sorted(shown.intersection([*unknown.landmarks, *_landmarks(held_back)])):
-        raise InvalidInputError(f"{there[0]!r} is to be unknown, and the gallery has photos of it")
+        raise InvalidInputError(f"{there[0]!r} is to be unknown, but the gallery has photos of it")
     queries = _own_queries(gallery, of_unknown=held_back is None)
     if held_back is not None:
         queries += _queries(gallery, _sampled(held_back), known=False)
     calibration = calibrate(queries, dict.fromkeys(gallery.rows, ""), unknowns_answered)
-    asked = _queries(gallery, known, known=True), _queries(gallery, unknown, known=False)
+    queries_of = _queries(gallery, known, known=True), _queries(gallery, unknown, known=False)
     models = tuple(sorted(gallery.rows))
     sets = [(model,) for model in models] + ([models] if len(models) > 1 else [])
     groups = {group.models: group for group in calibration.groups}
-    return calibration, [_figures(groups[some], gallery, known, *asked) for some in sets]
+    return calibration, [_figures(groups[some], gallery, known, *queries_of) for some in sets]
 
 
 def fused_rows(group: GroupCalibration, vectors: PhotoVectors) -> FloatMatrix:
@@ -158,7 +158,7 @@ def _sampled(vectors: PhotoVectors) -> PhotoVectors:
 def _queries(
     gallery: PhotoVectors, asked: PhotoVectors, *, known: bool, without: _Flags | None = None
 ) -> list[CalibrationQuery]:
-    """Return what is found for photos in the gallery, less what each is `without` (Q, G)."""
+    """Return the hits of photos in the gallery, excluding those each is `without` (Q, G)."""
     shown = {str(place): name for place, name in enumerate(gallery.landmarks)}
     found: list[dict[str, list[ModelHit]]] = [{} for _ in asked.landmarks]
     for model, rows in gallery.rows.items():

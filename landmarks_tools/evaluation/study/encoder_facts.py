@@ -1,4 +1,4 @@
-"""What an encoder is, in words and numbers, read off the model itself."""
+"""Facts on an encoder, read from the model itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from encoder_service.settings import EncoderSettings
 from encoder_service.tensors import Tensors
 from encoder_service.weights import load_weights
 
-# What a pooling learns of photos without labels; training on labels replaces layers before it too.
+# Tensors that a pooling learns without labels; training on labels also replaces layers before it.
 _WITHOUT_LABELS = frozenset({"pool.offset", "pool.projection.weight"})
 
 
@@ -27,8 +27,8 @@ _WITHOUT_LABELS = frozenset({"pool.offset", "pool.projection.weight"})
 class EncoderFacts:
     """An encoder, as the report introduces it.
 
-    `about` is what its own file says of it. `landmark_labels` says whether labels of landmarks
-    had a part in its training. `card` tells of that training, if this project did it.
+    `about` is its file's own description. `landmark_labels` says whether landmark labels were used
+    in its training. `card` describes that training, if this project did it.
     """
 
     name: str
@@ -44,12 +44,12 @@ class EncoderFacts:
 
     @property
     def saw_labels(self) -> bool:
-        """Whether landmarks were what it was trained to tell apart."""
+        """Whether it was trained with landmark labels."""
         return not self.landmark_labels.startswith("none")
 
 
 def encoder_facts(model: str, settings: EncoderSettings) -> EncoderFacts:
-    """Return the facts of a registered model; its weights are fetched if need be.
+    """Return the facts of a registered model; its weights are fetched if needed.
 
     Raises as `encoder_service.loader.load_encoder`, and ConfigurationError for a broken card.
     """
@@ -80,17 +80,17 @@ def _card_beside(weights: Path) -> ModelCard | None:
 
 
 def _about(definition: ModelDefinition) -> str:
-    """Return the description, and the papers that the file of a model of ours names."""
+    """Return the description, and for our models the papers that their files name."""
     if definition.name not in MODULES:
         return definition.description
     module = importlib.import_module(MODULES[definition.name])
-    told = (inspect.getdoc(module) or "").split("\n\n")[1:]
-    parts = [definition.description, *(part.replace("\n", " ") for part in told)]
+    paragraphs = (inspect.getdoc(module) or "").split("\n\n")[1:]
+    parts = [definition.description, *(part.replace("\n", " ") for part in paragraphs)]
     return " ".join(parts).replace("`", "")
 
 
 def _setting(value: Json) -> str:
-    """Return a setting of the digest as people read it."""
+    """Return a setting of the digest in readable form."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_setting(each)}" for key, each in value.items())
     return f"{value:.3g}" if isinstance(value, float) else str(value)

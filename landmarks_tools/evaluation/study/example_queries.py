@@ -1,4 +1,4 @@
-"""Which queries are worth showing, side by side for all encoders."""
+"""Chooses the queries that the study shows, side by side for all encoders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _FAILURES = 3
 
 @dataclass(frozen=True)
 class ExampleQuery:
-    """A query to show: its place among the queries that are scored, and why it was chosen."""
+    """A query to show: its place among the scored queries, and why it was chosen."""
 
     query: int
     why: str
@@ -31,8 +31,7 @@ def choose_queries(
 
     `landmarks` (Q) is what the queries show; `average_precisions` and `first_right`, the rank of
     the first right photo or 0, are (Q,) by model. First come the landmarks of the study; then the
-    queries at which the encoders are furthest apart; then failures, those first at which most
-    encoders' first photo is wrong.
+    queries on which the encoders differ most; then failures, most wrong encoders first.
     """
     chosen: dict[int, ExampleQuery] = {}
     for name in FIRST:

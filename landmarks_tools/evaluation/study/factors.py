@@ -16,9 +16,9 @@ LOOK_ALIKE = "look-alikes"
 class Factor:
     """A property of photos that could keep them out of clusters.
 
-    `guess` completes "photos in no cluster are those …". `sign` is 1 where the guess expects
-    higher values outside, -1 where lower; `axis` says what the values are, and `is_share` whether
-    they run from 0 to 1.
+    `guess` completes "photos in no cluster are those …". `sign` is 1 if the guess expects higher
+    values outside, -1 if lower; `axis` labels the values, and `is_share` says whether they run from
+    0 to 1.
     """
 
     name: str
@@ -41,17 +41,17 @@ _COLUMNS = {"prominence": ("prominence",), "occlusion": ("occluded",),
 
 
 def from_columns(rows: Sequence[Mapping[str, str]], labels: Labels) -> dict[str, Floats]:
-    """Return the factors that these rows of a manifest (N) tell of, each (N,).
+    """Return the factors for which these rows of a manifest (N) have columns, each (N,).
 
-    A value that is no number is NaN; a factor that no photo has a value of is left out.
+    A value that is not a number is NaN; a factor without any value is left out.
     """
     found: dict[str, Floats] = {}
     for name, columns in _COLUMNS.items():
         values = [np.array([_number(row.get(column, "")) for row in rows]) for column in columns]
         if name == "viewpoint":
-            told = np.isfinite(values[0]) & np.isfinite(values[1])
+            known = np.isfinite(values[0]) & np.isfinite(values[1])
             angles = np.full(len(rows), np.nan)
-            angles[told] = unusual_view(values[0][told], values[1][told], labels[told])
+            angles[known] = unusual_view(values[0][known], values[1][known], labels[known])
             values = [angles]
         if np.isfinite(values[0]).any():
             found[name] = values[0]
@@ -61,9 +61,9 @@ def from_columns(rows: Sequence[Mapping[str, str]], labels: Labels) -> dict[str,
 def look_alikes(vectors: Mapping[str, FloatMatrix], labels: Labels) -> dict[str, Floats]:
     """Return for each model how much each photo (N,) looks like another landmark, to the others.
 
-    The mean of the other models' standardised `look_alike`: a model's own would lie in the very
-    vectors that its map is drawn from, and be found there by construction. Where there is one
-    model only, it is its own all the same.
+    The mean of the other models' standardised `look_alike`: a model's own is computed from the
+    vectors that its map is drawn from, and would correlate by construction. A single model has to
+    use its own.
     """
     margins = {name: standardised(look_alike(rows, labels)) for name, rows in vectors.items()}
     return {

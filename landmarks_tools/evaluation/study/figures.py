@@ -1,4 +1,4 @@
-"""The study's figures: maps of photos, what comes of a factor, and how training went."""
+"""The study's figures: maps of photos, charts of factors and of training."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from landmarks_tools.evaluation.study.svg import (
 _SIDE = 640
 _MARGIN = 30
 _FONT = 13
-_LETTER = 7.6  # pixels of a bold letter, or a little more, so that labels never touch
+_LETTER = 7.6  # pixels of a bold letter, rounded up so that labels never touch
 _TOO_MANY = 3  # marks that a name may not hide; one or two it may
-_MANY = 1_500  # photos; a title for each of so many would make the page heavy
+_MANY = 1_500  # photos; titles for more would make the page too large
 
 
 def readable(name: str) -> str:
-    """Return a landmark's name as people write it."""
+    """Return a landmark's name for display."""
     return name.replace("_", " ")
 
 
@@ -44,8 +44,8 @@ def map_figure(
 ) -> SvgFigure:
     """Draw points (N, 2) of the unit square; a ring is around those in no cluster.
 
-    A landmark that has a cluster to itself is named beside it, where there is room. `titles` (N)
-    are shown when a point is pointed at; else the landmark is.
+    A landmark with a cluster of its own is named beside it where there is room. Hovering over a
+    point shows its title of `titles` (N), or else its landmark.
     """
     places = _MARGIN + points * (_SIDE - 2 * _MARGIN)
     size = float(np.clip(90 / np.sqrt(len(points)), 2.0, 5.0))
@@ -73,7 +73,7 @@ def map_figure(
 
 
 def _labels(places: Floats, landmarks: Sequence[str], clusters: Clusters, size: float) -> list[str]:
-    """Return the names of compact landmarks, largest clusters first, none over another."""
+    """Return the labels of compact landmarks, largest clusters first, without overlaps."""
     taken: list[tuple[float, float, float, float]] = []
     drawn: list[str] = []
     too_many = max(_TOO_MANY, len(places) // 400)
@@ -123,7 +123,7 @@ def legend_mark(index: int) -> SvgFigure:
 
 
 def legend_figure(landmarks: Sequence[str]) -> SvgFigure:
-    """Draw which mark is whose, for where the page's own list is not."""
+    """Draw the landmarks' marks, for pages without a list of them."""
     columns, row, wide = 3, 22, 290
     rows = -(-len(landmarks) // columns)
     parts = []
@@ -159,7 +159,7 @@ def chart(
     y_range: tuple[float, float],
     percent: bool = False,
 ) -> SvgFigure:
-    """Draw lines with their points and intervals; the legend is beneath where there are several."""
+    """Draw lines with points and intervals; several lines get a legend below."""
     width, plot_bottom, left, top, right = 340, 210, 48, 30, 326
     low, high = min(x_ticks), max(x_ticks)
     floor, ceiling = y_range
@@ -197,13 +197,13 @@ def chart(
             parts.append(f'<g fill="{colour(shape)}">{mark(shape, left + 6, y - 4, 4.5)}</g>')
             parts.append(text(left + 18, y, each.name))
     height = plot_bottom + 48 + (19 * len(series) + 8 if len(series) > 1 else 0)
-    told = "; ".join(
+    values = "; ".join(
         f"{each.name}: " + ", ".join(f"{y:.0%}" if percent else f"{y:.3g}" for y in _few(each.y))
         for each in series
     )
-    return SvgFigure(width, height, title, f"{y_label} over {x_label}. {told}.", "".join(parts))
+    return SvgFigure(width, height, title, f"{y_label} over {x_label}. {values}.", "".join(parts))
 
 
 def _few(values: Sequence[float]) -> Sequence[float]:
-    """Return the values if they can be listened to, else the first and the last."""
+    """Return the values if they are few enough to read aloud, else the first and the last."""
     return values if len(values) <= 6 else (values[0], values[-1])

@@ -1,4 +1,4 @@
-"""Tests the guess of the study: does a factor tell the photos that are in no cluster.
+"""Tests the study's guess that a factor predicts which photos are in no cluster.
 
 The effect is an area under the ROC curve (the probability of superiority behind Mann and Whitney's
 U, 1947): of two photos, one in no cluster and one in a cluster, how often does the factor rank the
@@ -27,7 +27,7 @@ _DRAWS_AT_ONCE = 1_000
 
 
 class Evidence(Enum):
-    """What a test says of the guess."""
+    """The result of a test of the guess."""
 
     SUPPORTED = "supported"
     CONTRADICTED = "contradicted"
@@ -48,13 +48,10 @@ class Effect:
 class FactorTest:
     """One factor's test on one map.
 
-    `within` compares photos of the same landmark and is what p is about; `overall` compares any
-    two photos. `pairs_from` is how many landmarks have photos of both kinds; `outside` and
-    `inside` count their photos. `p` is two-sided; NaN, as `corrected`, where there is too little
-    to test.
+    `within` compares photos of the same landmark, and p refers to it; `overall` compares any two
+    photos. `pairs_from` is how many landmarks have photos of both kinds; `outside` and `inside`
+    count their photos. `p` is two-sided; `p` and `corrected` are NaN if there are too few photos.
     """
-
-    __test__ = False  # it is no test of this program's
 
     within: Effect
     overall: Effect
@@ -66,7 +63,7 @@ class FactorTest:
 
     @property
     def outcome(self) -> Evidence:
-        """What the corrected p-value says."""
+        """The result by the corrected p-value."""
         if not np.isfinite(self.corrected):
             return Evidence.NOT_TESTABLE
         if self.corrected >= SIGNIFICANCE:
@@ -75,10 +72,9 @@ class FactorTest:
 
 
 def assess(factor: Floats, outside: Flags, labels: Labels, *, seed: int = 0) -> FactorTest:
-    """Return how well `factor` (N,) tells which photos are `outside` (N,); NaN is left out.
+    """Return how well `factor` (N,) predicts which photos are `outside` (N,); NaN is left out.
 
-    Higher values of the factor are those that the guess expects outside. `corrected` is p itself,
-    until `holm` has seen all tests.
+    The guess expects photos with higher values outside. `corrected` is p until `holm` corrects it.
     """
     known = np.isfinite(factor)
     factor, outside, labels = factor[known], outside[known], labels[known]
@@ -109,7 +105,7 @@ def assess(factor: Floats, outside: Flags, labels: Labels, *, seed: int = 0) -> 
 
 
 def holm(tests: Sequence[FactorTest]) -> list[FactorTest]:
-    """Return the tests with p-values corrected for how many of them could be made."""
+    """Return the tests with p-values corrected for the number of tests made."""
     order = sorted(
         (index for index, test in enumerate(tests) if np.isfinite(test.p)),
         key=lambda index: tests[index].p,
@@ -124,7 +120,7 @@ def holm(tests: Sequence[FactorTest]) -> list[FactorTest]:
 
 @dataclass(frozen=True)
 class Quarter:
-    """Photos of similar value of a factor: `low` to `high`, and how many are in no cluster."""
+    """A quarter of the photos by a factor, `low` to `high`, and how many are in no cluster."""
 
     low: float
     high: float
@@ -227,7 +223,7 @@ def _permuted_p(factor: Floats, outside: Flags, labels: Labels, rng: np.random.G
             keys = rng.random((stop - start, len(ranks)))
             chosen = np.argpartition(keys, count - 1, axis=1)[:, :count]
             permuted[start:stop] += ranks[chosen].sum(axis=1) - expected
-    # Sums of halves are exact, but means are not: as extreme is meant up to rounding.
+    # Sums of halves are exact, but means are not: compare up to rounding.
     as_extreme = int((np.abs(permuted) >= abs(observed) - 1e-9).sum())
     return (as_extreme + 1) / (PERMUTATIONS + 1)
 

@@ -1,4 +1,4 @@
-"""What the study finds of one encoder: its map, its clusters, and what keeps photos out of them."""
+"""The study of one encoder: its map, its clusters, and what keeps photos out of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _MOST_TO_REDRAW = 2_000  # photos; the second map of more would double a wait of
 
 @dataclass(frozen=True)
 class FactorResult:
-    """One factor on one map: its test by the primary definition and by the check, its quarters."""
+    """One factor on one map: its tests by the primary definition and the check, and quarters."""
 
     primary: hypothesis.FactorTest
     check: hypothesis.FactorTest
@@ -37,13 +37,13 @@ class FactorResult:
 
 @dataclass(frozen=True, eq=False)
 class ModelStudy:
-    """What the study finds of one encoder. Arrays of N are in the order of the study's photos.
+    """Results of the study for one encoder. Arrays of N are in the order of the study's photos.
 
     `purity` and `map_purity` (N,) are of the nearest neighbours in the embedding and on the map.
-    `agreement` is kappa of the two definitions of being in no cluster; `redrawn` that of the
-    primary one on this map and on a map from a random start, None where that was left out.
-    `mixed` counts how often a photo of one landmark is among the nearest of one of another, both
-    ways together. `inside` and `outside` are R@1 of the queries in a cluster and in none.
+    `agreement` is kappa of the two definitions of being in no cluster; `redrawn` is kappa of the
+    primary one on this map and on a map from a random start, None if that was left out. `mixed`
+    counts how often a photo of one landmark is among the nearest of another, in both directions.
+    `inside` and `outside` are R@1 of the queries in a cluster and in none.
     """
 
     facts: EncoderFacts
@@ -88,11 +88,11 @@ def study_model(
     *,
     seed: int,
 ) -> ModelStudy:
-    """Return what is found in unit rows (N, D) of photos with labels (N,).
+    """Study unit rows (N, D) of photos with labels (N,).
 
-    `signed_factors` are values (N,) by name, and 1 or -1 for where the guess expects photos in no
-    cluster: high or low. `query_rows` (Q,) says which photos the scored queries of `result` are.
-    p-values are not corrected yet.
+    `signed_factors` are values (N,) by name, and 1 or -1 for whether the guess expects photos in no
+    cluster to have high or low ones. `query_rows` (Q,) has the photo of each scored query of
+    `result`. p-values are not corrected yet.
     """
     drawn = tsne_map(vectors, seed=seed)
     clusters = clusters_on_map(drawn.points, labels)
@@ -141,10 +141,10 @@ def corrected(models: Mapping[str, ModelStudy]) -> dict[str, ModelStudy]:
     tests = [models[model].tests[factor] for model, factor in keys]
     primaries = hypothesis.holm([test.primary for test in tests])
     checks = hypothesis.holm([test.check for test in tests])
-    told: dict[str, dict[str, FactorResult]] = {model: {} for model in models}
+    results: dict[str, dict[str, FactorResult]] = {model: {} for model in models}
     for (model, factor), test, primary, check in zip(keys, tests, primaries, checks, strict=True):
-        told[model][factor] = replace(test, primary=primary, check=check)
-    return {model: replace(study, tests=told[model]) for model, study in models.items()}
+        results[model][factor] = replace(test, primary=primary, check=check)
+    return {model: replace(study, tests=results[model]) for model, study in models.items()}
 
 
 def _mixed(

@@ -1,4 +1,4 @@
-"""What the figures say, in words. Nothing is said here that is not decided by the figures."""
+"""Describes the figures in sentences; every statement is derived from the figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from landmarks_tools.evaluation.study.study import Study
 
 
 class FactorVerdict(Enum):
-    """What all encoders' tests of one factor amount to."""
+    """The conclusion from all encoders' tests of one factor."""
 
     SUPPORTED = "supported"
     MIXED = "mixed"
@@ -27,7 +27,7 @@ class FactorVerdict(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """A factor's verdict by the primary definition, and in sentences, the check's among them."""
+    """A factor's verdict by the primary definition and by the check, and in sentences."""
 
     factor: Factor
     verdict: FactorVerdict
@@ -36,26 +36,26 @@ class Finding:
 
 
 def findings(study: Study) -> list[Finding]:
-    """Return what the tests say of each factor that could be had."""
+    """Return the findings on each factor that the input has."""
     return [_finding(study, factor) for factor in study.factors]
 
 
 def verdict_of(outcomes: Sequence[Evidence]) -> FactorVerdict:
-    """Return what tests on several maps amount to; those that could not be made do not count."""
-    told = [outcome for outcome in outcomes if outcome is not Evidence.NOT_TESTABLE]
-    if not told:
+    """Return the verdict of tests on several maps, ignoring those that could not be made."""
+    parts = [outcome for outcome in outcomes if outcome is not Evidence.NOT_TESTABLE]
+    if not parts:
         return FactorVerdict.NOT_TESTABLE
-    if all(outcome is Evidence.SUPPORTED for outcome in told):
+    if all(outcome is Evidence.SUPPORTED for outcome in parts):
         return FactorVerdict.SUPPORTED
-    if Evidence.SUPPORTED in told:
+    if Evidence.SUPPORTED in parts:
         return FactorVerdict.MIXED
-    if Evidence.CONTRADICTED in told:
+    if Evidence.CONTRADICTED in parts:
         return FactorVerdict.CONTRADICTED
     return FactorVerdict.NOT_SUPPORTED
 
 
 def verdict_on_the_guess(found: Sequence[Finding], missing: Sequence[Factor] = ()) -> str:
-    """Return what becomes of the guess as a whole; `missing` could not even be asked for."""
+    """Return the verdict on the guess as a whole; `missing` factors have no data."""
     verdicts = [(each.factor.name, each.verdict) for each in found]
     checks = [(each.factor.name, each.check) for each in found]
     if not _tested(verdicts):
@@ -67,7 +67,7 @@ def verdict_on_the_guess(found: Sequence[Finding], missing: Sequence[Factor] = (
         whole = f"The study’s guess is {_whole(verdicts, missing)}: {_by_verdict(verdicts)}."
     if missing:
         names = listed([factor.name for factor in missing])
-        whole += f" The manifest of these photos does not tell of {names}."
+        whole += f" The manifest of these photos has no data on {names}."
     return f"{whole} The check, in the embedding and without the map: {_by_verdict(checks)}."
 
 
@@ -89,8 +89,8 @@ def _by_verdict(verdicts: Sequence[tuple[str, FactorVerdict]]) -> str:
     groups = {
         verdict: [name for name, each in verdicts if each is verdict] for verdict in FactorVerdict
     }
-    told = [f"{verdict.value} for {listed(names)}" for verdict, names in groups.items() if names]
-    return "; ".join(told)
+    parts = [f"{verdict.value} for {listed(names)}" for verdict, names in groups.items() if names]
+    return "; ".join(parts)
 
 
 def conclusions(study: Study) -> list[str]:
@@ -104,36 +104,36 @@ def conclusions(study: Study) -> list[str]:
 
 
 def limits(study: Study) -> list[str]:
-    """Return what to keep in mind with these results."""
-    told = [
+    """Return the limits of these results."""
+    parts = [
         "“No evidence” is not evidence of no effect: the fewer photos are in no cluster, or in one,"
         " the stronger an effect has to be to be found.",
-        "The factors go together (a hidden landmark also fills less of the frame), and the tests"
-        " take them one by one: which of them is the cause they cannot tell.",
+        "The factors are correlated (a hidden landmark also fills less of the frame), and the tests"
+        " take them one by one: they cannot show which of them is the cause.",
     ]
     if any(factor.name == "viewpoint" for factor in study.factors):
-        told.append(
-            "An angle says little of a landmark that looks the same from all sides, as a round"
-            " tower does; it was counted all the same."
+        parts.append(
+            "An angle says little about a landmark that looks the same from all sides, such as a"
+            " round tower; it was counted nevertheless."
         )
     if study.input.drawn:
-        told.append(
+        parts.append(
             "The photos are drawn by this project’s program, not taken: they have ground truth that"
             " no photo has, and less variety than photos have. What holds here need not hold there."
         )
     else:
-        told.append("One collection of photos is one case: others may come out differently.")
+        parts.append("One collection of photos is one case: others may come out differently.")
     trained = [name for name, each in study.models.items() if each.facts.saw_labels]
     if trained:
-        told.append(
+        parts.append(
             f"{listed(trained)} learned from labels of landmarks. Where photos of this gallery were"
             " among those it was trained on, its map and its figures flatter it."
         )
-    return told
+    return parts
 
 
 def chance_purity(study: Study) -> float:
-    """Return the mean purity that labels without any meaning would have."""
+    """Return the mean purity of random labels."""
     _, inverse, counts = np.unique(study.labels, return_inverse=True, return_counts=True)
     others = counts[inverse] - 1
     k = min(NEIGHBOURS, len(study.labels) - 1)
@@ -157,15 +157,15 @@ def _finding(study: Study, factor: Factor) -> Finding:
     tests = {name: each.tests[factor.name] for name, each in study.models.items()}
     verdict = verdict_of([test.primary.outcome for test in tests.values()])
     check = verdict_of([test.check.outcome for test in tests.values()])
-    told = _outcomes({name: test.primary for name, test in tests.items()})
-    words = [f"{told[0].upper()}{told[1:]}."]
+    parts = _outcomes({name: test.primary for name, test in tests.items()})
+    words = [f"{parts[0].upper()}{parts[1:]}."]
     words.append(f"By the check: {_outcomes({name: test.check for name, test in tests.items()})}.")
     if verdict is not check:
-        words.append("The two definitions do not say the same, so take it with care.")
+        words.append("The two definitions disagree, so interpret this with care.")
     if factor.name == LOOK_ALIKE and len(tests) == 1:
         words.append(
             "With one encoder this factor is measured in the vectors that the map is drawn from, so"
-            " some of it is there by construction."
+            " some of the effect is there by construction."
         )
     return Finding(factor, verdict, check, " ".join(words))
 
@@ -186,12 +186,12 @@ def _outcomes(tests: dict[str, FactorTest]) -> str:
 def _on_clustering(study: Study) -> str:
     means = {name: each.mean_purity for name, each in study.models.items()}
     ranked = sorted(means, key=lambda name: -means[name])
-    told = ", ".join(f"{name} {means[name]:.2f}" for name in ranked)
+    parts = ", ".join(f"{name} {means[name]:.2f}" for name in ranked)
     least = min(means.values())
     chance = chance_purity(study)
     sentence = (
         f"Do the vectors cluster by landmark? Of a photo’s {NEIGHBOURS} nearest photos, the share"
-        f" that shows its landmark, of as many as could, is: {told}; chance would be {chance:.2f}."
+        f" that shows its landmark, of as many as could, is: {parts}; chance would be {chance:.2f}."
     )
     if least > 2 * chance:
         return f"{sentence} That is more than twice chance{' for all' if len(means) > 1 else ''}."
@@ -216,7 +216,7 @@ def _on_retrieval(study: Study) -> str:
         if difference.low > 0:
             words.append(f"It is ahead of {name} {by}.")
         else:
-            words.append(f"It cannot be told apart from {name}: ahead {by}.")
+            words.append(f"It cannot be distinguished from {name}: ahead {by}.")
     for figure, value in study.models[best].result.figures.items():
         theirs = {name: study.models[name].result.figures[figure].value for name in ranked[1:]}
         if higher := [name for name in theirs if theirs[name] > value.value]:
@@ -236,7 +236,7 @@ def _on_maps(study: Study) -> list[str]:
     for name, each in study.models.items():
         if each.inside is None or each.outside is None:
             alike = "every query is in a cluster" if each.inside else "no query is in a cluster"
-            words.append(f"{name}: {alike}, so the place on its map tells nothing of retrieval.")
+            words.append(f"{name}: {alike}, so the place on its map says nothing about retrieval.")
             continue
         # Intervals of few zeros or ones have no width, so a handful of queries decides nothing.
         enough = min(each.outside_queries, each.result.queries - each.outside_queries) >= 5
@@ -245,25 +245,25 @@ def _on_maps(study: Study) -> list[str]:
         elif enough and each.outside.low > each.inside.high:
             verdict = "the place on the map misleads"
         else:
-            verdict = "that difference is not beyond doubt"
+            verdict = "that difference is uncertain"
         words.append(
             f"{name}: the first photo is right for {ranged(each.inside)} of the queries in a"
             f" cluster and {ranged(each.outside)} of the {each.outside_queries} in none;"
             f" {verdict}."
         )
-    told = ["Is a place on the map worth anything? " + " ".join(words)]
+    parts = ["Is a place on the map worth anything? " + " ".join(words)]
     again = [
         f"{name} {each.redrawn:.2f}, {_agreement(each.redrawn)}"
         for name, each in study.models.items()
         if each.redrawn is not None and np.isfinite(each.redrawn)
     ]
     if again:
-        told.append(
-            "A map drawn anew from another start agrees with this one on which photos are in no"
+        parts.append(
+            "A map drawn again from another start agrees with this one on which photos are in no"
             f" cluster by κ = {'; '.join(again)}. The less they agree, the less should be read off"
             " a map about a single photo."
         )
-    return told
+    return parts
 
 
 def _agreement(value: float) -> str:

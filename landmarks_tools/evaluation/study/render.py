@@ -1,4 +1,4 @@
-"""Writes a study down: `index.html`, which needs nothing else, and `report.md` with figures."""
+"""Writes a study: `index.html`, which is self-contained, and `report.md` with figures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _TOP = 10
 
 @dataclass(frozen=True)
 class RenderedHit:
-    """A photo in a row of nearest ones; `image` is a data URI, empty where none may be shown."""
+    """A photo in a row of nearest ones; `image` is a data URI, empty if photos are left out."""
 
     rank: int
     landmark: str
@@ -51,7 +51,7 @@ class RenderedHit:
 
 @dataclass(frozen=True)
 class RenderedQuery:
-    """A query, and its nearest photos by each model. `sheet` is the file of it for Markdown."""
+    """A query and its nearest photos by each model. `sheet` is their image file for Markdown."""
 
     landmark: str
     why: str
@@ -62,7 +62,7 @@ class RenderedQuery:
 
 @dataclass(frozen=True)
 class ConfusedPair:
-    """Two landmarks, and how often one was taken for the other, by model."""
+    """Two landmarks, and how often each model confuses them."""
 
     one: str
     other: str
@@ -77,8 +77,8 @@ class ConfusedPair:
 def write_study(study: Study, out: Path, *, photos: bool = True) -> Path:
     """Write the study into the folder `out` and return the path of its page.
 
-    Without `photos` no picture and no name of a photo is in it. Files that an earlier study left
-    in the folder `figures` are removed where they have the names of a study's.
+    Without `photos` it contains no picture and no name of a photo. Files of an earlier study in the
+    folder `figures` are removed.
     """
     figures = _figures(study, photos=photos)
     rows, sheets = _rows(study, photos=photos)

@@ -1,4 +1,4 @@
-"""Puts the study together: photos and models to everything that its pages say."""
+"""Computes the study of some photos by some models."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from landmarks_tools.evaluation.study.model_study import ModelStudy, corrected, 
 _FEWEST_PHOTOS = 8
 _FEWEST_LANDMARKS = 2
 
-Progress = Callable[[str, int, int], None]  # what is being done, how much is done, and of how much
+Progress = Callable[[str, int, int], None]  # the step, how much is done, of how much
 
 
 @dataclass(frozen=True)
 class StudyInput:
-    """What is studied: photos that are searched and those searched with, and what to call them."""
+    """The photos to study, as gallery and queries, and a name for them."""
 
     name: str
     photos: GalleryAndQueries
@@ -38,10 +38,10 @@ class StudyInput:
 class Study:
     """The whole study. `photos` (N) are all of the input's, each once; `labels` (N,) are theirs.
 
-    Labels count `landmarks`. `scored` (Q,) are the places of the queries that could be scored, and
-    `query_landmarks` (Q) what they show. `missing` are the factors that the input does not tell
-    of. `better` holds for each pair of models the mean difference of the average precisions of the
-    same queries, first minus second.
+    Labels are places in `landmarks`. `scored` (Q,) are the places of the queries that could be
+    scored, and `query_landmarks` (Q) what they show. `missing` are the factors for which the input
+    has no columns. `better` has for each pair of models the mean difference of the average
+    precisions of the same queries, first minus second.
     """
 
     input: StudyInput
@@ -68,10 +68,10 @@ def make_study(
 ) -> Study:
     """Return the study of these photos by these models.
 
-    Raises InvalidInputError for no model, fewer than eight photos or two landmarks, and as
+    Raises InvalidInputError for no model, or fewer than eight photos or two landmarks, and as
     `embeddings`, `metrics.evaluate` and `encoder_facts`.
     """
-    tell = progress or _quiet
+    report = progress or _quiet
     gallery, queries = given.photos.gallery, given.photos.queries
     photos = list({photo.path: photo for photo in (*gallery, *queries)}.values())
     names, codes = np.unique([photo.landmark for photo in photos], return_inverse=True)
@@ -82,16 +82,16 @@ def make_study(
             f"a study needs a model, {_FEWEST_PHOTOS} photos and {_FEWEST_LANDMARKS} landmarks;"
             f" there are {len(models)}, {len(photos)} and {len(landmarks)}"
         )
-    vectors = _vectors(photos, models, settings, tell)
+    vectors = _vectors(photos, models, settings, report)
     columns = factors.from_columns([photo.columns for photo in photos], labels)
     alike = factors.look_alikes(vectors, labels)
-    told = [each for each in factors.KNOWN if each.name in (*columns, LOOK_ALIKE)]
+    known = [each for each in factors.KNOWN if each.name in (*columns, LOOK_ALIKE)]
     place_of = {photo.path: place for place, photo in enumerate(photos)}
     gallery_rows = np.array([place_of[photo.path] for photo in gallery], np.int64)
     query_rows = np.array([place_of[photo.path] for photo in queries], np.int64)
     found: dict[str, ModelStudy] = {}
     for done, model in enumerate(models):
-        tell("maps and tests", done, len(models))
+        report("maps and tests", done, len(models))
         result = evaluate(
             vectors[model][gallery_rows],
             [photo.landmark for photo in gallery],
@@ -106,12 +106,12 @@ def make_study(
             vectors[model],
             labels,
             landmarks,
-            {each.name: (values[each.name], each.sign) for each in told},
+            {each.name: (values[each.name], each.sign) for each in known},
             result,
             query_rows[result.scored],
             seed=seed,
         )
-    tell("maps and tests", len(models), len(models))
+    report("maps and tests", len(models), len(models))
     scored = found[models[0]].result.scored
     query_landmarks = [queries[place].landmark for place in scored]
     precisions = {name: each.result.average_precisions for name, each in found.items()}
@@ -123,8 +123,8 @@ def make_study(
         landmarks=landmarks,
         scored=scored,
         query_landmarks=query_landmarks,
-        factors=told,
-        missing=[each for each in factors.KNOWN if each not in told],
+        factors=known,
+        missing=[each for each in factors.KNOWN if each not in known],
         models=corrected(found),
         better={
             (one, other): estimate(precisions[one] - precisions[other], seed)
@@ -143,13 +143,13 @@ def _vectors(
     photos: Sequence[LabelledPhoto],
     models: Sequence[str],
     settings: EncoderSettings,
-    tell: Progress,
+    report: Progress,
 ) -> dict[str, FloatMatrix]:
     vectors: dict[str, FloatMatrix] = {}
     for model in models:
 
         def show(done: int, total: int, model: str = model) -> None:
-            tell(f"embeddings by {model}", done, total)
+            report(f"embeddings by {model}", done, total)
 
         vectors[model] = embeddings(model, photos, settings, show)
     return vectors

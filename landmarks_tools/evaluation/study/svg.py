@@ -1,7 +1,7 @@
-"""Small SVG pictures written by hand: the same bytes for the same figure, and no script in them.
+"""Writes small SVG figures: the same bytes for the same figure, and no scripts.
 
-A figure names its inks by class, so that inside the page they follow its light or dark scheme; as
-a file of its own it brings a light paper along.
+Colours are named by class, so that inside the page they follow its light or dark scheme; a
+figure in its own file has a light background.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
-# Legible on light and on dark paper alike.
+# Legible on light and dark backgrounds.
 COLOURS = (
     "#d9534f", "#4a90d9", "#3fa34d", "#e08a1e", "#8e6fd1",
     "#1f9e9e", "#c9568f", "#9a7b2f", "#7d8794", "#a0622d",
 )  # fmt: skip
-# Corners of each mark, of the area of a circle of radius 1; the first mark is that circle.
+# Corners of each mark, equal in area to a circle of radius 1; the first mark is that circle.
 _MARKS: tuple[tuple[tuple[float, float], ...], ...] = (
     (),
     ((-0.89, -0.89), (0.89, -0.89), (0.89, 0.89), (-0.89, 0.89)),
@@ -36,9 +36,9 @@ text{font:13px system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-seri
 
 @dataclass(frozen=True)
 class SvgFigure:
-    """A figure: its size in pixels, what it shows in one line and in more, and its elements.
+    """A figure: its size in pixels, title, description and elements.
 
-    Without a title it stands beside words that say it all, and is passed over in reading aloud.
+    Without a title it is decorative, and screen readers skip it.
     """
 
     width: int
@@ -49,10 +49,10 @@ class SvgFigure:
 
     @property
     def inline(self) -> str:
-        """The figure for inside a page that has styles for its classes."""
-        told = f'role="img" aria-label="{escape(self.alt)}"' if self.title else 'aria-hidden="true"'
+        """The figure for a page that has styles for its classes."""
+        role = f'role="img" aria-label="{escape(self.alt)}"' if self.title else 'aria-hidden="true"'
         return (
-            f'<svg class="fig" {told} viewBox="0 0 {self.width} {self.height}"'
+            f'<svg class="fig" {role} viewBox="0 0 {self.width} {self.height}"'
             f' style="--w:{self.width}px">{self.body}</svg>'
         )
 
@@ -68,12 +68,12 @@ class SvgFigure:
 
     @property
     def alt(self) -> str:
-        """What the figure shows, for those who do not see it."""
+        """The alternative text."""
         return f"{self.title}. {self.description}".strip()
 
 
 def mark(index: int, x: float, y: float, size: float) -> str:
-    """Return the mark of the `index`-th thing, in no colour yet."""
+    """Return the mark of the `index`-th item, without a colour."""
     corners = _MARKS[index // len(COLOURS) % len(_MARKS)]
     if not corners:
         return f'<circle cx="{number(x)}" cy="{number(y)}" r="{number(size)}"/>'
@@ -82,13 +82,13 @@ def mark(index: int, x: float, y: float, size: float) -> str:
 
 
 def titled(element: str, title: str) -> str:
-    """Return a mark with a title that is shown when it is pointed at."""
+    """Return a mark with a title that is shown on hovering."""
     name = element[1:].split(" ", 1)[0]
     return f"{element[:-2]}><title>{escape(title)}</title></{name}>"
 
 
 def colour(index: int) -> str:
-    """Return the colour of the `index`-th thing."""
+    """Return the colour of the `index`-th item."""
     return COLOURS[index % len(COLOURS)]
 
 
@@ -110,6 +110,6 @@ def line(x1: float, y1: float, x2: float, y2: float, *, kind: str = "", stroke: 
 
 
 def number(value: float) -> str:
-    """Return a coordinate to a tenth of a pixel, as short as can be."""
+    """Return a coordinate to a tenth of a pixel, in the shortest form."""
     short = f"{value:.1f}".removesuffix(".0")
     return "0" if short == "-0" else short

@@ -1,4 +1,4 @@
-"""How values are written in the report's pages."""
+"""Formats values for the report's pages."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def percentage(value: float) -> str:
 
 
 def p_value(value: float) -> str:
-    """Return a p-value; below the resolution of the permutations it is only bounded."""
+    """Return a p-value; values below 0.001 are only bounded."""
     if not math.isfinite(value):
         return NOTHING
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def effect(value: Effect) -> str:
-    """Return an effect and its interval, or a dash where there was nothing to compare."""
+    """Return an effect and its interval, or a dash if there was nothing to compare."""
     if not math.isfinite(value.value):
         return NOTHING
     return f"{value.value:.2f} ({value.low:.2f} to {value.high:.2f})"

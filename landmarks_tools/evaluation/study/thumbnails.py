@@ -1,4 +1,4 @@
-"""Photos made small: no larger than they are shown."""
+"""Thumbnails of photos, no larger than they are displayed."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ def jpeg(picture: Image.Image) -> bytes:
 
 
 def data_uri(image: bytes) -> str:
-    """Return a JPEG as a URI that holds it."""
+    """Return a JPEG as a data URI."""
     return "data:image/jpeg;base64," + base64.b64encode(image).decode("ascii")

@@ -56,7 +56,7 @@ def test_json_is_a_list_of_figures_with_intervals_and_the_same_bytes_each_time(
     for name in FIGURES:
         assert list(result[name]) == ["value", "low", "high"]
         assert 0 <= result[name]["low"] <= result[name]["value"] <= result[name]["high"] <= 1
-    assert 0 < result["mAP"]["value"] < 1, "the gallery is too easy or too hard to tell anything"
+    assert 0 < result["mAP"]["value"] < 1, "the gallery is too easy or too hard to show anything"
 
 
 def test_people_get_a_table_the_worst_landmarks_and_the_confusions(manifest: Path) -> None:
@@ -202,7 +202,7 @@ def test_the_gallery_of_an_evaluation_is_named_by_photos_landmarks_and_encoder(
     assert len(others - {name}) == 6
 
 
-def test_the_command_prints_nothing_but_json_and_its_status_tells_of_an_error(
+def test_the_command_prints_nothing_but_json_and_its_status_reports_an_error(
     manifest: Path,
 ) -> None:
     """In a process of its own, for what libraries print and how it exits."""

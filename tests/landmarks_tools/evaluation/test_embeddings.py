@@ -44,7 +44,7 @@ def photos(tmp_path: Path) -> list[LabelledPhoto]:
 
 
 def embedded_now(photos: list[LabelledPhoto], settings: EncoderSettings) -> list[int]:
-    """Return how many photos were embedded, as told by the progress."""
+    """Return how many photos were embedded, as reported by the progress."""
     totals: list[int] = []
     embeddings(MODEL, photos, settings, lambda done, total: totals.append(total))
     return totals
@@ -119,7 +119,7 @@ def _flipped(data: bytes) -> bytes:
     [_flipped, lambda data: data[: len(data) // 2], lambda _: b"", lambda _: b"not an archive"],
     ids=["one bit", "cut short", "empty", "something else"],
 )
-def test_a_damaged_file_is_told_of_and_made_anew(
+def test_a_damaged_file_is_reported_and_made_again(
     photos: list[LabelledPhoto], settings: EncoderSettings, damage: Callable[[bytes], bytes]
 ) -> None:
     rows = embeddings(MODEL, photos, settings)

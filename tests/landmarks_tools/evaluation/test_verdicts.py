@@ -54,7 +54,7 @@ def test_fused_rows_order_as_the_weighted_similarities_do() -> None:
     np.testing.assert_allclose(fused * sum(slopes.values()), weighted, atol=1e-4)
 
 
-def test_landmarks_on_the_wrong_side_are_told() -> None:
+def test_landmarks_on_the_wrong_side_are_named() -> None:
     with pytest.raises(InvalidInputError, match="no photo of 'landmark 20'"):
         verdict_figures(GALLERY, UNKNOWN, UNKNOWN)
     with pytest.raises(InvalidInputError, match="'landmark 0' is to be unknown"):

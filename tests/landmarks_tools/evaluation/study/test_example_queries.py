@@ -4,12 +4,12 @@ from landmarks_tools.evaluation.study.example_queries import choose_queries
 
 
 def chosen(landmarks, precisions, first_right):
-    told = choose_queries(
+    found = choose_queries(
         landmarks,
         {name: np.array(values) for name, values in precisions.items()},
         {name: np.array(values) for name, values in first_right.items()},
     )
-    return [each.query for each in told], [each.why for each in told]
+    return [each.query for each in found], [each.why for each in found]
 
 
 def test_the_studys_own_landmarks_come_first_then_disagreement_then_failures():

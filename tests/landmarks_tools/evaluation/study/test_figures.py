@@ -63,7 +63,7 @@ def test_marks_differ_in_colour_or_shape_until_they_repeat():
 
 
 @pytest.mark.parametrize("series", [1, 5])
-def test_a_chart_keeps_its_lines_inside_and_tells_its_values(series: int):
+def test_a_chart_keeps_its_lines_inside_and_describes_its_values(series: int):
     lines = [
         Series(f"model {i}", [0, 1, 2], [0.0, 0.5, 1.0], [(0, 0.1), (0.4, 0.6), (0.9, 1)])
         for i in range(series)

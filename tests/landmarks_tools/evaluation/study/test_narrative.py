@@ -70,10 +70,10 @@ def test_the_guess_is_judged_by_the_verdicts_alone(verdicts, words):
     assert words in verdict_on_the_guess(findings(*verdicts))
 
 
-def test_the_check_is_told_beside_the_verdict():
-    told = verdict_on_the_guess(findings(FactorVerdict.SUPPORTED))
+def test_the_check_is_reported_beside_the_verdict():
+    text = verdict_on_the_guess(findings(FactorVerdict.SUPPORTED))
 
-    assert told.endswith("The check, in the embedding and without the map:"
+    assert text.endswith("The check, in the embedding and without the map:"
                          " not supported for prominence.")  # fmt: skip
 
 
@@ -91,9 +91,9 @@ def test_markup_in_names_is_text_in_markdown():
 
 
 def test_what_could_not_be_asked_for_limits_the_verdict():
-    told = verdict_on_the_guess(findings(FactorVerdict.SUPPORTED), KNOWN[1:3])
+    text = verdict_on_the_guess(findings(FactorVerdict.SUPPORTED), KNOWN[1:3])
 
-    assert "supported, as far as it could be tested" in told
-    assert "does not tell of occlusion and viewpoint" in told
+    assert "supported, as far as it could be tested" in text
+    assert "has no data on occlusion and viewpoint" in text
     against = verdict_on_the_guess(findings(FactorVerdict.NOT_SUPPORTED), KNOWN[1:3])
     assert "not supported, as far as it could be tested" in against

@@ -146,7 +146,7 @@ def test_names_of_landmarks_are_text_in_the_page_and_in_markdown(page: Page, htm
     assert not any("<b>" in row for row in rows)
 
 
-def test_the_page_tells_all_parts_of_the_study_in_order(page: Page, html: str):
+def test_the_page_has_all_parts_of_the_study_in_order(page: Page, html: str):
     ids = [element.get("id") for element in page.all("h2")]
 
     assert ids == ["question", "encoders", "maps", "guess", "rows", "figures", "conclusions"]
@@ -157,10 +157,10 @@ def test_the_page_tells_all_parts_of_the_study_in_order(page: Page, html: str):
 
 
 def test_every_figure_that_the_markdown_refers_to_is_there_and_no_other(out: Path):
-    told = re.findall(r"!\[[^\]]+\]\((figures/[^)]+)\)", (out / "report.md").read_text())
+    linked = re.findall(r"!\[[^\]]+\]\((figures/[^)]+)\)", (out / "report.md").read_text())
 
     there = [path.relative_to(out).as_posix() for path in (out / "figures").iterdir()]
-    assert sorted(told) == sorted(there)
+    assert sorted(linked) == sorted(there)
 
 
 def test_tables_of_the_markdown_have_as_many_cells_in_each_row(out: Path):
@@ -185,7 +185,7 @@ def test_the_same_photos_give_the_same_bytes(out: Path, gallery: Path, tmp_path:
     assert files(tmp_path) == files(out)
 
 
-def test_without_photos_no_picture_and_no_name_of_a_photo_is_told(
+def test_without_photos_no_picture_and_no_name_of_a_photo_is_shown(
     gallery: Path, out: Path, tmp_path: Path
 ):
     shutil.copytree(out, tmp_path, dirs_exist_ok=True)
@@ -204,7 +204,7 @@ def test_without_photos_no_picture_and_no_name_of_a_photo_is_told(
     assert "Photos are left out" in written
 
 
-def test_a_manifest_that_tells_no_more_than_landmarks_is_studied_as_far_as_it_goes(
+def test_a_manifest_with_no_more_than_landmarks_is_studied_as_far_as_it_goes(
     gallery: Path, cache, tmp_path: Path
 ):
     bare = gallery / "bare.csv"
@@ -215,12 +215,12 @@ def test_a_manifest_that_tells_no_more_than_landmarks_is_studied_as_far_as_it_go
 
     run(tmp_path, bare, "--gallery", "train", "--queries", "val", "--models", "scratch")
 
-    told = Page((tmp_path / "index.html").read_text()).text
+    text = Page((tmp_path / "index.html").read_text()).text
     for factor in ("Prominence", "Occlusion", "Viewpoint"):
-        assert f"{factor} was not tested: the manifest" in told
-    assert "Look-alikes:" in told
-    assert "splits train" not in told
-    assert "(split train)" in told
+        assert f"{factor} was not tested: the manifest" in text
+    assert "Look-alikes:" in text
+    assert "splits train" not in text
+    assert "(split train)" in text
     assert not (tmp_path / "figures" / "factor-prominence.svg").exists()
 
 
@@ -229,8 +229,8 @@ def test_queries_that_are_in_the_gallery_are_mapped_once_and_not_found_by_themse
 ):
     run(tmp_path, gallery / "manifest.csv", *BOTH, "--models", "scratch")
 
-    told = Page((tmp_path / "index.html").read_text()).text
-    assert "20 photos of 4 landmarks" in told
+    text = Page((tmp_path / "index.html").read_text()).text
+    assert "20 photos of 4 landmarks" in text
 
 
 def test_a_folder_is_studied_with_each_photo_searched_for_among_the_others(
@@ -238,8 +238,8 @@ def test_a_folder_is_studied_with_each_photo_searched_for_among_the_others(
 ):
     run(tmp_path, gallery / "images", "--models", "scratch")
 
-    told = Page((tmp_path / "index.html").read_text()).text
-    assert "Gallery: 24 photos. Queries: 24." in told
+    text = Page((tmp_path / "index.html").read_text()).text
+    assert "Gallery: 24 photos. Queries: 24." in text
 
 
 @pytest.mark.parametrize(
@@ -289,18 +289,18 @@ def test_a_model_with_a_card_shows_how_its_training_went(
 
     run(tmp_path / "out", gallery / "manifest.csv", *SPLITS, "--models", "mine")
 
-    told = Page((tmp_path / "out" / "index.html").read_text())
-    labels = [figure.get("aria-label") or "" for figure in told.all("svg")]
+    page = Page((tmp_path / "out" / "index.html").read_text())
+    labels = [figure.get("aria-label") or "" for figure in page.all("svg")]
     assert any("Training loss of mine" in label and "4, 0.133" in label for label in labels)
     assert any("Validation mAP of mine" in label and "0.02, 0.58" in label for label in labels)
-    assert "5 landmarks, on 40 photos" in told.text
+    assert "5 landmarks, on 40 photos" in page.text
 
 
 @pytest.mark.integration
 def test_without_a_manifest_the_sample_gallery_is_studied(tmp_path: Path):
     run(tmp_path, "--views", "4", "--models", "scratch")
 
-    told = Page((tmp_path / "index.html").read_text()).text
-    assert "96 photos of 24 landmarks" in told
+    text = Page((tmp_path / "index.html").read_text()).text
+    assert "96 photos of 24 landmarks" in text
     for factor in ("Prominence:", "Occlusion:", "Viewpoint:", "Look-alikes:"):
-        assert factor in told
+        assert factor in text
