@@ -15,7 +15,7 @@ def main(
     size: Annotated[int, typer.Option(min=16, help="pixels, width and height")] = 224,
     seed: Annotated[int, typer.Option(help="another seed, other views")] = 0,
 ) -> None:
-    """Draw the views that are missing and say where the gallery is."""
+    """Draw the missing views and print the gallery's folder."""
     with Progress(transient=True) as bar:
         task = bar.add_task("Drawing the sample gallery", total=None)
         directory = ensure_sample_gallery(

@@ -19,7 +19,7 @@ from landmarks_tools.sample_gallery.landmarks import LANDMARKS
 from landmarks_tools.sample_gallery.render import render
 from landmarks_tools.sample_gallery.views import plan_view
 
-# Raise this whenever the pictures change, so that cached galleries are drawn anew.
+# Raise this whenever the pictures change, so that cached galleries are drawn again.
 REVISION = 2
 MANIFEST = "manifest.csv"
 _KEY_FILE = ".parameters"
@@ -69,13 +69,13 @@ def ensure_sample_gallery(
     landmarks: tuple[str, ...] | None = None,
     workers: int | None = None,
 ) -> Path:
-    """Draw what is missing of the sample gallery and return its folder.
+    """Draw the missing pictures of the sample gallery and return its folder.
 
     `views` of each landmark at `size` × `size` pixels; the last quarter of each landmark's views
-    is the split `query`. `progress` is told how many pictures are done, and of how many. Pictures
-    of these parameters that are already in the folder are kept and others replaced, so a gallery
-    that was left half made is completed. `manifest.csv` is written last: where it is, all pictures
-    are. Without `directory` the folder lies in the user's cache. `landmarks` narrows the gallery
+    is the split `query`. `progress` receives how many pictures are done, and the total. Pictures
+    of these parameters that are already in the folder are kept and others replaced, so that an
+    interrupted gallery is completed. `manifest.csv` is written last: if it exists, so do all
+    pictures. By default `directory` lies in the user's cache. `landmarks` narrows the gallery
     to these names; `workers` is the number of processes, by default one for each core.
 
     Raises ValueError for a landmark that is not known and for fewer than one view or pixel.

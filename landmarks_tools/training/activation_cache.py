@@ -1,8 +1,7 @@
-"""The frozen layers' activations, computed once and kept on disk while a run lasts.
+"""Caches the frozen layers' activations on disk during a training run.
 
-Most of the time of transfer learning goes into layers that never change. With their output kept,
-for the photos as they are and for a number of random views of each, an epoch on two cores takes
-minutes and not hours.
+Transfer learning spends most of its time in layers that never change. With their output cached, for
+the photos and for some random views of each, an epoch on two cores takes minutes instead of hours.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ from landmarks_tools.training.augment import augmented
 from landmarks_tools.training.loop import Device
 from landmarks_tools.training.training_photos import TrainingPhotos, normalised, read_pixels
 
-Report = Callable[[int, int], None]  # photos done, in all
+Report = Callable[[int, int], None]  # photos done, total
 
 _BATCH = 32
 _KEPT_EVERY = 16  # batches
-_SPARE_BYTES = 500_000_000  # for checkpoints, and for whoever else writes there
+_SPARE_BYTES = 500_000_000  # for checkpoints and other writers
 # Larger than the input, so that a crop of a photo still has detail to show.
 _VIEW_MARGIN = 8 / 7
 
 
 @dataclass(frozen=True)
 class Trunk:
-    """The frozen part of a network, and how photos come into it."""
+    """The frozen part of a network, with its preprocessing."""
 
     network: nn.Module
     preprocessing: Resized
@@ -51,7 +50,7 @@ class Trunk:
 
 
 class Activations:
-    """Examples for the loop: activations of photos as they are, and of random views of them."""
+    """Training examples: activations of photos and of random views of them."""
 
     def __init__(
         self,
@@ -75,7 +74,7 @@ class Activations:
         self._plain: dict[str, np.ndarray] = {}
 
     def prepare(self, report: Report) -> None:
-        """Compute what is not there yet. Work that was stopped goes on where it stood."""
+        """Compute the missing activations, continuing an interrupted run."""
         self._folder.mkdir(parents=True, exist_ok=True)
         train, validation = self._photos.train, self._photos.validation
         total, done = len(train) * (1 + self._views) + len(validation), 0
@@ -90,7 +89,7 @@ class Activations:
             done += len(train)
 
     def batch(self, chosen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return a window of one view of each photo: (N, C, H, W) float32, of one size for all."""
+        """Return a window of one view of each photo, (N, C, H, W) float32, all of one size."""
         sources = [self._plain["train"], *self._random]
         high, wide = (
             _length(min(source.shape[axis] for source in sources), self._window, generator)
@@ -102,11 +101,11 @@ class Activations:
         return torch.from_numpy(np.stack(rows)).float()
 
     def gallery(self) -> Iterator[torch.Tensor]:
-        """Yield the training photos as they are."""
+        """Yield the activations of the training photos."""
         return _batches(self._plain["train"])
 
     def queries(self) -> Iterator[torch.Tensor]:
-        """Yield the validation photos as they are."""
+        """Yield the activations of the validation photos."""
         return _batches(self._plain["validation"])
 
     def _kept(
@@ -128,7 +127,7 @@ class Activations:
             some = photos[done : done + _BATCH]
             pixels = read_pixels(some, size)
             if view is not None:
-                # By the photo's place, so that a run that was stopped draws the same views.
+                # Seeded by the photo's place, so that an interrupted run draws the same views.
                 generator = torch.Generator().manual_seed(self._seed_of(view, done))
                 pixels = augmented(pixels, self._view_size, generator)
             found = self._trunk(pixels).numpy()
@@ -146,7 +145,7 @@ class Activations:
         return finished
 
     def _check_space(self, needed: int) -> None:
-        # A mapped file has no way to say that the disk is full: the process would just die.
+        # A mapped file cannot report a full disk: the process would just be killed.
         free = shutil.disk_usage(self._folder).free
         if free < needed + _SPARE_BYTES:
             raise ConfigurationError(
@@ -161,7 +160,7 @@ class Activations:
 def _count(path: Path) -> int:
     try:
         return int(path.read_text())
-    except (OSError, ValueError):  # not there, or damaged: what it counted is computed again
+    except (OSError, ValueError):  # missing or damaged: compute the photos again
         return 0
 
 

@@ -1,4 +1,4 @@
-"""What a training run leaves: the weights, and the card that tells of them."""
+"""Writes the results of a training run: the weights and their model card."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def write_outcome(
     description: str,
     base: str,
     base_digest: str,
-    twin: int = 0,
+    joint_dimension: int = 0,
 ) -> ModelCard:
-    """Write the model and its card into the run's folder, and remove what the run needed.
+    """Write the model and its card into the run's folder, and remove its temporary files.
 
-    `network` is what the card scores, in single precision: what training changed, with the
-    `tensors` as they are kept. `twin` is the length of its vectors, where it is a `TwoBranchHead`.
+    `network` is what the card scores, in single precision: the trained part, with the `tensors` as
+    they are stored. `joint_dimension` is the dimension of its vectors if it is a `TwoBranchHead`.
     """
     single = replace(training.device, half=False)
     score = training.score(network.to(single.name), single)
@@ -56,7 +56,11 @@ def write_outcome(
         curve=curve,
         environment=_environment(),
     )
-    metadata = {BASE: base, TWO_BRANCH_DIMENSION: str(twin)} if twin else {BASE: base}
+    metadata = (
+        {BASE: base, TWO_BRANCH_DIMENSION: str(joint_dimension)}
+        if joint_dimension
+        else {BASE: base}
+    )
     write_tensors(tensors, run.model, metadata)
     replace_file(run.folder / "model.md", partial(Path.write_text, data=card.markdown()))
     replace_file(run.card, card.write)

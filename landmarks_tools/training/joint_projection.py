@@ -1,4 +1,4 @@
-"""One vector out of two: the map behind trained and untrained layers that stand side by side."""
+"""The projection of the trained and the pre-trained layers' vectors to one joint vector."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from landmarks_tools.training.pooling import centre, within_map
 class Branch:
     """One of the two: `found` are its uncentred unit vectors (N, C) of photos, `pool` its pooling.
 
-    `share` is how much it counts in the joint vector; the shares add up to 1.
+    `share` is its weight in the joint vector; the shares add up to 1.
     """
 
     found: FloatMatrix

@@ -1,4 +1,4 @@
-"""The training loop: a network learns to tell landmarks apart by the direction of its vectors.
+"""The training loop: a network learns to distinguish landmarks by the direction of its vectors.
 
 A cosine classifier (Wang et al., "NormFace", 2017): the photos of a landmark are pulled together by
 angle, which is what search compares. The classifier is thrown away; the vector before it stays.
@@ -24,13 +24,13 @@ from landmarks.errors import ConfigurationError
 from landmarks.retrieval.metrics import evaluate
 from landmarks_tools.training.run_folder import RunFolder, State
 
-# Batches done, batches in all, and how it goes.
+# Batches done, total batches, and the state in words.
 Report = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How to train.
+    """Hyperparameters of a run.
 
     `patience` is after how many evaluations without a better mAP to stop. `imprint` begins the
     classifier with the mean vector of each landmark (Qi et al., "Low-Shot Learning with Imprinted
@@ -53,57 +53,57 @@ class TrainingPlan:
 
 @dataclass(frozen=True)
 class Score:
-    """How well photos of the validation split find those of the training split."""
+    """Retrieval of photos of the training split by those of the validation split."""
 
     mean_average_precision: float
     recall_at_1: float
 
 
 class Examples(Protocol):
-    """What a network is trained on: inputs made of photos, anew in each epoch."""
+    """Training and validation inputs of a network; views are drawn again in each epoch."""
 
     @property
     def labels(self) -> torch.Tensor:
         """The landmark of each training photo, int64 (N,)."""
 
     def batch(self, chosen: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return the network's inputs for views of these training photos, drawn at random."""
+        """Return inputs for random views of these training photos."""
 
     def gallery(self) -> Iterable[torch.Tensor]:
-        """Yield batches of inputs for all training photos as they are."""
+        """Yield batches of inputs for all training photos, unaugmented."""
 
     def queries(self) -> Iterable[torch.Tensor]:
-        """Yield batches of inputs for all validation photos as they are."""
+        """Yield batches of inputs for all validation photos, unaugmented."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """Where to train, and in which precision: the wide layers in bfloat16 where that is faster."""
+    """The device and precision: wide layers run in bfloat16 where that is faster."""
 
     name: str
     half: bool
 
     @classmethod
     def named(cls, name: str) -> Device:
-        """Return the device; raises ConfigurationError where this machine has none such."""
+        """Return the device; raises ConfigurationError if this machine lacks it."""
         try:
             torch.empty(0, device=name)
         except (RuntimeError, AssertionError) as error:
             raise ConfigurationError(
-                f"--device {name} cannot be used on this machine; name another, as cpu: {error}"
+                f"--device {name} cannot be used on this machine; choose another: {error}"
             ) from error
         return cls(name, torch.device(name).type == "cuda" or cpu_has_bfloat16())
 
     def autocast(self) -> torch.autocast:
-        """Return a context in which the network runs."""
+        """Return the context to run the network in."""
         return torch.autocast(torch.device(self.name).type, torch.bfloat16, enabled=self.half)
 
 
 class Training:
-    """A network being trained, in place, on what `examples` make of photos.
+    """Trains a network in place on `examples`.
 
-    `landmarks` are the names of training and validation photos. After every epoch all of the state
-    is kept in `run`; a run that was stopped goes on from there, to the same weights on the same
+    `landmarks` are the names of training and validation photos. After every epoch the whole state
+    is saved to `run`; an interrupted run continues from there, to the same weights on the same
     machine with the same number of threads.
     """
 
@@ -133,32 +133,32 @@ class Training:
             self.optimizer,
             [group["lr"] for group in self.optimizer.param_groups],
             total_steps=steps,
-            pct_start=0.2 if steps > 5 else 0.0,  # it divides by zero where one step is the rise
+            pct_start=0.2 if steps > 5 else 0.0,  # a rise of 1 step divides by zero
         )
         self.curve: list[CurvePoint] = []
         self.best = -1.0
         self.since_best = 0
 
     def fit(self, report: Report) -> tuple[CurvePoint, ...]:
-        """Train to the end, go back to the weights that validated best, and return the curve."""
+        """Train to the end, restore the weights with the best validation, and return the curve."""
         self._resume()
         while len(self.curve) < self.plan.epochs and self.since_best < self.plan.patience:
             self._epoch(report)
-        self.run.write_curve(self.curve)  # a kill may have come between checkpoint and curve
+        self.run.write_curve(self.curve)  # a kill may have come before it
         best = self.run.load("best")
         if best is None:
             raise ConfigurationError(
-                f"{self.run.folder} has lost its best weights; remove it to begin anew"
+                f"{self.run.folder} has lost its best weights; remove it to start again"
             )
         self.network.load_state_dict(best["network"])  # type: ignore[arg-type]
         self.network.eval()
         return tuple(self.curve)
 
     def _epoch(self, report: Report) -> None:
-        """Train for one epoch, validate if it is due, and keep everything."""
+        """Train for one epoch, validate if due, and save the state."""
         plan, epoch, started = self.plan, len(self.curve) + 1, time.monotonic()
         self.network.train()
-        # What is left over of an epoch is dropped: norms of a tiny batch would be noise.
+        # The incomplete last batch is dropped: its norms would be noise.
         order = torch.randperm(len(self.labels), generator=self.generator)
         losses: list[float] = []
         for number, chosen in enumerate(torch.split(order, plan.batch)[: self.batches], start=1):
@@ -184,7 +184,7 @@ class Training:
         self._keep()
 
     def _resume(self) -> None:
-        """Go on where the run stands, if it was begun."""
+        """Continue from the checkpoint, if there is one."""
         state = self.run.load("checkpoint")
         if state is None:
             return
@@ -213,7 +213,7 @@ class Training:
         self.run.write_curve(self.curve)
 
     def score(self, network: nn.Module, device: Device) -> Score:
-        """Return how well validation photos find training photos, by a network like this one."""
+        """Return how well validation photos find training photos with `network`."""
         gallery, queries = (
             vectors(network, inputs, device)
             for inputs in (self.examples.gallery(), self.examples.queries())
@@ -248,7 +248,7 @@ class Training:
     def _optimizer(self) -> torch.optim.Optimizer:
         plan = self.plan
         parameters = [p for p in self.network.parameters() if p.requires_grad]
-        # Decay pulls on directions' lengths; on norms' gains, shifts and offsets it only hurts.
+        # Weight decay applies to matrices; on gains, biases and offsets it only hurts.
         groups = [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": plan.weight_decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
@@ -276,5 +276,5 @@ def vectors(network: nn.Module, inputs: Iterable[torch.Tensor], device: Device) 
 
 
 def settings_of(plan: TrainingPlan, device: Device) -> Mapping[str, object]:
-    """Return what of the plan and the device decides the result."""
+    """Return the settings of the plan and the device that affect the result."""
     return {**asdict(plan), "precision": "bfloat16" if device.half else "float32"}

@@ -1,8 +1,8 @@
-"""What a model's pooling learns without labels: `python -m landmarks_tools.training.pooling`.
+"""Fits a model's pooling without labels: `python -m landmarks_tools.training.pooling`.
 
-The offset is the mean of photos' vectors, most of which is then taken from each vector. The
-projection, where one is asked for, weakens the strongest directions, and those in which photos
-differ that show the same. No landmark's name is read.
+The offset is most of the mean of photos' vectors, and is subtracted from each vector. The optional
+projection weakens the strongest directions, and those in which photos of the same subject differ.
+No landmark's name is read.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from landmarks.retrieval.labelled_photos import LabelledPhoto, read_photos
 from landmarks_tools.training.loop import Device, vectors
 from landmarks_tools.training.training_photos import normalised, read_pixels
 
-# All of it would be right for photos like these; photos of other places have other means.
+# The whole mean would suit photos like these; photos of other places have another mean.
 _SHARE = 0.75
 _BATCH = 32
 _ROWS_AT_ONCE = 1_024

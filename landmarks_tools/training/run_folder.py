@@ -1,4 +1,4 @@
-"""A training run's folder: what was asked for, where it stands, and what came of it."""
+"""A training run's folder: its settings, checkpoints and results."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from landmarks.errors import ConfigurationError, InvalidInputError
 from landmarks.files import PARTIAL, replace_file
 
 State = dict[str, object]
-# What the settings of a run are called where they are not simply options of the command.
+# Names of settings that are not options of the command.
 _WORDS = {"data_digest": "photos (or their landmarks)", "base_digest": "weights of the base"}
 
 
 class RunFolder:
-    """The folder of one run. `settings` decide its result; a run goes on only with the same.
+    """The folder of one run. `settings` determine its result; a run continues only with the same.
 
     `settings.json`, `checkpoint.pt` and `best.pt` while it runs, `curve.csv` from the first epoch
     on; in the end `model.safetensors` with its card, `model.json` and `model.md`.
@@ -30,23 +30,23 @@ class RunFolder:
         self.folder = folder
         self.settings = settings
         folder.mkdir(parents=True, exist_ok=True)
-        told = json.loads(json.dumps(settings))  # as it will be read again
+        requested = json.loads(json.dumps(settings))  # as it will be read again
         path = folder / "settings.json"
         others = [one for one in folder.iterdir() if one != path and not _is_half_written(one)]
         if not path.exists() and others:
             raise InvalidInputError(f"{folder} is not empty and holds no run; name another --out")
-        # Settings alone are no run: one that failed at once, as for a damaged photo, is begun anew.
+        # Settings alone are no run: one that failed early, as for a damaged photo, starts again.
         if others:
             before = _read_settings(path)
-            if other := sorted(k for k in told | before if told.get(k) != before.get(k)):
+            if other := sorted(k for k in requested | before if requested.get(k) != before.get(k)):
                 named = ", ".join(_WORDS.get(key, key) for key in other)
                 raise InvalidInputError(
-                    f"{folder} holds a run with other settings: {named}. Go on with the same, name"
-                    " another folder with --out, or remove this one"
+                    f"{folder} holds a run with other settings: {named}. Continue with the same,"
+                    " choose another folder with --out, or remove this one"
                 )
         else:
-            replace_file(path, lambda new: new.write_text(json.dumps(told, indent=1) + "\n"))
-        if self.done:  # it may have been killed before it could
+            replace_file(path, lambda new: new.write_text(json.dumps(requested, indent=1) + "\n"))
+        if self.done:  # it may have been killed before tidying
             self.tidy()
 
     @property
@@ -56,7 +56,7 @@ class RunFolder:
 
     @property
     def card(self) -> Path:
-        """The model card, written last: where it is, the run is done."""
+        """The model card, written last: if it exists, the run is done."""
         return self.folder / "model.json"
 
     @property
@@ -66,15 +66,15 @@ class RunFolder:
 
     @property
     def activations(self) -> Path:
-        """Where the frozen layers' activations are kept while the run lasts."""
+        """The folder of the frozen layers' activations until the run ends."""
         return self.folder / "activations"
 
     def save(self, name: str, state: State) -> None:
-        """Keep a state of tensors, numbers and texts; the whole of it or nothing."""
+        """Save a state of tensors, numbers and strings, all of it or nothing."""
         replace_file(self.folder / f"{name}.pt", lambda new: torch.save(state, new))
 
     def load(self, name: str) -> State | None:
-        """Return what was kept under `name`; None where nothing was."""
+        """Return the state saved as `name`; None if there is none."""
         path = self.folder / f"{name}.pt"
         if not path.exists():
             return None
@@ -82,7 +82,7 @@ class RunFolder:
             state: State = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged archive: torch raises what it likes
             raise ConfigurationError(
-                f"{path} cannot be read: {error}; remove {self.folder} to begin anew"
+                f"{path} cannot be read: {error}; remove {self.folder} to start again"
             ) from error
         return state
 

@@ -19,7 +19,7 @@ from landmarks_tools.training.loop import Device, Training, TrainingPlan, settin
 from landmarks_tools.training.run_folder import RunFolder
 from landmarks_tools.training.training_photos import TrainingPhotos, normalised, read_pixels
 
-# What goes on; done; in all; how it goes.
+# The step, how much is done, the total, and a note.
 Report = Callable[[str, int, int, str], None]
 
 PLAN = TrainingPlan(
@@ -38,7 +38,7 @@ _KEPT_SIZE = 144
 
 
 class _Pixels:
-    """Examples for the loop: the photos themselves, in memory (100 kB each)."""
+    """Training examples: the photos themselves, in memory (100 kB each)."""
 
     def __init__(self, photos: TrainingPhotos, report: Report) -> None:
         self.labels = photos.labels()
@@ -60,11 +60,11 @@ class _Pixels:
         return normalised(views, PREPROCESSING)
 
     def gallery(self) -> Iterator[torch.Tensor]:
-        """Yield the training photos as they are."""
+        """Yield the training photos, unaugmented."""
         return (normalised(some, PREPROCESSING) for some in torch.split(self._gallery, 128))
 
     def queries(self) -> Iterator[torch.Tensor]:
-        """Yield the validation photos as they are."""
+        """Yield the validation photos, unaugmented."""
         return (normalised(some, PREPROCESSING) for some in torch.split(self._queries, 128))
 
 
@@ -73,7 +73,7 @@ def train_scratch(
 ) -> ModelCard:
     """Train the network of `scratch` on `photos`; return the card. `out` is the run's folder.
 
-    A run that was stopped goes on. Raises InvalidInputError where `out` holds another run.
+    An interrupted run continues. Raises InvalidInputError if `out` holds another run.
     """
     data = photos.described()
     settings = {"kind": "scratch", "data_digest": data.digest, **settings_of(plan, device)}
@@ -101,7 +101,7 @@ def train_scratch(
 
 
 def exported(network: nn.Module) -> Tensors:
-    """Return the network's tensors as they are kept: float16, without training's counters."""
+    """Return the network's tensors as stored: float16, without counters of training."""
     return {
         name: tensor.detach().cpu().to(torch.float16)
         for name, tensor in network.state_dict().items()

@@ -1,4 +1,4 @@
-"""The photos of a training run: which they are, and their pixels."""
+"""Selects the photos of a training run and reads their pixels."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from landmarks.errors import InvalidInputError, InvalidPhotoError
 from landmarks.photos.decode import PhotoLimits, decode
 from landmarks.retrieval.labelled_photos import LabelledPhoto, read_photos
 
-Progress = Callable[[int, int], None]  # done, in all
+Progress = Callable[[int, int], None]  # done, total
 
-# The photos of a manifest are the user's own.
+# No limits, as the photos are the user's own.
 _ANY_SIZE = PhotoLimits(max_bytes=1 << 30, max_pixels=1 << 30)
-# Where a folder has no splits, one photo in this many of each landmark is kept for validation.
+# A folder has no splits: one photo in this many of each landmark is used for validation.
 _VALIDATION_SHARE = 5
 _AT_ONCE = 64
 
 
 @dataclass(frozen=True)
 class TrainingPhotos:
-    """What is trained on, and what chooses between checkpoints."""
+    """The photos to train on, and those that select the checkpoint."""
 
     train: tuple[LabelledPhoto, ...]
     validation: tuple[LabelledPhoto, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The landmarks that are trained on, sorted."""
+        """The landmarks to train on, sorted."""
         return tuple(sorted({photo.landmark for photo in self.train}))
 
     @property
     def landmarks(self) -> tuple[list[str], list[str]]:
-        """Each photo's landmark, of the training and of the validation photos."""
+        """The landmark of each training photo and of each validation photo."""
         return (
             [photo.landmark for photo in self.train],
             [photo.landmark for photo in self.validation],
@@ -53,7 +53,7 @@ class TrainingPhotos:
         return torch.tensor([places[photo.landmark] for photo in self.train])
 
     def described(self) -> TrainingData:
-        """Return what a model card says of them. Reads every file, for the digest."""
+        """Return their description for a model card. Reads every file, for the digest."""
         digest = hashlib.sha256()
         splits = {"train": self.train, "validation": self.validation}
         for split, photos in splits.items():
@@ -67,10 +67,9 @@ class TrainingPhotos:
 def read_training_photos(source: Path, train: str, validation: str) -> TrainingPhotos:
     """Return the photos of two splits of a manifest, or of a folder divided into two.
 
-    Of a folder, every fifth photo of each landmark is kept for validation, the same each time.
-    Raises InvalidInputError as `read_photos`, and where there are fewer than two landmarks to tell
-    apart, no photo of them to validate with, or photos that would be both trained on and validated
-    with.
+    Of a folder, every fifth photo of each landmark is used for validation, the same each time.
+    Raises InvalidInputError as `read_photos`, and for fewer than two landmarks, no photo to
+    validate with, or photos in both splits.
     """
     if source.expanduser().is_dir():
         chosen = _divided(read_photos(source, []))

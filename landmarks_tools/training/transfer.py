@@ -28,7 +28,7 @@ from landmarks_tools.training.pooling import centre, pool_of, uncentred, whiten_
 from landmarks_tools.training.run_folder import RunFolder
 from landmarks_tools.training.training_photos import TrainingPhotos
 
-# What goes on; done; in all; how it goes.
+# The step, how much is done, the total, and a note.
 Report = Callable[[str, int, int, str], None]
 
 PLAN = TrainingPlan(
@@ -82,7 +82,7 @@ def train_transfer(
 ) -> ModelCard:
     """Train the last layers of the base on `photos`; return the card. `out` is the run's folder.
 
-    A run that was stopped goes on. Raises InvalidInputError where the base cannot be transferred or
+    An interrupted run continues. Raises InvalidInputError if the base cannot be transferred or
     `out` holds another run, NotFoundError for a base that is no model of this program's own, and as
     `load_weights`.
     """
@@ -141,7 +141,7 @@ def train_transfer(
     _average(tail, untrained, transfer.untrained)
     # The classifier stays behind; in half precision, the rest is half as large and as good.
     if transfer.keep:
-        trained, exported = _twin(
+        trained, exported = _two_branches(
             base, original, tail, untrained, transfer, examples, photos.labels(), device
         )
     else:
@@ -169,11 +169,11 @@ def train_transfer(
         description=f"{base.name} with transfer learning on {data.landmarks} landmarks.",
         base=base.name,
         base_digest=base_digest,
-        twin=transfer.dimension if transfer.keep else 0,
+        joint_dimension=transfer.dimension if transfer.keep else 0,
     )
 
 
-def _twin(
+def _two_branches(
     base: ModelDefinition,
     original: Tensors,
     tail: nn.Module,
@@ -193,7 +193,7 @@ def _twin(
     joint = joint_map(branches, labels, transfer.whiten, transfer.dimension)  # type: ignore[arg-type]
     pool = {id(parameter) for parameter in pool_of(tail).parameters()}  # it is part of the map now
     own, _ = split_overlay(original)
-    twin = two_branch_network(base, own, transfer.dimension).tail
+    head = two_branch_network(base, own, transfer.dimension).tail
     trained = {
         **{
             f"trained.{key}": parameter.detach().cpu().half()
@@ -203,8 +203,8 @@ def _twin(
         "joint.weight": joint.weight.detach().half(),
         "joint.bias": joint.bias.detach(),
     }
-    apply_overlay(twin, trained)
-    return trained, twin.eval()
+    apply_overlay(head, trained)
+    return trained, head.eval()
 
 
 def _average(network: nn.Module, other: Mapping[str, torch.Tensor], share: float) -> None:

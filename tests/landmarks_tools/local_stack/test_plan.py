@@ -40,15 +40,15 @@ def test_every_part_has_a_process_and_a_port_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("port", "told", "address"), [(5000, "5000", "http://localhost:5000"), (None, "", "")]
+    ("port", "setting", "address"), [(5000, "5000", "http://localhost:5000"), (None, "", "")]
 )
 def test_the_page_is_served_by_the_search_service_where_asked_for(
-    port: int | None, told: str, address: str
+    port: int | None, setting: str, address: str
 ) -> None:
     settings = SETTINGS.model_copy(update={"page_port": port})
     made = plan_stack(["a"], {}, settings, Path("/bin/valkey"))
     search = made.one(Role.SEARCH)
-    assert (search.page_port, search.environment["LANDMARKS_PAGE_PORT"]) == (port, told)
+    assert (search.page_port, search.environment["LANDMARKS_PAGE_PORT"]) == (port, setting)
     assert search.ports == tuple(filter(None, (1000, port)))
     assert made.page == address
 
@@ -61,9 +61,9 @@ def test_a_port_of_the_page_that_another_part_has_is_refused() -> None:
 
 def test_how_a_cluster_is_laid_out_is_not_for_the_embedded_engine() -> None:
     for process in plan(["a"]).processes[1:]:
-        told = process.environment
+        environment = process.environment
         for name in ("SHARD_NUMBER", "REPLICATION_FACTOR", "WRITE_CONSISTENCY_FACTOR"):
-            assert told[f"LANDMARKS_QDRANT_{name}"] == "1"
+            assert environment[f"LANDMARKS_QDRANT_{name}"] == "1"
 
 
 def test_scaling_adds_processes_to_the_same_target_and_moves_no_port() -> None:
@@ -141,7 +141,7 @@ def test_ports_for_metrics_that_cannot_be_had_are_refused(first: int, said: str)
         ([], {}, "no model"),
         (["a"], {"b": 2}, "'b'"),
         (["a"], {"a": 0}, "at least 1"),
-        (["a"], {"a": 64_000}, "more than there are ports"),
+        (["a"], {"a": 64_000}, "do not fit between port"),
         ([f"m{i}" for i in range(1001)], {}, "port 3000"),
     ],
 )

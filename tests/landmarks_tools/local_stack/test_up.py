@@ -54,11 +54,11 @@ def test_a_folder_is_indexed_by_both_encoders_and_a_second_run_encodes_nothing(
     assert "calibrated" in collections
 
 
-def test_what_is_told_to_try_goes_to_this_stack_and_no_other(stack: Stack) -> None:
-    eventually(lambda: "Ctrl-C stops all" in stack.log.read_text(), "it has told all")
-    told = stack.log.read_text()
-    assert f"landmarks index FOLDER --wait --server {stack.server}\n" in told
-    assert f"landmarks search PHOTO --server {stack.server}\n" in told
+def test_the_commands_to_try_go_to_this_stack_and_no_other(stack: Stack) -> None:
+    eventually(lambda: "Ctrl-C stops everything" in stack.log.read_text(), "all is printed")
+    text = stack.log.read_text()
+    assert f"landmarks index FOLDER --wait --server {stack.server}\n" in text
+    assert f"landmarks search PHOTO --server {stack.server}\n" in text
 
 
 def test_the_page_is_served_and_its_address_printed(stack: Stack) -> None:
