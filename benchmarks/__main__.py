@@ -30,24 +30,22 @@ from landmarks.settings import Settings
 
 def bench(
     only: Annotated[
-        str, typer.Option(metavar="PREFIX", help="measure the figures whose ids begin so")
+        str, typer.Option(metavar="PREFIX", help="measure the figures whose ids start with PREFIX")
     ] = "",
     photos: Annotated[
-        Path | None, typer.Option(help="a folder of photos; by default views that are drawn")
+        Path | None, typer.Option(help="a folder of photos; by default drawn views")
     ] = None,
-    models: Annotated[str, typer.Option(help="with commas between them")] = ",".join(
-        DEFAULT_MODELS
-    ),
-    out: Annotated[Path, typer.Option(help="rows of other figures in it stay")] = Path(
-        "bench.json"
-    ),
+    models: Annotated[str, typer.Option(help="comma-separated")] = ",".join(DEFAULT_MODELS),
+    out: Annotated[
+        Path, typer.Option(help="the file of results; it keeps the rows of other figures")
+    ] = Path("bench.json"),
     table: Annotated[Path | None, typer.Option(help="the Markdown file of the table")] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="see that it works; the figures mean nothing")
+        bool, typer.Option("--quick", help="a short trial; its figures mean nothing")
     ] = False,
 ) -> None:
-    """Measure the figures and tell where they are."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is ended
+    """Measure the figures, and print the file they are in."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that started processes are ended
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     effort = QUICK if quick else Effort()
     large = only.startswith(SCALE)  # which takes hours, and no photos
@@ -59,7 +57,7 @@ def bench(
         raise typer.BadParameter(f"no figure's id begins with {only!r}", param_hint="--only")
     say(f"{machine()}; {versions()}; {len(chosen)} photos")
     rows = read_rows(out)
-    for case in cases:  # kept one by one: it may be stopped before the last
+    for case in cases:  # saved one by one, as the run may be interrupted
         rows = merged(rows, run([case], replace(asked, rows=rows)))
         write_rows(out, rows)
     if table is not None:

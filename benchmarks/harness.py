@@ -1,4 +1,4 @@
-"""What all figures share: what is asked for, repetitions in turn, and rows for what went wrong."""
+"""Runs the benchmarks: selection, alternating repetitions, and rows for failures."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class CannotMeasureError(Exception):
 
 @dataclass(frozen=True)
 class Effort:
-    """How long everything takes: repetitions, and the seconds of one measurement and its warm-up.
+    """Time to spend: repetitions, and the seconds of one measurement and its warm-up.
 
-    `tune_seconds` are those of one candidate of a sweep; `quick` narrows the sweeps too, to see
-    that everything works: its figures mean nothing.
+    `tune_seconds` are spent on each candidate of a sweep. `quick` also narrows the sweeps, as a
+    trial whose figures mean nothing.
     """
 
     repetitions: int = 5
@@ -40,9 +40,9 @@ QUICK = Effort(2, 0.6, 0.2, 0.3, 2.0, quick=True)
 
 @dataclass(frozen=True)
 class Bench:
-    """What is measured: with which photos, how thoroughly, and where peers are installed.
+    """The photos, effort and selection of a run, and where peers are installed.
 
-    `rows` are what is measured already, in this run and in those before.
+    `rows` are the figures measured already, in this run and in earlier ones.
     """
 
     photos: Sequence[Path]
@@ -52,20 +52,20 @@ class Bench:
     rows: Sequence[BenchRow] = ()
 
     def wants(self, name: str) -> bool:
-        """Return whether a figure is asked for."""
+        """Return whether a figure is requested."""
         return name.startswith(self.only)
 
     def value(self, name: str) -> float:
-        """Return a figure that is measured already; raises CannotMeasureError where it is not."""
+        """Return a figure measured earlier; raises CannotMeasureError if there is none."""
         for row in self.rows:
             if row.id == name and row.value is not None:
                 return row.value
-        raise CannotMeasureError(f"{name} has to be measured before: ONLY={name}")
+        raise CannotMeasureError(f"measure {name} first: ONLY={name}")
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """The repetitions of a figure, and what has to be known of them."""
+    """The repetitions of a figure and their conditions."""
 
     values: Sequence[float]
     conditions: str
@@ -73,14 +73,14 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Case:
-    """Figures that are measured together: a goal for each id, and how."""
+    """Figures that are measured together: a goal for each id, and the function to measure them."""
 
     goals: Mapping[str, str]
     measure: Callable[[Bench], Mapping[str, Measurement]] = field(repr=False)
 
 
 def run(cases: Sequence[Case], bench: Bench) -> list[BenchRow]:
-    """Measure the cases that are asked for; what cannot be measured is a row that says why."""
+    """Measure the requested cases; a figure that cannot be measured is a row with the reason."""
     rows: list[BenchRow] = []
     for case in cases:
         goals = {name: goal for name, goal in case.goals.items() if bench.wants(name)}
@@ -93,11 +93,11 @@ def run(cases: Sequence[Case], bench: Bench) -> list[BenchRow]:
                 name: row_of(name, goal, figures[name].values, figures[name].conditions)
                 for name, goal in goals.items()
             }
-        except Exception as error:  # noqa: BLE001 - a figure that fails must not cost the others
+        except Exception as error:  # noqa: BLE001 - one failure must not cost the other figures
             reason = str(error) or type(error).__name__
             if not isinstance(error, CannotMeasureError):
                 reason = f"{type(error).__name__}: {reason}"
-            reason = reason.replace(str(Path.home()), "~")  # rows are shown to others
+            reason = reason.replace(str(Path.home()), "~")  # rows are published
             measured = {name: row_without_value(name, goal, reason) for name, goal in goals.items()}
         for row in measured.values():
             say(f"{row.id}: {row.value} ({row.goal}) {row.spread} {row.conditions}")
@@ -106,10 +106,10 @@ def run(cases: Sequence[Case], bench: Bench) -> list[BenchRow]:
 
 
 def in_turn(repetitions: int, *measures: Callable[[], Measured]) -> list[list[Measured]]:
-    """Return what each measure gave in each repetition.
+    """Return the results of each measure in each repetition.
 
-    They alternate, and each second repetition goes backwards: a machine that gets slower while it
-    is measured then does so to all of them alike.
+    Measures alternate, and every second repetition reverses their order, so that a machine that
+    slows down affects all alike.
     """
     found: list[list[Measured]] = [[] for _ in measures]
     for repetition in range(repetitions):
@@ -122,7 +122,7 @@ def in_turn(repetitions: int, *measures: Callable[[], Measured]) -> list[list[Me
 def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
     """Return the ratio of each repetition. Raises CannotMeasureError for a division by nothing."""
     if not all(below):
-        raise CannotMeasureError("nothing came through within the time of a measurement")
+        raise CannotMeasureError("no call succeeded within the time of a measurement")
     return [one / other for one, other in zip(above, below, strict=True)]
 
 
@@ -132,5 +132,5 @@ def typical(values: Sequence[float], unit: str) -> str:
 
 
 def say(line: str) -> None:
-    """Tell whoever waits."""
+    """Print a line of progress."""
     sys.stderr.write(line + "\n")

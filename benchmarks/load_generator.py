@@ -37,7 +37,7 @@ _SERVICE = "/landmarkapi.encoder.v1.EncoderService"
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of load: so many clients that ask again when they are answered, or a fixed rate.
+    """A period of load: clients that call again once they are answered, or a fixed rate.
 
     `rate` is calls per second, whether or not they are answered. `warm` seconds come before those
     that count; with clients it is longer where the first answer to each of them takes longer, for
@@ -52,7 +52,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Load:
-    """What a client does. `batch` is photos a call; 1 asks for `Encode`, more for `BatchEncode`."""
+    """The work of a client. `batch` is photos per call; 1 calls `Encode`, more `BatchEncode`."""
 
     target: str
     model: str
@@ -65,12 +65,12 @@ class Load:
 
 @dataclass(frozen=True)
 class Client:
-    """A client that is at work."""
+    """A running client."""
 
     process: Popen[bytes] = field(repr=False)
 
     def stop(self) -> None:
-        """Let it begin no more calls."""
+        """Begin no more calls."""
         if self.process.stdin is not None:
             self.process.stdin.write(_STOP)
             self.process.stdin.flush()
@@ -80,11 +80,11 @@ class Client:
         out, _ = self.process.communicate()
         if self.process.returncode:
             raise CannotMeasureError("the load client failed")
-        told = json.loads(out)
+        result = json.loads(out)
         return Traffic(
-            [TimedCall(*call) for call in told["calls"]],
-            [Window(*each) for each in told["windows"]],
-            told["busy"],
+            [TimedCall(*call) for call in result["calls"]],
+            [Window(*each) for each in result["windows"]],
+            result["busy"],
         )
 
 
@@ -163,7 +163,7 @@ async def _ask_again_and_again(
             first = False
             if begin is None and not unanswered:
                 begin = max(warm, call.ended)
-            if call.code != OK:  # as any caller, it does not hammer what refuses it
+            if call.code != OK:  # as any well-behaved caller, it backs off when refused
                 await asyncio.sleep(0.1)
 
     async with asyncio.TaskGroup() as group:
@@ -260,9 +260,9 @@ def _vectors_of_batch(answer: bytes) -> int:
 
 
 def main() -> None:
-    """Do what the standard input says."""
-    told = json.loads(sys.stdin.readline())
-    phases = [Phase(**phase) for phase in told.pop("phases")]
+    """Perform the load given as JSON on standard input."""
+    request = json.loads(sys.stdin.readline())
+    phases = [Phase(**phase) for phase in request.pop("phases")]
     stop = threading.Event()
 
     def listen() -> None:
@@ -270,11 +270,11 @@ def main() -> None:
             stop.set()
 
     threading.Thread(target=listen, daemon=True).start()
-    traffic = asyncio.run(perform(Load(phases=phases, **told), stop))
+    traffic = asyncio.run(perform(Load(phases=phases, **request), stop))
     calls = [(call.began, call.ended, call.code, call.photos) for call in traffic.calls]
     windows = [(window.begin, window.end) for window in traffic.windows]
-    told = {"calls": calls, "windows": windows, "busy": traffic.busy}
-    sys.stdout.write(json.dumps(told))
+    result = {"calls": calls, "windows": windows, "busy": traffic.busy}
+    sys.stdout.write(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def point_id(number: int) -> UUID:
 
 
 def batches(count: int, size: int = 500, dimension: int = DIMENSION) -> Iterator[Sequence[Point]]:
-    """Yield `count` points in batches, made as they are asked for."""
+    """Yield `count` points in batches, made on demand."""
     for first in range(0, count, size):
         yield points(min(size, count - first), first, dimension)
 

@@ -1,4 +1,4 @@
-"""Starting and ending the processes that are measured."""
+"""Starts and ends the processes that are measured."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class Server:
         return f"{HOST}:{self.port}"
 
     def kill(self) -> None:
-        """End it at once, as a crash would."""
+        """Kill it, as a crash would."""
         self.process.kill()
         self.process.wait()
 
 
 @contextlib.contextmanager
 def on_cores(numbers: Sequence[int]) -> Iterator[None]:
-    """Let what is started meanwhile use these cores only; none: as they are."""
+    """Restrict processes started in this block to these cores; no numbers: no restriction."""
     if not numbers:
         yield
         return
@@ -66,9 +66,10 @@ def running(
     *,
     talks: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command until the block ends, with all that it starts; it runs in the repository.
+    """Run a command in the repository until the block ends, then end it and its children.
 
-    What it logs is told if the block fails. `talks`: it is written to and read from.
+    If the block raises CannotMeasureError, the last line of its log is added to the message.
+    `talks`: its standard input and output are pipes.
     """
     pipe = subprocess.PIPE if talks else subprocess.DEVNULL
     with tempfile.TemporaryFile() as log:
@@ -80,7 +81,7 @@ def running(
                 stdin=pipe,
                 stdout=pipe,
                 stderr=log,
-                start_new_session=True,  # a group of its own, that ends as a whole
+                start_new_session=True,  # its own group, which is ended as a whole
             )
         try:
             yield process
@@ -91,11 +92,11 @@ def running(
 
 
 def serves(port: int, service: str) -> bool:
-    """Return whether a server says that a service is SERVING; it says so within milliseconds."""
+    """Return whether a server reports a service as SERVING, without retries."""
     if not listens(port):
         return False
     request = health_pb2.HealthCheckRequest(service=service)
-    # Not `landmarks.probe`: its channel retries, and what is retried is late.
+    # Not `landmarks.probe`, as the retries of its channel delay the answer.
     options = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
     with grpc.insecure_channel(f"{HOST}:{port}", options=options) as channel:
         check = channel.unary_unary(
@@ -110,9 +111,9 @@ def serves(port: int, service: str) -> bool:
 
 
 def wait_for_serving(port: int, service: str) -> None:
-    """Wait until a server that listens says that a service is SERVING; it is not asked again.
+    """Watch a listening server until it reports a service as SERVING.
 
-    Raises CannotMeasureError where it ends.
+    Raises CannotMeasureError if the watch ends before.
     """
     request = health_pb2.HealthCheckRequest(service=service)
     with grpc.insecure_channel(f"{HOST}:{port}") as channel:
@@ -132,7 +133,7 @@ def wait_for_serving(port: int, service: str) -> None:
 def wait_until(
     process: subprocess.Popen[bytes], check: Callable[[], bool], what: str, every: float = 0.05
 ) -> None:
-    """Wait until `check` is true. Raises CannotMeasureError where the process ends, or too late."""
+    """Wait until `check` is true. Raises CannotMeasureError if the process ends, or on timeout."""
     deadline = time.monotonic() + _START_SECONDS
     while not check():
         if process.poll() is not None:

@@ -25,9 +25,9 @@ def encoder_command() -> list[str]:
 
 
 def encoder_environment(model: str, port: int, **settings: object) -> dict[str, str]:
-    """Return what the encoder service is told; `settings` are those of `EncoderSettings`."""
-    told = {"models": model, "encoder_port": port, "log_level": "WARNING", **settings}
-    return {f"LANDMARKS_{name.upper()}": str(value) for name, value in told.items()}
+    """Return the environment of the encoder service; `settings` are those of `EncoderSettings`."""
+    values = {"models": model, "encoder_port": port, "log_level": "WARNING", **settings}
+    return {f"LANDMARKS_{name.upper()}": str(value) for name, value in values.items()}
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from landmarks.job_store.task_messages import job_message
 from landmarks_tools.local_stack.plan import HOST
 
 _ENDS_WITHIN_SECONDS = 1800.0
-# How often a job is looked at: often enough to tell its end, seldom enough to leave it the cores.
+# How often a job is polled: often enough to time its end, rarely enough to leave it the cores.
 _LOOK_SECONDS = 0.1
 
 

@@ -18,7 +18,7 @@ from encoder_service.onnx_cache import PreparedModel
 from landmarks_tools.local_stack.ports import free_ports, listens
 
 _HERE = "benchmarks.peers"
-# Nothing is asked of a model hub, and nothing is told about what runs here.
+# No model hub is contacted, and no telemetry is sent.
 _ALONE = {"BENTOML_DO_NOT_TRACK": "True", "DO_NOT_TRACK": "1", "HF_HUB_OFFLINE": "1"}
 
 

@@ -40,7 +40,7 @@ class Sharing:
 
 @dataclass(frozen=True)
 class PeerSettings:
-    """What a peer is told, in an environment variable. `preprocessing` are `Resized`'s fields."""
+    """Settings of a peer, in an environment variable. `preprocessing` are `Resized`'s fields."""
 
     model: str
     port: int
@@ -55,8 +55,8 @@ class PeerSettings:
     @classmethod
     def read(cls) -> PeerSettings:
         """Read the variable."""
-        told = json.loads(os.environ[_VARIABLE])
-        return cls(**{**told, "sharing": Sharing(**told["sharing"])})
+        values = json.loads(os.environ[_VARIABLE])
+        return cls(**{**values, "sharing": Sharing(**values["sharing"])})
 
 
 class PeerModel:

@@ -1,4 +1,4 @@
-"""All figures of scale. They take hours, and are measured only when they are asked for."""
+"""All figures of scale. They take hours, and are measured only on request."""
 
 from __future__ import annotations
 

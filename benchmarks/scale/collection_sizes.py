@@ -110,7 +110,7 @@ def _ready(size: str, storage: str, bench: Bench) -> Iterator[_Ready]:
             empty = resident_bytes_of_group(server.process.pid)
             built = build(server, settings, storage, drawing)
             searches = searches.tuned(settings, built.name, quantized=storage == INT8)
-        # Started anew, it has nothing in memory that building left there.
+        # After a restart, nothing is left in memory from building.
         begun = time.monotonic()
         with server_on(folder, hurried=quick) as (server, settings):
             start_seconds = time.monotonic() - begun
@@ -159,7 +159,7 @@ def _kept(one: _Ready, size: str, bench: Bench) -> Mapping[str, Measurement]:
         "disk-mib": Measurement([one.disk_mib], "once the index is built"),
         "memory-mib": Measurement(
             [one.memory_mib],
-            f"the server and its processes, started anew (in {one.start_seconds:.1f} s), after"
+            f"the server and its processes, restarted (in {one.start_seconds:.1f} s), after"
             f" {one.searches.asked} queries; with no collection {one.empty_mib:.0f} MiB",
         ),
         "recall": Measurement(

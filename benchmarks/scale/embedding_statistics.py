@@ -77,8 +77,8 @@ def neighbours(rows: FloatVector) -> Neighbours:
 def measured(rows: FloatVector, labels: Sequence[str]) -> EmbeddingStatistics:
     """Return the statistics of embeddings: unit rows (N, dimension), and what each shows.
 
-    How a landmark's scatter divides into that of views and of photos, which no label tells, is
-    tried out: what is drawn comes nearest to the neighbours of the real ones.
+    Labels do not show how a landmark's scatter divides into that of views and of photos: several
+    divisions are tried, and the one whose drawn neighbours resemble the real ones most is kept.
     """
     counts = Counter(labels)
     known = np.array([counts[label] >= _LEAST_PHOTOS for label in labels])

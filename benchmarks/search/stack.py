@@ -49,6 +49,6 @@ def search_service(
         "LANDMARKS_LOG_LEVEL": "WARNING",
     }
     with running([sys.executable, "-m", "search_service"], settings) as process:
-        # It is SERVING with an encoder only, and can be asked for vectors without.
+        # It is SERVING only with an encoder, but searches by vector without one.
         wait_until(process, lambda: listens(port), "the search service")
         yield SearchStack(f"{HOST}:{port}", qdrant)

@@ -1,7 +1,7 @@
 """Figure 5: five times what the service can do.
 
-A flood costs whoever makes it more than it costs whom it floods. So where there are two cores or
-more, half of them are the client's, and the others the service's.
+Generating a flood of calls costs more than refusing it. So with two cores or more, half of them are
+the client's, and the others the service's.
 """
 
 from __future__ import annotations

@@ -19,12 +19,12 @@ def bench(only=""):
     return Bench([], QUICK, Path("unused"), only)
 
 
-def test_only_the_figures_that_are_asked_for_are_measured():
+def test_only_the_figures_that_are_requested_are_measured():
     def measure(_):
         return {"serve-1-toy": Measurement([1.0], ""), "serve-1-toy-p95": Measurement([2.0], "")}
 
     def never(_):
-        raise AssertionError("not asked for")
+        raise AssertionError("not requested")
 
     cases = [
         Case({"serve-1-toy": ">= 1", "serve-1-toy-p95": "<= 1"}, measure),

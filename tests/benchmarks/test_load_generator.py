@@ -54,7 +54,7 @@ async def test_a_rate_is_offered_whether_or_not_it_is_answered(photos):
     assert len(traffic.calls) == 40
 
 
-async def test_calls_that_fail_are_told_and_not_measured(photos, tmp_path):
+async def test_calls_that_fail_are_reported_and_not_measured(photos, tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"no photo")
     async with running_encoder(toy_settings()) as (server, _):
         target = f"127.0.0.1:{server.port}"
@@ -66,7 +66,7 @@ async def test_calls_that_fail_are_told_and_not_measured(photos, tmp_path):
             await asyncio.to_thread(traffic_of, partly)
 
 
-async def test_a_client_that_is_told_to_stop_begins_no_more_calls(photos):
+async def test_a_client_that_is_stopped_begins_no_more_calls(photos):
     async with running_encoder(toy_settings()) as (server, _):
         load = Load(f"127.0.0.1:{server.port}", "toy", photos, [Phase(600, clients=2)])
         with client(load) as asking:

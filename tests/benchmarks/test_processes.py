@@ -42,7 +42,7 @@ def test_a_peer_that_cannot_be_installed_is_a_reason_and_no_failure(tmp_path):
         python_with("infinity", tmp_path / "file")
 
 
-def test_the_machine_and_the_versions_are_told():
+def test_the_machine_and_the_versions_are_reported():
     assert f"{len(cores())} cores" in machine()
     assert "Python 3." in versions()
     assert "numpy 2." in versions()
