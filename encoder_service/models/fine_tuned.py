@@ -46,7 +46,8 @@ def trained_from(base: ModelDefinition, name: str, path: Path) -> ModelDefinitio
         return model
     return replace(
         model,
-        layer=f"{base.layer}, of the trained and the untrained branch together",
+        # Part of the digest: another wording would be another encoder.
+        layer=f"{base.layer}, of the trained and of the untrained layers together",
         dimension=int(twin),
         build=partial(_build_two_branch, base, int(twin)),
         split=None,
