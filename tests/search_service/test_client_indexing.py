@@ -181,7 +181,7 @@ def change(target: str, rig: Rig) -> None:
             client.search(photo=b"x", gallery="mine", limit=3_000_000_000)
         with pytest.raises(InvalidInputError, match="point id 'x' is not a UUID"):
             client.delete("mine", ids=["x"])
-        with pytest.raises(NotFoundError, match="no gallery"):
+        with pytest.raises(NotFoundError, match="gallery 'other' does not exist"):
             client.delete("other", source="photos")
         with pytest.raises(NotFoundError, match="no collection of 'vgg16'"):
             client.delete("mine", source="photos", models=["vgg16"])

@@ -315,7 +315,7 @@ async def test_the_points_of_each_landmark_are_counted(stack: Stack) -> None:
         ({"field": "number"}, InvalidInputError, "landmark, path, sha256, source"),
         ({"limit": -1}, InvalidInputError, "1 to 10000"),
         ({"model": "vgg16"}, NotFoundError, "histogram, thumbnail"),
-        ({"gallery": "nowhere"}, NotFoundError, "no gallery 'nowhere'"),
+        ({"gallery": "nowhere"}, NotFoundError, "gallery 'nowhere' does not exist"),
         (
             {"filter": pb.Filter(must=[pb.Condition(field="path", words="a")])},
             InvalidInputError,

@@ -107,7 +107,7 @@ def test_a_query_is_required() -> None:
     error = refused(pb.SearchRequest(gallery="sample"))
 
     assert error.field == "query"
-    assert "photo, point_id, vector and examples" in str(error)
+    assert "set photo, point_id, vector or examples" in str(error)
 
 
 def test_an_empty_photo_is_not_a_photo() -> None:
@@ -304,12 +304,12 @@ def test_examples_are_photos_parts_of_them_and_points() -> None:
         (examples(), "examples", "at least one positive"),
         (examples(negative=(pb.Example(photo=b"x"),)), "examples", "0 positive and 1 negative"),
         (examples(*[pb.Example(photo=b"x")] * 33), "examples", "32 in all"),
-        (examples(pb.Example()), "examples.positive[0]", "one of photo and point_id"),
+        (examples(pb.Example()), "examples.positive[0]", "set photo or point_id"),
         (examples(pb.Example(point_id="1")), "examples.positive[0].point_id", "not a UUID"),
         (
             examples(pb.Example(point_id=POINT, box=HALF)),
             "examples.positive[0].box",
-            "this is a point",
+            "this example is a point",
         ),
         (examples(pb.Example(photo=b"")), "photo", "no bytes"),
         (

@@ -348,7 +348,7 @@ async def test_the_error_for_a_vector_of_the_wrong_length_names_the_right_one(
 
     assert isinstance(error, InvalidInputError)
     assert error.field == "vector"
-    assert str(error) == (f"the vector has {length} values, and vectors of 'thumbnail' have 48")
+    assert str(error) == (f"the vector has {length} values; vectors of 'thumbnail' have 48")
 
 
 @pytest.mark.parametrize("limit", [0, -1, 100_000])

@@ -80,7 +80,7 @@ async def test_the_photo_of_a_search_is_neither_stored_nor_logged(
 @pytest.mark.parametrize(
     ("asked", "status", "said"),
     [
-        ('{"gallery": "nowhere"}', 404, "no gallery 'nowhere'"),
+        ('{"gallery": "nowhere"}', 404, "gallery 'nowhere' does not exist"),
         ('{"gallery": "colours", "limit": 0}', 400, "limit"),
         ('{"gallery": "colours", "limit": 3000000000}', 400, "limit"),
         ('{"gallery": "colours", "offset": -1}', 400, "offset"),
