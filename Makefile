@@ -47,8 +47,10 @@ bench-scale: setup ## Measure up to a million vectors, for hours; ONLY=scale-1-1
 	@PATH="$(abspath $(BIN)):$$PATH" python -m benchmarks --table docs/benchmarks.md \
 	  --only "$(or $(ONLY),scale)"
 
-proto: setup ## Generate the stubs of the contracts again
+proto: setup ## Generate stubs, the synchronous client and docs/api.md again
 	@PATH="$(abspath $(BIN)):$$PATH" python scripts/generate_stubs.py
+	@PATH="$(abspath $(BIN)):$$PATH" python scripts/generate_sync_client.py
+	@PATH="$(abspath $(BIN)):$$PATH" python scripts/generate_api_reference.py
 
 lock: setup ## Pin the newest versions that pyproject.toml admits
 	@$(BIN)/uv pip compile --quiet --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
