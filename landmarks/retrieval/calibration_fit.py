@@ -101,7 +101,7 @@ def _group(
     if flags.all() or not flags.any():
         raise InvalidInputError(
             f"the votes of {', '.join(models)} are all {'right' if flags.any() else 'wrong'}, so"
-            " that right and wrong ones cannot be told apart"
+            " that right and wrong ones cannot be separated"
         )
     weights, constant = _logistic(features, flags)
     group = GroupCalibration(models, slopes, intercept, (*map(float, weights), constant), 0.0)  # type: ignore[arg-type]

@@ -142,7 +142,7 @@ def create(path: Path, name: str, permission: Permission) -> str:
         if name in {one.name for one in keys}:
             raise AlreadyExistsError(
                 f"{path} has a key called {name!r}; to rotate it, make one of another name, give"
-                " that to whoever uses it, and revoke this one"
+                " that to its users, and revoke this one"
             )
         _write(path, (*keys, key))
     return secret

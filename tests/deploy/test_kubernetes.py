@@ -100,7 +100,7 @@ def test_services_are_told_the_same_things_as_in_the_compose_file(
     folder: str, files: list[str]
 ) -> None:
     services = compose.compose_config(*files)["services"]
-    # Asked for with a variable of the shell there, and left at their defaults here.
+    # Set by a variable of the shell there, and left at their defaults here.
     optional = {"LANDMARKS_LOG_LEVEL", "LANDMARKS_OTLP_ENDPOINT"}
     for name, deployment in deployments(folder).items():
         here = set(environment_of(deployment, folder))
@@ -369,8 +369,8 @@ def test_the_lists_that_keda_measures_are_those_in_which_chunks_wait(
 def test_a_gateway_is_told_whether_the_front_door_speaks_tls(folder: str) -> None:
     for service in objects(folder, "Service"):
         if service["metadata"]["name"] == "search":
-            told = [port for port in service["spec"]["ports"] if "appProtocol" in port]
-            assert bool(told) == (folder not in SECURE)
+            marked = [port for port in service["spec"]["ports"] if "appProtocol" in port]
+            assert bool(marked) == (folder not in SECURE)
 
 
 def test_qdrants_chart_is_told_the_name_and_the_nodes_that_collections_need() -> None:

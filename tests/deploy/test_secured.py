@@ -145,7 +145,7 @@ def test_the_engines_let_in_only_who_has_their_secrets(secured: Secured) -> None
     wrong = BrokerSettings(redis_url=secured.valkey.url, redis_password="wrong")
     with pytest.raises(UnavailableError, match="LANDMARKS_REDIS_PASSWORD"):
         JobStore(connect_redis(wrong.broker_url), wrong.redis_url).active()
-    told = {
+    given = {
         "qdrant_port": secured.qdrant_port,
         "qdrant_tls": True,
         "tls_ca": secured.authority.file,
@@ -156,10 +156,10 @@ def test_the_engines_let_in_only_who_has_their_secrets(secured: Secured) -> None
         },
     }
     for key in (None, "wrong"):
-        settings = VectorStoreSettings.load({**told, "qdrant_api_key": key})
+        settings = VectorStoreSettings.load({**given, "qdrant_api_key": key})
         with pytest.raises(UnavailableError, match="LANDMARKS_QDRANT_API_KEY"), qdrant_failures(""):
             connect(settings).get_collections()
-    right = connect(VectorStoreSettings.load({**told, "qdrant_api_key": QDRANT_KEY}))
+    right = connect(VectorStoreSettings.load({**given, "qdrant_api_key": QDRANT_KEY}))
     assert right.get_collections().collections
     plain = VectorStoreSettings.load(
         {"qdrant_port": secured.qdrant_port, "qdrant_api_key": QDRANT_KEY}
@@ -192,7 +192,7 @@ def test_a_job_can_be_enqueued_with_celery_alone_by_who_has_the_password(secured
 
 
 def test_no_part_writes_a_secret_to_its_log(secured: Secured) -> None:
-    key = key_of(secured, "telling", Permission.READ)
+    key = key_of(secured, "reader", Permission.READ)
     with secured.client(key) as client:
         client.models()
     for log in secured.logs:
@@ -216,7 +216,7 @@ def test_the_probe_of_a_container_needs_nothing_but_the_service_s_own_settings(
 
 
 @pytest.mark.parametrize(
-    ("module", "told", "advice"),
+    ("module", "given", "advice"),
     [
         ("encoder_service", {"encoder_host": "0.0.0.0"}, "LANDMARKS_TLS_CERTIFICATE"),
         ("search_service", {"search_host": "0.0.0.0"}, "landmarks keys create"),
@@ -224,17 +224,17 @@ def test_the_probe_of_a_container_needs_nothing_but_the_service_s_own_settings(
     ],
 )
 def test_no_part_listens_to_the_network_without_a_lock_unless_it_is_told_to(
-    module: str, told: dict[str, str], advice: str, tmp_path: Path
+    module: str, given: dict[str, str], advice: str, tmp_path: Path
 ) -> None:
     ports = {"encoder_port": "0", "search_port": "0", "models": "scratch"}
     log = tmp_path / "log"
     more = {"edge_data_dir": str(tmp_path / "data"), "qdrant_port": str(free_port())}
-    with running_module(module, log=log, **ports, **told, **more) as process:
+    with running_module(module, log=log, **ports, **given, **more) as process:
         assert process.wait(60) == 2
     assert advice in log.read_text()
     assert "LANDMARKS_ALLOW_UNAUTHENTICATED" in log.read_text()
     with running_module(
-        module, log=log, **ports, **told, **more, allow_unauthenticated="true"
+        module, log=log, **ports, **given, **more, allow_unauthenticated="true"
     ) as process:
         eventually(lambda: "anybody who can reach this may call it" in log.read_text(), "a warning")
         assert process.poll() is None

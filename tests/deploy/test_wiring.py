@@ -97,11 +97,11 @@ def exported(composed: RunningCompose) -> dict[str, dict[str, set[str]]]:
         photo = (composed.photos / LANDMARKS[0] / "one.jpg").read_bytes()
         port = int(composed.services["search"].environment["LANDMARKS_METRICS_PORT"])
 
-        def recall_is_told() -> bool:  # a share of searches, chosen by chance, tells it
+        def recall_is_exported() -> bool:  # measured on a random share of searches
             landmarks.search(photo=photo, gallery=SEARCHED, models=["scratch"])
             return any(name == "landmarks_search_recall" for name, _ in scrape(port))
 
-        eventually(recall_is_told, "recall is told", 120)
+        eventually(recall_is_exported, "recall is exported", 120)
     found: dict[str, dict[str, set[str]]] = {}
     for service in composed.services.values():
         if port := service.environment.get("LANDMARKS_METRICS_PORT"):
@@ -126,7 +126,7 @@ def test_a_rule_or_panel_reads_what_the_services_export(
 
 
 def missing(selector: Selector, labels: dict[str, set[str]]) -> set[str]:
-    """Return what a selector asks for that is not there: a label, or a service's or method's name.
+    """Return what a selector names that is not exported: a label, or a service's or method's name.
 
     Codes and outcomes are of things that have not all happened.
     """

@@ -55,13 +55,13 @@ def test_retried_dead_letters_are_indexed_if_repaired_and_die_again_if_not(rig, 
     folder = rig.photos / gallery
     for seed in range(3):
         draw_photo(folder / "atomium" / f"{seed}.png", seed)
-    for name in ("mended", "broken"):
+    for name in ("repaired", "broken"):
         (folder / "soreq").mkdir(exist_ok=True)
         (folder / "soreq" / f"{name}.png").write_bytes(b"no photo")
     job = rig.index(gallery, folder)
     assert job.progress[0].dead == 2
 
-    draw_photo(folder / "soreq" / "mended.png", 7)
+    draw_photo(folder / "soreq" / "repaired.png", 7)
     _, has_work = rig.jobs.retry_dead_letters(job.id)
     assert has_work
     enqueue_again(rig, job.id)
@@ -70,7 +70,7 @@ def test_retried_dead_letters_are_indexed_if_repaired_and_die_again_if_not(rig, 
     assert (progress.listed, progress.stored, progress.dead) == (5, 4, 1)
     [letter], _ = rig.jobs.dead_letters(job.id, 10, "")
     assert letter.entry.path == "soreq/broken.png"
-    assert rig.payloads(gallery)["soreq/mended.png"]["landmark"] == "soreq"
+    assert rig.payloads(gallery)["soreq/repaired.png"]["landmark"] == "soreq"
 
 
 def test_late_pruning_keeps_the_points_of_a_later_job(own_rig):

@@ -51,7 +51,7 @@ def test_a_photo_that_the_encoder_does_not_survive_is_a_dead_letter(own_rig):
     assert max(encoded.values()) <= 1 + len(encoder.ended)
 
 
-# Registers, in the worker, a place whose file `poison` kills whoever opens it.
+# Registers, in the worker, a place whose file `poison` kills the process that opens it.
 _DEADLY = """
 import os
 import fsspec

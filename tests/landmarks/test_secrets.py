@@ -88,8 +88,8 @@ def test_a_certificate_without_its_key_is_told() -> None:
 
 
 def test_unset_and_empty_are_the_same_so_that_nothing_is_on_by_accident() -> None:
-    told = {"tls_certificate": "", "tls_key": "", "tls_ca": "", "tls_client_certificates": ""}
-    assert Settings.load(told).tls == NO_TLS
+    given = {"tls_certificate": "", "tls_key": "", "tls_ca": "", "tls_client_certificates": ""}
+    assert Settings.load(given).tls == NO_TLS
     assert ClientSettings.load({"api_key": ""}).key == ""
     assert Settings.load({"allow_unauthenticated": ""}).allow_unauthenticated is False
     assert QdrantSettings.load({"qdrant_tls": ""}).qdrant_tls is False

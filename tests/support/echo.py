@@ -1,4 +1,4 @@
-"""A server of ours whose answers tell how it was called: an encoder that encodes nothing."""
+"""A server of ours whose responses report how it was called: an encoder that encodes nothing."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

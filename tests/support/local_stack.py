@@ -100,7 +100,7 @@ class Stack:
             return sum(collection.points for collection in client.collections(gallery))
 
     def answers(self) -> bool:
-        """Whether everything answers: the photos are found by a photo that is encoded anew."""
+        """Whether everything answers: the photos are found by an encoded query."""
         try:
             with Landmarks(self.server) as client:
                 answer = client.search(photo=photo("red", 0), gallery="colours", limit=1)

@@ -58,7 +58,7 @@ class Secured:
 
     @property
     def person(self) -> Tls:
-        """What somebody outside has: whom to trust, and no certificate."""
+        """What an outside client has: the authority to trust, and no certificate."""
         return Tls(ca=self.authority.file, server_name=SERVER_NAME)
 
     @property

@@ -1,4 +1,4 @@
-"""Speaks mutual TLS in the stead of a server that cannot, and passes on what it is told.
+"""Speaks mutual TLS for a server that cannot, and forwards what it receives.
 
 `python -m tests.support.tls_relay PORT TARGET_PORT CERTIFICATE KEY CA`, on loopback.
 """

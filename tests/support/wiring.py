@@ -122,18 +122,19 @@ def _wired(
 
 
 def _embedded(given: Mapping[str, str], mounts: Mapping[str, Path]) -> dict[str, str]:
-    """Return what the embedded server is told, of what Qdrant's image is told."""
-    told = {
+    """Return the embedded server's settings for those of Qdrant's image."""
+    settings = {
         "LANDMARKS_QDRANT_PORT": given["QDRANT__SERVICE__GRPC_PORT"],
         "LANDMARKS_EDGE_DATA_DIR": str(mounts["/qdrant/storage"]),
     }
     if given.get("QDRANT__SERVICE__ENABLE_TLS") == "true":
-        told["LANDMARKS_QDRANT_TLS"] = "true"
-        told["LANDMARKS_TLS_CERTIFICATE"] = given["QDRANT__TLS__CERT"]
-        told["LANDMARKS_TLS_KEY"] = given["QDRANT__TLS__KEY"]
+        settings["LANDMARKS_QDRANT_TLS"] = "true"
+        settings["LANDMARKS_TLS_CERTIFICATE"] = given["QDRANT__TLS__CERT"]
+        settings["LANDMARKS_TLS_KEY"] = given["QDRANT__TLS__KEY"]
     if config := mounts.get("/qdrant/config/local.yaml"):
-        told["LANDMARKS_QDRANT_API_KEY"] = yaml.safe_load(config.read_text())["service"]["api_key"]
-    return told
+        service = yaml.safe_load(config.read_text())["service"]
+        settings["LANDMARKS_QDRANT_API_KEY"] = service["api_key"]
+    return settings
 
 
 def _mounts(service: Mapping[str, Any], folder: Path, cache: Path) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-// The login: asks for an API key if the service requires one; it is kept in a cookie that no script can read.
+// The login: prompts for an API key if the service requires one; it is kept in a cookie that no script can read.
 
 import { api } from "./api.js";
 import { byId, h, whileBusy } from "./dom.js";

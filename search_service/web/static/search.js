@@ -28,13 +28,13 @@ export function start() {
   });
 }
 
-function galleryChanged(unasked) {
+function galleryChanged(unchecked) {
   if (!state.gallery) {
     showWelcome();
     return;
   }
   byId("model-list").replaceChildren(...liveCollections().map((one) =>
-    h("label", {}, h("input", { type: "checkbox", value: one.model, checked: !unasked.includes(one.model), onchange: search }), one.model,
+    h("label", {}, h("input", { type: "checkbox", value: one.model, checked: !unchecked.includes(one.model), onchange: search }), one.model,
       h("span", { class: "count" }, number(one.points)))));
   byId("models").hidden = liveCollections().length < 2;
   showSamples();

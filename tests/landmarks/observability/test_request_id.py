@@ -69,13 +69,13 @@ async def test_a_refusal_that_a_retry_can_help_is_still_retried():
 async def test_every_line_that_is_logged_during_a_call_has_its_id_and_no_line_after_it():
     log = structlog.get_logger()
 
-    async def tell() -> str:
+    async def report() -> str:
         log.info("during")
         await asyncio.to_thread(log.info, "in a thread")
         return ""
 
     with capture_logs([structlog.contextvars.merge_contextvars]) as lines:
-        await ask(tell, (request_id.HEADER, "order-66"))
+        await ask(report, (request_id.HEADER, "order-66"))
         log.info("after")
     assert {line["event"]: line.get("request_id") for line in lines} == {
         "during": "order-66",

@@ -56,8 +56,8 @@ class Traced:
             eventually(complete, "the trace is complete", 30)
         except AssertionError:
             trace = self.collector.trace_of("landmarks", name)
-            told = [(owner, span.name) for owner, span in trace]
-            raise AssertionError(f"{told} is not all of {until}: {orphans(trace)}") from None
+            given = [(owner, span.name) for owner, span in trace]
+            raise AssertionError(f"{given} is not all of {until}: {orphans(trace)}") from None
         return self.collector.trace_of("landmarks", name)
 
 
@@ -184,8 +184,8 @@ def test_the_spans_of_a_failed_call_say_so_at_both_ends():
     spans = spans_of_program("refused")
     assert {span.kind for span in spans} == {Span.SPAN_KIND_CLIENT, Span.SPAN_KIND_SERVER}
     for span in spans:
-        told = {one.key: one.value.int_value for one in span.attributes}
-        assert told["rpc.grpc.status_code"] == 9
+        given = {one.key: one.value.int_value for one in span.attributes}
+        assert given["rpc.grpc.status_code"] == 9
 
 
 def test_a_call_that_is_given_up_leaves_a_span_that_says_so():

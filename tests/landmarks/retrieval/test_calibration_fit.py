@@ -82,10 +82,10 @@ def test_about_as_many_unknowns_are_named_as_were_allowed(calibration, models) -
 
 def test_of_the_known_most_are_named_and_rightly(calibration: Calibration) -> None:
     some = queries(500, 0, seed=9)
-    told = verdicts(calibration, some, "good", "poor")
+    outcomes = verdicts(calibration, some, "good", "poor")
     named = [
         one.vote.landmark == query.landmark
-        for one, query in zip(told, some, strict=True)
+        for one, query in zip(outcomes, some, strict=True)
         if one.outcome is VerdictKind.KNOWN
     ]
     assert len(named) > 0.8 * len(some)
@@ -94,10 +94,10 @@ def test_of_the_known_most_are_named_and_rightly(calibration: Calibration) -> No
 
 def test_a_confidence_is_how_often_it_is_right(calibration: Calibration) -> None:
     some = queries(600, 600, seed=10)
-    told = verdicts(calibration, some, "poor")
-    confidences = np.array([one.confidence for one in told])
+    outcomes = verdicts(calibration, some, "poor")
+    confidences = np.array([one.confidence for one in outcomes])
     right = np.array(
-        [one.vote.landmark == query.landmark for one, query in zip(told, some, strict=True)]
+        [one.vote.landmark == query.landmark for one, query in zip(outcomes, some, strict=True)]
     )
     for low, high in ((0.0, 0.35), (0.35, 0.65), (0.65, 1.01)):
         these = (confidences >= low) & (confidences < high)

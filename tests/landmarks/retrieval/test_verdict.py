@@ -54,10 +54,10 @@ def test_only_the_nearest_vote_and_only_those_for_the_winner_are_evidence() -> N
 
 
 def test_the_margin_is_that_to_the_nearest_photo_of_another_landmark() -> None:
-    told = vote(hits("", "a", "", "a", "b", "a"))
+    found = vote(hits("", "a", "", "a", "b", "a"))
 
-    assert told.best == pytest.approx(0.9)
-    assert told.margin == pytest.approx(0.9 - 0.6)
+    assert found.best == pytest.approx(0.9)
+    assert found.margin == pytest.approx(0.9 - 0.6)
 
 
 def test_where_no_other_landmark_was_found_it_is_farther_than_all_that_was() -> None:

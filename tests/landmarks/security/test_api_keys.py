@@ -32,17 +32,17 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_the_file_never_holds_a_key(file: Path) -> None:
-    told = api_keys.create(file, "app", READ)
+    key = api_keys.create(file, "app", READ)
     text = file.read_text()
-    assert told not in text
-    assert told.removeprefix("lmk_")[:8] not in text
+    assert key not in text
+    assert key.removeprefix("lmk_")[:8] not in text
     assert "app read" in text
 
 
 def test_the_folder_of_a_new_file_is_made_too(tmp_path: Path) -> None:
     file = tmp_path / "etc" / "landmarks" / "keys"
-    told = api_keys.create(file, "app", READ)
-    assert api_keys.find(api_keys.read(file), told).name == "app"
+    key = api_keys.create(file, "app", READ)
+    assert api_keys.find(api_keys.read(file), key).name == "app"
 
 
 def test_no_two_keys_are_alike_and_each_is_of_256_bits(file: Path) -> None:

@@ -43,10 +43,10 @@ def test_a_burst_is_let_through_and_no_more(clock: Clock) -> None:
 def test_a_client_that_waits_as_long_as_it_is_told_is_let_through(clock: Clock) -> None:
     limiter = RateLimiter(rate=2, burst=1, clock=clock)
     limiter.take("a")
-    with pytest.raises(RateLimitedError) as told:
+    with pytest.raises(RateLimitedError) as refused:
         limiter.take("a")
-    assert told.value.retry_after == pytest.approx(0.5)
-    clock.now += told.value.retry_after
+    assert refused.value.retry_after == pytest.approx(0.5)
+    clock.now += refused.value.retry_after
     limiter.take("a")
 
 
@@ -74,9 +74,9 @@ def test_what_costs_less_may_be_asked_more_often(clock: Clock) -> None:
 def test_what_costs_more_than_a_burst_waits_for_a_full_one(clock: Clock) -> None:
     limiter = RateLimiter(rate=1, burst=4, clock=clock)
     limiter.take("a", cost=64)
-    with pytest.raises(RateLimitedError) as told:
+    with pytest.raises(RateLimitedError) as refused:
         limiter.take("a", cost=64)
-    assert told.value.retry_after == pytest.approx(4)
+    assert refused.value.retry_after == pytest.approx(4)
 
 
 @given(

@@ -520,8 +520,8 @@ def test_words_are_found_in_any_order_and_case(wire_engine: StoreUnderTest, stor
 
 def test_words_are_found_in_fields_of_any_name(wire_engine: StoreUnderTest) -> None:
     names = ("photo title", "Straße")
-    told = wire_engine.settings.model_copy(update={"qdrant_text_fields": names})
-    collections = Collections(wire_engine.client, told)
+    given = wire_engine.settings.model_copy(update={"qdrant_text_fields": names})
+    collections = Collections(wire_engine.client, given)
     name = collections.create_beside(wire_engine.gallery, "vgg16", "9d" * 32, DIMENSION).name
     payload = {**photo(1).to_payload(), **dict.fromkeys(names, "the golden dome")}
     wire_engine.points.upsert(name, [Point(photo_id(1), unit_rows(2)[1], payload)])
