@@ -37,7 +37,7 @@ class SearchSettings(VectorStoreSettings, BrokerSettings, EncoderEndpoints):
 
     # Callers authenticate with keys; client certificates are for our own services.
     tls_client_certificates: OptionalBool = False
-    # Hashed API keys, made with `landmarks keys`; without a file, anyone who reaches it may call it.
+    # Hashed API keys, made with `landmarks keys`; without a file anyone may call the service.
     api_keys_file: OptionalPath = None
     # Sustained calls per second of each client, and its burst; 0: no limit. A client is a key, or
     # without keys an address.

@@ -71,7 +71,7 @@ class FetchedWeights:
 
     @property
     def version(self) -> str:
-        """The first digits of a hash, which distinguish these weights from others of the same name."""
+        """The first digits of a hash, which distinguish weights of one name."""
         return (self.digest or self.file_sha256)[:12]
 
 
