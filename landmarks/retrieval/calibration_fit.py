@@ -92,12 +92,12 @@ def _group(
 ) -> GroupCalibration:
     slopes, intercept = _scale(models, known)
     scale = GroupCalibration(models, slopes, intercept, (0.0, 0.0, 0.0, 0.0), 0.0)
-    features_of, right = [], []
+    measures, right = [], []
     for query in (*known, *unknown):
         if (found := _vote(scale, query)) is not None:
-            features_of.append((found.margin, found.share, found.best))
+            measures.append((found.margin, found.share, found.best))
             right.append(found.landmark == query.landmark)
-    features, flags = np.array(features_of), np.array(right)
+    features, flags = np.array(measures), np.array(right)
     if flags.all() or not flags.any():
         raise InvalidInputError(
             f"the votes of {', '.join(models)} are all {'right' if flags.any() else 'wrong'}, so"

@@ -1,31 +1,31 @@
-"""What a client installs is small: the ground works with the dependencies that have no extra."""
+"""What a client installs is small: its modules work with the dependencies that have no extra."""
 
 import json
 import subprocess
 import sys
-from importlib.metadata import distribution, packages_distributions
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.landmarks_tools.cli.client_install import installed_without_extras
 from tests.support.dockerfile import ROOT
 
-PROGRAM = "landmark-reverse-image-search"
-# These rooms are for services, which install an extra.
-NEED_AN_EXTRA = (
-    "landmarks.edge_server",
-    "landmarks.job_store",
-    "landmarks.photos.address_list",
-    "landmarks.photos.colours",
-    "landmarks.photos.decode",
-    "landmarks.photos.entry",
-    "landmarks.photos.folder",
-    "landmarks.photos.manifest",
-    "landmarks.photos.source_roots",
-    "landmarks.photos.sources",
-    "landmarks.retrieval",
-    "landmarks.vector_store",
+# The client and the command use these; the rest is for services, which install an extra.
+CLIENT = (
+    "landmarks.client",
+    "landmarks.errors",
+    "landmarks.files",
+    "landmarks.naming",
+    "landmarks.observability.logging",
+    "landmarks.observability.request_id",
+    "landmarks.observability.telemetry",
+    "landmarks.photos.box",
+    "landmarks.rpc.channel",
+    "landmarks.rpc.status",
+    "landmarks.security",
+    "landmarks.service",
+    "landmarks.settings",
 )
 
 IMPORT = """
@@ -44,27 +44,9 @@ print(json.dumps(sorted(sys.modules)))
 """
 
 
-def base_distributions() -> set[str]:
-    """Return what `pip install` of the program without extras would install."""
-    found: set[str] = set()
-    left = [PROGRAM]
-    while left:
-        name = canonicalize_name(left.pop())
-        if name in found:
-            continue
-        found.add(name)
-        requirements = map(Requirement, distribution(name).requires or ())
-        left += [
-            each.name
-            for each in requirements
-            if each.marker is None or each.marker.evaluate({"extra": ""})
-        ]
-    return found
-
-
 def imported(*modules: str) -> set[str]:
     """Return all that is imported with some modules, where only the base is installed."""
-    base = base_distributions()
+    base = installed_without_extras()
     blocked = [
         module
         for module, owners in packages_distributions().items()
@@ -83,16 +65,16 @@ def imported(*modules: str) -> set[str]:
     return set(json.loads(result.stdout))
 
 
-def ground() -> list[str]:
+def client_modules() -> list[str]:
     files = sorted(Path(ROOT, "landmarks").rglob("*.py"))
     names = (file.relative_to(ROOT).with_suffix("").parts for file in files)
     modules = [".".join(parts).removesuffix(".__init__") for parts in names]
-    return [module for module in modules if not module.startswith(NEED_AN_EXTRA)]
+    return [module for module in modules if module.startswith(CLIENT)]
 
 
-def test_the_ground_needs_no_extra() -> None:
-    modules = ground()
-    assert set(modules) >= {"landmarks.client", "landmarks.errors", "landmarks.settings"}
+def test_what_a_client_uses_needs_no_extra() -> None:
+    modules = client_modules()
+    assert {module for module in CLIENT if module not in modules} == set()
     assert imported(*modules) >= set(modules)
 
 

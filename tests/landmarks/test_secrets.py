@@ -34,7 +34,7 @@ def test_a_folder_of_secrets_is_read_and_the_environment_comes_first(
     assert QdrantSettings.load().qdrant_api_key is None
 
 
-def test_a_folder_of_secrets_that_is_not_there_is_told(
+def test_a_missing_folder_of_secrets_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LANDMARKS_SECRETS_DIR", str(tmp_path / "nowhere"))
@@ -60,7 +60,7 @@ def test_an_address_and_a_setting_cannot_both_have_a_password() -> None:
         BrokerSettings.load({"redis_url": "redis://:a@valkey/0", "redis_password": "b"})
 
 
-def test_no_secret_is_logged_or_told() -> None:
+def test_no_secret_is_logged_or_in_an_error() -> None:
     code = (
         "import sys; sys.argv = ['']\n"
         "from landmarks.observability.logging import configure_logging\n"
@@ -80,7 +80,7 @@ def test_no_secret_is_logged_or_told() -> None:
     assert "secret-1" not in repr(QdrantSettings.load({"qdrant_api_key": "secret-1"}))
 
 
-def test_a_certificate_without_its_key_is_told() -> None:
+def test_a_certificate_without_its_key_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="_TLS_CERTIFICATE and LANDMARKS_TLS_KEY need"):
         Settings.load({"tls_certificate": "server.pem"})
     with pytest.raises(ConfigurationError, match="needs LANDMARKS_TLS_CA"):

@@ -132,7 +132,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EdgeProce
         yield server, data_dir
 
 
-def test_a_shard_process_that_dies_is_started_again_with_its_points(shared):
+def test_a_shard_process_that_dies_is_restarted_with_its_points(shared):
     server, _ = shared
     store = _store(server)
     name = store.collection().name
@@ -181,7 +181,7 @@ def test_a_second_server_on_the_same_data_refuses_to_start(shared):
     store.client.close()
 
 
-def test_a_port_in_use_is_said_so(tmp_path: Path):
+def test_a_port_in_use_is_reported(tmp_path: Path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -190,7 +190,7 @@ def test_a_port_in_use_is_said_so(tmp_path: Path):
     assert f"cannot listen on 127.0.0.1:{port}: the port is in use" in complaint
 
 
-def test_a_catalog_that_cannot_be_read_is_said_so(tmp_path: Path):
+def test_an_unreadable_catalog_is_reported(tmp_path: Path):
     (tmp_path / "catalog.json").write_text("{")
     assert "catalog.json cannot be read" in _refused_start(tmp_path, free_port())
 

@@ -171,7 +171,7 @@ def test_a_request_that_makes_no_sense_is_invalid(
 
 
 @pytest.mark.integration
-def test_collections_that_cannot_be_are_invalid(embedded: StoreUnderTest, channel: grpc.Channel):
+def test_impossible_collections_are_invalid(embedded: StoreUnderTest, channel: grpc.Channel):
     good = q.VectorsConfig(params=q.VectorParams(size=4, distance=q.Distance.Cosine))
     for request in (
         q.CreateCollection(collection_name="a/b", vectors_config=good),

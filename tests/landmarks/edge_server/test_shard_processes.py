@@ -41,7 +41,7 @@ class Forks:
         return host
 
 
-async def test_what_waits_for_a_process_that_is_ended_is_told_to_try_again() -> None:
+async def test_a_request_waiting_for_a_process_that_is_ended_is_unavailable() -> None:
     host, process = await host_and_process()
     calls = [asyncio.create_task(host.call("count")) for _ in range(4)]
     await settled()
@@ -57,7 +57,7 @@ async def test_what_waits_for_a_process_that_is_ended_is_told_to_try_again() -> 
     assert [type(one) for one in results[2:]] == [UnavailableError] * 2
 
 
-async def test_a_process_is_loaded_once_though_whoever_came_first_leaves(
+async def test_a_process_is_loaded_once_even_if_the_first_caller_leaves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (dead, process), (alive, _there) = await host_and_process(), await host_and_process()
@@ -88,7 +88,7 @@ async def test_a_process_is_loaded_once_though_whoever_came_first_leaves(
 @pytest.mark.integration
 @pytest.mark.needs(system="linux")
 @pytest.mark.parametrize("given", [None, "glibc.malloc.hugetlb=0"])
-def test_large_pages_are_asked_for_unless_somebody_has_said_otherwise(
+def test_large_pages_are_requested_unless_configured_otherwise(
     given: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)

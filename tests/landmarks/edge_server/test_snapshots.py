@@ -37,7 +37,7 @@ def round_of(turn: int, start: int) -> list[Point]:
     return [Point(photo_id(n), row, {"turn": turn}) for n in range(start, start + BATCH)]
 
 
-def test_a_snapshot_has_all_that_was_acknowledged_and_of_what_came_meanwhile_a_beginning(
+def test_a_snapshot_has_all_acknowledged_writes_and_a_prefix_of_later_ones(
     tmp_path: Path,
 ) -> None:
     data = tmp_path / "data"
@@ -106,7 +106,7 @@ def _batches_in(folder: Path, name: str) -> int:
     return last * (POINTS // BATCH) + in_order.count(last) // BATCH
 
 
-def test_snapshots_and_the_building_of_an_index_do_not_get_in_each_other_s_way(
+def test_snapshots_and_index_builds_do_not_disturb_each_other(
     tmp_path: Path,
 ) -> None:
     rows = unit_rows(3_000, 64)
@@ -142,7 +142,7 @@ def test_snapshots_and_the_building_of_an_index_do_not_get_in_each_other_s_way(
             copy.client.close()
 
 
-def test_a_snapshot_takes_no_more_of_the_disk_than_what_it_is_of(tmp_path: Path) -> None:
+def test_a_snapshot_takes_no_more_disk_than_its_original(tmp_path: Path) -> None:
     with edge_process(tmp_path / "data") as server:
         store = opened(server)
         store.points.upsert(store.collection(DIMENSION).name, round_of(0, 0))

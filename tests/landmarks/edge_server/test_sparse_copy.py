@@ -34,7 +34,7 @@ def test_a_copy_has_the_same_bytes(tmp_path: Path, content: bytes) -> None:
     assert (tmp_path / "copy" / "inner" / "file").read_bytes() == content
 
 
-def test_a_copy_of_holes_takes_no_disk_and_what_is_left_out_is_not_there(tmp_path: Path) -> None:
+def test_a_copy_of_holes_takes_no_disk_and_omits_what_is_left_out(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     with (source / "chunk.mmap").open("wb") as file:

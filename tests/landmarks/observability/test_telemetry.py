@@ -94,7 +94,7 @@ def test_without_a_port_there_are_none():
         assert port is None
 
 
-def test_a_port_for_metrics_that_is_in_use_is_told_in_words():
+def test_a_port_for_metrics_that_is_in_use_is_reported():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with (
@@ -105,7 +105,7 @@ def test_a_port_for_metrics_that_is_in_use_is_told_in_words():
 
 
 @pytest.mark.parametrize("endpoint", ["127.0.0.1:4317", "ftp://there", "http://"])
-def test_a_place_for_spans_that_is_no_address_is_refused(endpoint):
+def test_an_endpoint_for_spans_that_is_no_address_is_refused(endpoint):
     with pytest.raises(ConfigurationError, match="LANDMARKS_OTLP_ENDPOINT"):
         Settings.load({"otlp_endpoint": endpoint})
 
@@ -116,7 +116,7 @@ def test_a_service_that_sends_no_spans_imports_nothing_that_would(package):
 import sys
 import {package}.server
 from landmarks.settings import Settings
-from landmarks.telemetry import telemetry, untraced
+from landmarks.observability.telemetry import telemetry, untraced
 with telemetry(Settings(), "test"), untraced(Settings()):
     pass
 print(*(name for name in sys.modules if name.startswith((

@@ -133,7 +133,7 @@ def test_one_trace_leads_from_the_command_through_a_search_to_the_encoder_and_qd
     assert not any(data in span.SerializeToString() for _, span in trace)
 
 
-def test_what_services_ask_each_other_all_the_time_leaves_no_spans(traced):
+def test_frequent_calls_between_services_leave_no_spans(traced):
     traced.run("models")  # by now, the search service has looked at the others many times
     name = "/landmarkapi.search.v1.SearchService/ListModels"
     traced.trace(name, {("landmarks", name), ("search", name), ("search", GET_MODEL)})
@@ -149,9 +149,9 @@ import grpc
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
 from landmarks.errors import LineageError
-from landmarks.grpc_channel import open_aio_channel
+from landmarks.rpc.channel import open_aio_channel
 from landmarks.settings import Settings
-from landmarks.telemetry import telemetry
+from landmarks.observability.telemetry import telemetry
 from tests.support.echo import echoing
 
 async def refused():
@@ -188,14 +188,14 @@ def test_the_spans_of_a_failed_call_say_so_at_both_ends():
         assert given["rpc.grpc.status_code"] == 9
 
 
-def test_a_call_that_is_given_up_leaves_a_span_that_says_so():
+def test_a_cancelled_call_leaves_a_span_with_an_error():
     spans = spans_of_program("never")
     [client] = [span for span in spans if span.kind == Span.SPAN_KIND_CLIENT]
     assert client.status.code == Status.STATUS_CODE_ERROR
     assert client.status.message == "cancelled"
 
 
-def test_a_collector_that_is_not_there_disturbs_nothing():
+def test_an_unreachable_collector_disturbs_nothing():
     with running_collector() as collector:
         endpoint = collector.endpoint
     command = [sys.executable, "-c", PROGRAM, endpoint, "refused"]

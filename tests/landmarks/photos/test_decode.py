@@ -87,11 +87,11 @@ def test_a_decompression_bomb_is_refused_from_its_header():
         declared_pixels(png_declaring(40_000, 40_000), LIMITS)
 
 
-def test_the_header_alone_tells_the_pixels():
+def test_the_header_alone_gives_the_pixels():
     assert declared_pixels(saved(PHOTO, "JPEG")[:2000], LIMITS) == 320 * 240
 
 
-def test_a_jpegs_first_bytes_tell_its_pixels_and_what_they_do_not_tell_is_left_to_the_whole():
+def test_a_jpegs_first_bytes_give_its_pixels_or_leave_them_to_the_whole_file():
     jpeg = saved(PHOTO, "JPEG")
     assert pixels_declared_early(jpeg, LIMITS) == declared_pixels(jpeg, LIMITS)
     assert pixels_declared_early(saved(PHOTO, "PNG"), LIMITS) is None
@@ -101,7 +101,7 @@ def test_a_jpegs_first_bytes_tell_its_pixels_and_what_they_do_not_tell_is_left_t
     assert declared_pixels(comments, LIMITS) == 320 * 240
 
 
-def test_what_is_over_a_limit_is_not_told_early():
+def test_pixels_over_a_limit_are_not_reported_early():
     jpeg = saved(PHOTO, "JPEG")
     assert pixels_declared_early(jpeg, PhotoLimits(len(jpeg) - 1, 1_000_000)) is None
     assert pixels_declared_early(jpeg, PhotoLimits(len(jpeg), 320 * 240 - 1)) is None
@@ -266,7 +266,7 @@ def test_a_box_is_a_part_of_the_upright_photo(kind, orientation):
     assert difference(part.image, whole.crop(box.pixels(*whole.size))) == 0
 
 
-def test_a_part_of_a_jpeg_is_scaled_down_no_further_than_asked():
+def test_a_part_of_a_jpeg_is_scaled_down_no_further_than_requested():
     data = saved(drawn_photo(960, 720), "JPEG")
     assert decode(data, LIMITS, 90).image.size == (120, 90)
     assert min(decode(data, LIMITS, 90, Box(0.5, 0.5, 1, 1)).image.size) >= 90

@@ -199,7 +199,7 @@ def test_a_path_is_what_it_means_not_how_it_is_written(root):
     assert [entry.path for entry in entries(root, source)] == ["taj/a.png", "taj/a.png"]
 
 
-def test_a_missing_photo_is_told_when_it_is_read(root):
+def test_a_missing_photo_is_reported_when_it_is_read(root):
     (entry,) = entries(root, manifest(root, "path,landmark\ngone.png,x\n"))
     with pytest.raises(NotFoundError, match=r"gone\.png does not exist"):
         sources(root).read(entry, 100)
@@ -407,7 +407,7 @@ def test_a_list_has_an_address_in_each_line(web, root):
         list(allowed.open(str(root / "empty.txt")).entries())
 
 
-def test_what_cannot_be_looked_at_is_told_and_not_taken_for_nothing(root):
+def test_an_unreadable_entry_is_reported_and_not_skipped(root):
     (root / "nas").symlink_to(root / "away")
     (root / "loop").symlink_to(root / "loop")
     found = {entry.path: entry.problem for entry in entries(root, root) if entry.problem}
@@ -437,7 +437,7 @@ def test_a_folder_of_an_object_store_that_cannot_be_listed_is_not_empty():
         list(allowed.open("failing://photos").entries())
 
 
-def test_a_folder_that_cannot_be_listed_is_told_and_the_rest_is_listed(root, monkeypatch):
+def test_a_folder_that_cannot_be_listed_is_reported_and_the_rest_is_listed(root, monkeypatch):
     (root / "lost+found").mkdir()
     scandir = os.scandir
 
@@ -453,7 +453,7 @@ def test_a_folder_that_cannot_be_listed_is_told_and_the_rest_is_listed(root, mon
     assert list(found) == before
 
 
-def test_photos_of_a_zip_file_that_are_not_called_plainly_are_told(root):
+def test_photos_of_a_zip_file_with_unnormalised_names_are_reported(root):
     with zipfile.ZipFile(root / "dotted.zip", "w") as file:
         file.writestr("./1.jpg", b"photo")
         file.writestr("plain/2.jpg", b"photo")

@@ -80,7 +80,7 @@ def test_about_as_many_unknowns_are_named_as_were_allowed(calibration, models) -
     assert named == pytest.approx(0.05, abs=0.04)
 
 
-def test_of_the_known_most_are_named_and_rightly(calibration: Calibration) -> None:
+def test_most_known_landmarks_are_named_and_correctly(calibration: Calibration) -> None:
     some = queries(500, 0, seed=9)
     outcomes = verdicts(calibration, some, "good", "poor")
     named = [
@@ -105,7 +105,7 @@ def test_a_confidence_is_how_often_it_is_right(calibration: Calibration) -> None
         assert right[these].mean() == pytest.approx(confidences[these].mean(), abs=0.13)
 
 
-def test_a_model_that_tells_nothing_counts_nothing(calibration: Calibration) -> None:
+def test_an_uninformative_model_has_no_weight(calibration: Calibration) -> None:
     group = calibration.group(DIGESTS)
     slopes = dict(zip(group.models, group.slopes, strict=True))
     assert slopes["good"] > slopes["poor"] > 0.5
@@ -131,7 +131,7 @@ def test_fused_scores_rank_better_than_the_best_model_alone(calibration: Calibra
     assert scores["fused"] > scores["good"] > scores["poor"]
 
 
-def test_what_was_kept_is_read_again(calibration: Calibration) -> None:
+def test_a_stored_calibration_is_read_back(calibration: Calibration) -> None:
     assert Calibration.from_json(calibration.to_json()) == calibration
     assert Calibration.from_json('{"format": 0}') is None
 
@@ -149,7 +149,7 @@ def test_of_many_models_each_and_all_are_calibrated() -> None:
     assert sorted(len(one.models) for one in calibrate(some, digests).groups) == [1] * 6 + [6]
 
 
-def test_too_few_photos_are_told() -> None:
+def test_too_few_photos_are_refused() -> None:
     with pytest.raises(InvalidInputError, match=r"30 photos of \d+ landmarks, and 100 of"):
         calibrate(queries(30, 100, seed=1), DIGESTS)
     one = [replace(query, landmark="landmark 0") for query in queries(100, 0, seed=1)]

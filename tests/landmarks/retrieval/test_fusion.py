@@ -86,7 +86,7 @@ def test_a_place_does_not_change_when_the_rankings_are_read_deeper(shorter: int)
     assert len(set(deeper)) == len(deeper) == len(ids)
 
 
-def test_the_deepest_page_that_can_be_asked_for_is_within_the_last_depth() -> None:
+def test_the_deepest_possible_page_is_within_the_last_depth() -> None:
     assert depth_for(10) == 30
     assert depth_for(31) == 100
     assert depth_for(101) == 1000
@@ -109,7 +109,7 @@ def test_calibrated_scores_are_weighed_and_added() -> None:
     assert [hit.score for hit in fused] == pytest.approx([10 - 5 + 2 * 0.99, 9.9 - 5 + 2 * 1.0])
 
 
-def test_what_a_model_did_not_find_is_at_best_as_like_as_its_last_hit() -> None:
+def test_what_a_model_did_not_find_is_at_best_as_similar_as_its_last_hit() -> None:
     fused = fuse({"one": ranking("a", "b", slope=1.0), "two": ranking("c", slope=1.0)})
 
     assert {hit.id: hit.score for hit in fused} == pytest.approx(

@@ -25,7 +25,7 @@ def manifest(folder: Path, *rows: str, header: str = HEADER) -> Path:
     return path
 
 
-def test_photos_of_the_asked_splits_come_in_the_order_of_the_manifest(folder: Path) -> None:
+def test_photos_of_the_requested_splits_come_in_the_order_of_the_manifest(folder: Path) -> None:
     path = manifest(
         folder,
         "Soreq Cave/1.png,Soreq Cave,query,winter",
@@ -72,7 +72,7 @@ def test_a_photo_that_is_listed_again_is_left_out(folder: Path) -> None:
     assert [photo.landmark for photo in read_photos(path, ["b"])] == ["Another"]
 
 
-def test_a_split_that_is_not_there_is_named_with_those_that_are(folder: Path) -> None:
+def test_a_missing_split_is_named_with_those_that_exist(folder: Path) -> None:
     path = manifest(folder, "Atomium/1.jpg,Atomium,train,x", "Atomium/2.jpg,Atomium,val,x")
     for asked in (["test"], ["train", "test"], ["test", "val"]):
         with pytest.raises(InvalidInputError, match=r"a split of test; there are: train, val"):

@@ -29,7 +29,7 @@ def test_an_error_is_the_same_on_the_other_side(error: errors.LandmarksError) ->
     assert vars(back) == vars(error)
 
 
-def test_an_error_that_is_not_ours_keeps_its_words_to_itself() -> None:
+def test_an_error_that_is_not_ours_does_not_leak_its_text() -> None:
     status = status_of(RuntimeError("password=secret"))
     assert status.code == Code.INTERNAL
     assert "secret" not in status.message
@@ -44,7 +44,7 @@ def test_every_kind_of_error_has_a_status() -> None:
         assert status_of(kind("why")).code not in (Code.OK, Code.INTERNAL, Code.UNKNOWN), kind
 
 
-def test_a_failure_of_no_known_kind_is_internal_and_keeps_its_words() -> None:
+def test_an_unknown_failure_is_internal_and_keeps_its_text() -> None:
     status = status_of(errors.LandmarksError("INTERNAL: the shard broke"))
     assert (status.code, status.message) == (Code.INTERNAL, "INTERNAL: the shard broke")
 

@@ -76,7 +76,7 @@ def test_a_key_is_rotated_with_two_that_are_valid_at_once(file: Path) -> None:
     assert ring.find(new).permission is WRITE
 
 
-def test_a_file_that_is_spoilt_later_leaves_the_keys_before_it_valid(file: Path) -> None:
+def test_a_file_that_is_damaged_later_leaves_the_previous_keys_valid(file: Path) -> None:
     key = api_keys.create(file, "app", READ)
     ring = KeyRing(file)
     file.write_text("nonsense\n")
@@ -113,7 +113,7 @@ def test_the_digest_in_the_file_is_no_key(file: Path) -> None:
         (f"app read {'0' * 64}\napp write {'1' * 64}", "line 2: there are two keys called 'app'"),
     ],
 )
-def test_a_line_that_is_wrong_is_told(file: Path, text: str, said: str) -> None:
+def test_a_wrong_line_is_named(file: Path, text: str, said: str) -> None:
     file.write_text(text)
     with pytest.raises(ConfigurationError, match=said):
         KeyRing(file)
@@ -124,7 +124,7 @@ def test_without_the_file_there_is_no_start(file: Path) -> None:
         KeyRing(file)
 
 
-def test_names_that_are_taken_unknown_or_impossible_are_told(file: Path) -> None:
+def test_names_that_are_taken_unknown_or_impossible_are_refused(file: Path) -> None:
     api_keys.create(file, "app", READ)
     with pytest.raises(AlreadyExistsError, match="revoke this one"):
         api_keys.create(file, "app", WRITE)

@@ -40,7 +40,7 @@ def test_a_burst_is_let_through_and_no_more(clock: Clock) -> None:
     assert admitted(limiter, "a", 20) == 5
 
 
-def test_a_client_that_waits_as_long_as_it_is_told_is_let_through(clock: Clock) -> None:
+def test_a_client_that_waits_for_retry_after_is_let_through(clock: Clock) -> None:
     limiter = RateLimiter(rate=2, burst=1, clock=clock)
     limiter.take("a")
     with pytest.raises(RateLimitedError) as refused:
@@ -63,7 +63,7 @@ def test_one_client_takes_nothing_from_another(clock: Clock) -> None:
     assert admitted(limiter, "quiet", 100) == 3
 
 
-def test_what_costs_less_may_be_asked_more_often(clock: Clock) -> None:
+def test_cheaper_calls_may_be_made_more_often(clock: Clock) -> None:
     limiter = RateLimiter(rate=1, burst=2, clock=clock)
     for _ in range(40):
         limiter.take("a", cost=0.05)

@@ -135,7 +135,7 @@ async def test_a_server_takes_a_new_certificate_without_a_restart(
         assert await asked(address, client.tls) == "hello"
 
 
-async def test_files_that_do_not_fit_each_other_leave_the_certificate_before_in_use(
+async def test_files_that_do_not_match_leave_the_old_certificate_in_use(
     authority: Authority, server: Files, client: Files
 ) -> None:
     first = authority.serial(server)
@@ -211,7 +211,7 @@ def test_several_addresses_need_a_name_that_their_certificates_share(client: Fil
     open_channel(target, replace(client.tls, server_name=SERVER_NAME)).close()
 
 
-def test_a_key_with_a_passphrase_is_told_and_nobody_is_asked_for_it(server: Files) -> None:
+def test_a_key_with_a_passphrase_is_refused_without_a_prompt(server: Files) -> None:
     from cryptography.hazmat.primitives import serialization
 
     key = serialization.load_pem_private_key(server.key.read_bytes(), None)

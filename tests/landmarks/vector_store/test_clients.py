@@ -38,7 +38,7 @@ def nowhere() -> VectorStoreSettings:
     return VectorStoreSettings.load({"qdrant_port": free_port(), "qdrant_timeout_seconds": 5})
 
 
-def test_a_qdrant_that_is_not_there_is_unavailable_and_named(nowhere: VectorStoreSettings):
+def test_an_unreachable_qdrant_is_unavailable_and_named(nowhere: VectorStoreSettings):
     client = connect(nowhere)
     for call in (
         lambda: Collections(client, nowhere).live("sample", "vgg16"),
@@ -61,7 +61,7 @@ async def test_the_same_on_the_event_loop(nowhere: VectorStoreSettings):
     await store.close()
 
 
-def test_another_service_in_qdrants_place_is_told_apart():
+def test_another_service_in_qdrants_place_is_recognised():
     server = grpc.server(ThreadPoolExecutor(1))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
@@ -87,7 +87,7 @@ class Overloaded(q.PointsServicer):
         context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many requests")
 
 
-async def test_an_overloaded_qdrant_says_when_to_ask_again_and_learns_who_asks():
+async def test_an_overloaded_qdrant_says_when_to_retry_and_receives_the_key():
     servicer = Overloaded()
     server = grpc.server(ThreadPoolExecutor(1))
     q.points_service_pb2_grpc.add_PointsServicer_to_server(servicer, server)
@@ -173,7 +173,9 @@ async def test_the_search_service_finds_what_the_indexer_stored(
 
 
 @pytest.mark.integration
-async def test_what_is_not_there_is_not_found(embedded: StoreUnderTest, search: SearchStore):
+async def test_missing_collections_and_points_are_not_found(
+    embedded: StoreUnderTest, search: SearchStore
+):
     assert await search.live_of(embedded.gallery) == []
     name = (await asyncio.to_thread(embedded.collection)).name
     with pytest.raises(NotFoundError, match="no point"):

@@ -72,7 +72,7 @@ def target(wire_engine: StoreUnderTest, tmp_path: Path) -> Iterator[StoreUnderTe
 
 
 @pytest.mark.integration
-def test_a_collection_arrives_elsewhere_bit_for_bit_with_all_that_is_noted_of_it(
+def test_a_collection_is_transferred_bit_for_bit_with_its_metadata(
     wire_engine: StoreUnderTest, target: StoreUnderTest, stored: Store, tmp_path: Path
 ) -> None:
     name, _ = stored(wire_engine, 150)
@@ -118,7 +118,7 @@ def test_vectors_of_any_length_keep_every_bit_though_qdrant_normalises_them(
 
 
 @pytest.mark.integration
-def test_an_import_that_broke_goes_on_and_one_that_is_complete_writes_nothing(
+def test_an_interrupted_import_goes_on_and_a_complete_one_writes_nothing(
     wire_engine: StoreUnderTest, target: StoreUnderTest, stored: Store, tmp_path: Path
 ) -> None:
     name, _ = stored(wire_engine, 1500)
@@ -146,7 +146,7 @@ def test_an_import_that_broke_goes_on_and_one_that_is_complete_writes_nothing(
 
 
 @pytest.mark.integration
-def test_an_import_that_broke_when_all_was_stored_becomes_live_when_it_is_done_again(
+def test_an_import_interrupted_after_all_was_stored_becomes_live_when_repeated(
     wire_engine: StoreUnderTest,
     target: StoreUnderTest,
     stored: Store,
@@ -194,7 +194,7 @@ def test_a_live_collection_of_the_same_encoder_is_replaced_in_one_step_and_kept(
 
 
 @pytest.mark.integration
-def test_a_file_of_another_encoder_never_takes_the_place_of_the_live_one_unasked(
+def test_a_file_of_another_encoder_never_replaces_the_live_one_by_default(
     wire_engine: StoreUnderTest, stored: Store, tmp_path: Path
 ) -> None:
     name, _ = stored(wire_engine, 20)
@@ -216,7 +216,7 @@ def test_a_file_of_another_encoder_never_takes_the_place_of_the_live_one_unasked
 
 
 @pytest.mark.integration
-def test_what_else_is_written_to_a_half_imported_collection_keeps_it_from_becoming_live(
+def test_other_writes_to_a_half_imported_collection_keep_it_from_becoming_live(
     wire_engine: StoreUnderTest, target: StoreUnderTest, stored: Store, tmp_path: Path
 ) -> None:
     name, rows = stored(wire_engine, 20)
@@ -239,7 +239,7 @@ def test_what_else_is_written_to_a_half_imported_collection_keeps_it_from_becomi
 
 
 @pytest.mark.integration
-def test_an_import_beside_becomes_live_when_it_is_done_again_and_nothing_is(
+def test_an_import_beside_becomes_live_when_repeated_while_nothing_is(
     wire_engine: StoreUnderTest, target: StoreUnderTest, stored: Store, tmp_path: Path
 ) -> None:
     stored(wire_engine, 20)
@@ -254,7 +254,7 @@ def test_an_import_beside_becomes_live_when_it_is_done_again_and_nothing_is(
 
 
 @pytest.mark.integration
-def test_an_import_done_again_after_a_rollback_changes_nothing(
+def test_an_import_repeated_after_a_rollback_changes_nothing(
     wire_engine: StoreUnderTest, stored: Store, tmp_path: Path
 ) -> None:
     name, _ = stored(wire_engine, 20)
@@ -269,7 +269,7 @@ def test_an_import_done_again_after_a_rollback_changes_nothing(
 
 
 @pytest.mark.integration
-def test_writes_during_an_export_are_told(
+def test_writes_during_an_export_are_reported(
     wire_engine: StoreUnderTest, stored: Store, tmp_path: Path
 ) -> None:
     name, rows = stored(wire_engine, 20)
@@ -374,7 +374,7 @@ def test_a_file_that_lost_a_line_and_was_compressed_again_is_refused(
         check_export(tmp_path / "it")
 
 
-def test_what_is_no_export_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_file_that_is_no_export_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "it"
     with pytest.raises(NotFoundError, match="no file"):
         check_export(path)

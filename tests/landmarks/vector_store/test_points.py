@@ -15,7 +15,7 @@ def test_ids_never_change():
     )
 
 
-def test_ids_tell_galleries_sources_and_paths_apart():
+def test_ids_differ_by_gallery_source_and_path():
     ids = {
         point_id("a", "b", "c"),
         point_id("x", "b", "c"),
@@ -66,7 +66,7 @@ def test_a_column_may_be_called_almost_anything():
 @pytest.mark.parametrize(
     "change", [{"uri": 1}, {"width": "3"}, {"width": True}, {"indexed_at": "soon"}, {"extra": [1]}]
 )
-def test_a_payload_of_somebody_else_is_refused(change: dict):
+def test_a_payload_of_another_program_is_refused(change: dict):
     with pytest.raises(InvalidInputError):
         PhotoPayload.from_payload({**photo(1).to_payload(), **change})
     with pytest.raises(InvalidInputError, match="uri"):

@@ -108,7 +108,7 @@ def test_a_re_embedding_is_built_beside_and_promoted_at_once(engine: StoreUnderT
     assert engine.collections.promote(old.name) == new.name
 
 
-def test_what_was_live_before_comes_back_and_the_other_after_that(engine: StoreUnderTest):
+def test_a_rollback_goes_back_and_forth(engine: StoreUnderTest):
     old = engine.collection()
     with pytest.raises(NotFoundError, match="first live"):
         engine.collections.roll_back(engine.gallery, "vgg16")
@@ -251,7 +251,7 @@ def test_a_failing_alias_change_changes_nothing(wire_engine: StoreUnderTest):
 # Points
 
 
-def test_what_is_stored_can_be_read_back(engine: StoreUnderTest, stored):
+def test_stored_points_can_be_read_back(engine: StoreUnderTest, stored):
     name, rows = stored(engine, 10)
     read = engine.points.payloads(name, [photo_id(3), uuid4(), photo_id(7)])
     assert {point: PhotoPayload.from_payload(one) for point, one in read.items()} == {
@@ -279,7 +279,7 @@ def test_payload_of_every_kind_survives(engine: StoreUnderTest):
     assert engine.client.retrieve(name, [7])[0].payload == payload
 
 
-def test_a_part_of_the_payload_can_be_asked_for(filled: Filled):
+def test_a_part_of_the_payload_can_be_requested(filled: Filled):
     engine, name = filled.engine, filled.name
     only = engine.client.retrieve(name, [str(photo_id(1))], with_payload=["path", "year"])[0]
     assert only.payload == {"path": "1.jpg", "year": 1901}
@@ -425,7 +425,7 @@ def test_search_settings_do_not_change_a_small_ranking(filled: Filled):
     assert _ids(plain) == _ids(exact) == _ids(wide)
 
 
-def test_hits_carry_no_more_of_the_payload_than_was_asked_for(filled: Filled):
+def test_hits_carry_only_the_requested_payload(filled: Filled):
     engine, name, rows = filled.engine, filled.name, filled.rows
     whole, some, none = engine.points.query(
         name,
