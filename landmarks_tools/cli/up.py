@@ -73,7 +73,8 @@ def up(
                 f"  landmarks index FOLDER --wait{there}\n  landmarks search PHOTO{there}"
             )
             console.print(
-                f"Data in {plan.data_dir}, logs in {manager.log_dir}. Ctrl-C stops everything."
+                f"Data in {plan.data_dir}, logs in {manager.log_dir}. Ctrl-C stops everything.",
+                soft_wrap=True,
             )
             _keep(manager)
     except KeyboardInterrupt:
