@@ -50,8 +50,8 @@ SERVICES = (search_pb2, indexing_pb2, health_pb2, reflection_pb2)
 @asynccontextmanager
 async def serving(qdrant_port: int = 1, **more: object) -> AsyncIterator[str]:
     """Run a search service, possibly without its engines, and yield its address."""
-    told = {"search_port": 0, "qdrant_port": qdrant_port, "page_port": "", **more}
-    async with running(SearchSettings.load(told)) as service:
+    given = {"search_port": 0, "qdrant_port": qdrant_port, "page_port": "", **more}
+    async with running(SearchSettings.load(given)) as service:
         yield f"127.0.0.1:{service.port}"
 
 
@@ -300,19 +300,19 @@ def test_loopback_addresses_are_recognised(host: str, loopback: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "what"),
+    ("given", "what"),
     [({"search_host": "0.0.0.0"}, "search"), ({"page_host": "0.0.0.0", "page_port": 0}, "page")],
 )
 async def test_listening_on_all_addresses_without_keys_is_refused_unless_allowed(
-    told: dict[str, object], what: str
+    given: dict[str, object], what: str
 ) -> None:
     with pytest.raises(ConfigurationError) as refused:
-        async with serving(**told):
+        async with serving(**given):
             pass
     for word in (what, "landmarks keys create", "LANDMARKS_ALLOW_UNAUTHENTICATED", "security.md"):
         assert word in str(refused.value)
     async with (
-        serving(**told, allow_unauthenticated=True) as address,
+        serving(**given, allow_unauthenticated=True) as address,
         AsyncLandmarks(address) as client,
     ):
         await client.models()
@@ -320,9 +320,9 @@ async def test_listening_on_all_addresses_without_keys_is_refused_unless_allowed
 
 async def test_listening_on_all_addresses_with_keys_is_allowed(file: Path) -> None:
     key = api_keys.create(file, "app", READ)
-    told = {"search_host": "0.0.0.0", "page_host": "0.0.0.0", "page_port": 0}
+    given = {"search_host": "0.0.0.0", "page_host": "0.0.0.0", "page_port": 0}
     async with (
-        serving(**told, api_keys_file=str(file)) as address,
+        serving(**given, api_keys_file=str(file)) as address,
         AsyncLandmarks(address, api_key=key) as client,
     ):
         await client.models()
@@ -359,5 +359,5 @@ async def test_without_redis_indexing_checks_the_key_first(file: Path) -> None:
         stub = IndexingServiceStub(channel)
         wanted = stub.CancelIndexJob(indexing_pb2.CancelIndexJobRequest(id="x"), timeout=20)
         assert await code_of(wanted) == "PERMISSION_DENIED"
-        told = stub.GetIndexJob(indexing_pb2.GetIndexJobRequest(id="x"), timeout=20)
-        assert await code_of(told) in ("UNAVAILABLE", "NOT_FOUND", "INVALID_ARGUMENT")
+        call = stub.GetIndexJob(indexing_pb2.GetIndexJobRequest(id="x"), timeout=20)
+        assert await code_of(call) in ("UNAVAILABLE", "NOT_FOUND", "INVALID_ARGUMENT")

@@ -28,7 +28,7 @@ from search_service.settings import SearchSettings
 from tests.support.edge import free_port
 from tests.support.processes import eventually
 from tests.support.search_encoder import ColourEncoder
-from tests.support.search_stack import GALLERY, Qdrant, draw, told
+from tests.support.search_stack import GALLERY, Qdrant, draw, error_of
 
 pytestmark = pytest.mark.integration
 
@@ -107,7 +107,7 @@ async def test_it_logs_what_it_serves_but_no_photo_and_finishes_accepted_calls(
                     pb.SearchRequest(gallery=GALLERY, photo=SECRET, models=["thumbnail"]),
                     timeout=20,
                 )
-                assert isinstance(await told(refused), InvalidPhotoError)
+                assert isinstance(await error_of(refused), InvalidPhotoError)
                 encoder.asked.clear()
                 encoder.go.clear()
                 answer = SearchServiceStub(channel).Search(

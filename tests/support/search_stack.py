@@ -185,7 +185,7 @@ async def stack_running(
             await encoder.stop()
 
 
-async def told(call: Awaitable[object]) -> LandmarksError:
+async def error_of(call: Awaitable[object]) -> LandmarksError:
     """Return the error that a call fails with."""
     try:
         answer = await call

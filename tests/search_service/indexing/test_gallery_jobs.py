@@ -23,7 +23,7 @@ from landmarks.vector_store.settings import VectorStoreSettings
 from search_service.server import running
 from search_service.settings import SearchSettings
 from tests.support.indexing_rig import MODEL, Rig
-from tests.support.search_stack import eventually, told
+from tests.support.search_stack import error_of, eventually
 from tests.support.valkey import running_valkey
 
 pytestmark = pytest.mark.integration
@@ -139,12 +139,12 @@ async def test_photos_of_other_landmarks_can_serve_as_unknowns(rig: Rig) -> None
         assert calibration.queries == (KINDS * EACH, 45)
 
         request.unknowns = str(rig.photos / "nowhere")
-        error = await told(indexing.CalibrateGallery(request, timeout=20))
+        error = await error_of(indexing.CalibrateGallery(request, timeout=20))
         assert isinstance(error, InvalidInputError)
         assert error.field == "unknowns"
         request.unknowns = "/etc"
         assert isinstance(
-            await told(indexing.CalibrateGallery(request, timeout=20)), ForbiddenError
+            await error_of(indexing.CalibrateGallery(request, timeout=20)), ForbiddenError
         )
 
 
@@ -185,7 +185,7 @@ async def test_a_map_is_drawn_kept_and_dropped_with_its_collection(rig: Rig) -> 
     rig.index("m", rig.photos)
     async with serving(rig) as (_, indexing):
         asked = pb.GetMapRequest(gallery="m", model=MODEL)
-        missing = await told(indexing.GetMap(asked, timeout=20))
+        missing = await error_of(indexing.GetMap(asked, timeout=20))
         assert isinstance(missing, NotFoundError)
         assert f"landmarks map {MODEL} --gallery m" in str(missing)
 
@@ -214,7 +214,7 @@ async def test_a_map_is_drawn_kept_and_dropped_with_its_collection(rig: Rig) -> 
 
         drop = pb.DropCollectionRequest(name=collection.name, live_too=True)
         await indexing.DropCollection(drop, timeout=20)
-        again = await told(indexing.GetMap(asked, timeout=20))
+        again = await error_of(indexing.GetMap(asked, timeout=20))
         assert isinstance(again, NotFoundError)
 
 
@@ -239,7 +239,7 @@ async def test_a_gallery_that_is_not_indexed_can_be_neither_calibrated_nor_drawn
             indexing.GetMap(pb.GetMapRequest(gallery=gallery, model=model), timeout=20),
         )
         for call in calls:
-            error = await told(call)
+            error = await error_of(call)
             assert isinstance(error, kind)
             assert said in str(error)
 

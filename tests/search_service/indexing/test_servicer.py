@@ -126,12 +126,12 @@ async def test_a_job_is_created_watched_to_its_end_and_listed(stub, gallery, fol
     assert (progress.listed, progress.stored, progress.dead) == (11, 10, 1)
     assert progress.photos_per_second > 0
     assert not progress.HasField("time_left")
-    told = [
+    left_over = [
         one.progress[0].time_left.ToTimedelta()
         for one in seen
         if one.progress[0].HasField("time_left")
     ]
-    assert all(left >= timedelta() for left in told)
+    assert all(left >= timedelta() for left in left_over)
     assert job.update_time.ToDatetime() >= job.create_time.ToDatetime()
     assert (await stub.GetIndexJob(pb.GetIndexJobRequest(id=created.id))).job == job
 

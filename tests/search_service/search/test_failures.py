@@ -24,10 +24,10 @@ from tests.support.search_stack import (
     Qdrant,
     Stack,
     draw,
+    error_of,
     eventually,
     fill,
     stack_running,
-    told,
 )
 
 pytestmark = pytest.mark.integration
@@ -81,7 +81,7 @@ async def test_if_all_encoders_are_late_the_caller_gets_a_deadline_error_in_time
         for encoder in stack.encoders.values():
             encoder.go.clear()
 
-        error = await told(answered(stack))
+        error = await error_of(answered(stack))
 
     assert isinstance(error, DeadlineError)
     assert "did not answer in time" in str(error)
@@ -91,7 +91,7 @@ async def test_without_any_encoder_the_error_is_retryable(stack: Stack) -> None:
     for encoder in stack.encoders.values():
         await encoder.stop()
 
-    error = await told(answered(stack))
+    error = await error_of(answered(stack))
 
     assert isinstance(error, UnavailableError)
     for model in MODELS:
@@ -102,7 +102,7 @@ async def test_full_encoders_return_a_retry_delay(stack: Stack) -> None:
     for encoder in stack.encoders.values():
         encoder.full = True
 
-    error = await told(answered(stack))
+    error = await error_of(answered(stack))
 
     assert isinstance(error, OverloadedError)
     assert error.retry_after == 3
@@ -112,7 +112,7 @@ async def test_a_bad_photo_is_reported_even_if_an_encoder_is_down(stack: Stack) 
     await stack.encoders["thumbnail"].stop()
 
     request = pb.SearchRequest(gallery=GALLERY, photo=b"not a photo")
-    error = await told(stack.search.Search(request, timeout=20))
+    error = await error_of(stack.search.Search(request, timeout=20))
 
     assert isinstance(error, InvalidPhotoError)
 
@@ -121,7 +121,7 @@ async def test_an_encoder_of_another_digest_is_never_used(stack: Stack) -> None:
     for encoder in stack.encoders.values():
         encoder.revision = 2
 
-    error = await told(answered(stack))
+    error = await error_of(answered(stack))
 
     assert isinstance(error, LineageError)
     assert digest_of("histogram")[:8] in str(error)
@@ -196,7 +196,7 @@ async def test_without_qdrant_the_error_is_retryable_and_a_later_retry_succeeds(
         assert await is_whole(stack)
 
         own_qdrant.stop()
-        error = await told(answered(stack))
+        error = await error_of(answered(stack))
 
         assert isinstance(error, UnavailableError)
         assert f"Qdrant at 127.0.0.1:{own_qdrant.settings.qdrant_port}" in str(error)

@@ -29,10 +29,10 @@ from tests.support.search_stack import (
     Qdrant,
     Stack,
     draw,
+    error_of,
     fill,
     photos,
     stack_running,
-    told,
 )
 
 pytestmark = pytest.mark.integration
@@ -104,7 +104,7 @@ async def test_hits_unlike_a_negative_example_rank_first(stack: Stack) -> None:
 
 async def test_an_unknown_example_is_not_found(stack: Stack) -> None:
     missing = pb.Example(point_id=str(point_id(GALLERY, "test", "nowhere.png")))
-    error = await told(search(stack, examples=pb.Examples(positive=[missing])))
+    error = await error_of(search(stack, examples=pb.Examples(positive=[missing])))
 
     assert isinstance(error, NotFoundError)
     assert missing.point_id in str(error)
@@ -281,7 +281,7 @@ async def test_a_search_of_a_batch_that_fails_leaves_the_others(stack: Stack) ->
 )
 async def test_an_invalid_batch_is_refused(stack: Stack, searches: list[pb.SearchRequest]) -> None:
     call = stack.search.BatchSearch(pb.BatchSearchRequest(searches=searches), timeout=20)
-    error = await told(call)
+    error = await error_of(call)
 
     assert isinstance(error, InvalidInputError)
     assert error.field == "searches"
@@ -327,7 +327,7 @@ async def test_invalid_counts_are_refused(
     stack: Stack, fields: dict[str, object], kind: type[Exception], said: str
 ) -> None:
     request = pb.CountValuesRequest(**{"gallery": GALLERY, **fields})  # type: ignore[arg-type]
-    error = await told(stack.search.CountValues(request, timeout=20))
+    error = await error_of(stack.search.CountValues(request, timeout=20))
 
     assert isinstance(error, kind)
     assert said in str(error)
@@ -336,7 +336,7 @@ async def test_invalid_counts_are_refused(
 async def test_words_of_a_field_without_a_text_index_are_refused(stack: Stack) -> None:
     for field in ("caption", "path"):  # no photo has a caption
         words = pb.Filter(must=[pb.Condition(field=field, words="dome")])
-        error = await told(search(stack, filter=words))
+        error = await error_of(search(stack, filter=words))
         assert isinstance(error, InvalidInputError)
         assert f"words of {field!r} cannot be searched for" in str(error)
         assert "LANDMARKS_QDRANT_TEXT_FIELDS" in str(error)
@@ -344,7 +344,7 @@ async def test_words_of_a_field_without_a_text_index_are_refused(stack: Stack) -
 
 async def test_a_damaged_photo_among_examples_is_reported(stack: Stack) -> None:
     some = [pb.Example(photo=QUERY), pb.Example(photo=b"not a photo")]
-    error = await told(search(stack, examples=pb.Examples(positive=some)))
+    error = await error_of(search(stack, examples=pb.Examples(positive=some)))
 
     assert isinstance(error, InvalidPhotoError)
 

@@ -19,9 +19,9 @@ from tests.support.search_stack import (
     Qdrant,
     Stack,
     draw,
+    error_of,
     fill,
     photos,
-    told,
 )
 
 pytestmark = pytest.mark.integration
@@ -281,7 +281,7 @@ async def test_the_models_are_listed_with_their_description(stack: Stack) -> Non
 
 
 async def refused(stack: Stack, **fields: object) -> Exception:
-    return await told(search(stack, **fields))
+    return await error_of(search(stack, **fields))
 
 
 async def test_bytes_that_are_not_an_image_are_one_clear_error(stack: Stack) -> None:
@@ -315,7 +315,7 @@ async def test_an_unknown_point_is_not_found(stack: Stack) -> None:
         search(stack, point_id=id_),
         stack.search.GetPoint(pb.GetPointRequest(gallery=GALLERY, point_id=id_), timeout=20),
     ):
-        error = await told(call)
+        error = await error_of(call)
         assert isinstance(error, NotFoundError)
         assert id_ in str(error)
 
@@ -325,7 +325,7 @@ async def test_a_malformed_point_id_is_invalid(stack: Stack) -> None:
         search(stack, point_id="17"),
         stack.search.GetPoint(pb.GetPointRequest(gallery=GALLERY, point_id="17"), timeout=20),
     ):
-        error = await told(call)
+        error = await error_of(call)
         assert isinstance(error, InvalidInputError)
         assert error.field == "point_id"
 

@@ -28,8 +28,8 @@ async def read(answer: aiohttp.ClientResponse) -> tuple[int, dict[str, object]]:
 
 
 async def error(answer: aiohttp.ClientResponse) -> tuple[int, str, str]:
-    status, told = await read(answer)
-    said = told["error"]
+    status, body = await read(answer)
+    said = body["error"]
     assert isinstance(said, dict)
     return status, said["kind"], said["message"]
 
