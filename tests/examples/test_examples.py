@@ -15,8 +15,8 @@ import pytest
 
 from landmarks.client import Landmarks
 from landmarks.probe import is_serving
-from tests.support.indexing_rig import draw_photo, running
-from tests.support.processes import eventually, free_port
+from tests.support.indexing_rig import draw_photo
+from tests.support.processes import eventually, free_port, running_module
 from tests.support.valkey import running_valkey
 
 pytestmark = pytest.mark.integration
@@ -67,9 +67,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         process = subprocess.Popen([sys.executable, EXAMPLES / "own_encoder.py", str(encoder)])
         try:
             with (
-                running("landmarks.edge_server", qdrant_port=str(qdrant), edge_data_dir=data),
-                running("indexer_worker", worker_name="examples", **settings),
-                running("search_service", search_port=str(search), **settings),
+                running_module(
+                    "landmarks.edge_server", qdrant_port=str(qdrant), edge_data_dir=data
+                ),
+                running_module("indexer_worker", worker_name="examples", **settings),
+                running_module("search_service", search_port=str(search), **settings),
             ):
                 server = f"127.0.0.1:{search}"
                 eventually(lambda: is_serving(server), "the search service is ready")
