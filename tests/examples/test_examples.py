@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,7 +21,6 @@ from tests.support.valkey import running_valkey
 pytestmark = pytest.mark.integration
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-NODE_MODULES = EXAMPLES / "node" / "node_modules"
 PER_LANDMARK = 4
 LANDMARKS = ("Atomium", "Eiffel", "Soreq")
 
@@ -121,13 +119,9 @@ def test_the_own_encoder_encodes_parts_of_photos(indexed: Stack) -> None:
     assert part.rankings[0].hits[0].score < whole.rankings[0].hits[0].score
 
 
+@pytest.mark.needs(program="node", folder="examples/node/node_modules")
 def test_node_finds_the_same(indexed: Stack) -> None:
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
-    if not NODE_MODULES.is_dir():
-        pytest.skip("node modules are not installed: `npm install` in examples/node")
     photo = indexed.photos / "Eiffel" / "1.png"
-    result = indexed.run(node, EXAMPLES / "node" / "search.mjs", photo)
+    result = indexed.run("node", EXAMPLES / "node" / "search.mjs", photo)
     assert result.returncode == 0, result.stderr
     assert result.stdout == indexed.python("search.py", photo).stdout

@@ -15,12 +15,16 @@ from typing import NoReturn
 
 import pytest
 
+from tests.support.processes import ROOT
+
 _PROGRAMS = {
     "chromium": "apt-get install chromium",
     "kubectl": "its `kubectl kustomize` renders the Kubernetes files",
+    "node": "the example in JavaScript runs on Node.js 20",
     "promtool": "it is in Debian's package prometheus",
     "uv": "pip install uv",
 }
+_FOLDERS = {"examples/node/node_modules": "npm install in examples/node"}
 _SYSTEMS = {"linux": "Linux"}
 
 
@@ -48,6 +52,11 @@ def _device(name: str) -> None:
     assert name == "cuda"
     if not torch.cuda.is_available():
         pytest.skip("there is no CUDA device")
+
+
+def _folder(path: str) -> None:
+    if not (ROOT / path).is_dir():
+        pytest.skip(f"there is no {path}: {_FOLDERS[path]}")
 
 
 def _system(name: str) -> None:
@@ -81,6 +90,7 @@ def _missing_weights(model: str) -> str:
 
 _CHECKS: Mapping[str, Callable[[str], None]] = {
     "device": _device,
+    "folder": _folder,
     "program": _program,
     "system": _system,
     "user": _user,
