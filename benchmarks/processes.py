@@ -16,8 +16,8 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from benchmarks.harness import CannotMeasureError
+from landmarks_tools.local_stack.free_ports import listens
 from landmarks_tools.local_stack.plan import HOST
-from landmarks_tools.local_stack.ports import listens
 from landmarks_tools.local_stack.process_group import end_group
 
 ROOT = Path(__file__).parent.parent

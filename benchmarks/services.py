@@ -12,8 +12,8 @@ from subprocess import Popen
 from benchmarks.processes import Server, running, serves, wait_until
 from landmarks.job_store.store import JobStore
 from landmarks_tools.local_stack.broker import broker_binary
+from landmarks_tools.local_stack.free_ports import free_ports, listens
 from landmarks_tools.local_stack.plan import HOST
-from landmarks_tools.local_stack.ports import free_ports, listens
 
 _QUIET = {"LANDMARKS_LOG_LEVEL": "WARNING"}
 _WORKER = "bench"

@@ -15,7 +15,7 @@ from benchmarks.peers.peer_model import PeerSettings, Sharing
 from benchmarks.processes import Server, running, wait_until
 from encoder_service.models.preprocessing import Resized
 from encoder_service.onnx_cache import PreparedModel
-from landmarks_tools.local_stack.ports import free_ports, listens
+from landmarks_tools.local_stack.free_ports import free_ports, listens
 
 _HERE = "benchmarks.peers"
 # No model hub is contacted, and no telemetry is sent.

@@ -13,8 +13,8 @@ from pathlib import Path
 from benchmarks.processes import running, wait_until
 from benchmarks.services import edge_server
 from landmarks.vector_store.settings import VectorStoreSettings
+from landmarks_tools.local_stack.free_ports import free_ports, listens
 from landmarks_tools.local_stack.plan import HOST
-from landmarks_tools.local_stack.ports import free_ports, listens
 
 
 @dataclass(frozen=True)

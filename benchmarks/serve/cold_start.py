@@ -23,7 +23,7 @@ from benchmarks.harness import (
 from benchmarks.models import onnx_of
 from benchmarks.processes import running, wait_for_serving, wait_until
 from benchmarks.services import encoder_command, encoder_environment
-from landmarks_tools.local_stack.ports import free_ports, listens
+from landmarks_tools.local_stack.free_ports import free_ports, listens
 
 _LOOK_EVERY_SECONDS = 0.01
 

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from landmarks.errors import ForbiddenError
 from landmarks.photos.entry import Entry, entry_below, path_problem, printable
 from landmarks.photos.location import Location
-from landmarks.photos.read_errors import read_errors
+from landmarks.photos.source_errors import read_errors
 from landmarks.photos.source_roots import SourceRoots
 
 IMAGE_EXTENSIONS = frozenset(

@@ -16,7 +16,7 @@ import fsspec
 
 from landmarks.errors import ForbiddenError, InvalidPhotoError
 from landmarks.photos.location import WEB, Location, parse_location
-from landmarks.photos.read_errors import read_errors
+from landmarks.photos.source_errors import read_errors
 
 ROOTS_SETTING = "LANDMARKS_SOURCE_ROOTS"
 # Of a web server: to take the connection, to send something, to send a file.

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Self
 
 from landmarks.retrieval.fusion import DEPTHS, FusedHit, ModelHit, Ranking, fuse
-from landmarks.retrieval.verdict import Neighbour, Verdict, VerdictKind, Vote, vote
+from landmarks.retrieval.verdict import Neighbour, Verdict, Vote, decide, vote
 
 _FORMAT = 1
 
@@ -65,12 +65,8 @@ class GroupCalibration:
         }
         fused = self.fused(near)
         found_vote = vote([Neighbour(hit.id, landmarks[hit.id], hit.score) for hit in fused])
-        if found_vote is None:
-            return Verdict(VerdictKind.NO_HITS)
-        confidence = self.confidence(found_vote)
-        known = confidence >= self.threshold
-        outcome = VerdictKind.KNOWN if known else VerdictKind.UNKNOWN
-        return Verdict(outcome, found_vote, confidence, self.threshold)
+        confidence = self.confidence(found_vote) if found_vote else 0.0
+        return decide(found_vote, confidence, self.threshold)
 
 
 @dataclass(frozen=True)

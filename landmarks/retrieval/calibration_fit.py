@@ -14,13 +14,11 @@ import numpy.typing as npt
 from landmarks.errors import InvalidInputError
 from landmarks.retrieval.calibration import Calibration, GroupCalibration
 from landmarks.retrieval.fusion import DEPTHS, ModelHit
-from landmarks.retrieval.verdict import Neighbour, Vote, vote
+from landmarks.retrieval.verdict import UNKNOWNS_ANSWERED, Neighbour, Vote, vote
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
-# The share of photos of unknown landmarks that may be given one of the gallery's landmarks.
-UNKNOWNS_ANSWERED = 0.05
 # With more models, only each alone and all together are calibrated: sets double with each model.
 _MOST_MODELS_FOR_ALL_SETS = 5
 _FEWEST_QUERIES = 40

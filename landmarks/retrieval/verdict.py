@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 NEIGHBOURS = 10
+# The share of photos of unknown landmarks that may be given one of the gallery's landmarks. A
+# calibration chooses its threshold by it.
+UNKNOWNS_ANSWERED = 0.05
 
 
 class VerdictKind(Enum):
@@ -83,3 +86,11 @@ def vote(hits: Sequence[Neighbour], neighbours: int = NEIGHBOURS) -> Vote | None
         best,
         best - other,
     )
+
+
+def decide(found: Vote | None, confidence: float, threshold: float) -> Verdict:
+    """Return the verdict of a vote: its landmark is named from the confidence `threshold` on."""
+    if found is None:
+        return Verdict(VerdictKind.NO_HITS)
+    outcome = VerdictKind.KNOWN if confidence >= threshold else VerdictKind.UNKNOWN
+    return Verdict(outcome, found, confidence, threshold)

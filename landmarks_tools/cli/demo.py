@@ -25,9 +25,9 @@ from landmarks_tools.cli.search import print_answer
 from landmarks_tools.cli.up import await_ready
 from landmarks_tools.cli.weights import models_with_weights, registered_models
 from landmarks_tools.local_stack.broker import broker_binary
+from landmarks_tools.local_stack.free_ports import free_ports, free_ports_in_a_row
 from landmarks_tools.local_stack.manager import StackManager
 from landmarks_tools.local_stack.plan import StackPlan, plan_stack
-from landmarks_tools.local_stack.ports import free_ports, free_ports_in_a_row
 from landmarks_tools.local_stack.settings import StackSettings
 
 _GALLERY = "sample"

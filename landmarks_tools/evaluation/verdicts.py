@@ -16,13 +16,12 @@ from landmarks.errors import InvalidInputError
 from landmarks.retrieval.calibration import Calibration, GroupCalibration
 from landmarks.retrieval.calibration_fit import (
     READ_DEPTH,
-    UNKNOWNS_ANSWERED,
     CalibrationQuery,
     calibrate,
 )
 from landmarks.retrieval.fusion import ModelHit
 from landmarks.retrieval.metrics import Estimate, FloatMatrix, estimate, evaluate
-from landmarks.retrieval.verdict import VerdictKind
+from landmarks.retrieval.verdict import UNKNOWNS_ANSWERED, VerdictKind
 
 SAMPLE = 1000
 # Photos with at least this cosine are the same one.

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from landmarks.errors import ConfigurationError
 from landmarks_tools.local_stack.data_lock import data_locked
+from landmarks_tools.local_stack.free_ports import is_free
 from landmarks_tools.local_stack.plan import Process, Role, StackPlan
-from landmarks_tools.local_stack.ports import is_free
 from landmarks_tools.local_stack.process_group import end_group
 
 _STOP_SECONDS = 30

@@ -15,8 +15,8 @@ from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
 from landmarks.errors import LandmarksError
 from landmarks.probe import is_serving
 from landmarks.rpc.channel import open_channel
+from landmarks_tools.local_stack.free_ports import listens
 from landmarks_tools.local_stack.plan import Process, Role, StackPlan
-from landmarks_tools.local_stack.ports import listens
 
 _PROBE_SECONDS = 2.0
 

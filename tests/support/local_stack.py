@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from landmarks.client import Landmarks
 from landmarks.errors import LandmarksError
-from landmarks_tools.local_stack.ports import free_ports_in_a_row
+from landmarks_tools.local_stack.free_ports import free_ports_in_a_row
 from tests.support.processes import (
     command_line,
     descendants,

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from landmarks_tools.local_stack.ports import free_ports
+from landmarks_tools.local_stack.free_ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 _END_SECONDS = 15
