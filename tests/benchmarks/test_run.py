@@ -39,6 +39,7 @@ def test_a_part_of_the_benchmarks_makes_rows_and_a_table_and_keeps_the_others(tm
     assert "ONLY=serve-1" in table.read_text()
 
 
+@pytest.mark.slow
 def test_a_peer_does_the_same_work_and_is_measured_beside_the_service(tmp_path):
     rate, late, _ = measured(tmp_path, "serve-4-scratch-plain")
     assert (rate.id, late.id) == ("serve-4-scratch-plain", "serve-4-scratch-plain-p95")
@@ -46,6 +47,7 @@ def test_a_peer_does_the_same_work_and_is_measured_beside_the_service(tmp_path):
     assert late.value > 0
 
 
+@pytest.mark.slow
 def test_the_whole_path_of_indexing_is_measured_beside_the_encoder_alone(tmp_path):
     path, _ = measured(tmp_path, "index-1")
     assert path.id == "index-1-scratch"
@@ -59,18 +61,21 @@ def test_storing_is_measured_beside_a_bare_client(tmp_path):
     assert storing.value > 0
 
 
+@pytest.mark.slow
 def test_searching_by_vector_is_measured_beside_a_bare_client(tmp_path):
     added, throughput, *_ = measured(tmp_path, "search-1")
     assert (added.id, throughput.id) == ("search-1-added-ms", "search-1-throughput")
     assert throughput.value > 0
 
 
+@pytest.mark.slow
 def test_searching_by_photo_is_measured_beside_encoding(tmp_path):
     [row, *_] = measured(tmp_path, "search-2-scratch")
     assert row.id == "search-2-scratch-ms"
     assert row.value is not None
 
 
+@pytest.mark.slow
 def test_the_embedded_server_is_measured_beside_local_mode_at_full_recall(tmp_path):
     rows = measured(tmp_path, "store")[:3]
     assert [row.id for row in rows] == ["store-1", "store-2", "store-3"]
@@ -78,6 +83,7 @@ def test_the_embedded_server_is_measured_beside_local_mode_at_full_recall(tmp_pa
     assert "recall@10" in rows[2].conditions
 
 
+@pytest.mark.slow
 def test_a_large_collection_is_measured_with_and_without_quantization(tmp_path):
     rows = {row.id: row for row in measured(tmp_path, "scale-1-10k") if row != OTHER}
     for storage in ("float32", "int8"):
@@ -88,6 +94,7 @@ def test_a_large_collection_is_measured_with_and_without_quantization(tmp_path):
     assert rows["scale-1-10k-memory-share"].value > 0
 
 
+@pytest.mark.slow
 def test_a_larger_collection_is_measured_beside_the_smallest(tmp_path):
     rows = {row.id: row for row in measured(tmp_path, "scale-1-1m-int8")}
     assert rows["scale-1-1m-int8-growth-1"].goal == "<= 3"
@@ -95,6 +102,7 @@ def test_a_larger_collection_is_measured_beside_the_smallest(tmp_path):
     assert "scale-1-1m-float32-recall" not in rows
 
 
+@pytest.mark.slow
 def test_listing_and_enqueueing_many_photos_is_measured(tmp_path):
     rows = {row.id: row for row in measured(tmp_path, "scale-2")}
     assert rows["scale-2-photos-per-s"].value > 0

@@ -12,6 +12,8 @@ from tests.support.processes import eventually
 pytestmark = [pytest.mark.integration, pytest.mark.chaos, pytest.mark.timeout(3600)]
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 def test_workers_are_killed_again_and_again(stack: Stack):
     with stack.up():
         job_id = stack.start()
@@ -28,6 +30,7 @@ def test_the_encoders_are_killed_twice(stack: Stack):
         assert stack.kills
 
 
+@pytest.mark.slow
 def test_qdrant_is_killed_twice(stack: Stack):
     with stack.up():
         job_id = stack.start()
@@ -43,6 +46,7 @@ def _kill_valkey(stack: Stack) -> None:
     stack.valkey.start()
 
 
+@pytest.mark.slow
 def test_valkey_is_killed(stack: Stack):
     with stack.up():
         job_id = stack.start()
@@ -64,6 +68,7 @@ def test_everything_is_killed_at_once(stack: Stack):
         assert stack.kills
 
 
+@pytest.mark.slow
 def test_every_chunk_is_delivered_twice(stack: Stack):
     with stack.up():
         job_id = stack.start()
@@ -97,6 +102,8 @@ QoS.restore_by_tag = restore_and_tell
 """
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 def test_messages_become_visible_again_while_their_work_runs(stack: Stack, monkeypatch):
     site, restored = stack.directory / "site", stack.directory / "restored"
     site.mkdir()

@@ -18,7 +18,7 @@ from tests.support.promtool import Selector, grouped_by, panels, rules, selector
 from tests.support.scrape import scrape
 from tests.support.wiring import Wired, is_healthy, running, wired
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 # Where the file publishes the front door.
 SERVER, PAGE = "127.0.0.1:50050", "http://127.0.0.1:8080"
 # What Prometheus gives every sample besides.

@@ -146,6 +146,7 @@ def environment(stack: Stack) -> dict[str, str]:
     return {**stack.environment, "LANDMARKS_DATA_DIR": str(stack.data_dir)}
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_backing_up_and_restoring_the_stack(stack: Stack, tmp_path: Path) -> None:
     backup, restore = blocks("The stack on one machine")
@@ -160,6 +161,7 @@ def test_backing_up_and_restoring_the_stack(stack: Stack, tmp_path: Path) -> Non
     assert stack.points("landmarks") == 8
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_exporting_importing_and_moving_to_another_qdrant(stack: Stack, tmp_path: Path) -> None:
     out, back = blocks("Export and import")
@@ -174,6 +176,7 @@ def test_exporting_importing_and_moving_to_another_qdrant(stack: Stack, tmp_path
         assert "8 written; live" in run(move, tmp_path, environment(stack))
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_rolling_a_model_out_and_back(tmp_path: Path) -> None:
     with running_valkey(tmp_path) as valkey:

@@ -113,6 +113,7 @@ def prepare(*models, cache):
     return subprocess.run(command, env=environment, capture_output=True, check=False, text=True)
 
 
+@pytest.mark.slow
 def test_a_model_can_be_prepared_ahead_of_time(tmp_path):
     done = prepare("scratch", cache=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -55,12 +55,23 @@ def least_cosine(name, photos, reference, **settings):
 
 
 @pytest.mark.parametrize("name", NEEDING_WEIGHTS)
-@pytest.mark.parametrize("settings", [{}, {"threads": 2}, {"runtime": "torch"}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        *(
+            pytest.param(one, marks=pytest.mark.slow)
+            for one in ({"threads": 2}, {"runtime": "torch"})
+        ),
+    ],
+    ids=str,
+)
 def test_the_runtime_does_not_change_the_vectors(name, settings, photos, reference):
     _, cosine = least_cosine(name, photos, reference, **settings)
     assert cosine >= LEAST_COSINE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BEAR_BFLOAT16)
 def test_bfloat16_does_not_change_the_vectors_of_models_that_support_it(name, photos, reference):
     plan, cosine = least_cosine(name, photos, reference, precision="bfloat16")

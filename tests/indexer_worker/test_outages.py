@@ -40,6 +40,7 @@ def assert_all_stored(rig: Rig, job: Job, count: int) -> None:
     assert len(rig.payloads("g")) == count
 
 
+@pytest.mark.slow
 def test_a_job_survives_workers_that_are_killed_while_they_work(own_rig):
     rig = own_rig
     photos = photos_in(rig, 40)

@@ -77,6 +77,7 @@ def test_jobs_and_celery_reach_redis_over_mutual_tls_with_the_password(
         assert job_store(settings).queue_length(INDEX_QUEUE) == 1
 
 
+@pytest.mark.slow
 def test_a_client_without_tls_or_of_another_authority_is_refused(
     guarded: Valkey, tmp_path: Path
 ) -> None:

@@ -31,6 +31,7 @@ def photos_in(folder: Path, count: int) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_photo_that_the_encoder_does_not_survive_is_a_dead_letter(own_rig):
     rig = own_rig
     photos = photos_in(rig.photos, 24)

@@ -14,6 +14,7 @@ from tests.support.processes import command_line, running_ids
 LANDMARKS = Path(sys.executable).with_name("landmarks")
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_the_demo_draws_indexes_searches_says_how_well_and_stops_everything(tmp_path: Path) -> None:
     out = tmp_path / "out"

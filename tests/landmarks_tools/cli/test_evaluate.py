@@ -67,7 +67,7 @@ def test_people_get_a_table_the_worst_landmarks_and_the_confusions(manifest: Pat
     for name in FIGURES:
         each = figures[name]
         assert f"{each['value']:.3f} [{each['low']:.3f}, {each['high']:.3f}]" in shown.stdout
-    assert "12 queries, 30 photos in the gallery, 1 queries left out" in shown.stdout
+    assert "12 queries, 30 photos in the gallery; 1 queries left out" in shown.stdout
     assert "scratch: 2 of 6 landmarks, worst first" in shown.stdout
     assert "scratch: most frequent confusions" in shown.stdout
 
@@ -89,7 +89,7 @@ def test_in_a_folder_each_photo_is_a_query_against_the_others(
     (tmp_path / "alone" / "1.jpg").write_bytes(saved(view(9, 0), "JPEG"))
     result = evaluate(tmp_path, "--models", "scratch")
     assert result.status == 0, result.stderr
-    assert "6 queries, 7 photos in the gallery, 1 queries left out" in result.stdout
+    assert "6 queries, 7 photos in the gallery; 1 queries left out" in result.stdout
     [figures] = evaluate(tmp_path, "--models", "scratch", "--json").json()
     assert figures["mAP"]["value"] < 1, "each photo has found itself"
 

@@ -173,6 +173,7 @@ def _embed_and_die(photos: list[LabelledPhoto], settings: EncoderSettings) -> No
     embeddings(MODEL, photos, settings, die_at_the_end)
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_what_was_done_before_a_kill_is_not_done_again(
     photos: list[LabelledPhoto], settings: EncoderSettings

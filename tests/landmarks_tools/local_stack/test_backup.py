@@ -67,6 +67,7 @@ def job(stack: Stack, id_: str) -> pb.IndexJob:
         return client.job(id_)
 
 
+@pytest.mark.slow
 def test_what_a_backup_of_a_busy_stack_restores_answers_as_before_and_its_jobs_go_on(
     rehearsal: SlowlyIndexing, folder: Path, tmp_path: Path
 ) -> None:

@@ -98,7 +98,7 @@ def test_an_odd_photo_gets_the_vector_of_its_plain_copy(stack: Stack, name: str)
 @pytest.mark.parametrize(
     ("change", "kind", "said"),
     [
-        ({"limit": 0}, InvalidInputError, "limit is 0, and must be 1 to 1000"),
+        ({"limit": 0}, InvalidInputError, "limit is 0; it must be 1 to 1000"),
         ({"limit": -1}, InvalidInputError, "limit is -1"),
         ({"limit": 100_000}, InvalidInputError, "limit is 100000"),
         ({"offset": -1}, InvalidInputError, "offset is -1"),

@@ -11,7 +11,7 @@ from landmarks_tools.evaluation import evaluate_service as through
 from tests.support.local_stack import Stack
 from tests.support.places import FIGURES, asked, draw_places, evaluate
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 @pytest.fixture

@@ -271,6 +271,7 @@ def test_a_second_stack_on_the_same_data_or_ports_is_refused(stack: Stack, tmp_p
     assert "is in use" in same_ports.stderr.replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_any_process_that_is_killed_comes_back_with_all_points(stack: Stack) -> None:
     points = stack.points()
     assert points >= 40

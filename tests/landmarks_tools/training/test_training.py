@@ -70,6 +70,7 @@ def train_command(kind, source, out, *options):
     return [LANDMARKS, "train", kind, source, "--out", out, "--threads", "1", *options]
 
 
+@pytest.mark.slow
 def test_the_landmarks_of_the_sample_gallery_are_learnt_from_nothing(tmp_path):
     names = ("Atomium", "Soreq_Cave", "Eiffel_Tower", "Taj_Mahal", "Big_Ben", "Sydney_Opera_House")
     gallery = ensure_sample_gallery(tmp_path / "sample", 16, 72, landmarks=names)
@@ -87,6 +88,7 @@ def _epochs_of(run):
     return len(curve.read_text().splitlines()) - 1 if curve.exists() else 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["scratch", "transfer"])
 @pytest.mark.chaos
 def test_a_run_that_was_killed_goes_on_to_the_same_weights(kind, manifest, tmp_path):

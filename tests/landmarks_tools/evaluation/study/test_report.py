@@ -296,6 +296,7 @@ def test_a_model_with_a_card_shows_how_its_training_went(
     assert "5 landmarks, on 40 photos" in page.text
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_without_a_manifest_the_sample_gallery_is_studied(tmp_path: Path):
     run(tmp_path, "--views", "4", "--models", "scratch")
