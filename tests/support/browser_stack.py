@@ -95,7 +95,7 @@ def browser_stack(folder: Path) -> Iterator[BrowserStack]:
             running_module("search_service", **service),
         ):
             try:
-                eventually(lambda: is_serving(stack.target), "the search service serves", 60)
+                eventually(lambda: is_serving(stack.target), "the search service serves")
                 stack.start_colours()
                 with stack.client as client:
                     manifest = str(photos / "manifest.csv")

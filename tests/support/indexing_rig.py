@@ -175,7 +175,7 @@ class Rig:
                 sender.send(job_message(job.id))
         return job.id
 
-    def ended(self, job_id: str, seconds: float = 60) -> Job:
+    def ended(self, job_id: str, seconds: float = 180) -> Job:
         """Wait until a job has ended."""
         jobs = self.jobs
         eventually(lambda: _ended(jobs, job_id), f"job {job_id} ends", seconds)

@@ -67,7 +67,7 @@ class Stack:
         eventually(
             lambda: "All ready" in self.log.read_text() or process.poll() is not None,
             "ready",
-            seconds=180,
+            seconds=300,
         )
         assert "All ready" in self.log.read_text(), self.log.read_text()
 

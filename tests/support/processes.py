@@ -115,7 +115,7 @@ def is_running(pid: int) -> bool:
     return False
 
 
-def eventually(check: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def eventually(check: Callable[[], bool], what: str, seconds: float = 180) -> None:
     """Wait until `check` is true; the bound only keeps a broken test from hanging."""
     deadline = time.monotonic() + seconds
     while not check():
