@@ -1,21 +1,27 @@
 """What holds for all tests."""
 
+from __future__ import annotations
+
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 
 from tests.support import needs
-from tests.support.processes import ROOT
 from tests.support.stores import SERVER_URL
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
 
 # The tests of the page ask for it; all others would share one port.
 os.environ["LANDMARKS_PAGE_PORT"] = ""
 
 
-# Folders whose files share one running stack, and files that together take longest: pytest-xdist
-# gives each group to one process, these first, so that none of them is left for the end.
+# Folders whose files share one stack, and files that take longest: one process runs all tests
+# of each, and these groups come first, so that none of them is left for the end.
 _GROUPS = (
     "tests/chaos",
     "tests/landmarks_tools/local_stack",
@@ -27,16 +33,32 @@ _GROUPS = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def _group(nodeid: str) -> str:
+    path = nodeid.partition("::")[0]
+    return next((group for group in _GROUPS if path.startswith(group)), path)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests in one process, and those of a shared stack."""
-    order: dict[pytest.Item, int] = {}
-    for item in items:
-        path = item.path.relative_to(ROOT).as_posix()
-        place = next((n for n, group in enumerate(_GROUPS) if path.startswith(group)), len(_GROUPS))
-        order[item] = place
-        item.add_marker(pytest.mark.xdist_group((*_GROUPS, path)[place]))
-    items.sort(key=order.__getitem__)
+    """Put the groups that take longest first."""
+    last = len(_GROUPS)
+    order = {group: place for place, group in enumerate(_GROUPS)}
+    items.sort(key=lambda item: order.get(_group(item.nodeid), last))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Distribute tests by `_group`.
+
+    pytest-xdist 3.8.0 has groups of its own, `--dist loadgroup`, which pytest 9.2.0 makes void:
+    findings/xdist-loadgroup.sh.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class GroupScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid)
+
+    return GroupScheduling(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
