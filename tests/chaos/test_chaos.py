@@ -22,6 +22,7 @@ def test_workers_are_killed_again_and_again(stack: Stack):
         assert stack.kills
 
 
+@pytest.mark.slow
 def test_the_encoders_are_killed_twice(stack: Stack):
     with stack.up():
         job_id = stack.start()
@@ -116,6 +117,7 @@ def test_messages_become_visible_again_while_their_work_runs(stack: Stack, monke
         stack.check_everything_is_stored_once(job)
 
 
+@pytest.mark.slow
 def test_one_photo_in_twenty_is_broken(stack: Stack):
     photos = sorted(stack.photos.rglob("*.png"))
     broken = photos[::20]

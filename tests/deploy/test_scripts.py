@@ -10,7 +10,8 @@ from tests.support.dockerfile import ROOT
 
 
 @pytest.mark.parametrize(
-    "script", [".ci/run", "scripts/check", "scripts/setup", "deploy/compose/make-secrets"]
+    "script",
+    [".ci/run", "scripts/check", "scripts/setup", "scripts/test", "deploy/compose/make-secrets"],
 )
 def test_a_script_passes_its_linter(script: str) -> None:
     linter = Path(sys.executable).with_name("shellcheck")

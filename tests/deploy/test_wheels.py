@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.dockerfile import ROOT
 
+pytestmark = pytest.mark.integration
+
 MEGABYTE = 1_000_000
 
 

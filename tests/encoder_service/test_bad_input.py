@@ -17,7 +17,7 @@ from landmarks.rpc.status import error_from_rpc, error_from_status
 from tests.support.bad_input import JPEG, ODD, bad_photos
 from tests.support.encoder_server import running_encoder, toy_settings
 
-pytestmark = pytest.mark.usefixtures("_toy")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("_toy")]
 
 BYTE_CAP = 400_000
 LIMITS = {"max_photo_bytes": BYTE_CAP}

@@ -16,6 +16,8 @@ from encoder_service.settings import EncoderSettings
 from landmarks.photos.decode import PhotoLimits, decode
 from tests.support.photos import drawn_photo, saved
 
+pytestmark = pytest.mark.integration
+
 GOLDEN = Path(__file__).with_name("golden_vectors.json")
 # All but one, whose weights are published at a host that cannot be reached from everywhere.
 NAMES = sorted(set(MODULES) - {"vgg16_fc7"})

@@ -16,7 +16,7 @@ from tests.support.photos import drawn_photo, saved
 from tests.support.scrape import scraped
 from tests.support.search_stack import eventually
 
-pytestmark = pytest.mark.usefixtures("_toy")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("_toy")]
 PHOTOS = [saved(drawn_photo(seed=seed), "JPEG") for seed in range(6)]
 TOY = {"model": "toy"}
 QUEUED = "landmarks_encoder_queued_photos"

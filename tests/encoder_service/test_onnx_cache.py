@@ -15,6 +15,8 @@ from encoder_service.settings import EncoderSettings
 from tests.support.photos import drawn_photo
 from tests.support.toy_encoder import MODEL
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture
 def toy(tmp_path, monkeypatch):

@@ -17,6 +17,8 @@ from landmarks_tools.sample_gallery.views import plan_view
 from tests.encoder_service.test_golden_vectors import NEEDING_WEIGHTS
 from tests.support.photos import drawn_photo
 
+pytestmark = pytest.mark.integration
+
 LEAST_COSINE = 0.9999
 BEAR_BFLOAT16 = [one for one in NEEDING_WEIGHTS if definition_of(str(one.values[0])).bfloat16]
 

@@ -14,7 +14,7 @@ from landmarks.photos.box import Box
 from tests.support.encoder_server import toy_settings
 from tests.support.photos import drawn_photo, saved
 
-pytestmark = pytest.mark.usefixtures("_toy")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("_toy")]
 PHOTOS = [UndecodedPhoto(saved(drawn_photo(seed=seed), "JPEG")) for seed in range(4)]
 
 

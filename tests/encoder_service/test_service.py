@@ -20,7 +20,7 @@ from landmarks.rpc.status import error_from_rpc
 from tests.support.encoder_server import running_encoder, toy_settings
 from tests.support.photos import drawn_photo, saved
 
-pytestmark = pytest.mark.usefixtures("_toy")
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("_toy")]
 PHOTOS = [saved(drawn_photo(seed=seed), "JPEG") for seed in range(20)]
 HEALTH = health_pb2.HealthCheckResponse
 

@@ -15,6 +15,8 @@ from encoder_service.weights import ensure_weights, load_weights, weights_status
 from landmarks.errors import ConfigurationError, UnavailableError
 from tests.encoder_service.test_weights import register
 
+pytestmark = pytest.mark.integration
+
 
 def test_the_network_is_torchvisions_features_pooled() -> None:
     torch.manual_seed(0)

@@ -110,6 +110,7 @@ def test_an_endpoint_for_spans_that_is_no_address_is_refused(endpoint):
         Settings.load({"otlp_endpoint": endpoint})
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("package", ["encoder_service", "search_service", "landmarks.edge_server"])
 def test_a_service_that_sends_no_spans_imports_nothing_that_would(package):
     program = f"""

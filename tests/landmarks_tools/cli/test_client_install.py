@@ -6,8 +6,12 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import pytest
+
 from landmarks_tools.cli.output import ExitCode
 from tests.support.processes import free_port
+
+pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = Path(__file__).with_name("client_install.py")

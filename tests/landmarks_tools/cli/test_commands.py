@@ -16,6 +16,8 @@ from landmarks_tools.cli.up import parse_scale
 from landmarks_tools.cli.weights import models_with_weights
 from tests.support.processes import free_port
 
+pytestmark = pytest.mark.integration
+
 LANDMARKS = Path(sys.executable).with_name("landmarks")
 
 

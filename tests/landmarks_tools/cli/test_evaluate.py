@@ -21,6 +21,8 @@ from tests.support.photos import saved
 from tests.support.places import FIGURES, asked, draw_places, evaluate, view
 from tests.support.processes import free_port
 
+pytestmark = pytest.mark.integration
+
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -22,6 +22,8 @@ from landmarks_tools.evaluation.embedding_cache import EmbeddingCache
 from landmarks_tools.evaluation.embeddings import embeddings
 from tests.support.photos import drawn_photo, saved
 
+pytestmark = pytest.mark.integration
+
 MODEL = "scratch"
 
 

@@ -33,6 +33,8 @@ from tests.support.local_stack import LANDMARKS
 from tests.support.photos import drawn_photo
 from tests.support.processes import eventually
 
+pytestmark = pytest.mark.integration
+
 CPU = Device("cpu", half=False)
 
 
@@ -502,6 +504,7 @@ def test_a_projection_is_trained_kept_and_served(transferred, tmp_path):
     assert isinstance(network.pool.projection, torch.nn.Linear)
 
 
+@pytest.mark.slow
 def test_whitening_brings_the_photos_of_a_landmark_closer_together(transferred, tmp_path):
     _, _, photos = transferred
     settings = EncoderSettings.load()
@@ -522,6 +525,7 @@ def test_whitening_brings_the_photos_of_a_landmark_closer_together(transferred, 
     assert spreads[1] < 0.8 * spreads[0]
 
 
+@pytest.mark.slow
 def test_untrained_layers_are_kept_beside_the_trained_ones_and_served(transferred, tmp_path):
     _, _, photos = transferred
     settings = EncoderSettings.load()

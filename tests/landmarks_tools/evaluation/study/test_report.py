@@ -16,6 +16,8 @@ from landmarks.errors import InvalidInputError, NotFoundError
 from landmarks_tools.cli.app import app
 from landmarks_tools.sample_gallery.gallery import ensure_sample_gallery
 
+pytestmark = pytest.mark.integration
+
 NAMES = ("Atomium", "Soreq_Cave", "Taj_Mahal", "Stonehenge")
 AWKWARD = 'Taj <b>&"Mahal|*'
 VOID = {"meta", "img", "br", "hr", "link", "input"}
