@@ -11,7 +11,11 @@ from tests.support.dockerfile import ROOT
 
 @pytest.mark.parametrize(
     "script",
-    [".ci/run", "scripts/check", "scripts/setup", "scripts/test", "deploy/compose/make-secrets"],
+    [
+        *(".ci/run", "scripts/check", "scripts/setup", "scripts/test"),
+        "deploy/compose/make-secrets",
+        *sorted(f"findings/{path.name}" for path in (ROOT / "findings").glob("*.sh")),
+    ],
 )
 def test_a_script_passes_its_linter(script: str) -> None:
     linter = Path(sys.executable).with_name("shellcheck")
