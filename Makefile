@@ -30,7 +30,7 @@ test: setup ## What check does, and the tests on real engines
 	@PATH="$(abspath $(BIN)):$$PATH" scripts/check
 	@PATH="$(abspath $(BIN)):$$PATH" scripts/test
 
-test-programs: setup ## The tests that need Chromium, promtool or kubectl
+test-programs: setup ## The tests that need Chromium, kubectl, Node.js or promtool
 	@PATH="$(abspath $(BIN)):$$PATH" scripts/test programs
 
 test-slow: setup ## The tests that take minutes or gigabytes, as what images install
