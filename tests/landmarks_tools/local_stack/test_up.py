@@ -272,7 +272,8 @@ def test_a_second_stack_on_the_same_data_or_ports_is_refused(stack: Stack, tmp_p
 
 
 @pytest.mark.slow
-def test_any_process_that_is_killed_comes_back_with_all_points(stack: Stack) -> None:
+def test_any_process_that_is_killed_comes_back_with_all_points(stack: Stack, folder: Path) -> None:
+    stack.json("index", folder, "--gallery", "colours", "--wait")
     points = stack.points()
     assert points >= 40
     for line in set(stack.below().values()):
