@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up check test test-programs test-slow chaos bench bench-scale proto lock
+.PHONY: help setup demo up lint check test test-programs test-slow chaos bench bench-scale proto lock
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,12 +22,13 @@ demo: setup ## See the whole system work on a gallery that it draws itself
 up: setup ## Run the whole stack on this machine until Ctrl-C
 	@$(BIN)/landmarks up
 
-check: setup ## Lint, formatting, words, layers, strict types and unit tests: before each commit
+lint: setup ## Lint, formatting, words, layers and strict types
 	@PATH="$(abspath $(BIN)):$$PATH" scripts/check
+
+check: lint ## Lint and the unit tests: before each commit
 	@PATH="$(abspath $(BIN)):$$PATH" scripts/test unit
 
-test: setup ## What check does, and the tests on real engines
-	@PATH="$(abspath $(BIN)):$$PATH" scripts/check
+test: setup ## All tests but the slow, on real engines
 	@PATH="$(abspath $(BIN)):$$PATH" scripts/test
 
 test-programs: setup ## The tests that need Chromium, kubectl, Node.js or promtool

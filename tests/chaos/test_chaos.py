@@ -9,11 +9,14 @@ from landmarks.job_store.task_messages import CHUNK_TASK, encode_queue
 from tests.chaos.stack import MODELS, Stack, one_of
 from tests.support.processes import eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.chaos, pytest.mark.timeout(3600)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.chaos,
+    pytest.mark.slow,
+    pytest.mark.timeout(3600),
+]
 
 
-@pytest.mark.slow
-@pytest.mark.slow
 def test_workers_are_killed_again_and_again(stack: Stack):
     with stack.up():
         job_id = stack.start()
@@ -22,7 +25,6 @@ def test_workers_are_killed_again_and_again(stack: Stack):
         assert stack.kills
 
 
-@pytest.mark.slow
 def test_the_encoders_are_killed_twice(stack: Stack):
     with stack.up():
         job_id = stack.start()
@@ -31,7 +33,6 @@ def test_the_encoders_are_killed_twice(stack: Stack):
         assert stack.kills
 
 
-@pytest.mark.slow
 def test_qdrant_is_killed_twice(stack: Stack):
     with stack.up():
         job_id = stack.start()
@@ -47,7 +48,6 @@ def _kill_valkey(stack: Stack) -> None:
     stack.valkey.start()
 
 
-@pytest.mark.slow
 def test_valkey_is_killed(stack: Stack):
     with stack.up():
         job_id = stack.start()
@@ -69,7 +69,6 @@ def test_everything_is_killed_at_once(stack: Stack):
         assert stack.kills
 
 
-@pytest.mark.slow
 def test_every_chunk_is_delivered_twice(stack: Stack):
     with stack.up():
         job_id = stack.start()
@@ -103,8 +102,6 @@ QoS.restore_by_tag = restore_and_tell
 """
 
 
-@pytest.mark.slow
-@pytest.mark.slow
 def test_messages_become_visible_again_while_their_work_runs(stack: Stack, monkeypatch):
     site, restored = stack.directory / "site", stack.directory / "restored"
     site.mkdir()
@@ -117,7 +114,6 @@ def test_messages_become_visible_again_while_their_work_runs(stack: Stack, monke
         stack.check_everything_is_stored_once(job)
 
 
-@pytest.mark.slow
 def test_one_photo_in_twenty_is_broken(stack: Stack):
     photos = sorted(stack.photos.rglob("*.png"))
     broken = photos[::20]

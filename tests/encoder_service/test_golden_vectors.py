@@ -21,7 +21,17 @@ pytestmark = pytest.mark.integration
 GOLDEN = Path(__file__).with_name("golden_vectors.json")
 # All but one, whose weights are published at a host that cannot be reached from everywhere.
 NAMES = sorted(set(MODULES) - {"vgg16_fc7"})
-NEEDING_WEIGHTS = [pytest.param(name, marks=pytest.mark.needs(weights=name)) for name in NAMES]
+# VGG16's weights are 59 MB to fetch, and its export takes long.
+NEEDING_WEIGHTS = [
+    pytest.param(
+        name,
+        marks=[
+            pytest.mark.needs(weights=name),
+            *([pytest.mark.slow] if name.startswith("vgg16") else []),
+        ],
+    )
+    for name in NAMES
+]
 
 
 def encoded(name):

@@ -81,6 +81,7 @@ def test_bfloat16_does_not_change_the_vectors_of_models_that_support_it(name, ph
     assert cosine >= LEAST_COSINE
 
 
+@pytest.mark.slow
 def test_some_model_supports_bfloat16_and_runs_in_it_where_the_processor_can():
     assert "vgg16" in [one.values[0] for one in BEAR_BFLOAT16]
     plan = load_encoder("vgg16", EncoderSettings.load()).plan

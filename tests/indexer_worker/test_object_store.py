@@ -28,6 +28,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch):
     server.stop()
 
 
+@pytest.mark.slow
 def test_a_bucket_is_indexed_and_what_has_not_changed_is_not_read(own_rig: Rig, bucket, tmp_path):
     rig = own_rig
     for seed, key in enumerate(["Atomium/1.png", "Atomium/in/2 #é.png", "Soreq/3.png", "4.png"]):

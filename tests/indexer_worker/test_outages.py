@@ -74,6 +74,7 @@ def test_a_job_waits_for_an_encoder_and_for_qdrant(own_rig):
         assert not rig.jobs.get(job_id).outcome
 
 
+@pytest.mark.slow
 def test_a_job_that_is_cancelled_while_it_waits_leaves_the_worker_to_others(own_rig):
     rig = own_rig
     photos = photos_in(rig, 2)
@@ -86,6 +87,7 @@ def test_a_job_that_is_cancelled_while_it_waits_leaves_the_worker_to_others(own_
         assert not rig.jobs.get(waits).outcome
 
 
+@pytest.mark.slow
 def test_work_that_waits_too_long_is_postponed_and_begun_again(own_rig):
     rig = own_rig
     photos = photos_in(rig, 4)

@@ -74,6 +74,7 @@ fsspec.register_implementation("deadly", Deadly)
 """
 
 
+@pytest.mark.slow
 def test_a_photo_that_the_worker_does_not_survive_is_a_dead_letter(own_rig, monkeypatch):
     rig = own_rig
     photos = photos_in(rig.photos, 20)

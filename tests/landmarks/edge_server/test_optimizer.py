@@ -117,6 +117,7 @@ def test_a_small_collection_is_scanned_and_stays_green(tmp_path: Path):
         assert (info.status, info.indexed_vectors_count) == (models.CollectionStatus.GREEN, 0)
 
 
+@pytest.mark.slow
 def test_a_collection_can_be_dropped_while_its_index_is_built(tmp_path: Path):
     with _serving(tmp_path) as (_, client, store):
         # The other's index is not due before the first is being built.

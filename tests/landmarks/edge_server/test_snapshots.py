@@ -106,6 +106,7 @@ def _batches_in(folder: Path, name: str) -> int:
     return last * (POINTS // BATCH) + in_order.count(last) // BATCH
 
 
+@pytest.mark.slow
 def test_snapshots_and_index_builds_do_not_disturb_each_other(
     tmp_path: Path,
 ) -> None:

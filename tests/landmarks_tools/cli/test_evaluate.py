@@ -16,6 +16,7 @@ from encoder_service.models.shipped_weights import shipped
 from encoder_service.tensors import read_tensors, write_tensors
 from landmarks.retrieval.labelled_photos import read_photos
 from landmarks_tools.evaluation.evaluate_service import gallery_name
+from tests.support.files import cache_of_its_own
 from tests.support.local_stack import LANDMARKS
 from tests.support.photos import saved
 from tests.support.places import FIGURES, asked, draw_places, evaluate, view
@@ -33,7 +34,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A cache of this file's own; the processes that tests start inherit it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LANDMARKS_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("LANDMARKS_CACHE_DIR", str(cache_of_its_own(tmp_path_factory.mktemp("cache"))))
         yield
 
 

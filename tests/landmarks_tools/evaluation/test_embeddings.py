@@ -20,6 +20,7 @@ from landmarks.retrieval.labelled_photos import LabelledPhoto
 from landmarks_tools.evaluation import embeddings as under_test
 from landmarks_tools.evaluation.embedding_cache import EmbeddingCache
 from landmarks_tools.evaluation.embeddings import embeddings
+from tests.support.files import cache_of_its_own
 from tests.support.photos import drawn_photo, saved
 
 pytestmark = pytest.mark.integration
@@ -29,7 +30,9 @@ MODEL = "scratch"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> EncoderSettings:
-    return EncoderSettings.load({"cache_dir": tmp_path / "cache", "batch_size": 4})
+    return EncoderSettings.load(
+        {"cache_dir": cache_of_its_own(tmp_path / "cache"), "batch_size": 4}
+    )
 
 
 def drawn(folder: Path, seed: int, name: str = "") -> LabelledPhoto:
@@ -73,7 +76,7 @@ def test_a_row_is_the_same_to_the_last_bit_from_the_cache_and_in_any_company(
 ) -> None:
     rows = embeddings(MODEL, photos, settings)
     np.testing.assert_array_equal(embeddings(MODEL, photos, settings), rows)
-    elsewhere = settings.model_copy(update={"cache_dir": tmp_path / "another"})
+    elsewhere = settings.model_copy(update={"cache_dir": cache_of_its_own(tmp_path / "another")})
     np.testing.assert_array_equal(embeddings(MODEL, photos[7:8], elsewhere), rows[7:8])
     np.testing.assert_array_equal(embeddings(MODEL, photos[::-1], elsewhere), rows[::-1])
 

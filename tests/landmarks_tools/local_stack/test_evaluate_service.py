@@ -8,6 +8,7 @@ import pytest
 
 from landmarks.client import Landmarks
 from landmarks_tools.evaluation import evaluate_service as through
+from tests.support.files import cache_of_its_own
 from tests.support.local_stack import Stack
 from tests.support.places import FIGURES, asked, draw_places, evaluate
 
@@ -16,7 +17,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 @pytest.fixture
 def manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("LANDMARKS_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("LANDMARKS_CACHE_DIR", str(cache_of_its_own(tmp_path / "cache")))
     return draw_places(tmp_path)
 
 

@@ -262,6 +262,7 @@ def test_what_cannot_be_done_is_said_in_words_and_by_the_exit_status(
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_second_stack_on_the_same_data_or_ports_is_refused(stack: Stack, tmp_path: Path) -> None:
     same_data = stack.run("up", "--models", "scratch", "--data-dir", stack.data_dir)
     assert same_data.returncode == 1
@@ -288,6 +289,7 @@ def test_any_process_that_is_killed_comes_back_with_all_points(stack: Stack, fol
         eventually(lambda: stack.points() == points, "all points are there")
 
 
+@pytest.mark.slow
 def test_after_all_were_killed_another_start_finds_everything(stack: Stack) -> None:
     assert stack.process is not None
     points = stack.points()

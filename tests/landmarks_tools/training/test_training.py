@@ -484,6 +484,7 @@ def test_an_offset_is_most_of_what_photos_have_in_common_whatever_they_show(tmp_
     assert strengths[1:].min() > 0.99
 
 
+@pytest.mark.slow
 def test_a_projection_is_trained_kept_and_served(transferred, tmp_path):
     _, _, photos = transferred
     settings = EncoderSettings.load()

@@ -39,6 +39,7 @@ def test_a_model_of_the_users_own_is_introduced_by_the_card_beside_it(tmp_path: 
     assert facts.saw_labels
 
 
+@pytest.mark.slow
 def test_vgg16_of_no_training_of_ours_saw_no_labels():
     facts = encoder_facts("vgg16", EncoderSettings.load())
 

@@ -15,6 +15,7 @@ from encoder_service.models.scratch import WEIGHTS
 from landmarks.errors import InvalidInputError, NotFoundError
 from landmarks_tools.cli.app import app
 from landmarks_tools.sample_gallery.gallery import ensure_sample_gallery
+from tests.support.files import cache_of_its_own
 
 pytestmark = pytest.mark.integration
 
@@ -87,7 +88,7 @@ def rewrite(source: Path, target: Path, change) -> None:
 def cache(tmp_path_factory: pytest.TempPathFactory):
     """Keep embeddings of these tests apart from the user's."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LANDMARKS_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("LANDMARKS_CACHE_DIR", str(cache_of_its_own(tmp_path_factory.mktemp("cache"))))
         yield
 
 
