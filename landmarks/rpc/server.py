@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import grpc
 import structlog
+from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as aio_health
 from grpc_reflection.v1alpha import reflection
@@ -19,14 +20,37 @@ from grpc_reflection.v1alpha import reflection
 from landmarks.errors import ConfigurationError
 from landmarks.rpc.call_interceptor import CallInterceptor
 from landmarks.rpc.channel import MAX_MESSAGE_BYTES
+from landmarks.rpc.handler_wrapping import Context
 from landmarks.security.tls import NO_TLS, Tls
 from landmarks.settings import Settings
 
 _log = structlog.get_logger(__name__)
 
-HealthServicer = aio_health.HealthServicer
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class HealthServicer(aio_health.HealthServicer):
+    """The standard health service, with `List`, which gRPC's own servicer lacks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._names = {""}
+
+    async def set(self, service: str, status: int) -> None:
+        """Set the status of a service."""
+        self._names.add(service)
+        await super().set(service, status)
+
+    async def List(self, request: object, context: Context) -> Message:  # noqa: N802 - gRPC's name
+        """Return the status of every service."""
+        del request
+        checks = {name: health_pb2.HealthCheckRequest(service=name) for name in self._names}
+        statuses = {name: await self.Check(check, context) for name, check in checks.items()}
+        answer: Message = health_pb2.HealthListResponse(  # type: ignore[attr-defined] # no stub yet
+            statuses=statuses
+        )
+        return answer
 
 
 def create_server(
@@ -43,7 +67,7 @@ def create_server(
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         # Clients then resolve names again, and so find replicas that have been added since.
         ("grpc.max_connection_age_ms", 300_000),
         ("grpc.max_connection_age_grace_ms", longest_call_seconds * 1000),
