@@ -55,14 +55,16 @@ def code_of(error: BaseException) -> grpc.StatusCode:
         return grpc.StatusCode.DEADLINE_EXCEEDED
     if isinstance(error, asyncio.CancelledError):
         return grpc.StatusCode.CANCELLED
+    if isinstance(error, NotImplementedError):  # of a generated servicer
+        return grpc.StatusCode.UNIMPLEMENTED
     return grpc.StatusCode.INTERNAL
 
 
 def status_of(error: BaseException) -> Status:
     """Return the status that reports `error` to a caller.
 
-    Errors that are not ours become INTERNAL (or DEADLINE_EXCEEDED, CANCELLED) without their text,
-    which may hold details that the caller must not see.
+    Errors that are not ours become INTERNAL (or DEADLINE_EXCEEDED, CANCELLED, UNIMPLEMENTED)
+    without their text, which may hold details that the caller must not see.
     """
     code = code_number(code_of(error))
     if isinstance(error, errors.LandmarksError):
@@ -78,6 +80,8 @@ def status_of(error: BaseException) -> Status:
         return Status(code=code, message="the deadline passed")
     if isinstance(error, asyncio.CancelledError):
         return Status(code=code, message="the call was cancelled")
+    if isinstance(error, NotImplementedError):
+        return Status(code=code, message="this server does not serve this method")
     message = f"internal error ({type(error).__name__}); the server's log says more"
     return Status(code=code, message=message)
 

@@ -16,7 +16,8 @@ def options() -> Iterator[tuple[str, str]]:
     """Each option that a source sets: a pair whose first is a name of gRPC's; and where."""
     for folder in FOLDERS:
         for path in (ROOT / folder).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = path.read_text(encoding="utf-8")
+            for node in ast.walk(ast.parse(text if '"grpc.' in text else "")):
                 match node:
                     case ast.Tuple(elts=[ast.Constant(value=str(name)), _]) if name.startswith(
                         "grpc."
