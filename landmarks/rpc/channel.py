@@ -2,8 +2,9 @@
 
 A target is what gRPC resolves: `127.0.0.1:50051`, `dns:///encoder-vgg16:50051` (one address per
 replica behind a headless service) or `ipv4:127.0.0.1:50051,127.0.0.1:50052`. Calls go round
-robin over its addresses. Share one channel per target: a channel is a connection pool. Calls pass
-the current request id on, and the API key if there is one.
+robin over its addresses; those that a name gets later are found within seconds. Share one channel
+per target: a channel is a connection pool. Calls pass the current request id on, and the API key
+if there is one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import grpc
 
 from landmarks.errors import ConfigurationError
 from landmarks.observability import request_id
+from landmarks.rpc.following_channel import following, following_aio
 from landmarks.security.tls import NO_TLS, Tls
 
 _Request = TypeVar("_Request")
@@ -76,11 +78,17 @@ def open_channel(target: str, tls: Tls = NO_TLS, api_key: str = "") -> grpc.Chan
     Raises ConfigurationError if a file of `tls` cannot be used.
     """
     options = _options_of(target, tls)
-    if tls.calls:
-        channel = grpc.secure_channel(target, tls.channel_credentials(), options=options)
-    else:
-        channel = grpc.insecure_channel(target, options=options)
-    return grpc.intercept_channel(channel, _Headers(key_headers(api_key)))
+    headers = _Headers(key_headers(api_key))
+    credentials = tls.channel_credentials() if tls.calls else None
+
+    def open_one() -> grpc.Channel:
+        if credentials is not None:
+            channel = grpc.secure_channel(target, credentials, options=options)
+        else:
+            channel = grpc.insecure_channel(target, options=options)
+        return grpc.intercept_channel(channel, headers)
+
+    return following(target, open_one)
 
 
 def open_aio_channel(target: str, tls: Tls = NO_TLS, api_key: str = "") -> grpc.aio.Channel:
@@ -89,12 +97,16 @@ def open_aio_channel(target: str, tls: Tls = NO_TLS, api_key: str = "") -> grpc.
     own = key_headers(api_key)
     # Two, as gRPC takes an interceptor for one kind of call only.
     interceptors = [_UnaryHeaders(own), _StreamHeaders(own)]
-    if tls.calls:
-        credentials = tls.channel_credentials()
-        return grpc.aio.secure_channel(
-            target, credentials, options=options, interceptors=interceptors
-        )
-    return grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
+    credentials = tls.channel_credentials() if tls.calls else None
+
+    def open_one() -> grpc.aio.Channel:
+        if credentials is not None:
+            return grpc.aio.secure_channel(
+                target, credentials, options=options, interceptors=interceptors
+            )
+        return grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
+
+    return following_aio(target, open_one)
 
 
 def key_headers(api_key: str) -> dict[str, str]:

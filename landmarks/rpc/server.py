@@ -68,7 +68,7 @@ def create_server(
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-        # Clients then resolve names again, and so find replicas that have been added since.
+        # Programs with gRPC channels of their own find added replicas only by resolving again.
         ("grpc.max_connection_age_ms", 300_000),
         ("grpc.max_connection_age_grace_ms", longest_call_seconds * 1000),
     ]

@@ -9,12 +9,16 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import grpc
 from qdrant_client import AsyncQdrantClient, QdrantClient
+from qdrant_client.connection import get_async_channel, get_channel
 
 from landmarks.rpc.channel import channel_options
+from landmarks.rpc.following_channel import following, following_aio
+from landmarks.rpc.name_watch import name_in
 from landmarks.settings import QdrantSettings
 
 
@@ -29,13 +33,23 @@ def connect(settings: QdrantSettings) -> QdrantClient:
     Raises ConfigurationError if a TLS file cannot be used.
     """
     with _unencrypted_key_is_known():
-        return QdrantClient(**_arguments(settings))
+        client = QdrantClient(**_arguments(settings))
+    if name_in(address_of(settings)):
+        remote: Any = client._client
+        open_one = partial(get_channel, **_channel_arguments(remote))
+        remote._grpc_channel_pool = [following(address_of(settings), open_one)]
+    return client
 
 
 def connect_async(settings: QdrantSettings) -> AsyncQdrantClient:
     """Return a client for the running event loop, otherwise as `connect`."""
     with _unencrypted_key_is_known():
-        return AsyncQdrantClient(**_arguments(settings))
+        client = AsyncQdrantClient(**_arguments(settings))
+    if name_in(address_of(settings)):
+        remote: Any = client._client
+        open_one = partial(get_async_channel, **_channel_arguments(remote))
+        remote._grpc_channel_pool = [following_aio(address_of(settings), open_one)]
+    return client
 
 
 def open_aio_channel(settings: QdrantSettings) -> grpc.aio.Channel:
@@ -46,9 +60,14 @@ def open_aio_channel(settings: QdrantSettings) -> grpc.aio.Channel:
     Raises ConfigurationError if a TLS file cannot be used.
     """
     target, options = address_of(settings), channel_options()
-    if not settings.qdrant_tls:
-        return grpc.aio.insecure_channel(target, options=options)
-    return grpc.aio.secure_channel(target, settings.tls.channel_credentials(), options=options)
+    credentials = settings.tls.channel_credentials() if settings.qdrant_tls else None
+
+    def open_one() -> grpc.aio.Channel:
+        if credentials is None:
+            return grpc.aio.insecure_channel(target, options=options)
+        return grpc.aio.secure_channel(target, credentials, options=options)
+
+    return following_aio(target, open_one)
 
 
 def key_metadata(settings: QdrantSettings) -> tuple[tuple[str, str], ...]:
@@ -78,6 +97,19 @@ def _arguments(settings: QdrantSettings) -> dict[str, Any]:
         "grpc_options": {**dict(channel_options()), **_tls_options(settings)},
         # The check is REST, which the embedded server does not speak.
         "check_compatibility": False,
+        # More channels of the same options would share the connections of one.
+        "pool_size": 1,
+    }
+
+
+def _channel_arguments(remote: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return what Qdrant's client would open its channel with. It takes none from outside."""
+    return {
+        "host": remote._host,
+        "port": remote._grpc_port,
+        "ssl": remote._https,
+        "metadata": remote._grpc_headers,
+        "options": remote._grpc_options,
     }
 
 

@@ -26,13 +26,15 @@ class Echo(rpc.EncoderServiceServicer):
 
 
 @asynccontextmanager
-async def echoing(answer: Answer, tls: Tls = NO_TLS) -> AsyncIterator[str]:
+async def echoing(
+    answer: Answer, tls: Tls = NO_TLS, host: str = "127.0.0.1", port: int = 0
+) -> AsyncIterator[str]:
     """Run a server and give its address."""
     server = create_server()
     rpc.add_EncoderServiceServicer_to_server(Echo(answer), server)
-    port = bind(server, "127.0.0.1:0", tls)
+    port = bind(server, f"{host}:{port}", tls)
     await server.start()
     try:
-        yield f"127.0.0.1:{port}"
+        yield f"{host}:{port}"
     finally:
         await server.stop(None)
