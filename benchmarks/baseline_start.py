@@ -7,6 +7,7 @@ neither settings nor checks, one warm-up for a batch of one and one for a full b
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import dataclass
 
@@ -38,6 +39,7 @@ def main(start: StartPlan) -> None:
 
 
 def _onnx(start: StartPlan, batches: list[Photos]) -> None:
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as in encoder_service/runtimes/onnx.py
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

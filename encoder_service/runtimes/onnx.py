@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+# From 1.29 on, its Linux wheels write an id of this machine into the user's cache and report
+# processes and models to their maker. It reads this once, when it is imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
 

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import pytest
 
+from tests.support.closed_network import can_be_closed
 from tests.support.processes import ROOT
 
 _PROGRAMS = {
@@ -39,6 +40,12 @@ def check(mark: pytest.Mark) -> None:
     """Skip or fail where a need of a `needs` marker is not met."""
     for kind, name in mark.kwargs.items():
         _CHECKS[kind](name)
+
+
+def _network(name: str) -> None:
+    assert name == "closed"
+    if problem := can_be_closed():
+        skip_or_fail(f"no closed network: {problem}")
 
 
 def _program(name: str) -> None:
@@ -91,6 +98,7 @@ def _missing_weights(model: str) -> str:
 _CHECKS: Mapping[str, Callable[[str], None]] = {
     "device": _device,
     "folder": _folder,
+    "network": _network,
     "program": _program,
     "system": _system,
     "user": _user,
