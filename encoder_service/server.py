@@ -18,6 +18,7 @@ from encoder_service.settings import EncoderSettings
 from landmarkapi.encoder.v1.encoder_pb2 import DESCRIPTOR
 from landmarkapi.encoder.v1.encoder_pb2_grpc import add_EncoderServiceServicer_to_server
 from landmarks.errors import ConfigurationError
+from landmarks.probe import is_serving_itself
 from landmarks.rpc.server import (
     NOT_SERVING,
     SERVING,
@@ -126,4 +127,9 @@ async def serve(settings: EncoderSettings) -> None:
 
 def main() -> int:
     """Run the service with the settings of the environment; return the exit code."""
-    return run_service("encoder_service", EncoderSettings, lambda it: asyncio.run(serve(it)))
+    return run_service(
+        "encoder_service",
+        EncoderSettings,
+        lambda it: asyncio.run(serve(it)),
+        is_ready=lambda it: is_serving_itself(it.encoder_host, it.encoder_port, it.tls),
+    )

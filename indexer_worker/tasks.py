@@ -24,6 +24,7 @@ from indexer_worker.index_chunk import run_chunk
 from indexer_worker.job_runner import run_job
 from indexer_worker.pruning import run_pruning
 from indexer_worker.reindexing import run_promotion
+from indexer_worker.retry import once
 from landmarks.errors import AlreadyExistsError, ConfigurationError, InvalidInputError
 from landmarks.job_store.spec import FLAGS, IndexSpec, checked_spec
 from landmarks.job_store.task_messages import CHUNK_TASK, INDEX_TASK, PROMOTE_TASK, PRUNE_TASK
@@ -104,13 +105,19 @@ def _spec_of(arguments: dict[str, object]) -> IndexSpec:
     return IndexSpec.from_values(arguments)
 
 
+def _is_ready() -> bool:
+    """Return whether Redis has this worker's announcement of the last seconds."""
+    worker = context()
+    return once(worker.jobs).worker_is_announced(worker.name)
+
+
 @setup_logging.connect
 def _set_up_logging(**_: object) -> None:
     configure_logging(settings, _NAME)
     for name in ("celery.worker.strategy", "celery.app.trace"):  # a line or two for each chunk
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        _telemetry.enter_context(telemetry(settings, _NAME))
+        _telemetry.enter_context(telemetry(settings, _NAME, _is_ready))
     except ConfigurationError as error:
         sys.stderr.write(f"{_NAME}: {error}\n")
         sys.exit(EXIT_CONFIGURATION)  # Celery would only log an error in a signal handler

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import TypeVar
 
 from landmarks.errors import ConfigurationError
@@ -23,17 +24,20 @@ def run_service(
     kind: type[ServiceSettings],
     serve: Callable[[ServiceSettings], None],
     *,
+    is_ready: Callable[[ServiceSettings], bool] | None = None,
     with_telemetry: bool = True,
 ) -> int:
     """Run `serve` with the settings of the environment until it ends; return the exit status.
 
-    A ConfigurationError is printed as one line on standard error, and the status is 2. A `serve`
-    that forks first enters `telemetry` itself.
+    A ConfigurationError is printed as one line on standard error, and the status is 2.
+    `is_ready` answers the health check beside the metrics. A `serve` that forks first enters
+    `telemetry` itself.
     """
     try:
         settings = kind.load()
         configure_logging(settings, name)
-        with telemetry(settings, name) if with_telemetry else nullcontext():
+        ask = None if is_ready is None else partial(is_ready, settings)
+        with telemetry(settings, name, ask) if with_telemetry else nullcontext():
             serve(settings)
     except ConfigurationError as error:
         sys.stderr.write(f"{name}: {error}\n")

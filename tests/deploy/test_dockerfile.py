@@ -1,5 +1,6 @@
 """deploy/docker/Dockerfile, as far as it shows without Docker; test_images.py runs its steps."""
 
+import os
 import re
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.dockerfile import DOCKERFILE, ROOT, is_sent, lineage, stages
+from tests.support.dockerfile import DOCKERFILE, ROOT, image_environment, is_sent, lineage, stages
 
 IMAGES = ("search", "indexer", "encoder")
 
@@ -30,9 +31,13 @@ def test_an_image_runs_as_a_user_without_rights_and_says_whether_it_is_healthy(i
     known = stages()
     stage = known[image]
     assert int(stage.last("USER")) >= 10000
-    assert "probe" in stage.last("HEALTHCHECK")
     # What builds it stays behind.
-    assert [one.name for one in lineage(image, known)] == ["base", image]
+    base, itself = lineage(image, known)
+    assert (base.name, itself.name) == ("base", image)
+    assert base.last("HEALTHCHECK").endswith('CMD ["healthy"]')
+    assert "deploy/docker/healthy /usr/local/bin/healthy" in base.of("COPY")
+    assert os.access(ROOT / "deploy/docker/healthy", os.X_OK)
+    assert image_environment(image)["LANDMARKS_METRICS_PORT"]
     assert f"--from=build-{image} /opt/venv /opt/venv" in stage.of("COPY")
 
 

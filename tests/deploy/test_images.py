@@ -10,6 +10,7 @@ import pytest
 from tests.support.dockerfile import stages
 from tests.support.image import Building
 from tests.support.processes import free_port
+from tests.support.scrape import is_healthy
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(3600)]
 # The default index, whose build of PyTorch is CUDA's: PyTorch's own index may be out of reach.
@@ -77,18 +78,6 @@ def test_what_is_installed_is_what_the_lock_pins(built: Building) -> None:
             assert line.lower() in lock.lower(), line
 
 
-def test_its_probe_runs_and_says_that_nobody_is_there(built: Building) -> None:
-    check = (
-        "indexer_worker.probe"
-        if built.environment["IMAGE"] == "indexer"
-        else (f"landmarks.probe 127.0.0.1:{free_port()}")
-    )
-    built.run(
-        f"LANDMARKS_REDIS_URL=redis://127.0.0.1:{free_port()}/0; export LANDMARKS_REDIS_URL;"
-        f" ! python -m {check}"
-    )
-
-
 @pytest.mark.parametrize("built", ["encoder"], indirect=True)
 def test_an_encoder_with_its_weights_in_the_image_serves_from_a_cache_that_it_does_not_fill(
     built: Building,
@@ -101,25 +90,23 @@ def test_an_encoder_with_its_weights_in_the_image_serves_from_a_cache_that_it_do
     built.do("RUN", final.last("RUN"))
     kept = {path: path.stat().st_mtime_ns for path in cache.rglob("*")}
     assert any(path.suffix == ".onnx" for path in kept)
-    port = free_port()
+    port, metrics = free_port(), free_port()
     process = subprocess.Popen(
         [f"{built.folder}/opt/venv/bin/python", "-m", "encoder_service"],
         env={
             **built.environment,
             "LANDMARKS_MODELS": "scratch",
             "LANDMARKS_ENCODER_PORT": str(port),
+            "LANDMARKS_METRICS_PORT": str(metrics),
         },
         cwd=built.folder,
     )
     try:
         deadline = time.monotonic() + 120
-        while True:
-            try:
-                built.run(f"python -m landmarks.probe 127.0.0.1:{port} scratch")
-                break
-            except AssertionError:
-                assert process.poll() is None
-                assert time.monotonic() < deadline
+        while not is_healthy(metrics):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
     finally:
         process.terminate()
         process.wait(60)

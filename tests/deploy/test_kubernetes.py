@@ -14,6 +14,7 @@ from encoder_service.settings import EncoderSettings
 from indexer_worker.settings import IndexerSettings
 from landmarks.job_store.celery_app import TaskSender, celery_app
 from landmarks.job_store.task_messages import CHUNK_TASK, TaskMessage, encode_queue
+from landmarks.observability.telemetry import HEALTH_PATH
 from landmarks.settings import ENV_PREFIX, Settings
 from search_service.settings import SearchSettings
 from tests.support import compose
@@ -141,28 +142,12 @@ def test_ports_and_probes_are_those_that_services_listen_on(folder: str) -> None
         settings, container = settings_of(deployment, folder), container_of(deployment)
         ports = {one["name"]: one["containerPort"] for one in container["ports"]}
         assert ports["metrics"] == settings.metrics_port
-        probes = [container["startupProbe"], container["readinessProbe"]]
+        for probe in (container["startupProbe"], container["readinessProbe"]):
+            assert probe["httpGet"] == {"path": HEALTH_PATH, "port": "metrics"}, name
         if component_of(deployment) == "worker":
-            expected = [["python", "-m", "indexer_worker.probe"]] * 2
-            assert [probe["exec"]["command"] for probe in probes] == expected
             continue
         is_encoder = component_of(deployment) == "encoder"
-        port = settings.encoder_port if is_encoder else settings.search_port
-        assert ports["grpc"] == port, name
-        # Ready once its model is warm, and not only because it listens.
-        service = list(settings.models) if is_encoder else []
-        for probe in probes:
-            if folder in SECURE:  # the kubelet's gRPC probes know no TLS
-                assert probe["exec"]["command"] == [
-                    *("python", "-m", "landmarks.probe", f"127.0.0.1:{port}"),
-                    *service,
-                ]
-                assert "grpc" not in probe
-            else:
-                assert probe["grpc"] == {
-                    "port": port,
-                    **({"service": service[0]} if service else {}),
-                }
+        assert ports["grpc"] == (settings.encoder_port if is_encoder else settings.search_port)
         if not is_encoder:
             assert ports["page"] == settings.page_port
 

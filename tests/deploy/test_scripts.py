@@ -13,7 +13,7 @@ from tests.support.dockerfile import ROOT
     "script",
     [
         *(".ci/run", "scripts/check", "scripts/setup", "scripts/test"),
-        "deploy/compose/make-secrets",
+        *("deploy/compose/make-secrets", "deploy/docker/healthy"),
         *sorted(f"findings/{path.name}" for path in (ROOT / "findings").glob("*.sh")),
     ],
 )

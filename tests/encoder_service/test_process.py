@@ -15,8 +15,8 @@ from landmarkapi.encoder.v1 import encoder_pb2
 from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
 from landmarks_tools.local_stack.free_ports import free_ports
 from tests.support.photos import drawn_photo, saved
-from tests.support.processes import eventually, free_port
-from tests.support.scrape import scrape
+from tests.support.processes import eventually
+from tests.support.scrape import is_healthy, scrape
 
 pytestmark = pytest.mark.integration
 
@@ -37,8 +37,8 @@ def started(**settings):
 
 
 def test_it_serves_until_sigterm_and_exits_with_status_0():
-    port = free_port()
-    process = started(LANDMARKS_ENCODER_PORT=str(port))
+    port, metrics = free_ports(2)
+    process = started(LANDMARKS_ENCODER_PORT=str(port), LANDMARKS_METRICS_PORT=str(metrics))
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             stub = health_pb2_grpc.HealthStub(channel)
@@ -53,6 +53,7 @@ def test_it_serves_until_sigterm_and_exits_with_status_0():
                 time.sleep(0.1)
             else:
                 raise AssertionError("never ready")
+        assert is_healthy(metrics)
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.indexing_rig import MODEL, Rig, draw_photo
 from tests.support.processes import eventually, free_port, running_module
-from tests.support.scrape import scrape
+from tests.support.scrape import is_healthy, scrape
 
 pytestmark = pytest.mark.integration
 
@@ -22,6 +22,7 @@ def test_photos_are_counted_by_outcome_and_failures_by_kind(own_rig: Rig) -> Non
         own_rig.index("first", own_rig.photos)
         own_rig.index("second", own_rig.photos / "nowhere")
         samples = scrape(port)
+        assert is_healthy(port)
 
     def photos(outcome: str) -> float:
         labels = frozenset({("model", MODEL), ("outcome", outcome)})

@@ -70,6 +70,8 @@ class Building:
                 self._copy(sources)
             case "RUN":
                 self.run(_MOUNT.sub("", text))
+            case "HEALTHCHECK":
+                pass
             case _:
                 raise AssertionError(f"{keyword} is unknown to this test")
 

@@ -1,5 +1,7 @@
 """Metrics as Prometheus gets them: over HTTP, in its text format."""
 
+import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.request import urlopen
@@ -8,6 +10,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from landmarks.observability.telemetry import metrics_served
 from landmarks.settings import Settings
+from tests.support.processes import ROOT
+
+HEALTHY = ROOT / "deploy" / "docker" / "healthy"
 
 # Samples by name and labels.
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -22,6 +27,13 @@ def scrape(port: int, host: str = "127.0.0.1") -> Samples:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
+
+
+def is_healthy(metrics_port: int) -> bool:
+    """Return what the health check of our containers says of the service with these metrics."""
+    environment = {"PATH": os.environ["PATH"], "LANDMARKS_METRICS_PORT": str(metrics_port)}
+    check = subprocess.run([HEALTHY], env=environment, capture_output=True)
+    return check.returncode == 0
 
 
 class Scraped:

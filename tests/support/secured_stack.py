@@ -44,6 +44,7 @@ class Secured:
     search_port: int
     encoder_ports: tuple[int, int]
     metrics_ports: tuple[int, int]
+    search_metrics_port: int
     qdrant_port: int
     certificates: dict[str, Files]
     logs: list[Path] = field(default_factory=list)
@@ -111,6 +112,7 @@ def secured_running(folder: Path) -> Iterator[Secured]:
             (free_port(), free_port()),
             (free_port(), free_port()),
             free_port(),
+            free_port(),
             {name: authority.issue(name) for name in names},
         )
 
@@ -147,6 +149,7 @@ def secured_running(folder: Path) -> Iterator[Secured]:
             **made.settings(
                 "search",
                 search_port=str(made.search_port),
+                metrics_port=str(made.search_metrics_port),
                 api_keys_file=str(made.keys),
             ),
         )

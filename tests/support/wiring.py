@@ -24,7 +24,7 @@ from typing import Any
 import yaml
 
 from landmarks_tools.local_stack.broker import broker_binary
-from tests.support.compose import environment_of
+from tests.support.compose import ROOT, environment_of
 from tests.support.dockerfile import image_environment
 from tests.support.needs import skip_or_fail
 from tests.support.processes import running_command
@@ -165,7 +165,8 @@ def _programs(folder: Path) -> Path:
 
 def _surroundings(programs: Path) -> dict[str, str]:
     """Return what a process has besides: where programs and this repository are."""
-    path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    of_images = ROOT / "deploy" / "docker"
+    path = f"{programs}:{of_images}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     kept = {name: os.environ[name] for name in ("PYTHONPATH", "HOME") if name in os.environ}
     return {"PATH": path, "PYTHONUNBUFFERED": "1", **kept}
 

@@ -4,7 +4,8 @@ import asyncio
 import socket
 import subprocess
 import sys
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
 
 import grpc
 import pytest
@@ -16,7 +17,7 @@ from landmarks.observability.telemetry import metrics_served, telemetry
 from landmarks.rpc.channel import open_aio_channel
 from landmarks.settings import Settings
 from tests.support.echo import Answer, echoing
-from tests.support.scrape import Scraped, scrape, scraped
+from tests.support.scrape import Scraped, is_healthy, scrape, scraped
 from tests.support.search_stack import eventually
 
 CALLS = "landmarks_grpc_server_calls_total"
@@ -87,6 +88,31 @@ def test_metrics_are_served_on_any_free_port_while_the_process_serves_and_not_af
         assert any(name == "process_start_time_seconds" for name, _ in scrape(port))
     with pytest.raises(URLError):
         scrape(port)
+
+
+@pytest.mark.parametrize("ready", [True, False])
+def test_a_container_is_as_healthy_as_its_service_says(ready):
+    with metrics_served(Settings(metrics_port=0), lambda: ready) as port:
+        assert port
+        assert is_healthy(port) == ready
+        assert scrape(port)  # and where it is not, it can still be looked at
+
+
+def test_a_service_that_cannot_say_how_it_is_is_not_healthy_and_its_check_says_why():
+    def fail() -> bool:
+        raise ConfigurationError("the certificate cannot be read")
+
+    with metrics_served(Settings(metrics_port=0), fail) as port:
+        assert port
+        assert not is_healthy(port)
+        with pytest.raises(HTTPError) as refused:
+            urlopen(f"http://127.0.0.1:{port}/health", timeout=10)
+        assert refused.value.code == 503
+        assert "the certificate cannot be read" in refused.value.read().decode()
+    assert not is_healthy(port)  # nobody is there any more
+    with metrics_served(Settings(metrics_port=0)) as port:  # none of ours that runs in a container
+        assert port
+        assert not is_healthy(port)
 
 
 def test_without_a_port_there_are_none():
