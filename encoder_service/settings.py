@@ -108,17 +108,27 @@ def physical_cores() -> int:
     if usable is None:
         return os.cpu_count() or 1
     siblings = {
-        _read(f"/sys/devices/system/cpu/cpu{n}/topology/core_cpus_list") or n for n in usable
+        _read(Path(f"/sys/devices/system/cpu/cpu{n}/topology/core_cpus_list")) or n for n in usable
     }
-    cores = len(siblings)
-    quota, _, period = (_read("/sys/fs/cgroup/cpu.max") or "max").partition(" ")
-    if quota.isdigit() and period.isdigit():
-        cores = min(cores, round(int(quota) / int(period)))
-    return max(1, cores)
+    quota = cpu_quota()
+    return len(siblings) if quota is None else max(1, min(len(siblings), round(quota)))
 
 
-def _read(path: str) -> str:
+def cpu_quota(groups: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """Return how many cores' time a container may use; None if its control group sets no limit."""
+    limit = _read(groups / "cpu.max").split()  # version 2
+    if not limit:  # version 1, where the controller's folder has one of two names
+        limit = [
+            _read(groups / "cpu" / name) or _read(groups / "cpu,cpuacct" / name)
+            for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        ]
+    quota, period = limit[0], limit[-1]
+    # No limit is "max" in version 2, and -1 in version 1.
+    return int(quota) / int(period) if quota.isdigit() and period.isdigit() else None
+
+
+def _read(path: Path) -> str:
     try:
-        return Path(path).read_text().strip()
+        return path.read_text().strip()
     except OSError:
         return ""

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import pytest
 
 from encoder_service.execution_plan import PlanOverrides
-from encoder_service.settings import EncoderSettings
+from encoder_service.settings import EncoderSettings, cpu_quota
 from landmarks.errors import ConfigurationError
 
 
@@ -41,6 +41,24 @@ def test_threads_default_to_the_physical_cores():
     settings = EncoderSettings.load()
     assert settings.decoders == settings.cores >= 1
     assert EncoderSettings.load({"decode_threads": 3}).decoders == 3
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({"cpu.max": "150000 100000"}, 1.5),
+        ({"cpu.max": "max 100000"}, None),
+        ({"cpu/cpu.cfs_quota_us": "200000", "cpu/cpu.cfs_period_us": "100000"}, 2.0),
+        ({"cpu,cpuacct/cpu.cfs_quota_us": "50000", "cpu,cpuacct/cpu.cfs_period_us": "100000"}, 0.5),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ({}, None),
+    ],
+)
+def test_a_quota_of_cpu_is_read_in_both_versions_of_control_groups(tmp_path, files, quota):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    assert cpu_quota(tmp_path) == quota
 
 
 def test_unset_plan_settings_are_left_to_the_measured_default(monkeypatch):
