@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.dockerfile import DOCKERFILE, ROOT, image_environment, is_sent, lineage, stages
 
+TOOLS = ROOT / "deploy/docker/tools.txt"
 IMAGES = ("search", "indexer", "encoder")
 
 
@@ -39,6 +40,25 @@ def test_an_image_runs_as_a_user_without_rights_and_says_whether_it_is_healthy(i
     assert os.access(ROOT / "deploy/docker/healthy", os.X_OK)
     assert image_environment(image)["LANDMARKS_METRICS_PORT"]
     assert f"--from=build-{image} /opt/venv /opt/venv" in stage.of("COPY")
+
+
+def test_what_builds_the_images_is_pinned_by_hash() -> None:
+    tools = re.findall(r"^([\w-]+)==(\S+) \\$", TOOLS.read_text(), re.MULTILINE)
+    versions = dict(tools)
+    assert set(versions) == {"pip", "uv"}
+    setup = (ROOT / "scripts/setup").read_text()
+    assert f"uv_version={versions['uv']}\n" in setup
+    installs = [text for stage in stages().values() for text in stage.of("RUN")]
+    for step in (one for one in installs if "install" in one):
+        pinned = (
+            "--require-hashes --requirement tools.txt",
+            "--constraint requirements.lock",
+            "--build-constraint requirements.lock",  # with --no-deps
+            "--constraint tools.txt",
+        )
+        assert any(how in step for how in pinned) or step.startswith("install -d"), step
+    lock = (ROOT / "requirements.lock").read_text()
+    assert re.search(r"^hatchling==", lock, re.MULTILINE)  # for the build constraint
 
 
 @pytest.mark.parametrize("image", IMAGES)

@@ -37,10 +37,16 @@ class Stage:
 
 
 def stages(path: Path = DOCKERFILE) -> dict[str, Stage]:
-    """Return the stages by name, in order."""
+    """Return the stages by name, in order; arguments of bases have their defaults."""
     found: dict[str, Stage] = {}
+    defaults: dict[str, str] = {}
     for keyword, text in _instructions(path.read_text()):
-        if keyword == "FROM":
+        if keyword == "ARG" and not found:
+            name, _, default = text.partition("=")
+            defaults[f"${{{name}}}"] = default
+        elif keyword == "FROM":
+            for argument, default in defaults.items():
+                text = text.replace(argument, default)
             match = re.fullmatch(r"(\S+) AS (\S+)", text)
             assert match, f"a stage without a name: {text}"
             found[match[2]] = Stage(match[2], match[1])

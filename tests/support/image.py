@@ -97,6 +97,7 @@ class Building:
         ).stdout.splitlines()
         for name in listed:
             if is_sent(name):
-                target = self.directory / name
+                # A file is copied without the folders that it is in.
+                target = self.directory / (Path(name).name if name in sources else name)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(ROOT / name, target)
