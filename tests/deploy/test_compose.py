@@ -19,7 +19,7 @@ from landmarks.vector_store.settings import VectorStoreSettings
 from landmarks_tools.local_stack.plan import Role, plan_stack
 from landmarks_tools.local_stack.settings import StackSettings
 from search_service.settings import SearchSettings
-from tests.support.compose import compose_config, environment_of
+from tests.support.compose import compose_config, environment_of, target_of
 from tests.support.dockerfile import stages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +33,7 @@ SETTINGS: dict[str, type[Settings]] = {
     "indexer_worker": IndexerSettings,
     "search_service": SearchSettings,
 }
-OURS = {name: service for name, service in SERVICES.items() if "build" in service}
+OURS = {name: service for name, service in SERVICES.items() if target_of(service)}
 ENGINES = {"valkey", "qdrant"}
 # The processes of one machine listen on loopback.
 ONLY_IN_CONTAINERS = {"LANDMARKS_ALLOW_UNAUTHENTICATED"}
@@ -124,10 +124,64 @@ def test_every_environment_name_is_a_setting_of_the_service(
 def test_a_command_is_a_package_that_can_be_run_and_its_image_runs_the_same(name: str) -> None:
     package = package_of(OURS[name])
     assert importlib.util.find_spec(f"{package}.__main__") is not None
-    build = OURS[name]["build"]
-    assert (ROOT / build["dockerfile"]).samefile(ROOT / "deploy/docker/Dockerfile")
-    assert build["target"] == package.split("_")[0]
-    assert json.loads(stages()[build["target"]].last("CMD")) == OURS[name]["command"]
+    target = target_of(OURS[name])
+    assert target == package.split("_")[0]
+    assert json.loads(stages()[target].last("CMD")) == OURS[name]["command"]
+
+
+def test_an_image_of_ours_is_built_once_and_pulled_by_nobody() -> None:
+    built: dict[str, list[dict[str, Any]]] = {}
+    for service in ALL.values():
+        if target_of(service):
+            assert service["pull_policy"] == "never"
+            built.setdefault(service["image"], []).extend(filter(None, [service.get("build")]))
+        else:
+            assert "build" not in service
+    for image, builds in built.items():
+        (build,) = builds  # or one would be tagged over the other
+        assert (ROOT / build["dockerfile"]).samefile(ROOT / "deploy/docker/Dockerfile")
+        assert re.match(rf"landmarks/{build['target']}(-cuda)?:", image)
+        gpu = {"args": {"TORCH_BACKEND": ""}} if "-cuda" in image else {}
+        assert {"args": build["args"]} == gpu if gpu else "args" not in build
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_container_fills_the_memory_or_the_disk_of_its_machine(name: str) -> None:
+    service = ALL[name]
+    assert 0 < int(service["mem_limit"]) <= 8 << 30
+    options = service["logging"]["options"]
+    assert {"max-size", "max-file"} <= set(options)
+    for mount in service["tmpfs"]:
+        # Without a mode, a folder that a first start made is root's alone at the next.
+        path, _, given = mount.partition(":")
+        assert path == "/tmp"
+        assert {"size=256m", "mode=1777"} == set(given.split(","))
+
+
+def test_valkey_refuses_to_write_before_its_container_is_killed() -> None:
+    command = SERVICES["valkey"]["command"]
+    assert command[command.index("--maxmemory") + 1] == "512mb"
+    assert int(SERVICES["valkey"]["mem_limit"]) >= 2 * (512 << 20)  # a copy while it rewrites
+
+
+def test_the_operators_page_says_of_every_pinned_image_until_when_it_is_supported() -> None:
+    page = (ROOT / "docs/operations.md").read_text()
+    for service in ALL.values():
+        if not target_of(service):
+            name, _, tag = service["image"].partition(":")
+            version = re.sub(r"^v|-.*", "", tag)
+            assert f"| {name} | {version}" in page, service["image"]
+    base = stages()["base"].base
+    assert f"| {re.split(':|-', base)[1]} on Debian" in page, base
+
+
+def test_a_folder_of_photos_that_is_not_there_is_not_made() -> None:
+    for name, service in OURS.items():
+        for mount in service.get("volumes", ()):
+            if mount["target"] == "/photos":
+                assert mount["type"] == "bind", name
+                assert not mount["bind"].get("create_host_path"), name  # which is so by default
+                assert mount["read_only"] is True, name
 
 
 def test_a_health_check_of_ours_is_that_of_its_image_and_starts_no_python() -> None:
@@ -191,7 +245,6 @@ def test_an_encoder_can_be_scaled_and_one_on_a_gpu_answers_under_the_same_name()
             cpu = ALL[name.removesuffix("-gpu")]
             assert service["networks"]["default"]["aliases"] == [name.removesuffix("-gpu")]
             assert service["environment"] == {**cpu["environment"], "LANDMARKS_DEVICE": "cuda"}
-            assert service["build"]["args"] == {"TORCH_BACKEND": ""}  # CUDA's build
             (device,) = service["deploy"]["resources"]["reservations"]["devices"]
             assert device["capabilities"] == ["gpu"]
 
@@ -200,7 +253,6 @@ def test_an_encoder_can_be_scaled_and_one_on_a_gpu_answers_under_the_same_name()
 def test_a_container_can_write_its_volumes_and_nothing_else_and_gains_no_rights(name: str) -> None:
     service = ALL[name]
     assert service["read_only"] is True
-    assert "/tmp" in service["tmpfs"]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     *_, tag = service["image"].rpartition(":")
@@ -209,7 +261,7 @@ def test_a_container_can_write_its_volumes_and_nothing_else_and_gains_no_rights(
 
 def test_whoever_needs_an_engine_starts_when_it_is_healthy() -> None:
     for name, service in ALL.items():
-        settings = settings_of(service) if "build" in service else None
+        settings = settings_of(service) if target_of(service) else None
         if isinstance(settings, (IndexerSettings, SearchSettings)):
             needed = {other: it["condition"] for other, it in service["depends_on"].items()}
             assert needed == dict.fromkeys(ENGINES, "service_healthy"), name
@@ -244,7 +296,7 @@ def layout(settings: VectorStoreSettings) -> tuple[int | None, int | None, int |
 
 def test_with_the_override_everybody_has_a_certificate_and_nobody_comes_in_without() -> None:
     for name, service in SECURE.items():
-        if "build" in service:
+        if target_of(service):
             given = environment_of(service)
             assert given["LANDMARKS_ALLOW_UNAUTHENTICATED"] == "false", name
             secrets = [m["source"] for m in service["volumes"] if m["target"] == "/run/secrets"]

@@ -22,7 +22,7 @@ CI_VARIABLES = ("BUILD_", "CI", "GITHUB_", "GITLAB_", "JENKINS_", "TEAMCITY_", "
 
 ENCODER = "import encoder_service.loader"
 
-# All services, from the start of the process manager to its end. ONNX Runtime asks for its maker's
+# All services, from the start of the process manager to its end. ONNX Runtime looks up its maker's
 # address some ten seconds after its import, so the stack stays for a while.
 STACK = """
 import sys, time

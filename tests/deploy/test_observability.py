@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.compose import compose_config
+from tests.support.compose import compose_config, target_of
 from tests.support.dockerfile import ROOT
 from tests.support.promtool import DASHBOARDS, PROMETHEUS, RULES, promtool
 
@@ -58,7 +58,7 @@ def test_prometheus_scrapes_every_service_of_the_compose_file_at_its_port() -> N
     assert scraped == {
         name.removesuffix("-gpu"): int(service["environment"]["LANDMARKS_METRICS_PORT"])
         for name, service in services.items()
-        if "build" in service
+        if target_of(service)
     }
 
 

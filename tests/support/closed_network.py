@@ -1,8 +1,8 @@
 """A network that leads nowhere and writes down who wanted to leave.
 
-`python closed_network.py RECORD COMMAND…` runs a command in it. Names are asked of a resolver that
-knows none; every address is this machine's, where nobody listens. RECORD becomes a JSON list of
-the names that were asked for and the foreign addresses that were written to. It makes its own
+`python closed_network.py RECORD COMMAND…` runs a command in it. Its resolver knows no name;
+every address is this machine's, where nobody listens. RECORD becomes a JSON list of
+the names that were looked up and the foreign addresses that were written to. It makes its own
 network and file system namespaces, for which Linux asks no rights of root where it lets users have
 namespaces of their own.
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,6 +45,12 @@ def compose_config(
     assert result.returncode == 0, result.stderr
     read: dict[str, Any] = json.loads(result.stdout.replace("$$", "$"))
     return read
+
+
+def target_of(service: Mapping[str, Any]) -> str:
+    """Return the target of our Dockerfile whose image a service runs; empty if it is not ours."""
+    name = re.match(r"landmarks/(\w+)", service["image"])
+    return name[1] if name else ""
 
 
 def environment_of(service: Mapping[str, Any]) -> dict[str, str]:

@@ -24,7 +24,7 @@ from typing import Any
 import yaml
 
 from landmarks_tools.local_stack.broker import broker_binary
-from tests.support.compose import ROOT, environment_of
+from tests.support.compose import ROOT, environment_of, target_of
 from tests.support.dockerfile import image_environment
 from tests.support.needs import skip_or_fail
 from tests.support.processes import running_command
@@ -94,9 +94,9 @@ def _wired(
             text = re.sub(rf"(?<![\w/]){re.escape(target)}(?![\w-])", str(place), text)
         return text
 
-    build = service.get("build") or {}
+    target = target_of(service)
     given = {
-        **(image_environment(build["target"]) if build else {}),
+        **(image_environment(target) if target else {}),
         **environment_of(service),
     }
     given.pop("PATH", None)  # the image's own place of Python
