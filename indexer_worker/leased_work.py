@@ -12,7 +12,13 @@ from indexer_worker import metrics
 from indexer_worker.context import WorkerContext
 from indexer_worker.leases import HeldLease
 from indexer_worker.retry import TRANSIENT_ERRORS
-from landmarks.errors import DeadlineError, LandmarksError, LineageError, NotFoundError
+from landmarks.errors import (
+    DamagedError,
+    DeadlineError,
+    LandmarksError,
+    LineageError,
+    NotFoundError,
+)
 from landmarks.job_store.records import ChunkOutcome, Job, ModelProgress
 from landmarks.job_store.store import LeaseLostError
 from landmarks.job_store.task_messages import LISTING
@@ -112,8 +118,8 @@ def _postpone_or_fail(context: WorkerContext, held: HeldLease, error: Exception)
         # The photos of a chunk may be why the encoder took too long.
         blameless = field == LISTING or not isinstance(error, DeadlineError)
         _postpone(context, held, error, blameless=blameless)
-    elif isinstance(error, (LineageError, CollectionDroppedError)):
-        # No later attempt can succeed: the collection, or its encoder, is gone.
+    elif isinstance(error, (LineageError, CollectionDroppedError, DamagedError)):
+        # No later attempt can succeed: the collection, or its encoder, is gone or damaged.
         _fail(context, held, error)
     elif _is_chunk(field):  # which ends with dead letters
         _postpone(context, held, error, blameless=False)

@@ -8,8 +8,10 @@
     ├── NotFoundError              no such model, gallery, point or job
     ├── AlreadyExistsError         the name or id is already in use
     ├── LineageError               vectors of two encoders would have been mixed
+    ├── DamagedError               stored data cannot be read; an operator must act
     ├── OverloadedError            the queue is full; try again later
-    │   └── RateLimitedError       one client calls more often than it may
+    │   ├── RateLimitedError       one client calls more often than it may
+    │   └── DiskFullError          a disk has no room left
     ├── DeadlineError              the caller's deadline passed
     ├── UnavailableError           another part cannot be reached; a retry can help
     ├── UnsupportedError           this engine cannot do that
@@ -64,6 +66,10 @@ class LineageError(LandmarksError):
     """Vectors of two encoders would have been mixed."""
 
 
+class DamagedError(LandmarksError):
+    """Stored data cannot be read, and no retry will help; the message says what will."""
+
+
 class OverloadedError(LandmarksError):
     """The queue is full. `retry_after` is the seconds until a retry may help."""
 
@@ -74,6 +80,13 @@ class OverloadedError(LandmarksError):
 
 class RateLimitedError(OverloadedError):
     """This client calls more often than it may; others are served."""
+
+
+class DiskFullError(OverloadedError):
+    """A disk has no room for a write; what is there can be read. It passes once there is room."""
+
+    def __init__(self, message: str, *, retry_after: float = 5.0) -> None:
+        super().__init__(message, retry_after=retry_after)
 
 
 class DeadlineError(LandmarksError):

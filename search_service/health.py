@@ -1,19 +1,23 @@
-"""Health: SERVING while Qdrant and at least one encoder answer."""
+"""Health: SERVING while Qdrant and at least one encoder answer, and by collection."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Sequence
 
 import structlog
 
 from landmarks.encoders.directory_aio import AsyncEncoderDirectory
 from landmarks.errors import LandmarksError
-from landmarks.rpc.server import NOT_SERVING, SERVING, HealthServicer
+from landmarks.rpc.server import NOT_SERVING, SERVICE_UNKNOWN, SERVING, HealthServicer
+from landmarks.vector_store.async_store import SearchStore
 
 _log = structlog.get_logger(__name__)
 
 _CHECK_SECONDS = 2.0
+# Less often: each collection is asked.
+_COLLECTIONS_SECONDS = 10.0
 
 
 class HealthWatch:
@@ -23,13 +27,15 @@ class HealthWatch:
         self,
         health: HealthServicer,
         services: Sequence[str],
-        ping_qdrant: Callable[[], Awaitable[None]],
+        store: SearchStore,
         encoders: AsyncEncoderDirectory,
         every_seconds: float,
     ) -> None:
         self._health = health
         self._services = services
-        self._ping_qdrant = ping_qdrant
+        self._store = store
+        self._collections_at = 0.0
+        self._known: frozenset[str] = frozenset()
         self._encoders = encoders
         self._every_seconds = every_seconds
         self._last: str | None = None
@@ -45,6 +51,7 @@ class HealthWatch:
 
     async def check(self) -> None:
         """Check once and set the health."""
+        await self._collections()
         reasons = await asyncio.gather(self._qdrant(), self._encoder())
         reason = "; ".join(filter(None, reasons))
         for service in self._services:
@@ -60,12 +67,28 @@ class HealthWatch:
         """Return why Qdrant cannot be used, or an empty string."""
         try:
             async with asyncio.timeout(_CHECK_SECONDS):
-                await self._ping_qdrant()
+                await self._store.ping()
         except TimeoutError:
             return "Qdrant does not answer in time"
         except LandmarksError as error:
             return str(error)
         return ""
+
+    async def _collections(self) -> None:
+        """Set the health of each collection by its name: NOT_SERVING where one is damaged."""
+        if time.monotonic() < self._collections_at:
+            return
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                states = {one.lineage.name: one for one in await self._store.states()}
+        except (TimeoutError, LandmarksError):
+            return  # that Qdrant is away is the health of the whole
+        self._collections_at = time.monotonic() + _COLLECTIONS_SECONDS
+        for name, state in states.items():
+            await self._health.set(name, NOT_SERVING if state.status == "red" else SERVING)
+        for name in self._known - states.keys():  # dropped
+            await self._health.set(name, SERVICE_UNKNOWN)
+        self._known = frozenset(states)
 
     async def _encoder(self) -> str:
         """Return why no encoder can be used, or an empty string."""

@@ -89,9 +89,7 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
     add_IndexingServiceServicer_to_server(indexing, server)
     health = add_health_and_reflection(server, services)
 
-    watch = HealthWatch(
-        health, ("", *services), store.ping, encoders, settings.search_health_seconds
-    )
+    watch = HealthWatch(health, ("", *services), store, encoders, settings.search_health_seconds)
     watching: asyncio.Task[None] | None = None
     sockets = ExitStack()
     try:

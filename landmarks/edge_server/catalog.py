@@ -31,10 +31,14 @@ class CatalogEntry:
 
 @dataclass(frozen=True)
 class Catalog:
-    """All collections by name, and which collection each alias points at."""
+    """All collections by name, and which collection each alias points at.
+
+    `revision` rises with every change that is saved.
+    """
 
     collections: Mapping[str, CatalogEntry] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    revision: int = 0
 
     def resolve(self, name: str) -> str | None:
         """Return the collection that `name`, a collection or an alias, refers to."""
@@ -58,6 +62,15 @@ class Catalog:
         """Return the catalog with these aliases and no others."""
         return replace(self, aliases=dict(aliases))
 
+    def revised(self) -> Self:
+        """Return the catalog as the next one after this."""
+        return replace(self, revision=self.revision + 1)
+
+    @staticmethod
+    def path(directory: Path) -> Path:
+        """Return the catalog's file in a data directory."""
+        return directory / _FILE
+
     def save(self, directory: Path) -> None:
         """Write the catalog so that a crash leaves the old or the new one, whole."""
         content = {
@@ -67,19 +80,20 @@ class Catalog:
                 for name, entry in self.collections.items()
             },
             "aliases": dict(self.aliases),
+            "revision": self.revision,
         }
         text = json.dumps(content, ensure_ascii=False, indent=1)
-        replace_file(directory / _FILE, lambda new: new.write_text(text, encoding="utf-8"))
+        replace_file(self.path(directory), lambda new: new.write_text(text, encoding="utf-8"))
 
     @classmethod
-    def load(cls, directory: Path) -> Self:
-        """Read the catalog; an empty one if there is none yet.
+    def load(cls, directory: Path) -> Self | None:
+        """Read the catalog; None if there is none.
 
         Raises ConfigurationError if the file cannot be read as one.
         """
-        path = directory / _FILE
+        path = cls.path(directory)
         if not path.exists():
-            return cls()
+            return None
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             if content["version"] != _VERSION:
@@ -94,6 +108,10 @@ class Catalog:
                     for name, one in content["collections"].items()
                 },
                 aliases=dict(content["aliases"]),
+                revision=int(content.get("revision", 0)),
             )
-        except (ValueError, KeyError, TypeError, json_format.ParseError) as error:
-            raise ConfigurationError(f"{path} cannot be read: {error}") from error
+        except (OSError, ValueError, KeyError, TypeError, json_format.ParseError) as error:
+            raise ConfigurationError(
+                f"{path} cannot be read: {error}; put it back from a backup, or move it away and"
+                " start again: it is rebuilt from what the shards say of themselves"
+            ) from error

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -14,11 +13,16 @@ from qdrant_client import grpc as q
 
 from landmarks.edge_server import schema
 from landmarks.edge_server.catalog import Catalog, CatalogEntry
+from landmarks.edge_server.description import Description, State, remove_shard
 from landmarks.edge_server.fork_server import ForkServer
+from landmarks.edge_server.recovery import (
+    put_aside_unknown,
+    rebuilt_catalog,
+    update_descriptions,
+)
 from landmarks.edge_server.served_collection import ServedCollection
 from landmarks.errors import (
     AlreadyExistsError,
-    ConfigurationError,
     InvalidInputError,
     NotFoundError,
 )
@@ -47,29 +51,26 @@ class Engine:
         self.catalog = Catalog()
 
     async def open(self) -> None:
-        """Read the catalog, load every shard, and remove what a crash has left behind.
+        """Read the catalog, or rebuild it; load every shard; remove what a crash has left behind.
 
-        Raises ConfigurationError that names what cannot be read.
+        A shard that cannot be loaded keeps no other from being served. Raises ConfigurationError if
+        there is no catalog that can be read or rebuilt.
         """
-        self.catalog = Catalog.load(self._directory)
-        kept = {entry.folder for entry in self.catalog.collections.values()}
         self._shards.mkdir(parents=True, exist_ok=True)
-        for path in self._shards.iterdir():
-            if path.stem not in kept:
-                await remove(path)
+        found = Catalog.load(self._directory)
+        if found is None:
+            found = rebuilt_catalog(self._shards)
+            if found.collections:
+                found.save(self._directory)
+        self.catalog = found
+        await asyncio.to_thread(
+            put_aside_unknown, self._shards, self._directory / "orphans", self.catalog
+        )
         await remove(self.snapshots / PARTIAL_SNAPSHOT)
+        self._describe()
         for name, entry in self.catalog.collections.items():
             self._collections[name] = self._collection(entry)
-        names = list(self._collections)
-        opened = await asyncio.gather(
-            *(self._collections[name].open("load") for name in names), return_exceptions=True
-        )
-        for name, problem in zip(names, opened, strict=True):
-            if problem is not None:
-                raise ConfigurationError(
-                    f"the collection {name} in {self._collections[name].path} cannot be loaded:"
-                    f" {problem}"
-                ) from problem
+        await asyncio.gather(*(collection.load() for collection in self._collections.values()))
 
     async def close(self) -> None:
         """Flush and close every shard."""
@@ -101,9 +102,14 @@ class Engine:
                     f"Wrong input: Can't create collection with name {name}. Alias with the same"
                     " name already exists"
                 )
-            entry = CatalogEntry(uuid4().hex, config)
+            folder = self.new_shard()
+            entry = CatalogEntry(folder.name, config)
             collection = self._collection(entry)
-            await collection.open("create")
+            try:
+                await collection.create()
+            except BaseException:
+                await remove(folder)
+                raise
             sync_directory(self._shards)
             self._save(self.catalog.with_collection(name, entry))
             self._collections[name] = collection
@@ -157,9 +163,17 @@ class Engine:
         """All collections as they are now."""
         return tuple(self._collections.values())
 
-    def new_folder(self) -> Path:
-        """Return a new folder; if it is not used in the end, the next start removes it."""
-        return self._shards / uuid4().hex
+    @property
+    def by_name(self) -> Mapping[str, ServedCollection]:
+        """All collections as they are now, by name."""
+        return dict(self._collections)
+
+    def new_shard(self) -> Path:
+        """Create a folder for a shard; if it is not used in the end, the next start removes it."""
+        folder = self._shards / uuid4().hex
+        folder.mkdir()
+        Description(State.BUILDING).save(folder)
+        return folder
 
     async def move(self, collection: ServedCollection, folder: Path) -> None:
         """Record that a collection is in another folder from now on.
@@ -184,8 +198,17 @@ class Engine:
 
     def _save(self, catalog: Catalog) -> None:
         # Not in a thread: if a caller left in between, disk and memory would disagree.
+        catalog = catalog.revised()
         catalog.save(self._directory)
-        self.catalog = catalog
+        before, self.catalog = self.catalog, catalog
+        self._describe(before)
+
+    def _describe(self, before: Catalog | None = None) -> None:
+        """Have the shards' own descriptions follow the catalog."""
+        try:
+            update_descriptions(self._shards, self.catalog, before)
+        except OSError as error:  # the catalog itself is saved; the next change describes it again
+            _log.warning("a shard's description could not be written", reason=str(error))
 
 
 def not_found(name: str) -> NotFoundError:
@@ -210,14 +233,6 @@ async def in_thread(do: Callable[[], object]) -> None:
         raise
 
 
-async def remove(path: Path) -> None:
+async def remove(folder: Path) -> None:
     """Remove a shard's folder and its lock, in a thread: large files take a while."""
-    await asyncio.to_thread(_remove, path)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-    path.with_suffix(".lock").unlink(missing_ok=True)
+    await asyncio.to_thread(remove_shard, folder)

@@ -16,6 +16,7 @@ import structlog
 from qdrant_client import grpc as q
 
 from landmarks.edge_server import schema
+from landmarks.edge_server.description import FILE as DESCRIPTION_FILE
 from landmarks.edge_server.engine import Engine, in_thread, remove
 from landmarks.edge_server.served_collection import ServedCollection
 from landmarks.edge_server.shard_client import ShardClient, died
@@ -41,7 +42,7 @@ async def optimize_when_due(engine: Engine, quiet_seconds: float) -> None:
         await asyncio.sleep(min(_LOOK_SECONDS, quiet_seconds))
         for collection in engine.collections:
             quiet = time.monotonic() - collection.written_at
-            if collection.settled or quiet < quiet_seconds:
+            if collection.settled or collection.problem or quiet < quiet_seconds:
                 continue
             collection.settled = True  # before asking: a write that comes meanwhile counts
             try:
@@ -58,7 +59,7 @@ async def optimize(engine: Engine, collection: ServedCollection) -> None:
     """Replace a collection's shard by an optimised copy."""
     started = time.monotonic()
     serving = await collection.host()
-    before, folder = collection.path, engine.new_folder()
+    before, folder = collection.path, engine.new_shard()
     leftover = folder
     copy: ShardClient | None = None
     collection.optimizing = True
@@ -67,7 +68,9 @@ async def optimize(engine: Engine, collection: ServedCollection) -> None:
         async with engine.files, collection.files_at_rest() as files:
             serving = await collection.host()
             serving.begin_journal()
-            await in_thread(lambda: copy_tree(files, folder))
+            await in_thread(
+                lambda: copy_tree(files, folder, leave_out=(DESCRIPTION_FILE,), into_existing=True)
+            )
         await _build(collection, folder)
         copy = await collection.start("load", folder)
         async with engine.files:  # no snapshot is being taken of the folder

@@ -29,7 +29,10 @@ from landmarks.edge_server.settings import EdgeSettings
 from landmarks.observability.telemetry import telemetry
 from landmarks.rpc.auth_interceptor import AdmissionInterceptor
 from landmarks.rpc.server import (
+    NOT_SERVING,
+    SERVICE_UNKNOWN,
     SERVING,
+    HealthServicer,
     add_health_and_reflection,
     bind,
     create_server,
@@ -42,6 +45,7 @@ from landmarks.service import run_service
 _log = structlog.get_logger(__name__)
 # A snapshot of everything is one call.
 _SNAPSHOT_SECONDS = 3600
+_WATCH_SECONDS = 2.0
 _NAME = "qdrant-edge"
 
 
@@ -88,14 +92,29 @@ async def serve(settings: EdgeSettings, fork_server: ForkServer) -> None:
         )
         names = _add_services(server, engine)
         health = add_health_and_reflection(server, names)
+        watching = asyncio.create_task(_watch_collections(engine, health))
         await server.start()
         for name in ("", *names):
             await health.set(name, SERVING)
         _log.info("serving", port=port, data=str(directory))
         await serve_until_signal(server, health)
-        optimizing.cancel()
-        await asyncio.wait([optimizing])
+        for task in (optimizing, watching):
+            task.cancel()
+        await asyncio.wait([optimizing, watching])
         await engine.close()
+
+
+async def _watch_collections(engine: Engine, health: HealthServicer) -> None:
+    """Have the health service answer for each collection, by its name."""
+    known: frozenset[str] = frozenset()
+    while True:
+        collections = engine.by_name
+        for name, collection in collections.items():
+            await health.set(name, NOT_SERVING if collection.problem else SERVING)
+        for name in known - collections.keys():  # dropped
+            await health.set(name, SERVICE_UNKNOWN)
+        known = frozenset(collections)
+        await asyncio.sleep(_WATCH_SECONDS)
 
 
 def _add_services(server: grpc.aio.Server, engine: Engine) -> list[str]:

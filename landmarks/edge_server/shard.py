@@ -11,6 +11,7 @@ import qdrant_edge as edge
 from qdrant_client import grpc as q
 
 from landmarks.edge_server import schema
+from landmarks.edge_server.point_count import PointCount
 from landmarks.edge_server.shard_reads import ShardReads
 from landmarks.edge_server.shard_writes import ShardWrites
 from landmarks.edge_server.supported_fields import refuse_unsupported
@@ -20,9 +21,10 @@ from landmarks.errors import InvalidInputError, LandmarksError, NotFoundError
 class Shard:
     """Carries out the requests of the Points service on one shard. Not thread-safe."""
 
-    def __init__(self, shard: edge.EdgeShard, dimension: int) -> None:
+    def __init__(self, shard: edge.EdgeShard, dimension: int, count: PointCount) -> None:
         self._shard = shard
-        self._writes = ShardWrites(shard, dimension)
+        self._count = count
+        self._writes = ShardWrites(shard, dimension, count)
         self._handlers = {
             **self._writes.handlers(),
             **ShardReads(shard, dimension).handlers(),
@@ -33,14 +35,18 @@ class Shard:
         """Create a shard in an empty folder."""
         with _edge_failures():
             shard = edge.EdgeShard.create(str(path), schema.edge_config(config))
-        return cls(shard, schema.dimension(config))
+        return cls(shard, schema.dimension(config), PointCount.create(path))
 
     @classmethod
     def load(cls, path: Path, config: q.CreateCollection) -> Shard:
-        """Open a shard that no other process has open, and replay its write-ahead log."""
-        with _edge_failures():
+        """Open a shard that no other process has open, and replay its write-ahead log.
+
+        Raises what Edge raises for files that it cannot read.
+        """
+        with _edge_failures(), _panics_raised():
             shard = edge.EdgeShard.load(str(path), schema.edge_config(config))
-        return cls(shard, schema.dimension(config))
+            points = shard.info().points_count
+        return cls(shard, schema.dimension(config), PointCount.load(path, points))
 
     def handle(self, method: str, request: bytes) -> bytes:
         """Carry out one request of the Points service and return the answer's bytes.
@@ -69,7 +75,21 @@ class Shard:
         )
         for name, index in info.payload_schema.items():
             answer.payload_schema[name].CopyFrom(schema.index_info(index))
+        answer.optimizer_status.error = self.problem
         return answer
+
+    @property
+    def problem(self) -> str:
+        """What is wrong with the shard, and what to do; empty if nothing is known."""
+        if not self._count.missing:
+            return ""
+        with _edge_failures():
+            there = self._shard.info().points_count
+        return (
+            f"{self._count.missing} of {there + self._count.missing} points that were stored are"
+            " missing, as if a file of the shard had been cut off; index the sources again, which"
+            " encodes only what is missing, or restore a backup"
+        )
 
     @property
     def unflushed(self) -> bool:
@@ -92,6 +112,21 @@ class Shard:
         self.flush()
         with _edge_failures():
             self._shard.close()
+        self._count.close()
+
+
+@contextmanager
+def _panics_raised() -> Iterator[None]:
+    """Turn a panic of Edge, which is no Exception, into one: damaged files cause it.
+
+    Only around a load: a shard that is open cannot be used after one.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise RuntimeError(str(error)) from error
 
 
 @contextmanager

@@ -55,10 +55,15 @@ class ShardClient:
         reader, writer = await asyncio.open_connection(sock=fork_server.fork())
         return cls(reader, writer)
 
-    async def open(self, method: str, path: Path, config: q.CreateCollection) -> None:
-        """Create or load ("create", "load") the shard in a folder."""
+    async def open(self, method: str, path: Path, config: q.CreateCollection) -> str:
+        """Create or load ("create", "load") the shard in a folder.
+
+        Return what is wrong with it, if it can be served all the same; empty if nothing is.
+        """
         payload = bytes(path) + b"\0" + config.SerializeToString()
-        self._process = int(await self.call(method, payload))
+        process, _, problem = (await self.call(method, payload)).decode().partition(" ")
+        self._process = int(process)
+        return problem
 
     async def call(self, method: str, payload: bytes = b"") -> bytes:
         """Send one request to the process and return the answer's bytes.

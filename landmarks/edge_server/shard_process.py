@@ -58,8 +58,8 @@ class ShardProcess:
     def _handle(self, method: str, payload: bytes) -> bytes:
         if method in ("create", "load"):
             path, _, config = payload.partition(b"\0")
-            self._open(Path(path.decode()), q.CreateCollection.FromString(config), method)
-            return str(os.getpid()).encode()
+            shard = self._open(Path(path.decode()), q.CreateCollection.FromString(config), method)
+            return f"{os.getpid()} {shard.problem}".encode()
         if self._shard is None:
             raise RuntimeError(f"{method} before a shard was opened")
         match method:
@@ -78,13 +78,13 @@ class ShardProcess:
             case _:
                 return self._shard.handle(method, payload)
 
-    def _open(self, path: Path, config: q.CreateCollection, method: str) -> None:
+    def _open(self, path: Path, config: q.CreateCollection, method: str) -> Shard:
         self._lock.enter_context(lock(path.with_suffix(".lock"), _LOCK_SECONDS))
         if method == "create":
-            path.mkdir()
             self._shard = Shard.create(path, config)
         else:
             self._shard = Shard.load(path, config)
+        return self._shard
 
     def _close(self) -> None:
         if self._shard is not None:

@@ -10,6 +10,7 @@ from qdrant_client import grpc as q
 
 from landmarks.edge_server import conversions as convert
 from landmarks.edge_server import schema
+from landmarks.edge_server.point_count import PointCount
 from landmarks.edge_server.shard_handlers import Handlers
 from landmarks.errors import InvalidInputError, NotFoundError
 
@@ -23,9 +24,10 @@ _UPDATE_MODES = {
 class ShardWrites:
     """Changes the points and payload indexes of one shard."""
 
-    def __init__(self, shard: edge.EdgeShard, dimension: int) -> None:
+    def __init__(self, shard: edge.EdgeShard, dimension: int, count: PointCount) -> None:
         self._shard = shard
         self._dimension = dimension
+        self._count = count
         self._operations = 0
         self.unflushed = False
         """Whether there are writes that only the write-ahead log holds."""
@@ -49,6 +51,13 @@ class ShardWrites:
         self._operations += 1
         self._shard.update(operation)
 
+    def _apply_counted(self, operation: edge.UpdateOperation, removed: int | None = 0) -> None:
+        """Carry out a write that changes how many points there are; None: it may remove any."""
+        before = self._shard.info().points_count
+        self._count.expect(before, before if removed is None else removed)
+        self._apply(operation)
+        self._count.record(self._shard.info().points_count, before)
+
     def _done(self, wait: bool) -> q.PointsOperationResponse:
         return q.PointsOperationResponse(result=self._result(wait))
 
@@ -65,7 +74,7 @@ class ShardWrites:
         if request.HasField("update_filter"):
             condition = convert.query_filter(request.update_filter)
         if points:
-            self._apply(
+            self._apply_counted(
                 edge.UpdateOperation.upsert_points(
                     points, condition, _UPDATE_MODES[request.update_mode]
                 )
@@ -84,9 +93,9 @@ class ShardWrites:
     ) -> q.PointsOperationResponse:
         ids, chosen = _selected(request.points)
         if chosen is not None:
-            self._apply(edge.UpdateOperation.delete_points_by_filter(chosen))
+            self._apply_counted(edge.UpdateOperation.delete_points_by_filter(chosen), None)
         elif ids:
-            self._apply(edge.UpdateOperation.delete_points(ids))
+            self._apply_counted(edge.UpdateOperation.delete_points(ids), len(ids))
         return self._done(_waits(request))
 
     def _set_payload(

@@ -14,13 +14,19 @@ _BLOCK = 64 * 1024
 _ZEROS = bytes(_BLOCK)
 
 
-def copy_tree(source: Path, target: Path, *, leave_out: tuple[str, ...] = ()) -> None:
+def copy_tree(
+    source: Path, target: Path, *, leave_out: tuple[str, ...] = (), into_existing: bool = False
+) -> None:
     """Copy a folder except files that match the patterns in `leave_out`; holes stay holes.
 
-    Raises OSError, and FileExistsError if `target` exists.
+    Raises OSError, and FileExistsError if `target` exists, unless `into_existing`.
     """
     shutil.copytree(
-        source, target, ignore=shutil.ignore_patterns(*leave_out), copy_function=copy_file
+        source,
+        target,
+        ignore=shutil.ignore_patterns(*leave_out),
+        copy_function=copy_file,
+        dirs_exist_ok=into_existing,
     )
 
 

@@ -23,6 +23,7 @@ _CODES: dict[type[errors.LandmarksError], grpc.StatusCode] = {
     errors.NotFoundError: grpc.StatusCode.NOT_FOUND,
     errors.AlreadyExistsError: grpc.StatusCode.ALREADY_EXISTS,
     errors.LineageError: grpc.StatusCode.FAILED_PRECONDITION,
+    errors.DamagedError: grpc.StatusCode.DATA_LOSS,
     errors.OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.DeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.UnavailableError: grpc.StatusCode.UNAVAILABLE,
@@ -118,6 +119,8 @@ def error_from_status(status: Status) -> errors.LandmarksError:
             return errors.AlreadyExistsError(message)
         case Code.FAILED_PRECONDITION:
             return errors.LineageError(message)
+        case Code.DATA_LOSS:
+            return errors.DamagedError(message)
         case Code.RESOURCE_EXHAUSTED:
             return errors.OverloadedError(message, retry_after=retry_after)
         case Code.DEADLINE_EXCEEDED:

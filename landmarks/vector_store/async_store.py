@@ -8,7 +8,7 @@ from uuid import UUID
 
 from qdrant_client import grpc as q
 
-from landmarks.errors import NotFoundError
+from landmarks.errors import LandmarksError, NotFoundError
 from landmarks.naming import parse_alias_name
 from landmarks.settings import QdrantSettings
 from landmarks.vector_store.client import address_of, connect_async, key_metadata, open_aio_channel
@@ -19,6 +19,7 @@ from landmarks.vector_store.collection_info import (
     is_of_gallery,
     live_collection_of,
     state_of,
+    unreadable_state,
 )
 from landmarks.vector_store.errors import qdrant_failures
 from landmarks.vector_store.filters import EVERYTHING, Filter, to_qdrant
@@ -93,9 +94,11 @@ class SearchStore:
             try:
                 with qdrant_failures(self._address):
                     info = await self._client.get_collection(name)
+                found.append(state_of(name, info, live=name in live))
             except NotFoundError:
                 continue  # dropped meanwhile
-            found.append(state_of(name, info, live=name in live))
+            except LandmarksError as error:  # the others are worth listing
+                found.append(unreadable_state(name, error, live=name in live))
         return found
 
     async def query(

@@ -8,7 +8,7 @@ from typing import Literal
 
 from qdrant_client import models
 
-from landmarks.errors import InvalidInputError, LineageError, NotFoundError
+from landmarks.errors import InvalidInputError, LandmarksError, LineageError, NotFoundError
 from landmarks.naming import check_gallery, check_model, parse_collection_name
 from landmarks.vector_store.filters import field_name
 
@@ -55,7 +55,8 @@ class LiveCollection:
 class CollectionState:
     """A collection as an operator sees it.
 
-    Yellow is being optimised; grey waits to be; red has failed.
+    Yellow is being optimised; grey waits to be; red has failed, and `problem` says why and, where
+    the engine knows it, what to do.
     """
 
     lineage: Lineage
@@ -64,6 +65,7 @@ class CollectionState:
     points: int
     indexed_vectors: int
     calibrated: bool = False
+    problem: str = ""
 
 
 def not_indexed(gallery: str, model: str) -> NotFoundError:
@@ -129,7 +131,17 @@ def state_of(name: str, info: models.CollectionInfo, *, live: bool) -> Collectio
         points=info.points_count or 0,
         indexed_vectors=info.indexed_vectors_count or 0,
         calibrated=CALIBRATION in (info.config.metadata or {}),
+        problem=getattr(info.optimizer_status, "error", ""),
     )
+
+
+def unreadable_state(name: str, error: LandmarksError, *, live: bool) -> CollectionState:
+    """Return the state of a collection of ours that cannot be read, from its name."""
+    parsed = parse_collection_name(name)
+    if parsed is None:
+        raise InvalidInputError(f"{name!r} is not the name of a collection of this program")
+    lineage = Lineage(name, parsed.gallery, parsed.model, parsed.digest8, 0)
+    return CollectionState(lineage, live, "red", 0, 0, problem=str(error))
 
 
 def is_of_gallery(name: str, gallery: str | None) -> bool:

@@ -9,6 +9,7 @@ from qdrant_client import QdrantClient, models
 from landmarks.errors import (
     AlreadyExistsError,
     InvalidInputError,
+    LandmarksError,
     LineageError,
     NotFoundError,
     UnavailableError,
@@ -33,6 +34,7 @@ from landmarks.vector_store.collection_info import (
     live_collection_of,
     not_indexed,
     state_of,
+    unreadable_state,
 )
 from landmarks.vector_store.errors import qdrant_failures
 from landmarks.vector_store.payload_indexes import PayloadIndexes
@@ -251,9 +253,11 @@ class Collections:
             try:
                 with qdrant_failures(self._address):
                     info = self._client.get_collection(name)
+                found.append(state_of(name, info, live=name in live))
             except NotFoundError:
                 continue  # dropped meanwhile
-            found.append(state_of(name, info, live=name in live))
+            except LandmarksError as error:  # the others are worth listing
+                found.append(unreadable_state(name, error, live=name in live))
         return found
 
     def ensure_indexes(self, name: str, kinds: Mapping[str, str]) -> None:

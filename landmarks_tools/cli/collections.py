@@ -94,6 +94,9 @@ def _print_collections(found: list[pb.Collection], *, as_json: bool) -> None:
         "calibrated",
     )
     print_table(columns, rows)
+    for item in found:
+        if item.problem:
+            console.print(f"{item.name}: {item.problem}", soft_wrap=True)
 
 
 def _print_live(live: pb.Collection) -> None:

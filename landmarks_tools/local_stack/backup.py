@@ -117,7 +117,7 @@ def _back_up(data_dir: Path, folder: Path) -> Backup:
         made = Backup(
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
             running=running,
-            collections=tuple(sorted(Catalog.load(partial / _VECTORS).collections)),
+            collections=tuple(sorted((Catalog.load(partial / _VECTORS) or Catalog()).collections)),
             files=dict(_files(partial)),
         )
         _write_manifest(made, partial)
@@ -160,7 +160,7 @@ def _backup_locked(data_dir: Path) -> AbstractContextManager[None]:
 
 def _copy_stopped(data_dir: Path, target: Path) -> None:
     for name in (_JOBS, _VECTORS):
-        copy_tree(data_dir / name, target / name, leave_out=("*.lock", "snapshots"))
+        copy_tree(data_dir / name, target / name, leave_out=("*.lock", "snapshots", "orphans"))
 
 
 def _copy_running(data_dir: Path, target: Path) -> None:

@@ -131,6 +131,7 @@ def collection_message(
         mapped=mapped,
         recall=recall.share if recall else None,
         recall_queries=recall.queries if recall else 0,
+        problem=state.problem,
     )
 
 

@@ -79,3 +79,17 @@ def _wait_until_serving(process: subprocess.Popen[bytes], port: int) -> None:
         if answer.status == health_pb2.HealthCheckResponse.SERVING:
             return
     raise RuntimeError("the server did not start in time")
+
+
+def refused_start(data_dir: Path, port: int | None = None) -> str:
+    """Start a server that refuses to; return the reason, which comes last and has no traceback."""
+    second = subprocess.run(
+        [sys.executable, "-m", "landmarks.edge_server"],
+        env=edge_environment(data_dir, port or free_port()),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert second.returncode == 2
+    return second.stderr.splitlines()[-1]

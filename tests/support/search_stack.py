@@ -76,12 +76,12 @@ class Qdrant:
 
     def __init__(self, folder: Path) -> None:
         self.settings = VectorStoreSettings(qdrant_port=free_port(), qdrant_timeout_seconds=10)
-        self._folder = folder
+        self.folder = folder
         self._process = ExitStack()
 
     def start(self) -> None:
         """Start, and wait until it answers."""
-        self._process.enter_context(edge_process(self._folder, self.settings.qdrant_port))
+        self._process.enter_context(edge_process(self.folder, self.settings.qdrant_port))
 
     def stop(self) -> None:
         """End it, if it runs."""

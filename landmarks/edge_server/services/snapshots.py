@@ -55,6 +55,8 @@ async def take_snapshot(engine: Engine) -> Path:
             (partial / "shards").mkdir(parents=True)
             for collection in engine.collections:
                 async with collection.files_at_rest() as path:
+                    if not path.is_dir():
+                        continue  # a damaged shard; it is as damaged in the snapshot
                     await in_thread(
                         lambda path=path: copy_tree(  # type: ignore[misc]
                             path, partial / "shards" / path.name

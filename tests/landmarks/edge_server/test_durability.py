@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,7 +17,7 @@ from landmarks.vector_store.client import connect
 from landmarks.vector_store.points import PhotoPayload, Point
 from landmarks.vector_store.queries import Query
 from landmarks.vector_store.settings import VectorStoreSettings
-from tests.support.edge import EdgeProcess, edge_environment, edge_process, free_port
+from tests.support.edge import EdgeProcess, edge_process, refused_start
 from tests.support.stores import DIGEST, DIMENSION, StoreUnderTest, photo, photo_id, unit_rows
 
 pytestmark = pytest.mark.integration
@@ -156,24 +153,11 @@ def test_a_server_that_can_start_no_more_processes_ends_and_says_so(tmp_path: Pa
         _wait_until_gone(workers)
 
 
-def _refused_start(data_dir: Path, port: int) -> str:
-    second = subprocess.run(
-        [sys.executable, "-m", "landmarks.edge_server"],
-        env=edge_environment(data_dir, port),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert second.returncode == 2
-    return second.stderr.splitlines()[-1]  # the reason comes last, and no traceback after it
-
-
 def test_a_second_server_on_the_same_data_refuses_to_start(shared):
     server, data_dir = shared
     store = _store(server)
     name = store.collection().name
-    complaint = _refused_start(data_dir, free_port())
+    complaint = refused_start(data_dir)
     assert "in use by another process" in complaint
     assert str(data_dir) in complaint
     store.points.upsert(name, _points(range(50)))  # the first is none the worse
@@ -186,27 +170,10 @@ def test_a_port_in_use_is_reported(tmp_path: Path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        complaint = _refused_start(tmp_path, port)
+        complaint = refused_start(tmp_path, port)
     assert f"cannot listen on 127.0.0.1:{port}: the port is in use" in complaint
 
 
 def test_an_unreadable_catalog_is_reported(tmp_path: Path):
     (tmp_path / "catalog.json").write_text("{")
-    assert "catalog.json cannot be read" in _refused_start(tmp_path, free_port())
-
-
-def test_a_collection_that_cannot_be_loaded_is_named(tmp_path: Path):
-    content = {
-        "version": 1,
-        "collections": {
-            "broken": {
-                "folder": "0123",
-                "config": {"vectorsConfig": {"params": {"size": "4", "distance": "Cosine"}}},
-            }
-        },
-        "aliases": {},
-    }
-    (tmp_path / "catalog.json").write_text(json.dumps(content))
-    complaint = _refused_start(tmp_path, free_port())
-    assert complaint.startswith("qdrant-edge: the collection broken in ")
-    assert "cannot be loaded" in complaint
+    assert "catalog.json cannot be read" in refused_start(tmp_path)

@@ -68,7 +68,7 @@ async def test_a_process_is_loaded_once_even_if_the_first_caller_leaves(
     collection = ServedCollection(Path("shard"), q.CreateCollection(), None)  # type: ignore[arg-type]
     monkeypatch.setattr(collection, "start", forks.start)
     forks.opened.set()
-    await collection.open("create")
+    await collection.create()
     forks.opened.clear()
 
     first = asyncio.create_task(collection.host())

@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 import pytest
 from qdrant_client import grpc as q
+from qdrant_client import models
 
 from landmarks.errors import (
     InvalidInputError,
@@ -31,6 +32,29 @@ from landmarks.vector_store.queries import Query
 from landmarks.vector_store.settings import VectorStoreSettings
 from tests.support.edge import free_port
 from tests.support.stores import DIGEST, StoreUnderTest, photo, photo_id, unit_rows
+
+
+async def test_a_collection_that_cannot_be_read_is_listed_with_its_problem(
+    embedded: StoreUnderTest,
+) -> None:
+    ours = await asyncio.to_thread(embedded.collection)
+    foreign = f"{embedded.gallery}__vgg16__00000000"  # named as one of ours, and not made by us
+    await asyncio.to_thread(
+        embedded.client.create_collection,
+        foreign,
+        models.VectorParams(size=4, distance=models.Distance.COSINE),
+    )
+    store = SearchStore(embedded.settings)
+    for states in (
+        embedded.collections.states(embedded.gallery),
+        await store.states(embedded.gallery),
+    ):
+        found = {one.lineage.name: one for one in states}
+        assert found.keys() == {ours.name, foreign}
+        assert (found[ours.name].status, found[ours.name].problem) == ("green", "")
+        assert found[foreign].status == "red"
+        assert "was not made by this program" in found[foreign].problem
+    await store.close()
 
 
 @pytest.fixture

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import grpc
 import pytest
 from google.rpc.code_pb2 import Code
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from landmarkapi.indexing.v1.indexing_pb2 import ListCollectionsRequest
 from landmarkapi.search.v1 import search_pb2 as pb
 from landmarks.errors import (
     DeadlineError,
@@ -233,3 +235,41 @@ async def test_health_follows_qdrant_and_the_encoders(own_qdrant: Qdrant) -> Non
         await eventually(lambda: serving(False), "no Qdrant, not serving")
         await asyncio.to_thread(own_qdrant.start)
         await eventually(lambda: serving(True), "Qdrant is back")
+
+
+async def test_a_damaged_collection_fails_alone_and_says_what_to_do(own_qdrant: Qdrant) -> None:
+    own_qdrant.stop()
+    shards = own_qdrant.folder / "shards"
+    [damaged] = [
+        path.parent
+        for path in shards.glob("*/collection.json")
+        if json.loads(path.read_text())["aliases"] == [f"{GALLERY}__thumbnail"]
+    ]
+    aside = damaged.rename(own_qdrant.folder / "aside")
+    own_qdrant.start()
+    try:
+        async with stack_running(own_qdrant.settings) as stack:
+            answer = await answered(stack)
+            assert [ranking.model for ranking in answer.rankings] == ["histogram"]
+            [failure] = answer.failures
+            assert (failure.model, failure.status.code) == ("thumbnail", Code.DATA_LOSS)
+
+            listed = (await stack.indexing.ListCollections(ListCollectionsRequest())).collections
+            found = {one.model: one for one in listed if one.gallery == GALLERY}
+            assert found.keys() == set(MODELS)
+            assert (found["histogram"].status, found["histogram"].problem) == ("green", "")
+            assert (found["thumbnail"].status, found["thumbnail"].live) == ("red", True)
+            assert "Restore a backup" in found["thumbnail"].problem
+
+            health = health_pb2_grpc.HealthStub(stack.channel)
+
+            async def is_reported(model: str, status: int) -> bool:
+                request = health_pb2.HealthCheckRequest(service=found[model].name)
+                return bool((await health.Check(request)).status == status)
+
+            assert await is_reported("histogram", health_pb2.HealthCheckResponse.SERVING)
+            assert await is_reported("thumbnail", health_pb2.HealthCheckResponse.NOT_SERVING)
+    finally:
+        own_qdrant.stop()
+        aside.rename(damaged)
+        own_qdrant.start()

@@ -395,6 +395,7 @@ class Collection(_message.Message):
     RECALL_FIELD_NUMBER: _builtins.int
     RECALL_QUERIES_FIELD_NUMBER: _builtins.int
     MAPPED_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, `<gallery>__<model>__<digest8>`."""
     gallery: _builtins.str
@@ -423,6 +424,8 @@ class Collection(_message.Message):
     """How many queries were run both ways."""
     mapped: _builtins.bool
     """True if a map of it has been drawn."""
+    problem: _builtins.str
+    """What is wrong with it, and what to do; empty if nothing is. Its status is then "red"."""
     def __init__(
         self,
         *,
@@ -439,10 +442,11 @@ class Collection(_message.Message):
         recall: _builtins.float | None = ...,
         recall_queries: _builtins.int = ...,
         mapped: _builtins.bool = ...,
+        problem: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "recall", b"recall"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "calibrated", b"calibrated", "digest", b"digest", "dimension", b"dimension", "gallery", b"gallery", "indexed_vectors", b"indexed_vectors", "live", b"live", "mapped", b"mapped", "model", b"model", "name", b"name", "points", b"points", "recall", b"recall", "recall_queries", b"recall_queries", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "calibrated", b"calibrated", "digest", b"digest", "dimension", b"dimension", "gallery", b"gallery", "indexed_vectors", b"indexed_vectors", "live", b"live", "mapped", b"mapped", "model", b"model", "name", b"name", "points", b"points", "problem", b"problem", "recall", b"recall", "recall_queries", b"recall_queries", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__recall: _TypeAlias = _typing.Literal["recall"]  # noqa: Y015
     _WhichOneofArgType__recall: _TypeAlias = _typing.Literal["_recall", b"_recall"]  # noqa: Y015
