@@ -20,6 +20,7 @@ from landmarks.edge_server.recovery import (
     rebuilt_catalog,
     update_descriptions,
 )
+from landmarks.edge_server.room import Room
 from landmarks.edge_server.served_collection import ServedCollection
 from landmarks.errors import (
     AlreadyExistsError,
@@ -43,6 +44,7 @@ class Engine:
         self._fork_server = fork_server
         self._collections: dict[str, ServedCollection] = {}
         self._changing = asyncio.Lock()
+        self.room = Room(directory)
         self.files = asyncio.Lock()
         """Held to copy shards' folders, or to replace one by another.
 
@@ -56,15 +58,16 @@ class Engine:
         A shard that cannot be loaded keeps no other from being served. Raises ConfigurationError if
         there is no catalog that can be read or rebuilt.
         """
-        self._shards.mkdir(parents=True, exist_ok=True)
+        self.shards.mkdir(parents=True, exist_ok=True)
         found = Catalog.load(self._directory)
         if found is None:
-            found = rebuilt_catalog(self._shards)
+            found = rebuilt_catalog(self.shards)
             if found.collections:
+                self.room.give_up_spare()
                 found.save(self._directory)
         self.catalog = found
         await asyncio.to_thread(
-            put_aside_unknown, self._shards, self._directory / "orphans", self.catalog
+            put_aside_unknown, self.shards, self._directory / "orphans", self.catalog
         )
         await remove(self.snapshots / PARTIAL_SNAPSHOT)
         self._describe()
@@ -102,6 +105,7 @@ class Engine:
                     f"Wrong input: Can't create collection with name {name}. Alias with the same"
                     " name already exists"
                 )
+            self.room.require()
             folder = self.new_shard()
             entry = CatalogEntry(folder.name, config)
             collection = self._collection(entry)
@@ -110,7 +114,7 @@ class Engine:
             except BaseException:
                 await remove(folder)
                 raise
-            sync_directory(self._shards)
+            sync_directory(self.shards)
             self._save(self.catalog.with_collection(name, entry))
             self._collections[name] = collection
 
@@ -119,6 +123,7 @@ class Engine:
         async with self._changing:
             if name not in self.catalog.collections:
                 return False
+            self.room.give_up_spare()
             self._save(self.catalog.without_collection(name))
             collection = self._collections.pop(name)
             await collection.discard()
@@ -170,9 +175,10 @@ class Engine:
 
     def new_shard(self) -> Path:
         """Create a folder for a shard; if it is not used in the end, the next start removes it."""
-        folder = self._shards / uuid4().hex
-        folder.mkdir()
-        Description(State.BUILDING).save(folder)
+        folder = self.shards / uuid4().hex
+        with self.room.failures():
+            folder.mkdir()
+            Description(State.BUILDING).save(folder)
         return folder
 
     async def move(self, collection: ServedCollection, folder: Path) -> None:
@@ -184,29 +190,32 @@ class Engine:
             for name, known in self._collections.items():
                 if known is collection:
                     entry = CatalogEntry(folder.name, collection.config)
-                    sync_directory(self._shards)
+                    sync_directory(self.shards)
                     self._save(self.catalog.with_collection(name, entry))
                     return
         raise not_found(folder.name)
 
     @property
-    def _shards(self) -> Path:
+    def shards(self) -> Path:
+        """The folder with a folder for each shard."""
         return self._directory / "shards"
 
     def _collection(self, entry: CatalogEntry) -> ServedCollection:
-        return ServedCollection(self._shards / entry.folder, entry.config, self._fork_server)
+        path = self.shards / entry.folder
+        return ServedCollection(path, entry.config, self._fork_server, self.room)
 
     def _save(self, catalog: Catalog) -> None:
         # Not in a thread: if a caller left in between, disk and memory would disagree.
         catalog = catalog.revised()
-        catalog.save(self._directory)
+        with self.room.failures():
+            catalog.save(self._directory)
         before, self.catalog = self.catalog, catalog
         self._describe(before)
 
     def _describe(self, before: Catalog | None = None) -> None:
         """Have the shards' own descriptions follow the catalog."""
         try:
-            update_descriptions(self._shards, self.catalog, before)
+            update_descriptions(self.shards, self.catalog, before)
         except OSError as error:  # the catalog itself is saved; the next change describes it again
             _log.warning("a shard's description could not be written", reason=str(error))
 

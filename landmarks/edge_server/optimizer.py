@@ -18,10 +18,12 @@ from qdrant_client import grpc as q
 from landmarks.edge_server import schema
 from landmarks.edge_server.description import FILE as DESCRIPTION_FILE
 from landmarks.edge_server.engine import Engine, in_thread, remove
+from landmarks.edge_server.room import taken_by
 from landmarks.edge_server.served_collection import ServedCollection
 from landmarks.edge_server.shard_client import ShardClient, died
 from landmarks.edge_server.sparse_copy import copy_tree
 from landmarks.errors import (
+    DiskFullError,
     InvalidInputError,
     LandmarksError,
     NotFoundError,
@@ -49,15 +51,23 @@ async def optimize_when_due(engine: Engine, quiet_seconds: float) -> None:
                 info = q.CollectionInfo.FromString(await collection.call("info"))
                 if schema.index_is_due(collection.config, info):
                     await optimize(engine, collection)
+            except DiskFullError as error:
+                _log.warning("an index is due, and not built", reason=str(error))
+                _later(collection)
             except (LandmarksError, RuntimeError, OSError):
                 _log.exception("an index could not be built", path=str(collection.path))
-                collection.settled = False
-                collection.written_at = time.monotonic() + _PAUSE_AFTER_FAILURE_SECONDS
+                _later(collection)
+
+
+def _later(collection: ServedCollection) -> None:
+    collection.settled = False
+    collection.written_at = time.monotonic() + _PAUSE_AFTER_FAILURE_SECONDS
 
 
 async def optimize(engine: Engine, collection: ServedCollection) -> None:
     """Replace a collection's shard by an optimised copy."""
     started = time.monotonic()
+    engine.room.require(2 * await asyncio.to_thread(taken_by, collection.path))  # copy and index
     serving = await collection.host()
     before, folder = collection.path, engine.new_shard()
     leftover = folder

@@ -13,21 +13,32 @@ from qdrant_client import grpc as q
 
 from landmarks.edge_server import schema
 from landmarks.edge_server.fork_server import ForkServer
+from landmarks.edge_server.room import Room
 from landmarks.edge_server.services.methods import WRITES
 from landmarks.edge_server.shard_client import ShardClient, died
-from landmarks.errors import DamagedError, LandmarksError, OverloadedError, UnavailableError
+from landmarks.errors import (
+    DamagedError,
+    DiskFullError,
+    LandmarksError,
+    OverloadedError,
+    UnavailableError,
+)
 
 _log = structlog.get_logger(__name__)
 
 # What could not be loaded may be repaired, or have room again: calls try it, but not each of them.
 _LOAD_AGAIN_SECONDS = 5.0
 _DIES_AT_MOST = 3
+# These make room, in the end, and need little of what is kept free.
+_FREEING = ("Delete", "DeletePayload", "ClearPayload", "DeleteFieldIndex")
 
 
 class ServedCollection:
     """Passes requests to the process of one shard. Use it from one event loop."""
 
-    def __init__(self, path: Path, config: q.CreateCollection, fork_server: ForkServer) -> None:
+    def __init__(
+        self, path: Path, config: q.CreateCollection, fork_server: ForkServer, room: Room
+    ) -> None:
         self.path = path
         self.config = config
         self.optimizing = False
@@ -44,6 +55,7 @@ class ServedCollection:
         self._refusal = LandmarksError()
         self._closed = False
         self._fork_server = fork_server
+        self._room = room
         self._host: ShardClient | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._open = asyncio.Event()
@@ -60,6 +72,7 @@ class ServedCollection:
 
     async def load(self) -> None:
         """Load the shard, in a new process. If that fails, calls are refused and try it again."""
+        self._room.give_up_spare()
         try:
             self._host = await self.start("load", self.path)
         except (LandmarksError, RuntimeError, OSError) as error:
@@ -76,10 +89,13 @@ class ServedCollection:
 
     def _refusal_for(self, error: Exception) -> LandmarksError:
         """Return the error for callers while the shard cannot be loaded."""
-        if isinstance(error, OverloadedError):  # its disk is full
+        if isinstance(error, OverloadedError):
             return error
-        if isinstance(error, UnavailableError) and self._failures < _DIES_AT_MOST:
-            return error  # its process died, perhaps for lack of memory
+        if isinstance(error, UnavailableError):  # its process died
+            if full := self._room.problem:
+                return DiskFullError(f"{self.path.name} cannot be loaded: {full}")
+            if self._failures < _DIES_AT_MOST:
+                return error
         name = self.config.collection_name
         return DamagedError(
             f"the collection {name} in {self.path} cannot be loaded: {error}; all others are"
@@ -114,6 +130,8 @@ class ServedCollection:
         self._writes += 1
         self._written.clear()
         try:
+            if method not in _FREEING:
+                self._room.require(len(payload))
             host = await self.host()
             self.settled = False
             self.written_at = time.monotonic()
@@ -141,8 +159,9 @@ class ServedCollection:
             info.status = q.Red
         else:
             info.status = q.Yellow if self.optimizing or due else q.Green
-        info.optimizer_status.ok = not self.problem
-        info.optimizer_status.error = self.problem
+        problem = self.problem or self._room.problem
+        info.optimizer_status.ok = not problem
+        info.optimizer_status.error = problem
         info.config.CopyFrom(schema.collection_config(self.config))
         return info
 

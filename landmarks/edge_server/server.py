@@ -105,9 +105,10 @@ async def serve(settings: EdgeSettings, fork_server: ForkServer) -> None:
 
 
 async def _watch_collections(engine: Engine, health: HealthServicer) -> None:
-    """Have the health service answer for each collection, by its name."""
+    """Have the health service answer for each collection, by its name; and watch the disk."""
     known: frozenset[str] = frozenset()
     while True:
+        engine.room.watch()
         collections = engine.by_name
         for name, collection in collections.items():
             await health.set(name, NOT_SERVING if collection.problem else SERVING)

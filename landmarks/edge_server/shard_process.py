@@ -5,9 +5,11 @@ It has its own process because every call into Edge holds Python's global lock.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import socket
+import sys
 import time
 import traceback
 from contextlib import ExitStack
@@ -17,8 +19,9 @@ from qdrant_client import grpc as q
 
 from landmarks.edge_server.dir_lock import lock
 from landmarks.edge_server.ipc import FAULT, REFUSAL, RESULT, read_request, write_answer
+from landmarks.edge_server.room import is_for_lack_of_room
 from landmarks.edge_server.shard import Shard
-from landmarks.errors import LandmarksError
+from landmarks.errors import DiskFullError, LandmarksError
 from landmarks.rpc.status import status_of
 
 _IDLE_SECONDS = 1.0
@@ -35,6 +38,7 @@ class ShardProcess:
         self._shard: Shard | None = None
         self._lock = ExitStack()
         self._flushed_at = time.monotonic()
+        self._flush_failure = ""
 
     def run(self) -> None:
         """Serve until the server has closed the connection."""
@@ -49,11 +53,17 @@ class ShardProcess:
             try:
                 answer = self._handle(*request)
             except LandmarksError as error:
-                write_answer(self._connection, REFUSAL, status_of(error).SerializeToString())
-            except Exception:  # noqa: BLE001 - the server logs it
-                write_answer(self._connection, FAULT, traceback.format_exc().encode())
+                self._refuse(error)
+            except Exception as error:  # noqa: BLE001 - the server logs it
+                if is_for_lack_of_room(str(error)):
+                    self._refuse(DiskFullError(f"the disk of the vectors is full: {error}"))
+                else:
+                    write_answer(self._connection, FAULT, traceback.format_exc().encode())
             else:
                 write_answer(self._connection, RESULT, answer)
+
+    def _refuse(self, error: LandmarksError) -> None:
+        write_answer(self._connection, REFUSAL, status_of(error).SerializeToString())
 
     def _handle(self, method: str, payload: bytes) -> bytes:
         if method in ("create", "load"):
@@ -95,6 +105,15 @@ class ShardProcess:
     def _flush_if_due(self, *, idle: bool) -> None:
         if self._shard is None or not self._shard.unflushed:
             return
-        if idle or time.monotonic() - self._flushed_at > _FLUSH_SECONDS:
-            self._shard.flush()
+        since = time.monotonic() - self._flushed_at
+        if since > _FLUSH_SECONDS or (idle and not self._flush_failure):
             self._flushed_at = time.monotonic()
+            try:
+                self._shard.flush()
+            except Exception as error:  # noqa: BLE001 - the log has it, and it is tried again
+                if str(error) != self._flush_failure:
+                    with contextlib.suppress(OSError):
+                        sys.stderr.write(f"a shard could not be flushed: {error}\n")
+                self._flush_failure = str(error)
+            else:
+                self._flush_failure = ""

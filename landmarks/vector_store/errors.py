@@ -10,6 +10,7 @@ from google.rpc.code_pb2 import Code
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 
 from landmarks.errors import (
+    DiskFullError,
     InvalidInputError,
     LandmarksError,
     NotFoundError,
@@ -21,6 +22,8 @@ from landmarks.rpc.status import error_from_status, rpc_status
 
 # How gRPC for Python reports it, as our other services would.
 _NO_SUCH_METHOD = "Method not found!"
+# How a Qdrant server reports a full disk, as an internal error.
+_NO_ROOM = "No space left on device"
 
 
 @contextmanager
@@ -54,6 +57,10 @@ def _from_rpc(error: grpc.RpcError, address: str) -> LandmarksError:
         # Not our caller's fault: it lasts until an operator sets the right key.
         return UnavailableError(
             f"{status.message}; set LANDMARKS_QDRANT_API_KEY to the key that Qdrant has"
+        )
+    if status.code == Code.INTERNAL and _NO_ROOM in status.message:
+        return DiskFullError(
+            f"{status.message} (Qdrant's disk is full: searches go on, writes wait)"
         )
     if status.code == Code.UNIMPLEMENTED and status.message.endswith(_NO_SUCH_METHOD):
         return UnsupportedError(

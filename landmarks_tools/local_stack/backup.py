@@ -160,7 +160,7 @@ def _backup_locked(data_dir: Path) -> AbstractContextManager[None]:
 
 def _copy_stopped(data_dir: Path, target: Path) -> None:
     for name in (_JOBS, _VECTORS):
-        copy_tree(data_dir / name, target / name, leave_out=("*.lock", "snapshots", "orphans"))
+        copy_tree(data_dir / name, target / name, leave_out=("*.lock", "*.room", "snapshots", "orphans"))
 
 
 def _copy_running(data_dir: Path, target: Path) -> None:

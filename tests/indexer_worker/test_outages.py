@@ -16,11 +16,13 @@ from landmarks.photos.entry import Entry
 from tests.support.colour_encoder import DIGEST
 from tests.support.indexing_rig import MODEL, Rig, draw_photo
 from tests.support.processes import ROOT, eventually
+from tests.support.small_disk import small_disk
 
 pytestmark = pytest.mark.integration
 
 # As the defaults, in less time.
 QUICK = {"lease_seconds": "3", "sweep_seconds": "0.5"}
+MOST_ATTEMPTS = 3  # the default of chunk_max_attempts
 
 
 def photos_in(rig: Rig, count: int) -> Path:
@@ -37,7 +39,7 @@ def assert_all_stored(rig: Rig, job: Job, count: int) -> None:
     assert job.state is JobState.SUCCEEDED, job.error
     (progress,) = job.progress
     assert (progress.listed, progress.stored + progress.unchanged) == (count, count)
-    assert len(rig.payloads("g")) == count
+    assert len(rig.payloads(job.spec.gallery)) == count
 
 
 @pytest.mark.slow
@@ -72,6 +74,35 @@ def test_a_job_waits_for_an_encoder_and_for_qdrant(own_rig):
         stack.enter_context(rig.encoder())
         assert_all_stored(rig, rig.ended(job_id), 40)
         assert not rig.jobs.get(job_id).outcome
+
+
+@pytest.mark.slow
+@pytest.mark.needs(mount="tmpfs")
+def test_jobs_wait_while_the_disk_of_the_vectors_is_full_and_lose_no_photo(own_rig):
+    rig = own_rig
+    photos = photos_in(rig, 40)
+    with (
+        small_disk(rig.directory / "qdrant", 64) as disk,
+        rig.qdrant(),
+        rig.encoder(seconds=0.2),
+        rig.worker(outage_patience_seconds="0", **QUICK),
+    ):
+        begun = rig.create("g", photos)
+        eventually(lambda: done(rig, begun) > 0, "the job has begun")
+        disk.fill()
+        new = rig.create("h", photos)
+        eventually(lambda: "is full" in rig.jobs.get(new).outcome, "it says what it waits for")
+        tokens = f"landmarks:job:{begun}:tokens"
+
+        def often_begun() -> bool:
+            with rig.valkey.client() as client:
+                return max(int(one) for one in client.hvals(tokens)) > 2 * MOST_ATTEMPTS
+
+        eventually(often_begun, "its chunks are begun more often than they may fail")
+        assert not rig.jobs.get(begun).ended
+        disk.make_room()
+        for job in (rig.ended(begun), rig.ended(new)):
+            assert_all_stored(rig, job, 40)
 
 
 @pytest.mark.slow

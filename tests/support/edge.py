@@ -52,7 +52,7 @@ def edge_process(
     environment = {**edge_environment(data_dir, port), **(settings or {})}
     command = [sys.executable, "-m", "landmarks.edge_server"]
     with running_command(command, environment, end_seconds=30) as process:
-        _wait_until_serving(process, port)
+        wait_until_serving(process, port)
         yield EdgeProcess(port, process)
 
 
@@ -63,7 +63,8 @@ def edge_server(data_dir: Path, port: int | None = None) -> Iterator[int]:
         yield server.port
 
 
-def _wait_until_serving(process: subprocess.Popen[bytes], port: int) -> None:
+def wait_until_serving(process: subprocess.Popen[bytes], port: int) -> None:
+    """Wait until a server answers; raises RuntimeError if it ends before."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:

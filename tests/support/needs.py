@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from typing import NoReturn
 
@@ -77,6 +79,28 @@ def _user(name: str) -> None:
         pytest.skip("only root may do this")
 
 
+def _mount(kind: str) -> None:
+    assert kind == "tmpfs"
+    if problem := _mount_problem():
+        pytest.skip(f"this user may not mount: {problem}")
+
+
+@functools.cache
+def _mount_problem() -> str:
+    if sys.platform != "linux":
+        return "not on Linux"
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1m", "landmarks-test", folder],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode == 0:
+            subprocess.run(["umount", folder], check=True)
+    return done.stderr.strip()
+
+
 def _weights(model: str) -> None:
     if problem := _missing_weights(model):
         pytest.skip(problem)
@@ -98,6 +122,7 @@ def _missing_weights(model: str) -> str:
 _CHECKS: Mapping[str, Callable[[str], None]] = {
     "device": _device,
     "folder": _folder,
+    "mount": _mount,
     "network": _network,
     "program": _program,
     "system": _system,

@@ -16,10 +16,11 @@ from google.protobuf.message import Message
 from qdrant_client import grpc as q
 
 from landmarks.edge_server.engine import PARTIAL_SNAPSHOT, Engine, in_thread
+from landmarks.edge_server.room import taken_by
 from landmarks.edge_server.services.collections import typed
 from landmarks.edge_server.services.registration import Handler
 from landmarks.edge_server.sparse_copy import copy_tree
-from landmarks.errors import LandmarksError
+from landmarks.errors import DiskFullError
 
 
 class SnapshotsService:
@@ -44,7 +45,7 @@ class SnapshotsService:
 async def take_snapshot(engine: Engine) -> Path:
     """Copy everything into a new folder, and return it; earlier snapshots are removed.
 
-    Raises UnavailableError if a shard's process died meanwhile, LandmarksError if it does
+    Raises UnavailableError if a shard's process died meanwhile, DiskFullError if it does
     not fit on the disk.
     """
     async with engine.at_rest() as catalog:
@@ -52,6 +53,8 @@ async def take_snapshot(engine: Engine) -> Path:
         partial, done = engine.snapshots / PARTIAL_SNAPSHOT, engine.snapshots / name
         try:
             await in_thread(lambda: shutil.rmtree(engine.snapshots, ignore_errors=True))
+            size = await asyncio.to_thread(taken_by, engine.shards)
+            engine.room.require(size)
             (partial / "shards").mkdir(parents=True)
             for collection in engine.collections:
                 async with collection.files_at_rest() as path:
@@ -65,7 +68,7 @@ async def take_snapshot(engine: Engine) -> Path:
             catalog.save(partial)
             partial.rename(done)
         except OSError as error:
-            raise LandmarksError(
+            raise DiskFullError(
                 f"the snapshot could not be written; is there room for a copy of everything?"
                 f" {error}"
             ) from error

@@ -425,7 +425,9 @@ class Collection(_message.Message):
     mapped: _builtins.bool
     """True if a map of it has been drawn."""
     problem: _builtins.str
-    """What is wrong with it, and what to do; empty if nothing is. Its status is then "red"."""
+    """What is wrong with it, and what to do; empty if nothing is. Its status is "red" if it is
+    damaged; where only the disk is full, it can be searched.
+    """
     def __init__(
         self,
         *,
