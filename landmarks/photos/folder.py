@@ -49,11 +49,11 @@ class Folder:
                 if web:
                     path = unquote(path)
                 plain = posixpath.normpath(path)
-                if plain != path and _is_photo(plain):  # as `tar -a` makes zip files
+                if plain != path and is_photo(plain):  # as `tar -a` makes zip files
                     yield Entry(
                         plain, "", problem=f"it is called {path!r}; pack it without . or //"
                     )
-                elif not path_problem(path) and _is_photo(path):
+                elif not path_problem(path) and is_photo(path):
                     yield self._entry(path)
 
     def _entry(self, path: str) -> Entry:
@@ -80,7 +80,7 @@ class Folder:
             if item.name.startswith("."):
                 continue
             is_folder, problem = _looked_at(item)
-            if problem and not _is_photo(item.name):
+            if problem and not is_photo(item.name):
                 # It may be a folder of photos; that there are none is not known.
                 yield Entry(printable(path), "", problem=problem)
             elif is_folder:
@@ -88,7 +88,7 @@ class Folder:
                     yield Entry(printable(path), "", problem="it is a link out of the roots")
                 else:
                     yield from self._walk(path, (*above, resolved))
-            elif _is_photo(item.name):
+            elif is_photo(item.name):
                 if printable(path) != path:
                     yield Entry(printable(path), "", problem="its name is not UTF-8")
                 else:
@@ -147,7 +147,8 @@ def _web_files(files: Any, folder: str, depth: int = 0) -> Iterator[str]:  # noq
             yield from _web_files(files, name, depth + 1)
 
 
-def _is_photo(path: str) -> bool:
+def is_photo(path: str) -> bool:
+    """Say whether a path is named like a photo, and not hidden."""
     hidden = any(part.startswith(".") for part in path.split("/"))
     return not hidden and posixpath.splitext(path)[1].lower() in IMAGE_EXTENSIONS
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import csv
 import io
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
 
 from landmarks.errors import InvalidInputError
 from landmarks.photos.entry import Entry, entry_below, path_problem
+from landmarks.photos.folder import is_photo
 from landmarks.photos.location import Location
 from landmarks.photos.source_roots import SourceRoots
 from landmarks.photos.text_lines import short_lines
@@ -26,8 +29,20 @@ def is_manifest(location: Location) -> bool:
     return (location.inside or location.path).lower().endswith(".csv")
 
 
+@dataclass(frozen=True)
+class _Row:
+    """A row, by the line on which it begins; `too_long` if the header has fewer cells."""
+
+    line: int
+    cells: dict[str, str]
+    too_long: bool
+
+
 class Manifest:
-    """Lists the photos of a manifest's rows; with `splits`, only of the rows of these."""
+    """Lists the photos of a manifest's rows; with `splits`, only of the rows of these.
+
+    Once it is listed, `notes` says what was left out, and `doubt` why rows may be missing.
+    """
 
     emptiness = "the manifest has no rows"
 
@@ -36,25 +51,63 @@ class Manifest:
         self._location = location
         self._folder = location.parent()
         self._splits = frozenset(splits)
+        self.notes: tuple[str, ...] = ()
+        self.doubt = ""
 
     def entries(self) -> Iterator[Entry]:
         """List the photos in the order of the rows.
 
-        Raises InvalidInputError if it is not a CSV file with these columns, or no row has a split.
+        Raises InvalidInputError if it is not a CSV file with these columns, a quote in it is not
+        closed, or no row has a split.
         """
+        return map(self._entry, self._rows())
+
+    def check(self) -> None:
+        """Read it to its end; raises as `entries`.
+
+        So a manifest with a fault is refused before a photo of it is indexed.
+        """
+        for _ in self._rows():
+            pass
+
+    def _rows(self) -> Iterator[_Row]:
         uri = self._location.uri
         with self._roots.open(self._location) as file:
             lines = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-            rows = csv.DictReader(short_lines(lines, uri))
             try:
-                self._check_header(rows.fieldnames or ())
-                yield from self._rows(rows)
+                rows = self._numbered(short_lines(lines, uri))
+                _, names = next(rows, (1, []))
+                self._check_header(names)
+                yield from self._chosen(names, rows)
             except UnicodeDecodeError as error:
                 raise InvalidInputError(f"{uri} is not UTF-8: {error}", field="source") from error
+
+    def _numbered(self, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+        """Yield each row that is not blank, with the number of the line on which it begins."""
+        # Strict: else a quote that is not closed takes the rows after it into its cell.
+        reader = csv.reader(lines, strict=True)
+        while True:
+            begins = reader.line_num + 1
+            try:
+                row = next(reader, None)
             except csv.Error as error:
+                reason = str(error)
+                if reader.line_num > begins or "end of data" in reason:
+                    raise self._open_quote(begins) from error
                 raise InvalidInputError(
-                    f"{uri} is not CSV: line {rows.line_num}: {error}", field="source"
+                    f"{self._location.uri} is not CSV: line {begins}: {reason}", field="source"
                 ) from error
+            if row is None:
+                return
+            if row:
+                yield begins, row
+
+    def _open_quote(self, line: int) -> InvalidInputError:
+        return InvalidInputError(
+            f"{self._location.uri}, line {line}: a quote is opened there and not closed, so the"
+            ' rows after it would be lost; close it, or write "" for a quote inside a cell',
+            field="source",
+        )
 
     def _check_header(self, names: Sequence[str]) -> None:
         uri = self._location.uri
@@ -66,25 +119,38 @@ class Manifest:
                     f" {', '.join(names)[:200] or 'nothing'}",
                     field="source",
                 )
-        if len(set(names)) < len(names):
+        named = [name for name in names if name.strip()]
+        if len(set(named)) < len(named):
             raise InvalidInputError(f"the manifest {uri} names a column twice", field="source")
         if self._splits and SPLIT not in names:
             raise InvalidInputError(
                 f"splits were requested, but the manifest {uri} has no column {SPLIT!r}",
                 field="splits",
             )
+        if nameless := [str(place) for place, name in enumerate(names, 1) if not name.strip()]:
+            self.notes = (
+                f"left out: column {', '.join(nameless)} of the manifest, which its first line"
+                " does not name",
+            )
 
-    def _rows(self, rows: csv.DictReader[str]) -> Iterator[Entry]:
+    def _chosen(
+        self, names: Sequence[str], rows: Iterable[tuple[int, list[str]]]
+    ) -> Iterator[_Row]:
         present: set[str] = set()
         chosen = 0
-        for row in rows:
-            split = row.get(SPLIT) or ""
+        for line, row in rows:
+            if any("\n" in cell or "\r" in cell for cell in row):
+                self._check_breaks(names, line, row)
+            if len(row) < len(names):
+                self.doubt = f"line {line} of the manifest has fewer cells than the first line"
+            cells = dict(zip_longest(names, row[: len(names)], fillvalue=""))
+            split = cells.get(SPLIT) or ""
             if self._splits and split not in self._splits:
                 if len(present) < _MOST_NAMED:
                     present.add(split)
                 continue
             chosen += 1
-            yield self._entry(row, rows.line_num)
+            yield _Row(line, cells, too_long=len(row) > len(names))
         if not chosen and present:
             raise InvalidInputError(
                 f"no row of {self._location.uri} has a split of {', '.join(sorted(self._splits))};"
@@ -92,16 +158,27 @@ class Manifest:
                 field="splits",
             )
 
-    def _entry(self, row: Mapping[str | None, object], line: int) -> Entry:
-        cells = {name: str(value or "") for name, value in row.items() if name is not None}
-        given = cells.pop("path").strip()
-        landmark = cells.pop("landmark").strip() or None
-        if None in row:
-            problem = f"line {line} of the manifest has more cells than the first line"
+    def _check_breaks(self, names: Sequence[str], line: int, row: Sequence[str]) -> None:
+        """Raise InvalidInputError if line breaks in cells come from a quote closed by another."""
+        place = list(names).index("path")
+        for name, cell in zip(names, row, strict=False):
+            further = [one.split(",") for one in cell.strip().splitlines()[1:]]
+            paths = [cells[place].strip('" ') for cells in further if len(cells) > place]
+            if (name in _COLUMNS and further) or any(map(is_photo, paths)):
+                raise self._open_quote(line)
+
+    def _entry(self, row: _Row) -> Entry:
+        given = row.cells["path"].strip()
+        landmark = row.cells["landmark"].strip() or None
+        columns = {
+            name: cell for name, cell in row.cells.items() if name not in _COLUMNS and name.strip()
+        }
+        if row.too_long:
+            problem = f"line {row.line} of the manifest has more cells than the first line"
         elif not given:
-            problem = f"line {line} of the manifest has no path"
+            problem = f"line {row.line} of the manifest has no path"
         else:
             problem = path_problem(given)
         if problem:
-            return Entry(given or f"line {line}", "", landmark, cells, problem)
-        return entry_below(self._roots, self._folder, posixpath.normpath(given), landmark, cells)
+            return Entry(given or f"line {row.line}", "", landmark, columns, problem)
+        return entry_below(self._roots, self._folder, posixpath.normpath(given), landmark, columns)

@@ -15,7 +15,11 @@ from landmarks.photos.source_roots import SourceRoots
 
 
 class Source:
-    """A source that exists. `name` stands for it in points' ids by default."""
+    """A source that exists. `name` stands for it in points' ids by default.
+
+    Once all entries were listed, `doubt` says why photos may be missing from them, and `notes` what
+    was left out besides.
+    """
 
     def __init__(self, roots: SourceRoots, location: Location, splits: Sequence[str]) -> None:
         self._location = location
@@ -31,6 +35,12 @@ class Source:
             self._listing = Folder(roots, location)
             name = location.name
         self.name = name or "source"
+        self.doubt = ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out of a manifest, in words."""
+        return self._listing.notes if isinstance(self._listing, Manifest) else ()
 
     def entries(self) -> Iterator[Entry]:
         """List the photos, in a constant order, as they are found.
@@ -44,17 +54,24 @@ class Source:
                 field="splits",
             )
         found = False
+        self.doubt = ""
         for entry in self._listing.entries():
             found = True
+            if entry.problem:
+                self.doubt = self.doubt or f"{entry.path}: {entry.problem}"
             yield entry
+        if isinstance(self._listing, Manifest):
+            self.doubt = self.doubt or self._listing.doubt
         if not found:
             raise InvalidInputError(
                 f"{self._location.uri} has no photos: {self._listing.emptiness}", field="source"
             )
 
     def check(self) -> None:
-        """Look for the first photo; raises as `entries`."""
+        """Look for the first photo, and read a manifest to its end; raises as `entries`."""
         next(iter(self.entries()))
+        if isinstance(self._listing, Manifest):
+            self._listing.check()
 
 
 class Sources:

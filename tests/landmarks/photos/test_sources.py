@@ -467,3 +467,63 @@ def test_a_line_that_would_fill_the_memory_is_refused(root, name, first):
     (root / name).write_text(first + "\n" + "x" * 1_000_001)
     with pytest.raises(InvalidInputError, match="a line of more than 1,000,000 characters"):
         entries(root, root / name)
+
+
+# Manifests that may not say what was meant
+
+ROWS = [f"{n}.jpg,Atomium" for n in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("bad", "further"),
+    [
+        ('3.jpg,"Big Ben', ""),
+        ('"3.jpg,Big Ben', ""),
+        ('3.jpg,"Big Ben', '8.jpg,"Atomium"'),
+        ('3.jpg,"Big Ben', '8.jpg,Atomium"'),
+        ('3.jpg,Big Ben,"a tower', '8.jpg,Atomium,5"'),
+        ('3.jpg,Big Ben,"', '8.jpg,Atomium,"'),
+    ],
+)
+def test_a_quote_that_is_not_closed_is_refused_with_its_line(root, bad, further):
+    rows = [*ROWS]
+    rows[3] = bad
+    rows[8] = further or rows[8]
+    source = manifest(root, "\n".join(["path,landmark,note", *rows, ""]))
+    with pytest.raises(InvalidInputError, match=r"line 5: a quote is opened there and not closed"):
+        sources(root).open(source).check()
+
+
+def test_cells_of_several_lines_and_quotes_in_cells_are_read(root):
+    rows = ['1.jpg,"Big ""Ben""","a tower,\nand its clock, of 1859"', '2.jpg,Atomium,5" of steel']
+    first, second = entries(root, manifest(root, "path,landmark,note\n" + "\n".join(rows)))
+    assert (first.landmark, first.columns) == (
+        'Big "Ben"',
+        {"note": "a tower,\nand its clock, of 1859"},
+    )
+    assert second.columns == {"note": '5" of steel'}
+
+
+def test_a_column_without_a_name_is_left_out_and_said(root):
+    source = sources(root).open(manifest(root, ",path,landmark,\n0,taj/a.png,Taj,x\n"))
+    (entry,) = source.entries()
+    assert (entry.path, entry.landmark, entry.columns) == ("taj/a.png", "Taj", {})
+    assert source.notes == (
+        "left out: column 1, 4 of the manifest, which its first line does not name",
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("taj/a.png,Taj\n", ""),
+        ("taj/a.png,Taj\ntaj/b.p", "line 3 of the manifest has fewer cells"),
+        ("taj/a.png,Taj,more\n", "more cells"),
+        ("../a.png,Taj\ntaj/a.png,Taj\n", "climbs out"),
+    ],
+)
+def test_a_source_says_why_photos_may_be_missing_from_its_list(root, rows, said):
+    source = sources(root).open(manifest(root, "path,landmark\n" + rows))
+    assert list(source.entries())
+    assert said in source.doubt
+    assert bool(source.doubt) is bool(said)
