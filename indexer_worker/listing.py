@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from indexer_worker.context import WorkerContext
 from indexer_worker.leases import HeldLease
+from indexer_worker.prune_guard import points_before, why_not_prune
 from indexer_worker.retry import TRANSIENT_ERRORS, once
 from landmarks.batched import batched
 from landmarks.errors import InvalidInputError
@@ -30,6 +31,8 @@ def list_source(context: WorkerContext, job: Job, held: HeldLease) -> None:
     _retried(context, held, source.check)  # before a collection is created for nothing
     _open_targets(context, job, source, held)
     context.jobs.set_outcome(job.id, "")  # it no longer waits
+    job = context.jobs.get(job.id)  # which has its targets now
+    before_it = points_before(context, job) if spec.prune else {}
     seen: set[bytes] = set()
     before: Counter[str] = Counter()
     for earlier in context.jobs.chunks(job.id):  # of an attempt that died
@@ -40,8 +43,14 @@ def list_source(context: WorkerContext, job: Job, held: HeldLease) -> None:
         number = context.jobs.add_chunk(held.lease, chunk, spec.models)
         for model in spec.models:
             context.send_work(job.id, f"{model}/{number}")
-    # Only a complete listing shows what is gone.
-    pruning = [f"{model}/{PRUNING}" for model in spec.models if spec.prune]
+    context.jobs.set_outcome(job.id, "; ".join(source.notes))
+    pruning: list[str] = []
+    if spec.prune:  # only a complete listing shows what is gone
+        why_not = why_not_prune(context, job, held, source.doubt, before_it)
+        context.jobs.set_not_pruned(job.id, why_not)
+        # A dry run counts what a confirmation would delete.
+        if why_not is None or (spec.dry_run and why_not.points):
+            pruning = [f"{model}/{PRUNING}" for model in spec.models]
     context.jobs.end_listing(held.lease, pruning)
     for field in pruning:
         context.send_work(job.id, field)

@@ -32,7 +32,7 @@ def _prune(attempt: Attempt) -> ChunkOutcome:
     context, job, collection = attempt.context, attempt.job, attempt.progress.collection
     pruned = 0
     if collection:  # a dry run may have no collection
-        for gone in batched(_gone(context, job, collection), _AT_ONCE):
+        for gone in batched(points_gone(context, job, collection), _AT_ONCE):
             attempt.held.check()
             if not job.spec.dry_run:
                 context.points.delete(collection, gone)
@@ -40,7 +40,13 @@ def _prune(attempt: Attempt) -> ChunkOutcome:
     return ChunkOutcome(stored=0, unchanged=0, duplicate=0, dead=(), encoded=0, pruned=pruned)
 
 
-def _gone(context: WorkerContext, job: Job, collection: str) -> Iterator[UUID]:
+def chosen_points(job: Job) -> Filter:
+    """Return the condition that points of the job's source and splits pass."""
+    splits = (AnyOf("split", job.spec.splits),) if job.spec.splits else ()
+    return Filter(must=(Equals("source", job.source_name), *splits))
+
+
+def points_gone(context: WorkerContext, job: Job, collection: str) -> Iterator[UUID]:
     """Yield the ids of points whose photos were not listed."""
     gallery, source = job.spec.gallery, job.source_name
     # By id, sixteen bytes a photo, so that millions fit in memory.
@@ -49,11 +55,8 @@ def _gone(context: WorkerContext, job: Job, collection: str) -> Iterator[UUID]:
     for chunk in context.jobs.chunks(job.id):
         listed.update(point_id(gallery, source, one.entry.path).bytes for one in chunk)
         unknown.update(one.entry.path for one in chunk if one.entry.problem)
-    chosen: list[Equals | AnyOf] = [Equals("source", source)]
-    if job.spec.splits:
-        chosen.append(AnyOf("split", job.spec.splits))
     fields = ["path", "job_id", "indexed_at"]
-    found = context.points.scan(collection, Filter(must=tuple(chosen)), fields=fields)
+    found = context.points.scan(collection, chosen_points(job), fields=fields)
     for point in found:
         path = PurePosixPath(str(point.payload.get("path", "")))
         if (

@@ -23,6 +23,7 @@ JOBS = (
     JobStore.dead_letters,
     JobStore.writing_to,
     JobStore.set_targets,
+    JobStore.set_not_pruned,
     JobStore.set_outcome,
     # These do nothing the second time, and say so.
     JobStore.end_listing,

@@ -26,6 +26,7 @@ class IndexOptions(TypedDict, total=False):
     splits: with a manifest, only rows with one of these in the `split` column.
     source_name: stands for the source in the points' ids; its own name if absent.
     prune: points of this source and these splits whose photos are gone are deleted.
+    prune_confirmed: even if they are more than a third of the source's.
     dry_run: nothing is changed; the job's counts report what would be.
     verify: photos are read even if their size and time say that they have not changed.
     request_id: calling again with the same one returns the first call's job. Without one, the call
@@ -36,6 +37,7 @@ class IndexOptions(TypedDict, total=False):
     splits: Sequence[str]
     source_name: str
     prune: bool
+    prune_confirmed: bool
     dry_run: bool
     verify: bool
     request_id: str
@@ -136,6 +138,7 @@ def index(source: str, gallery: str, asked: IndexOptions) -> RpcCall[ipb.CreateI
             splits=asked.get("splits", ()),
             source_name=asked.get("source_name", ""),
             prune=asked.get("prune", False),
+            prune_confirmed=asked.get("prune_confirmed", False),
             dry_run=asked.get("dry_run", False),
             verify=asked.get("verify", False),
         ),

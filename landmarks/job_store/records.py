@@ -59,11 +59,20 @@ class ModelProgress:
 
 
 @dataclass(frozen=True)
+class NotPruned:
+    """Why a job that was to prune did not; `points` how many it would, if that was confirmed."""
+
+    reason: str
+    points: int = 0
+
+
+@dataclass(frozen=True)
 class Job:
     """A job. `source_name` is the one in use, once the source was opened.
 
     `outcome` says in words what counts do not. `replaced` is the collection that was live before
-    the one that the job built and promoted.
+    the one that the job built and promoted. `not_pruned` is None unless the job was to prune and
+    must not.
     """
 
     id: str
@@ -77,6 +86,7 @@ class Job:
     created: datetime
     updated: datetime
     progress: tuple[ModelProgress, ...]
+    not_pruned: NotPruned | None = None
 
     @property
     def ended(self) -> bool:
@@ -99,6 +109,9 @@ class Job:
             created=_time(fields["created"]),
             updated=_time(fields["updated"]),
             progress=tuple(_progress(model, fields) for model in spec.models),
+            not_pruned=NotPruned(reason, int(fields.get("not_pruned_points", 0)))
+            if (reason := fields.get("not_pruned"))
+            else None,
         )
 
 

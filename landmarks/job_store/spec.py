@@ -11,7 +11,7 @@ from typing import Self
 from landmarks.errors import InvalidInputError
 from landmarks.naming import check_gallery, check_model
 
-FLAGS = ("prune", "dry_run", "verify")
+FLAGS = ("prune", "prune_confirmed", "dry_run", "verify")
 _MAX_SOURCE_LENGTH = 4096
 _MAX_NAME_LENGTH = 128
 
@@ -51,12 +51,13 @@ class ReindexOptions:
 class IndexSpec:
     """What a job indexes. `source_name` stands for the source in points' ids; may be empty.
 
-    `prune`: points of the source and splits whose photos are gone are deleted. `dry_run`: nothing
-    is encoded or written, and the counts say what would be. `verify`: every photo is read, even if
-    its size and time say that it has not changed. With `reindex`, the job indexes the photos of the
-    live collection instead of a source, into a new collection for a newer encoder. Jobs of the
-    kinds CALIBRATE and MAP index nothing: they read the live collections of the models; the source
-    of a CALIBRATE job, if it has one, holds photos of landmarks that the gallery lacks.
+    `prune`: points of the source and splits whose photos are gone are deleted, if they are few or
+    `prune_confirmed`. `dry_run`: nothing is encoded or written, and the counts say what would be.
+    `verify`: every photo is read, even if its size and time say that it has not changed. With
+    `reindex`, the job indexes the photos of the live collection instead of a source, into a new
+    collection for a newer encoder. Jobs of the kinds CALIBRATE and MAP index nothing: they read the
+    live collections of the models; the source of a CALIBRATE job, if it has one, holds photos of
+    landmarks that the gallery lacks.
     """
 
     gallery: str
@@ -65,6 +66,7 @@ class IndexSpec:
     splits: tuple[str, ...] = ()
     source_name: str = ""
     prune: bool = False
+    prune_confirmed: bool = False
     dry_run: bool = False
     verify: bool = False
     reindex: ReindexOptions | None = None

@@ -41,6 +41,7 @@ from landmarks.job_store.records import (
     JobState,
     Lease,
     Listed,
+    NotPruned,
     pack_chunk,
     unpack_chunk,
 )
@@ -300,6 +301,13 @@ class JobStore:
         for target in targets:
             fields += [f"collection:{target.model}", target.collection]
             fields += [f"digest:{target.model}", target.digest]
+        with redis_failures(self._address):
+            self._redis.hset(f"landmarks:job:{job_id}", items=fields)
+
+    def set_not_pruned(self, job_id: str, why: NotPruned | None) -> None:
+        """Record why a job must not prune; None: it may."""
+        fields = ["not_pruned", why.reason if why else ""]
+        fields += ["not_pruned_points", str(why.points if why else 0)]
         with redis_failures(self._address):
             self._redis.hset(f"landmarks:job:{job_id}", items=fields)
 

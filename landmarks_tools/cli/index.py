@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.client import DEFAULT_TARGET, Landmarks
+from landmarks.client.calls import IndexOptions
 from landmarks.errors import LandmarksError
 from landmarks_tools.cli.connection import connect
 from landmarks_tools.cli.output import (
@@ -53,8 +55,13 @@ def index(
     prune: Annotated[
         bool,
         typer.Option(
-            "--prune", help="Delete points of this source (and split) whose photos are gone."
+            "--prune",
+            help="Delete points of this source (and split) whose photos are gone. More than a third"
+            " of them must be confirmed.",
         ),
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Confirm --prune, whatever share of points goes.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Change nothing; report what would be done.")
@@ -75,26 +82,38 @@ def index(
     Indexing again encodes only what has changed. With --wait, exit status 5 means that some photos
     could not be indexed; `landmarks jobs ID --dead-letters` lists them.
     """
+    options = IndexOptions(
+        models=comma_separated(models),
+        splits=split or [],
+        source_name=source_name,
+        prune=prune,
+        prune_confirmed=yes,
+        dry_run=dry_run,
+        verify=verify,
+        request_id=request_id,
+    )
     with connect(server) as client:
-        job = client.index(
-            source=absolute(source),
-            gallery=gallery,
-            models=comma_separated(models),
-            splits=split or [],
-            source_name=source_name,
-            prune=prune,
-            dry_run=dry_run,
-            verify=verify,
-            request_id=request_id,
-        )
+        job = client.index(absolute(source), gallery=gallery, **options)
         if not wait and not dry_run:
             print_json(job) if as_json else console.print(f"job {job.id}")
             return
         if not as_json:
             console.print(f"job {job.id}")
         job = follow(client, job.id, quiet=as_json)
+        if not as_json and _confirmed(job):
+            options |= IndexOptions(prune_confirmed=True, request_id="")
+            job = client.index(job.spec.source, gallery=gallery, **options)
+            job = follow(client, job.id)
     print_json(job) if as_json else print_totals(job)
     finish(job)
+
+
+def _confirmed(job: pb.IndexJob) -> bool:
+    """Ask, if somebody is there to answer, whether to delete what was not pruned unasked."""
+    if not job.not_pruned_points or job.spec.dry_run or not sys.stdin.isatty():
+        return False
+    console.print(job.not_pruned)
+    return typer.confirm(f"Delete {job.not_pruned_points:,} points?")
 
 
 def follow(client: Landmarks, job_id: str, *, quiet: bool = False) -> pb.IndexJob:
@@ -138,8 +157,8 @@ def print_totals(job: pb.IndexJob) -> None:
     left = [item.time_left.ToTimedelta() for item in job.progress if item.HasField("time_left")]
     if left:
         console.print(f"about {timedelta(seconds=round(max(left).total_seconds()))} left")
-    if job.outcome:
-        console.print(job.outcome)
+    for said in filter(None, (job.outcome, job.not_pruned)):
+        console.print(said)
     if dead := sum(item.dead for item in job.progress):
         console.print(
             f"{dead} cannot be indexed; `landmarks jobs {job.id} --dead-letters` shows why, and"
@@ -158,6 +177,8 @@ def finish(job: pb.IndexJob) -> None:
         raise LandmarksError(
             f"job {job.id} was cancelled; `landmarks jobs {job.id} --resume` continues it"
         )
+    if job.not_pruned and not job.spec.dry_run:
+        raise LandmarksError(f"job {job.id}: points of photos that are gone were not deleted")
     if any(item.dead for item in job.progress):
         raise typer.Exit(ExitCode.DEAD_LETTERS)
 

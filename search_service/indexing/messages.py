@@ -46,6 +46,7 @@ def parse_spec(message: pb.IndexSpec) -> IndexSpec:
         splits=tuple(message.splits),
         source_name=message.source_name,
         prune=message.prune,
+        prune_confirmed=message.prune_confirmed,
         dry_run=message.dry_run,
         verify=message.verify,
     )
@@ -62,6 +63,7 @@ def job_message(job: Job) -> pb.IndexJob:
             splits=job.spec.splits,
             source_name=job.spec.source_name,
             prune=job.spec.prune,
+            prune_confirmed=job.spec.prune_confirmed,
             dry_run=job.spec.dry_run,
             verify=job.spec.verify,
             reindexing=pb.Reindexing(**asdict(job.spec.reindex)) if job.spec.reindex else None,
@@ -77,6 +79,8 @@ def job_message(job: Job) -> pb.IndexJob:
         listing_complete=job.listing_complete,
         create_time=_timestamp(job.created),
         update_time=_timestamp(job.updated),
+        not_pruned=job.not_pruned.reason if job.not_pruned else "",
+        not_pruned_points=job.not_pruned.points if job.not_pruned else 0,
     )
 
 

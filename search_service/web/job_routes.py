@@ -35,6 +35,8 @@ class IndexBody(RequestBody):
     models: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
     prune: bool = False
+    prune_confirmed: bool = False
+    source_name: str = ""
     dry_run: bool = False
     verify: bool = False
     request_id: str = ""
@@ -105,7 +107,9 @@ async def start(request: web.Request) -> web.Response:
         gallery=body.gallery,
         models=body.models,
         splits=body.splits,
+        source_name=body.source_name,
         prune=body.prune,
+        prune_confirmed=body.prune_confirmed,
         dry_run=body.dry_run,
         verify=body.verify,
         request_id=body.request_id,

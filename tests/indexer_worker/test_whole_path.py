@@ -377,7 +377,7 @@ def test_a_dry_run_changes_nothing_and_says_what_would_be(rig, gallery, folder):
     assert rig.payloads(gallery) == before
 
 
-def test_photos_below_an_unreadable_folder_are_not_pruned(rig, gallery, folder):
+def test_a_list_that_may_lack_photos_prunes_nothing(rig, gallery, folder):
     away = rig.photos / f"{gallery}-mounted"
     (folder / "taj").rename(away)
     (folder / "taj").symlink_to(away)
@@ -387,7 +387,64 @@ def test_photos_below_an_unreadable_folder_are_not_pruned(rig, gallery, folder):
     away.rename(rig.photos / f"{gallery}-unmounted")
     (folder / "atomium/0.png").unlink()
 
-    job = rig.index(gallery, folder, prune=True)
+    job = rig.index(gallery, folder, prune=True, prune_confirmed=True)
 
-    assert counts(job) == {"listed": 7, "unchanged": 6, "dead": 1, "pruned": 1}
-    assert set(rig.payloads(gallery)) == everything - {"atomium/0.png"}
+    assert counts(job) == {"listed": 7, "unchanged": 6, "dead": 1}
+    assert job.not_pruned is not None
+    assert "taj: it is a link that cannot be followed" in job.not_pruned.reason
+    assert set(rig.payloads(gallery)) == everything
+
+
+def test_more_than_a_third_of_a_source_is_pruned_only_if_confirmed(rig, gallery, folder):
+    rig.index(gallery, folder)
+    other = draw_photo(rig.photos / f"{gallery}-other" / "x" / "1.png", 60).parents[1]
+    rig.index(gallery, other)
+    everything = set(rig.payloads(gallery))
+    for name in ("atomium/0.png", "atomium/3.png", "atomium/6.png", "unknown.jpg"):
+        (folder / name).unlink()
+    for seed in range(20):  # photos that are new do not make those that are gone fewer
+        draw_photo(folder / "new" / f"{seed}.png", 200 + seed)
+
+    would = rig.index(gallery, folder, prune=True, dry_run=True)
+    assert would.progress[0].pruned == 4
+    job = rig.index(gallery, folder, prune=True)
+    assert counts(job) == {"listed": 26, "stored": 20, "unchanged": 6, "encoded": 20}
+    for one in (would, job):
+        assert one.not_pruned is not None
+        assert one.not_pruned.points == 4
+        assert "of the 10 points of the source" in one.not_pruned.reason
+        assert "4 are of photos that it no longer lists" in one.not_pruned.reason
+    assert everything < set(rig.payloads(gallery))
+
+    job = rig.index(gallery, folder, prune=True, prune_confirmed=True)
+    assert counts(job) == {"listed": 26, "unchanged": 26, "pruned": 4}
+    assert job.not_pruned is None
+
+
+def test_a_manifest_with_an_unclosed_quote_indexes_and_prunes_nothing(rig, gallery):
+    folder = rig.photos / gallery
+    rows = [{"path": f"{seed}.png", "landmark": "Atomium"} for seed in range(12)]
+    for seed in range(12):
+        draw_photo(folder / f"{seed}.png", seed)
+    manifest = write_manifest(folder / "manifest.csv", rows)
+    rig.index(gallery, manifest)
+    before = rig.payloads(gallery)
+    draw_photo(folder / "0.png", 99)
+    lines = manifest.read_text().splitlines()
+    lines[9] = '8.png,"Big Ben'  # so late that chunks come before it
+    manifest.write_text("\n".join(lines) + "\n")
+    job = rig.index(gallery, manifest, prune=True, prune_confirmed=True)
+    assert job.state is JobState.FAILED
+    assert "line 10: a quote is opened there and not closed" in job.error
+    assert rig.payloads(gallery) == before
+
+
+def test_a_nameless_column_is_left_out_and_said_once(rig, gallery):
+    folder = rig.photos / gallery
+    for seed in range(6):
+        draw_photo(folder / f"{seed}.png", seed)
+    rows = [{"": str(seed), "path": f"{seed}.png", "landmark": "Atomium"} for seed in range(6)]
+    job = rig.index(gallery, write_manifest(folder / "manifest.csv", rows))
+    assert counts(job) == {"listed": 6, "stored": 6, "encoded": 6}
+    assert job.outcome == ("left out: column 1 of the manifest, which its first line does not name")
+    assert all("" not in payload for payload in rig.payloads(gallery).values())

@@ -68,7 +68,7 @@ async function submit(event) {
     prune: byId("job-prune").checked, dry_run: byId("job-dry").checked, verify: byId("job-verify").checked,
   };
   if (body.prune && !body.dry_run && !(await confirm({ title: "Delete points of missing photos?", action: "Start and prune",
-    text: "When the source has been listed completely, its points whose photos are gone are deleted." }))) return;
+    text: "When the source has been listed completely, its points whose photos are gone are deleted; more than a third of them only after another question." }))) return;
   await whileBusy(event.submitter, async () => {
     const job = await api.startJob(body);
     byId("job-start").open = false;
@@ -77,6 +77,16 @@ async function submit(event) {
     document.querySelector(`[data-job="${job.id}"]`)?.scrollIntoView({ block: "nearest" });
   });
   requestId = "";
+}
+
+/** Index a job's source again, and delete the points that it did not delete unasked. */
+async function pruneAll(button, job) {
+  const { gallery, source, models, splits, source_name, verify } = job.spec;
+  if (!(await confirm({ title: `Delete ${plural(Number(job.not_pruned_points), "point", "points")}?`, action: "Index again and prune", text: job.not_pruned }))) return;
+  await whileBusy(button, async () => {
+    await api.startJob({ gallery, source, models, splits, source_name, verify, prune: true, prune_confirmed: true });
+    await read();
+  });
 }
 
 async function read() {
@@ -137,6 +147,7 @@ function card(job) {
     isRunning(job) && button("Cancel", "cancel"),
     ["JOB_STATE_CANCELLED", "JOB_STATE_FAILED"].includes(job.state) && button("Resume", "resume"),
     dead && job.state === "JOB_STATE_SUCCEEDED" && button("Retry dead letters", "retry"),
+    Number(job.not_pruned_points) && !job.spec.dry_run && !isRunning(job) && h("button", { type: "button", class: "button small", onclick: (event) => pruneAll(event.currentTarget, job) }, "Prune…"),
   ].filter(Boolean);
   return h("article", { class: "card job", "data-job": job.id, "data-state": job.state, tabindex: -1, "aria-label": title(job) },
     h("div", { class: "job-head" }, h("h2", {}, title(job)), h("span", { class: `chip ${kind}` }, words), ...marks,
@@ -145,6 +156,7 @@ function card(job) {
     ...job.progress.map((one) => progress(job, one)),
     job.error ? h("div", { class: "notice bad" }, h("div", {}, job.error)) : null,
     job.outcome ? h("p", {}, job.outcome) : null,
+    job.not_pruned ? h("div", { class: "notice warn" }, h("div", {}, job.not_pruned)) : null,
     changes.length ? h("div", { class: "actions" }, ...changes) : null,
     dead ? deadLetters(job, dead) : null);
 }

@@ -1,5 +1,7 @@
 """IndexingService over gRPC, with a real worker behind it."""
 
+import asyncio
+import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -46,7 +48,8 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
 
 
 @asynccontextmanager
-async def serving(rig: Rig) -> AsyncIterator[IndexingServiceStub]:
+async def serving(rig: Rig) -> AsyncIterator[int]:
+    """Serve the rig, and yield the port."""
     settings = VectorStoreSettings(qdrant_port=rig.qdrant_port)
     store = SearchStore(settings)
     servicer = create_indexing_servicer(
@@ -61,17 +64,22 @@ async def serving(rig: Rig) -> AsyncIterator[IndexingServiceStub]:
     add_IndexingServiceServicer_to_server(servicer, server)
     port = bind(server, "127.0.0.1:0")
     await server.start()
-    async with open_aio_channel(f"127.0.0.1:{port}") as channel:
-        yield IndexingServiceStub(channel)
+    yield port
     await server.stop(None)
     await servicer.close()
     await store.close()
 
 
 @pytest.fixture
-async def stub(rig: Rig) -> AsyncIterator[IndexingServiceStub]:
-    async with serving(rig) as made:
-        yield made
+async def stub_port(rig: Rig) -> AsyncIterator[int]:
+    async with serving(rig) as port:
+        yield port
+
+
+@pytest.fixture
+async def stub(stub_port: int) -> AsyncIterator[IndexingServiceStub]:
+    async with open_aio_channel(f"127.0.0.1:{stub_port}") as channel:
+        yield IndexingServiceStub(channel)
 
 
 @pytest.fixture
@@ -242,7 +250,8 @@ async def test_without_redis_a_job_is_refused_at_once_and_accepted_when_it_is_ba
     photo = draw_photo(tmp_path / "photos" / "a.png", 1)
     with running_valkey(tmp_path / "valkey") as valkey:
         rig = Rig(tmp_path, valkey, photo.parent)
-        async with serving(rig) as stub:
+        async with serving(rig) as port, open_aio_channel(f"127.0.0.1:{port}") as channel:
+            stub = IndexingServiceStub(channel)
             before = (await stub.CreateIndexJob(creating("g", photo.parent))).job
             valkey.stop()
             request = creating("g", photo.parent)
@@ -255,3 +264,48 @@ async def test_without_redis_a_job_is_refused_at_once_and_accepted_when_it_is_ba
             assert after.id != before.id
             with valkey.client() as client:
                 assert client.llen("index") == 2
+
+
+async def test_the_command_prunes_more_than_a_third_only_with_yes(rig, stub_port, gallery, folder):
+    (folder / "atomium" / "bad.png").unlink()
+    arguments = [Path(sys.executable).with_name("landmarks"), "index", folder, "-g", gallery]
+    arguments += ["--wait", "--server", f"127.0.0.1:{stub_port}"]
+
+    async def run(*more: str) -> tuple[int | None, str]:
+        process = await asyncio.create_subprocess_exec(
+            *arguments,
+            *more,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        return process.returncode, " ".join(output.decode().split())
+
+    assert (await run())[0] == 0
+    for seed in range(6):
+        (folder / "atomium" / f"{seed}.png").unlink()
+    status, said = await run("--prune")
+    assert status == 1
+    assert "6 are of photos that it no longer lists" in said
+    assert "--prune --yes" in said
+    assert len(rig.payloads(gallery)) == 10
+    assert (await run("--prune", "--yes"))[0] == 0
+    assert len(rig.payloads(gallery)) == 4
+
+
+async def test_a_job_says_what_it_did_not_prune_unasked(stub, rig, gallery, folder):
+    async def job_of(**more) -> pb.IndexJob:
+        created = (await stub.CreateIndexJob(creating(gallery, folder, **more))).job
+        request = pb.WatchIndexJobRequest(id=created.id)
+        return [answer.job async for answer in stub.WatchIndexJob(request, timeout=60)][-1]
+
+    await job_of()
+    for seed in range(6):
+        (folder / "atomium" / f"{seed}.png").unlink()
+    job = await job_of(prune=True)
+    assert "pruning must be confirmed" in job.not_pruned
+    assert (job.not_pruned_points, job.progress[0].pruned) == (6, 0)
+    job = await job_of(prune=True, prune_confirmed=True)
+    assert (job.not_pruned, job.progress[0].pruned) == ("", 6)
+    assert job.spec.prune_confirmed

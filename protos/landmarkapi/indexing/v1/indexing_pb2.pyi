@@ -105,6 +105,7 @@ class IndexSpec(_message.Message):
     DRY_RUN_FIELD_NUMBER: _builtins.int
     VERIFY_FIELD_NUMBER: _builtins.int
     REINDEXING_FIELD_NUMBER: _builtins.int
+    PRUNE_CONFIRMED_FIELD_NUMBER: _builtins.int
     gallery: _builtins.str
     """The gallery to fill: 1 to 64 of a-z, 0-9 and single _ or -."""
     source: _builtins.str
@@ -115,12 +116,15 @@ class IndexSpec(_message.Message):
     """
     prune: _builtins.bool
     """Delete the points of this source (and of these splits, if any are given) whose photos are gone.
-    Only if the source was listed to its end.
+    Only if the source was listed to its end without doubt, and only up to a third of its points
+    unless `prune_confirmed` is set.
     """
     dry_run: _builtins.bool
     """Encode and write nothing: the counts report what would be done."""
     verify: _builtins.bool
     """Read every photo, even if its size and time, or its ETag, say that it has not changed."""
+    prune_confirmed: _builtins.bool
+    """Prune even if more than a third of the source's points would be deleted."""
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The models to index with; all, if empty."""
@@ -147,10 +151,11 @@ class IndexSpec(_message.Message):
         dry_run: _builtins.bool = ...,
         verify: _builtins.bool = ...,
         reindexing: Global___Reindexing | None = ...,
+        prune_confirmed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reindexing", b"reindexing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "gallery", b"gallery", "models", b"models", "prune", b"prune", "reindexing", b"reindexing", "source", b"source", "source_name", b"source_name", "splits", b"splits", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "gallery", b"gallery", "models", b"models", "prune", b"prune", "prune_confirmed", b"prune_confirmed", "reindexing", b"reindexing", "source", b"source", "source_name", b"source_name", "splits", b"splits", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -280,6 +285,8 @@ class IndexJob(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
+    NOT_PRUNED_FIELD_NUMBER: _builtins.int
+    NOT_PRUNED_POINTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id."""
     state: Global___JobState.ValueType
@@ -294,6 +301,12 @@ class IndexJob(_message.Message):
     """
     kind: Global___JobKind.ValueType
     """Its kind."""
+    not_pruned: _builtins.str
+    """Why a job that was to prune did not; empty otherwise. Its photos are indexed all the same."""
+    not_pruned_points: _builtins.int
+    """How many points it would delete from a collection if `prune_confirmed` was set; 0 where that
+    changes nothing, as photos may be missing from the list of the source.
+    """
     @_builtins.property
     def spec(self) -> Global___IndexSpec:
         """What it indexes."""
@@ -323,10 +336,12 @@ class IndexJob(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         outcome: _builtins.str = ...,
         kind: Global___JobKind.ValueType = ...,
+        not_pruned: _builtins.str = ...,
+        not_pruned_points: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "spec", b"spec", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "error", b"error", "id", b"id", "kind", b"kind", "listing_complete", b"listing_complete", "outcome", b"outcome", "progress", b"progress", "spec", b"spec", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "error", b"error", "id", b"id", "kind", b"kind", "listing_complete", b"listing_complete", "not_pruned", b"not_pruned", "not_pruned_points", b"not_pruned_points", "outcome", b"outcome", "progress", b"progress", "spec", b"spec", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
