@@ -10,18 +10,20 @@ import os
 import posixpath
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import unquote
 
-from landmarks.errors import ForbiddenError
+from landmarks.errors import ForbiddenError, InvalidInputError, NotFoundError
 from landmarks.photos.entry import Entry, entry_below, path_problem, printable
 from landmarks.photos.location import Location
 from landmarks.photos.source_errors import read_errors
-from landmarks.photos.source_roots import SourceRoots
+from landmarks.photos.source_roots import SourceRoots, read_up_to
+from landmarks.photos.web_pages import links_below
 
 IMAGE_EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".jfif"}
 )
 _WEB_DEPTH = 16
+# Of a web server's page: room for hundreds of thousands of links.
+_PAGE_BYTES = 64 * 1024 * 1024
 
 
 class Folder:
@@ -39,15 +41,15 @@ class Folder:
         if self._location.protocol == "file" and self._location.inside is None:
             yield from self._walk("", ())
             return
-        web = self._location.is_web
+        if self._location.is_web:
+            yield from self._web("", 0)
+            return
         with (
             read_errors(self._location),
             self._roots.file_system(self._location) as (files, root),
         ):
-            for name in _web_files(files, root + "/") if web else _files(files, root):
+            for name in _files(files, root):
                 path = posixpath.relpath(name, root) if root else name
-                if web:
-                    path = unquote(path)
                 plain = posixpath.normpath(path)
                 if plain != path and is_photo(plain):  # as `tar -a` makes zip files
                     yield Entry(
@@ -58,6 +60,27 @@ class Folder:
 
     def _entry(self, path: str) -> Entry:
         return entry_below(self._roots, self._location, path, _first_folder(path), {})
+
+    def _web(self, folder: str, depth: int) -> Iterator[Entry]:
+        """List a folder of a web server, and those in it, by the links on their pages."""
+        # With a slash: a server would redirect to that, and redirects are refused.
+        here = self._location.below(folder) if folder else self._location
+        here = Location(here.protocol, here.path + "/")
+        try:
+            with self._roots.open(here, whole=True) as file, read_errors(here):
+                page = read_up_to(file, _PAGE_BYTES).decode(errors="replace")
+        except (NotFoundError, InvalidInputError) as error:
+            if not folder:
+                raise
+            yield Entry(folder, "", problem=f"it cannot be listed: {error}")
+            return
+        for link in links_below(page, here.path):
+            path = posixpath.join(folder, link)
+            if not path.endswith("/"):
+                if not path_problem(path) and is_photo(path):
+                    yield self._entry(path)
+            elif depth < _WEB_DEPTH and not _is_hidden(path):
+                yield from self._web(path.rstrip("/"), depth + 1)
 
     def _walk(self, relative: str, above: tuple[str, ...]) -> Iterator[Entry]:
         """List a local folder and those in it; `above` are the resolved folders it is in."""
@@ -135,22 +158,13 @@ def _files(files: Any, folder: str) -> Iterator[str]:  # noqa: ANN401 - fsspec h
         yield from _files(files, name)
 
 
-def _web_files(files: Any, folder: str, depth: int = 0) -> Iterator[str]:  # noqa: ANN401 - fsspec
-    """List the files that a web server's pages of a folder link to.
-
-    Folders are requested with a slash: a server would redirect to that, and redirects are refused.
-    """
-    for name in sorted(files.ls(folder, detail=False)):
-        if not name.endswith("/"):
-            yield name
-        elif name.startswith(folder) and name != folder and depth < _WEB_DEPTH:
-            yield from _web_files(files, name, depth + 1)
-
-
 def is_photo(path: str) -> bool:
     """Say whether a path is named like a photo, and not hidden."""
-    hidden = any(part.startswith(".") for part in path.split("/"))
-    return not hidden and posixpath.splitext(path)[1].lower() in IMAGE_EXTENSIONS
+    return not _is_hidden(path) and posixpath.splitext(path)[1].lower() in IMAGE_EXTENSIONS
+
+
+def _is_hidden(path: str) -> bool:
+    return any(part.startswith(".") for part in path.split("/"))
 
 
 def _first_folder(path: str) -> str | None:

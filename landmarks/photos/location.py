@@ -105,6 +105,17 @@ def parse_location(text: str) -> Location:
     return Location(protocol, _checked_uri(text, protocol))
 
 
+def climbs(path: str) -> bool:
+    """Say whether any reader of a URI's path could take a part of it for `.` or `..`.
+
+    However often it is percent-encoded, with a backslash for `/`, and with parameters (`..;x`).
+    """
+    while (decoded := unquote(path)) != path:
+        path = decoded
+    parts = path.replace("\\", "/").split("/")
+    return any(part.partition(";")[0] in (".", "..") for part in parts)
+
+
 def _local(path: str, text: str) -> Location:
     if not path.startswith("/"):
         raise InvalidInputError(
@@ -122,8 +133,7 @@ def _checked_uri(text: str, protocol: str) -> str:
     parts = urlsplit(text)
     # What follows a ? or # too: not every server knows them.
     rest = text.partition("://")[2][len(parts.netloc) :]
-    segments = unquote(unquote(rest)).replace("\\", "/").split("/")
-    if ".." in segments or "." in segments:
+    if climbs(rest):
         raise ForbiddenError(f"the source {text!r} has . or .. in its path")
     if "@" in parts.netloc:
         raise ForbiddenError("the source has a user name in it; give addresses without credentials")

@@ -61,7 +61,7 @@ class SourceRoots:
         """
         location = parse_location(uri)
         with self.open(location, whole=True) as file, read_errors(location):
-            data = b"".join(_parts(file, max_bytes + 1))
+            data = read_up_to(file, max_bytes + 1)
         if len(data) > max_bytes:
             raise InvalidPhotoError(f"{uri} is larger than {max_bytes} bytes")
         return data
@@ -119,11 +119,13 @@ class SourceRoots:
             yield fsspec.filesystem("zip", fo=archive, skip_instance_cache=True), location.inside
 
 
-def _parts(file: IO[bytes], most: int) -> Iterator[bytes]:
+def read_up_to(file: IO[bytes], most: int) -> bytes:
     """Read up to `most` bytes from a file that may return fewer at a time."""
+    parts: list[bytes] = []
     while most > 0 and (part := file.read(most)):
         most -= len(part)
-        yield part
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _is_below(path: str, root: str) -> bool:

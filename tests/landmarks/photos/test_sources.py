@@ -527,3 +527,114 @@ def test_a_source_says_why_photos_may_be_missing_from_its_list(root, rows, said)
     assert list(source.entries())
     assert said in source.doubt
     assert bool(source.doubt) is bool(said)
+
+
+# Pages of a web server that lead elsewhere
+
+SECRET = "secret"
+OUTWARD = [
+    "../{0}.jpg",
+    "%2e%2e/{0}.jpg",
+    "%2E./{0}.jpg",
+    "%252e%252e/{0}.jpg",
+    "..%2f{0}.jpg",
+    "taj/..%2f..%2f{0}.jpg",
+    "taj/../../{0}.jpg",
+    "..;x/{0}.jpg",
+    "..\\{0}.jpg",
+    "..%5c{0}.jpg",
+    "/{0}.jpg",
+    "/photos/../{0}.jpg",
+    "/photos/%2e%2e/{0}.jpg",
+    "//{host}/{0}.jpg",
+    "http://{host}/{0}.jpg",
+    "http://{host}/photos/../{0}.jpg",
+    "http://{host}/photosandmore/{0}.jpg",
+    "http://elsewhere.invalid/photos/{0}.jpg",
+    "https://{host}/photos/{0}.jpg",
+    ".\t./{0}.jpg",
+    "file:///photos/{0}.jpg",
+    "a.jpg?/../{0}.jpg",
+    "a.jpg#/../{0}.jpg",
+]
+
+
+class Pages(http.server.BaseHTTPRequestHandler):
+    """Serves pages from a dictionary, as a server that takes addresses as they come."""
+
+    pages: dict[str, str]
+    asked: list[str]
+
+    def do_GET(self):
+        self.asked.append(self.path)
+        page = self.pages.get(self.path)
+        if page is None and self.path + "/" in self.pages:
+            self.send_response(301)
+            self.send_header("Location", self.path + "/")
+            self.end_headers()
+        elif page is None:
+            self.send_error(404)
+        else:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(page.encode())
+
+    do_HEAD = do_GET  # noqa: N815 - its base class says so
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def pages() -> Iterator[type[Pages]]:
+    made = type("Made", (Pages,), {"pages": {}, "asked": []})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), made)
+    made.host = f"127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield made
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def page(*links: str) -> str:
+    return "<html>" + "".join(f'<a class=x\nHREF="{link}">x</a>' for link in links)
+
+
+def test_links_of_a_page_that_lead_out_of_its_folder_are_not_followed(pages):
+    out = [link.format(SECRET, host=pages.host) for link in OUTWARD]
+    folders = [link.replace(f"{SECRET}.jpg", f"{SECRET}/") for link in out]
+    pages.pages |= {"/photos/": page("a%20b.jpg", "taj/", "../", "?C=N;O=D", *out, *folders)}
+    pages.pages |= {"/photos/taj/": page("/photos/taj/c.png", "../", *out, *folders)}
+    base = f"http://{pages.host}/photos"
+    found = list(sources(base).open(base).entries())
+    assert [(one.path, one.problem) for one in found] == [("a b.jpg", ""), ("taj/c.png", "")]
+    assert pages.asked == ["/photos/", "/photos/taj/"]
+
+
+def test_an_empty_folder_of_a_web_server_is_empty(pages):
+    pages.pages |= {"/photos/": page("a.jpg", "none/", "taj/"), "/photos/none/": page("../")}
+    pages.pages |= {"/photos/taj/": page("b.jpg")}
+    base = f"http://{pages.host}/photos"
+    assert [one.path for one in sources(base).open(base).entries()] == ["a.jpg", "taj/b.jpg"]
+
+
+def test_a_dead_link_to_a_folder_is_reported_and_the_rest_is_listed(pages):
+    pages.pages |= {"/photos/": page("gone/", "taj/"), "/photos/taj/": page("b.jpg")}
+    base = f"http://{pages.host}/photos"
+    source = sources(base).open(base)
+    gone, photo = source.entries()
+    assert (gone.path, photo.path) == ("gone", "taj/b.jpg")
+    assert gone.problem == f"it cannot be listed: {base}/gone/ does not exist"
+    assert gone.problem in source.doubt
+    with pytest.raises(NotFoundError, match="elsewhere/ does not exist"):
+        list(sources(base).open(f"{base}/elsewhere").entries())
+
+
+@pytest.mark.parametrize(
+    "path", ["%25252e%25252e/x.jpg", "..;/x.jpg", "..%5cx.jpg", "%2e%2e;a=b/x.jpg"]
+)
+def test_an_address_that_some_server_takes_for_one_above_is_refused(path):
+    with pytest.raises(ForbiddenError):
+        SourceRoots(["https://host/photos"]).read(f"https://host/photos/{path}", 10)
