@@ -38,25 +38,37 @@ class Folder:
 
     def entries(self) -> Iterator[Entry]:
         """List the photos, in a constant order; raises as `SourceRoots.read`."""
-        if self._location.protocol == "file" and self._location.inside is None:
-            yield from self._walk("", ())
-            return
-        if self._location.is_web:
+        if self._location.inside is not None:
+            yield from self._members()
+        elif self._location.is_web:
             yield from self._web("", 0)
-            return
-        with (
-            read_errors(self._location),
-            self._roots.file_system(self._location) as (files, root),
-        ):
-            for name in _files(files, root):
-                path = posixpath.relpath(name, root) if root else name
-                plain = posixpath.normpath(path)
-                if plain != path and is_photo(plain):  # as `tar -a` makes zip files
-                    yield Entry(
-                        plain, "", problem=f"it is called {path!r}; pack it without . or //"
-                    )
-                elif not path_problem(path) and is_photo(path):
-                    yield self._entry(path)
+        elif self._location.is_remote:
+            with read_errors(self._location):
+                files, root = self._roots.files(self._location)
+                for name in _files(files, root):
+                    yield from self._stored(name, posixpath.relpath(name, root))
+        else:
+            yield from self._walk("", ())
+
+    def _members(self) -> Iterator[Entry]:
+        """List a folder of a zip file."""
+        root = self._location.inside
+        with read_errors(self._location), self._roots.archive(self._location) as archive:
+            names = [name for name in archive.names if not name.endswith("/")]
+        for name in sorted(names, key=_files_first):
+            if not root:
+                yield from self._stored(name, name)
+            elif posixpath.normpath(name).startswith(root + "/"):
+                yield from self._stored(name, posixpath.relpath(name, root))
+
+    def _stored(self, name: str, path: str) -> Iterator[Entry]:
+        """Yield the entry of a stored object or member of a zip file, if it is a photo."""
+        plain = posixpath.normpath(path)
+        if (plain != path or posixpath.normpath(name) != name) and is_photo(plain):
+            # As `tar -a` makes zip files.
+            yield Entry(plain, "", problem=f"it is called {name!r}; pack it without . or //")
+        elif not path_problem(path) and is_photo(path):
+            yield self._entry(path)
 
     def _entry(self, path: str) -> Entry:
         return entry_below(self._roots, self._location, path, _first_folder(path), {})
@@ -84,48 +96,39 @@ class Folder:
 
     def _walk(self, relative: str, above: tuple[str, ...]) -> Iterator[Entry]:
         """List a local folder and those in it; `above` are the resolved folders it is in."""
-        folder = os.path.join(self._location.path, relative)  # noqa: PTH118 - names may be no text
-        resolved = os.path.realpath(folder)
-        if resolved in above:
-            return  # a link to a folder that this one is in
+        here = self._location.below(relative) if relative else self._location
         try:
-            with os.scandir(folder) as found:
-                items = sorted(found, key=lambda item: item.name)
-        except OSError as error:
+            with self._roots.folder(here) as (resolved, descriptor):
+                if resolved in above:
+                    return  # a link to a folder that this one is in
+                with os.scandir(descriptor) as found:
+                    items = sorted(found, key=lambda item: item.name)
+                looked_at = [
+                    (item.name, *_looked_at(item, descriptor))
+                    for item in items
+                    if not item.name.startswith(".")
+                ]
+        except (OSError, ForbiddenError) as error:
             if relative:  # what is in it is not known; the rest is
-                problem = f"it cannot be read: {error.strerror}"
-                yield Entry(printable(relative), "", problem=problem)
+                yield Entry(printable(relative), "", problem=_why(error))
                 return
             with read_errors(self._location):
                 raise
-        for item in items:
-            path = posixpath.join(relative, item.name)
-            if item.name.startswith("."):
-                continue
-            is_folder, problem = _looked_at(item)
-            if problem and not is_photo(item.name):
+        for name, is_folder, problem in looked_at:
+            path = posixpath.join(relative, name)
+            if problem and not is_photo(name):
                 # It may be a folder of photos; that there are none is not known.
                 yield Entry(printable(path), "", problem=problem)
             elif is_folder:
-                if item.is_symlink() and self._leads_out(path):
-                    yield Entry(printable(path), "", problem="it is a link out of the roots")
-                else:
-                    yield from self._walk(path, (*above, resolved))
-            elif is_photo(item.name):
+                yield from self._walk(path, (*above, resolved))
+            elif is_photo(name):
                 if printable(path) != path:
                     yield Entry(printable(path), "", problem="its name is not UTF-8")
                 else:
                     yield self._entry(path)
 
-    def _leads_out(self, path: str) -> bool:
-        try:
-            self._roots.check(self._location.below(path))
-        except ForbiddenError:
-            return True
-        return False
 
-
-def _looked_at(item: os.DirEntry[str]) -> tuple[bool, str]:
+def _looked_at(item: os.DirEntry[str], folder: int) -> tuple[bool, str]:
     """Return whether something is a folder, and if that cannot be found out, why.
 
     Only a link costs a call to the file system. A file named like a photo reports why it cannot be
@@ -134,11 +137,23 @@ def _looked_at(item: os.DirEntry[str]) -> tuple[bool, str]:
     try:
         is_folder = item.is_dir()
         if item.is_symlink() and not is_folder:
-            os.stat(item.path)  # noqa: PTH116 - a path, not a Path
+            os.stat(item.name, dir_fd=folder)
     except OSError as error:
         where = "it is a link that cannot be followed" if item.is_symlink() else "it cannot be read"
         return False, f"{where}: {error.strerror}"
     return is_folder, ""
+
+
+def _why(error: OSError | ForbiddenError) -> str:
+    if isinstance(error, ForbiddenError):
+        return "it is a link out of the roots"
+    return f"it cannot be read: {error.strerror}"
+
+
+def _files_first(name: str) -> list[tuple[bool, str]]:
+    """Return what members of a zip file are sorted by: a folder's files, then its folders."""
+    *folders, last = name.split("/")
+    return [*((True, folder) for folder in folders), (False, last)]
 
 
 def _files(files: Any, folder: str) -> Iterator[str]:  # noqa: ANN401 - fsspec has no types

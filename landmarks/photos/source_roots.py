@@ -5,16 +5,17 @@ For a photo in a zip file, the zip file must lie below a root.
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import IO, Any, cast
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import IO, Any
 
 import fsspec
 
 from landmarks.errors import ForbiddenError, InvalidPhotoError
+from landmarks.photos.archives import Archive, Archives
+from landmarks.photos.local_files import file_status, open_file, open_folder
 from landmarks.photos.location import WEB, Location, parse_location
 from landmarks.photos.source_errors import read_errors
 
@@ -33,6 +34,7 @@ class SourceRoots:
     def __init__(self, roots: Sequence[str]) -> None:
         self._roots = [parse_location(root) for root in roots]
         self._local = [os.path.realpath(r.path) for r in self._roots if not r.is_remote]
+        self._archives = Archives()
 
     def check(self, location: Location) -> None:
         """Raise ForbiddenError unless a location lies below one of the roots.
@@ -40,18 +42,13 @@ class SourceRoots:
         Links of the local file system are followed first. The location need not exist, and no
         address is called.
         """
-        if location.protocol == "file":
-            resolved = os.path.realpath(location.path)
-            if any(_is_below(resolved, root) for root in self._local):
-                return
-        else:
-            for root in self._roots:
-                if root.protocol == location.protocol and _is_below(location.path, root.path):
-                    return
-        raise ForbiddenError(
-            f"{location.uri} is not below an allowed root; the operator of the service can add one"
-            f" to {ROOTS_SETTING}"
-        )
+        if not location.is_remote:
+            self._resolved(location)
+        elif not any(
+            root.protocol == location.protocol and _is_below(location.path, root.path)
+            for root in self._roots
+        ):
+            raise _forbidden(location)
 
     def read(self, uri: str, max_bytes: int) -> bytes:
         """Return the bytes of a photo; never reads more than `max_bytes` + 1 of them.
@@ -77,46 +74,78 @@ class SourceRoots:
         if location.inside is not None:
             return ""
         with read_errors(location):
-            if not location.is_remote:
-                found = os.stat(location.path)  # noqa: PTH116 - a path, not a Path
-                return f"{found.st_size}-{found.st_mtime_ns}"
-            return _version_of(_file_system(location).info(location.path))
+            if location.is_remote:
+                return _version_of(_file_system(location).info(location.path))
+            found = file_status(*self._resolved(location))
+            return f"{found.st_size}-{found.st_mtime_ns}"
 
     @contextmanager
     def open(self, location: Location, *, whole: bool = False) -> Iterator[IO[bytes]]:
         """Open a file for reading, from start to end at once if `whole`; raises as `read`."""
         self.check(location)
         with read_errors(location):
-            if location.inside is None and location.protocol == "file":
-                with _open_regular(location.path) as file:
-                    yield file
-            else:
+            if location.inside is not None:
+                with self.archive(location) as archive, archive.open(location.inside) as member:
+                    yield member
+            elif location.is_remote:
                 # One request a photo: without these, fsspec first asks how large it is.
                 stream = {"block_size": 0, "size": 1} if whole and location.is_web else {}
-                with (
-                    self.file_system(location) as (files, path),
-                    files.open(path, "rb", **stream) as file,
-                ):
+                files, path = self.files(location)
+                with files.open(path, "rb", **stream) as file:
+                    yield file
+            else:
+                with os.fdopen(open_file(*self._resolved(location)), "rb") as file:
                     yield file
 
     @contextmanager
-    def file_system(self, location: Location) -> Iterator[tuple[Any, str]]:
-        """Open the fsspec file system of a location; yield it, and the location's path in it."""
+    def archive(self, location: Location) -> Iterator[Archive]:
+        """Open the zip file of a location."""
         self.check(location)
-        if location.inside is None:
-            files = _file_system(location)
-            # As the file system itself names its files: without the protocol, except on the web.
-            yield files, str(files._strip_protocol(location.path))
-            return
-        opened = (
-            _open_regular(location.path)
-            if location.protocol == "file"
-            else _file_system(location).open(location.path, "rb")
-        )
-        with opened as archive:
-            # A new file system for each call: one must not serve two threads, and a zip file may
-            # be replaced while the worker runs.
-            yield fsspec.filesystem("zip", fo=archive, skip_instance_cache=True), location.inside
+        with ExitStack() as stack:
+            if location.is_remote:
+                files = _file_system(location)
+                version = _version_of(files.info(location.path))
+                open_zip = partial(files.open, location.path, "rb")
+            else:
+                # It may have been replaced since it was opened, so it is always opened again.
+                descriptor = open_file(*self._resolved(location))
+                stack.callback(os.close, descriptor)
+                found = os.fstat(descriptor)
+                version = f"{found.st_dev}-{found.st_ino}-{found.st_size}-{found.st_mtime_ns}"
+                open_zip = partial(_opened_again, descriptor)
+            yield stack.enter_context(self._archives.open(location.path, version, open_zip))
+
+    @contextmanager
+    def folder(self, location: Location) -> Iterator[tuple[str, int]]:
+        """Open a local folder; yield its path without links, and a descriptor to list it by."""
+        root, path = self._resolved(location)
+        descriptor = open_folder(root, path)
+        try:
+            yield path, descriptor
+        finally:
+            os.close(descriptor)
+
+    def files(self, location: Location) -> tuple[Any, str]:
+        """Return the fsspec file system of a location, and the location's path in it."""
+        self.check(location)
+        files = _file_system(location)
+        # As the file system itself names its files: without the protocol, except on the web.
+        return files, str(files._strip_protocol(location.path))
+
+    def _resolved(self, location: Location) -> tuple[str, str]:
+        """Return the root that a local location is below, and its path without links."""
+        resolved = os.path.realpath(location.path)
+        for root in self._local:
+            if _is_below(resolved, root):
+                return root, resolved
+        raise _forbidden(location)
+
+
+def _forbidden(location: Location) -> ForbiddenError:
+    return ForbiddenError(
+        f"{location.uri} is not below an allowed root; the operator of the service can add one to"
+        f" {ROOTS_SETTING}"
+    )
 
 
 def read_up_to(file: IO[bytes], most: int) -> bytes:
@@ -149,6 +178,10 @@ def _web_options() -> dict[str, object]:
     return {"max_redirects": 1, "client_kwargs": {"timeout": patience}}
 
 
+def _opened_again(descriptor: int) -> IO[bytes]:
+    return os.fdopen(os.dup(descriptor), "rb")
+
+
 def _version_of(info: Mapping[str, object]) -> str:
     """Return a file's version from the information of its fsspec file system."""
     if etag := info.get("ETag"):
@@ -156,12 +189,3 @@ def _version_of(info: Mapping[str, object]) -> str:
     names = ("mtime", "LastModified", "last_modified", "Last-Modified", "updated")
     changed = next((info[name] for name in names if info.get(name)), None)
     return "" if changed is None or info.get("size") is None else f"{info['size']}-{changed}"
-
-
-def _open_regular(path: str) -> IO[bytes]:
-    """Open a regular file; a pipe or a device would hold its reader for ever."""
-    descriptor = os.open(os.path.realpath(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is not a regular file")
-    return cast("IO[bytes]", os.fdopen(descriptor, "rb"))

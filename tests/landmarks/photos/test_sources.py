@@ -6,6 +6,7 @@ import os
 import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fsspec
@@ -442,7 +443,7 @@ def test_a_folder_that_cannot_be_listed_is_reported_and_the_rest_is_listed(root,
     scandir = os.scandir
 
     def refusing(path):
-        if str(path).endswith("lost+found"):
+        if Path(f"/proc/self/fd/{path}").readlink().name == "lost+found":
             raise PermissionError(errno.EACCES, "Permission denied")
         return scandir(path)
 
@@ -638,3 +639,82 @@ def test_a_dead_link_to_a_folder_is_reported_and_the_rest_is_listed(pages):
 def test_an_address_that_some_server_takes_for_one_above_is_refused(path):
     with pytest.raises(ForbiddenError):
         SourceRoots(["https://host/photos"]).read(f"https://host/photos/{path}", 10)
+
+
+# Links that are swapped while photos are read
+
+
+@pytest.fixture
+def swapping(root, tmp_path, monkeypatch):
+    """Once a path below `taj` was resolved, `taj` is a link out of the root."""
+    put(tmp_path / "outside/a.png", SECRET.encode())
+    put(tmp_path / "outside/other.png")
+    realpath = os.path.realpath
+
+    def then_swapped(path, **options):
+        resolved = realpath(path, **options)
+        if "/taj" in str(path) and not (root / "taj").is_symlink():
+            (root / "taj").rename(tmp_path / "moved")
+            (root / "taj").symlink_to(tmp_path / "outside")
+        return resolved
+
+    allowed = sources(root)
+    monkeypatch.setattr(os.path, "realpath", then_swapped)
+    return allowed
+
+
+def test_a_folder_that_becomes_a_link_out_is_not_read_through(swapping, root):
+    with pytest.raises(LandmarksError):
+        swapping.read(Entry("taj/a.png", f"file://{root}/taj/a.png"), 100)
+
+
+def test_a_folder_that_becomes_a_link_out_tells_no_version(swapping, root):
+    with pytest.raises(LandmarksError):
+        swapping.version(Entry("taj/a.png", f"file://{root}/taj/a.png"))
+
+
+def test_a_folder_that_becomes_a_link_out_is_not_listed(swapping, root):
+    found = {entry.path: entry.problem for entry in swapping.open(str(root)).entries()}
+    assert found["taj"]
+    assert "taj/other.png" not in found
+
+
+# Zip files are opened once
+
+
+def test_the_directory_of_a_zip_file_is_read_once_for_all_its_photos(root, archive, monkeypatch):
+    opened = []
+    make = zipfile.ZipFile.__init__
+    monkeypatch.setattr(
+        zipfile.ZipFile,
+        "__init__",
+        lambda *rest, **more: (opened.append(1), make(*rest, **more))[1],
+    )
+    allowed = sources(root)
+    photos = [one for one in allowed.open(str(archive)).entries() if "bomb" not in one.path] * 20
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda one: allowed.read(one, 100), photos)) == {b"photo"}
+    assert len(opened) == 1
+
+
+def test_a_zip_file_that_was_replaced_is_opened_again(root, archive):
+    allowed = sources(root)
+    entry = Entry("set/c.png", f"zip://set/c.png::file://{archive}")
+    assert allowed.read(entry, 100) == b"photo"
+    with zipfile.ZipFile(root / "new.zip", "w") as file:
+        file.writestr("set/c.png", b"new")
+    (root / "new.zip").rename(archive)
+    assert allowed.read(entry, 100) == b"new"
+
+
+def test_only_the_zip_files_that_were_used_last_stay_open(root):
+    allowed = sources(root)
+    entries = []
+    for number in range(9):
+        with zipfile.ZipFile(root / f"{number}.zip", "w") as file:
+            file.writestr("a.png", str(number))
+        entries.append(Entry("a.png", f"zip://a.png::file://{root}/{number}.zip"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for entry in entries * 2:
+        assert allowed.read(entry, 100) == entry.uri[-5:-4].encode()
+    assert len(list(Path("/proc/self/fd").iterdir())) - before <= 4
