@@ -1,4 +1,4 @@
-"""Whether a job may prune: not by a list that may be incomplete, and no large share unasked."""
+"""Whether a job may prune: not by a doubtful list, and no large share unless confirmed."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def index(
 
 
 def _confirmed(job: pb.IndexJob) -> bool:
-    """Ask, if somebody is there to answer, whether to delete what was not pruned unasked."""
+    """Ask, if somebody is there to answer, whether to delete what was not pruned."""
     if not job.not_pruned_points or job.spec.dry_run or not sys.stdin.isatty():
         return False
     console.print(job.not_pruned)

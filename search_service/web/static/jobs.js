@@ -79,7 +79,7 @@ async function submit(event) {
   requestId = "";
 }
 
-/** Index a job's source again, and delete the points that it did not delete unasked. */
+/** Index a job's source again, and delete the points that it left for a confirmation. */
 async function pruneAll(button, job) {
   const { gallery, source, models, splits, source_name, verify } = job.spec;
   if (!(await confirm({ title: `Delete ${plural(Number(job.not_pruned_points), "point", "points")}?`, action: "Index again and prune", text: job.not_pruned }))) return;

@@ -294,7 +294,7 @@ async def test_the_command_prunes_more_than_a_third_only_with_yes(rig, stub_port
     assert len(rig.payloads(gallery)) == 4
 
 
-async def test_a_job_says_what_it_did_not_prune_unasked(stub, rig, gallery, folder):
+async def test_a_job_says_what_it_did_not_prune_without_confirmation(stub, rig, gallery, folder):
     async def job_of(**more) -> pb.IndexJob:
         created = (await stub.CreateIndexJob(creating(gallery, folder, **more))).job
         request = pb.WatchIndexJobRequest(id=created.id)
