@@ -78,9 +78,10 @@ class DecodeThreads:
             early = pixels_declared_early(photos[0].data, limits)
             if early is not None:
                 return [early]
-        return await asyncio.get_running_loop().run_in_executor(
-            self._headers, _declared_pixels, photos, limits
-        )
+        run = asyncio.get_running_loop().run_in_executor
+        # One at a time: other requests have their turn in between, and the rest of a request whose
+        # caller has left is not read.
+        return [await run(self._headers, _declared_pixels, photo, limits) for photo in photos]
 
     async def decode(
         self, decoder: PhotoDecoder, photo: UndecodedPhoto, *, single: bool
@@ -99,13 +100,8 @@ class DecodeThreads:
             threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _declared_pixels(
-    photos: Sequence[UndecodedPhoto], limits: PhotoLimits
-) -> list[int | InvalidPhotoError]:
-    sizes: list[int | InvalidPhotoError] = []
-    for photo in photos:
-        try:
-            sizes.append(declared_pixels(photo.data, limits))
-        except InvalidPhotoError as error:
-            sizes.append(error)
-    return sizes
+def _declared_pixels(photo: UndecodedPhoto, limits: PhotoLimits) -> int | InvalidPhotoError:
+    try:
+        return declared_pixels(photo.data, limits)
+    except InvalidPhotoError as error:
+        return error

@@ -12,12 +12,20 @@ from dataclasses import dataclass
 from io import BytesIO
 
 from PIL import Image, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from landmarks.errors import InvalidPhotoError
+from landmarks.photos.bounded_reads import BoundedReads
 from landmarks.photos.box import Box
 from landmarks.photos.colours import to_rgb
-from landmarks.photos.file_headers import JPEG_START, SCAN, jpeg_scans, webp_size
+from landmarks.photos.file_headers import (
+    JPEG_START,
+    SCAN,
+    excessive_header,
+    jpeg_scans,
+    webp_size,
+)
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _NAMES = "JPEG, PNG, WebP, GIF, BMP or TIFF"
@@ -36,6 +44,10 @@ _MOST_SCANS = 100
 # A TIFF's tags, and how many pixels its tiles may hold for each that is accepted.
 _TILE_SIDES = (322, 323)
 _TILES_SHARE = 2
+# Calls to read a file, by Pillow's parsers: some for each part of it. The limits leave room for a
+# GIF's description in blocks of 255 bytes, and for a PNG's pixels in chunks of a kilobyte.
+_HEADER_READS = 10_000
+_PIXEL_READS = 100_000
 # Enough for a JPEG's own header; the metadata of cameras and editors may be longer.
 _EARLY_BYTES = 4096
 # Of a box, in pixels: fewer show nothing.
@@ -114,12 +126,14 @@ def decode(
             if decode_size is not None and kind == "JPEG":
                 least = decode_size if box is None else math.ceil(decode_size / _narrowest(box))
                 image.draft(image.mode, (least, least))
+            if isinstance(image, ImageFile) and isinstance(image.fp, BoundedReads):
+                image.fp.allow(_PIXEL_READS)
             image.load()
             if kind == "TIFF":  # Pillow has applied the orientation to these
                 width, height = image.size
             turn = _UPRIGHT.get(_orientation(image))
             upright = to_rgb(image if turn is None else image.transpose(turn))
-        except MemoryError:
+        except (MemoryError, InvalidPhotoError):
             raise
         except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
             raise InvalidPhotoError(
@@ -158,16 +172,21 @@ def _opened(data: bytes, limits: PhotoLimits) -> Image.Image:
             " send a smaller copy"
         )
     _silence_pillow()
+    if excess := excessive_header(data):
+        raise InvalidPhotoError(
+            f"the photo's header has far more {excess} than a photo needs; save it again from an"
+            " image editor"
+        )
     if (declared := webp_size(data)) is not None:  # Pillow allocates a WebP's canvas to open it
         _check_pixels(*declared, limits)
     try:
-        image = Image.open(BytesIO(data), formats=_FORMATS)
+        image = Image.open(BoundedReads(data, _HEADER_READS), formats=_FORMATS)
     except UnidentifiedImageError as error:
         raise InvalidPhotoError(
             f"the bytes are not a photo that can be read: they are no {_NAMES}; convert it to one"
             " of these"
         ) from error
-    except MemoryError:
+    except (MemoryError, InvalidPhotoError):
         raise
     except Exception as error:  # Pillow's parsers raise nearly anything on damaged files
         raise InvalidPhotoError(
@@ -184,13 +203,12 @@ def _opened(data: bytes, limits: PhotoLimits) -> Image.Image:
 
 def _check_work(image: Image.Image, data: bytes, limits: PhotoLimits) -> None:
     """Refuse files that take far more time or memory than their pixels would."""
-    if _kind(image) == "JPEG" and data.count(SCAN) > _MOST_SCANS:  # may be chance
-        scans = jpeg_scans(data)
-        if scans > _MOST_SCANS:
-            raise InvalidPhotoError(
-                f"the JPEG has {scans:,} scans, and at most {_MOST_SCANS} are accepted; save it"
-                " again from an image editor"
-            )
+    may_be_many = _kind(image) == "JPEG" and data.count(SCAN) > _MOST_SCANS
+    if may_be_many and jpeg_scans(data, _MOST_SCANS) > _MOST_SCANS:
+        raise InvalidPhotoError(
+            f"the JPEG has more than {_MOST_SCANS} scans, or far more segments than a photo needs;"
+            " save it again from an image editor"
+        )
     if isinstance(image, TiffImageFile):
         width, height = (image.tag_v2.get(tag, 0) for tag in _TILE_SIDES)
         if not (isinstance(width, int) and isinstance(height, int) and width and height):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Literal
 
 JPEG_START = b"\xff\xd8\xff"
 SCAN = b"\xff\xda"
@@ -10,16 +12,112 @@ _JPEG_END = b"\xd9"
 # Markers of segments: not those without a length, nor those inside the image data.
 _JPEG_MARKER = re.compile(rb"\xff+([\x02-\xcf\xd9-\xfe])")
 
+# Before a JPEG's first scan. A panorama with its depth has some hundred segments.
+_MOST_SEGMENTS = 2000
+# Of the segments that decoding needs: tables and the frame, which take a kilobyte or two.
+_MOST_TABLE_BYTES = 16 * 1024
+# Of EXIF, which Pillow joins piece by piece, and whose directory it reads.
+_MOST_EXIF_BYTES = 2 * 1024 * 1024
+# Photoshop's: some dozen in a photo.
+_RESOURCE = b"8BIM"
+_MOST_RESOURCES = 2000
+# A PNG has one; each is unpacked.
+_PROFILE = b"iCCP"
+_MOST_PROFILES = 8
+# In a TIFF: as many as the lines of a photo of 64 million pixels, in three planes.
+_MOST_STRIPS = 32_768
+_STRIP_TAGS = frozenset({273, 279, 324, 325})
 
-def jpeg_scans(data: bytes) -> int:
-    """Return how many scans the first image of a JPEG file has.
+# As Pillow looks for segments: any bytes before a marker are passed over.
+_ANY_MARKER = re.compile(rb"\xff+([^\xff])")
+_WITHOUT_LENGTH = frozenset({0, 0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)})
+_APPLICATION = frozenset({*range(0xE0, 0xF0), 0xFE})
+
+
+def excessive_header(data: bytes) -> str:
+    """Return what of a file's header would take long to read, in words; "" if it is quick.
+
+    It looks at the parts that Pillow reads before the pixels, where these are of a kind that
+    Pillow itself reads whole and works through.
+    """
+    if data.startswith(JPEG_START):
+        return _excessive_jpeg(data)
+    if data.startswith(b"\x89PNG") and data.count(_PROFILE) > _MOST_PROFILES:
+        return "colour profiles"
+    if data[:4] in _TIFF_LAYOUTS and _tiff_strips(data) > _MOST_STRIPS:
+        return "strips or tiles"
+    return ""
+
+
+def _excessive_jpeg(data: bytes) -> str:
+    """Source: ITU-T T.81, annex B, read as Pillow 13 does."""
+    segments = table_bytes = exif_bytes = resources = 0
+    place = len(JPEG_START) - 1
+    while found := _ANY_MARKER.search(data, place):
+        place, marker = found.end(), found[1][0]
+        if marker == SCAN[1]:
+            break
+        segments += 1
+        if segments > _MOST_SEGMENTS:
+            return "segments before its image"
+        if marker in _WITHOUT_LENGTH:
+            continue
+        size = max(2, int.from_bytes(data[place : place + 2], "big"))
+        if marker not in _APPLICATION:
+            table_bytes += size
+        elif data.startswith(b"Exif\0\0", place + 2):
+            exif_bytes += size
+        elif marker == 0xED:
+            resources += data.count(_RESOURCE, place, place + size)
+        place += size
+    if table_bytes > _MOST_TABLE_BYTES:
+        return "bytes of tables"
+    if exif_bytes > _MOST_EXIF_BYTES:
+        return "bytes of EXIF"
+    return "image resources" if resources > _MOST_RESOURCES else ""
+
+
+# Of the first bytes: the order of bytes in numbers, the sizes of a directory's count and of an
+# entry, and the place of a value in that.
+_TIFF_LAYOUTS: Mapping[bytes, tuple[Literal["little", "big"], int, int]] = {
+    b"II*\0": ("little", 2, 4),
+    b"MM\0*": ("big", 2, 4),
+    b"II+\0": ("little", 8, 8),
+    b"MM\0+": ("big", 8, 8),
+}
+
+
+def _tiff_strips(data: bytes) -> int:
+    """Return how many strips or tiles the first directory of a TIFF declares."""
+    order, count_size, size = _TIFF_LAYOUTS[data[:4]]
+
+    def number(place: int, length: int) -> int:
+        return int.from_bytes(data[place : place + length], order)
+
+    place = number(size, size)
+    entry = 4 + 2 * size
+    most = 0
+    for index in range(min(number(place, count_size), _MOST_STRIPS)):
+        at = place + count_size + index * entry
+        if at >= len(data):
+            break
+        if number(at, 2) in _STRIP_TAGS:
+            most = max(most, number(at + 4, size))
+    return most
+
+
+def jpeg_scans(data: bytes, most: int) -> int:
+    """Return how many scans the first image of a JPEG file has, or some more than `most`.
 
     Source: ITU-T T.81, annex B. Bytes inside a segment that look like a marker are none.
     """
-    scans, place = 0, len(JPEG_START) - 1
+    scans, segments, place = 0, 0, len(JPEG_START) - 1
     while (found := _JPEG_MARKER.search(data, place)) and found[1] != _JPEG_END:
         place = found.end()
         scans += found[1] == SCAN[1:]
+        segments += 1
+        if scans > most or segments > _MOST_SEGMENTS:
+            return max(scans, most + 1)
         place += int.from_bytes(data[place : place + 2], "big")
     return scans
 

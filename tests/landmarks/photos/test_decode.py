@@ -1,6 +1,7 @@
 import math
 import struct
 import warnings
+import zlib
 from io import BytesIO
 
 import numpy as np
@@ -321,3 +322,98 @@ def test_a_tiff_whose_tiles_are_far_larger_than_the_photo_is_refused():
         decode(tiled_tiff(16, 16, 1 << 16), LIMITS)
     with pytest.raises(InvalidPhotoError, match="truncated or damaged"):
         decode(tiled_tiff(16, 16, 64), LIMITS)
+
+
+# Headers that would take long to read: each a little past its limit, and a little before
+
+
+def segment(marker, body):
+    return b"\xff" + bytes([marker]) + (len(body) + 2).to_bytes(2, "big") + body
+
+
+def before_the_frame(data):
+    jpeg = saved(drawn_photo(64, 64), "JPEG")
+    return jpeg[:2] + data + jpeg[2:]
+
+
+def chunk(kind, body):
+    check = zlib.crc32(kind + body).to_bytes(4, "big")
+    return len(body).to_bytes(4, "big") + kind + body + check
+
+
+def in_a_png(data, place=33):
+    png = saved(drawn_photo(64, 64), "PNG")
+    return png[:place] + data + png[place:]
+
+
+def in_a_gif(data):
+    gif = saved(drawn_photo(64, 64), "GIF")
+    place = 13 + 3 * 256  # the palette ends there
+    return gif[:place] + data + gif[place:]
+
+
+def striped_tiff(strips):
+    tags = [(256, 8), (257, 8), (258, 8), (259, 1), (262, 1), (277, 1), (278, 1)]
+    after = 8 + 2 + 12 * (len(tags) + 2) + 4
+    entries = [(tag, 1, value) for tag, value in tags]
+    entries += [(273, strips, after), (279, strips, after + 4 * strips)]
+    packed = b"".join(struct.pack("<HHII", tag, 4, *rest) for tag, *rest in sorted(entries))
+    numbers = struct.pack("<I", 8) * 2 * strips
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + packed + bytes(4) + numbers
+
+
+HEADERS = {
+    "segments": (lambda n: before_the_frame(segment(0xE3, b"") * n), 1900, 2100),
+    "comments": (lambda n: before_the_frame(segment(0xFE, b"x" * 9) * n), 1900, 2100),
+    "markers": (lambda n: before_the_frame(b"\xff\xd0" * n), 1900, 2100),
+    "padding": (lambda n: before_the_frame(b"\xff" * n), 9000, 11_000),
+    "tables": (lambda n: before_the_frame(segment(0xDB, (b"\0" + b"\1" * 64) * n)), 200, 300),
+    "frames": (
+        lambda n: before_the_frame(segment(0xC0, b"\x08\0\x10\0\x10\3" + b"\1\x11\0" * n)),
+        3,
+        6000,
+    ),
+    "EXIF": (lambda n: before_the_frame(segment(0xE1, b"Exif\0\0" + bytes(65_000)) * n), 30, 34),
+    "image resources": (
+        lambda n: before_the_frame(segment(0xED, b"Photoshop 3.0\0" + b"8BIM\4\4\0\0\0\0\0\0" * n)),
+        1900,
+        2100,
+    ),
+    "chunks": (lambda n: in_a_png(chunk(b"prVt", b"") * n), 2000, 6000),
+    "colour profiles": (lambda n: in_a_png(chunk(b"iCCP", b"a\0\0") * n), 1, 9),
+    "chunks after the pixels": (lambda n: in_a_png(chunk(b"prVt", b"") * n, -12), 20_000, 60_000),
+    "blocks of a comment": (
+        lambda n: in_a_gif(b"!\xfe" + (b"\xff" + b"x" * 255) * n + b"\0"),
+        3000,
+        6000,
+    ),
+    "strips": (striped_tiff, 30_000, 33_000),
+}
+WIDE = PhotoLimits(max_bytes=3_000_000, max_pixels=1_000_000)
+
+
+@pytest.mark.parametrize("what", HEADERS)
+def test_a_header_of_far_more_parts_than_a_photo_needs_is_refused(what):
+    make, _, many = HEADERS[what]
+    with pytest.raises(InvalidPhotoError, match=r"far more .* than a photo needs; save it again"):
+        decode(make(many), WIDE)
+
+
+@pytest.mark.parametrize("what", [one for one in HEADERS if one not in ("frames", "strips")])
+def test_a_header_of_many_parts_is_read(what):
+    make, few, _ = HEADERS[what]
+    assert decode(make(few), WIDE).image.size == (64, 64)
+
+
+def test_the_description_of_a_panorama_is_read():
+    described = segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + bytes(65_000)) * 40
+    assert decode(before_the_frame(described), WIDE).image.size == (64, 64)
+
+
+def test_more_segments_between_scans_than_a_photo_needs_are_refused():
+    jpeg = saved(drawn_photo(64, 64), "JPEG", progressive=True)
+    last = jpeg.rindex(b"\xff\xda")
+    comment = b"\xff\xfe\0\x08" + b"\xff\xda" * 3  # looks like scans, so that they are counted
+    assert decode(jpeg[:last] + comment * 90 + jpeg[last:], WIDE).image.size == (64, 64)
+    with pytest.raises(InvalidPhotoError, match="far more segments"):
+        decode(jpeg[:last] + comment * 2100 + jpeg[last:], WIDE)
