@@ -22,6 +22,7 @@ from landmarks.errors import LandmarksError
 from landmarks.job_store.celery_app import TaskSender
 from landmarks.job_store.maps import MapStore
 from landmarks.job_store.redis_client import connect_redis
+from landmarks.job_store.source_names import SourceNames
 from landmarks.job_store.store import JobStore
 from landmarks.job_store.task_messages import encode_queue, work_message
 from landmarks.photos.source_roots import SourceRoots
@@ -50,6 +51,7 @@ class WorkerContext:
         jobs = JobStore(connect_redis(settings.broker_url), settings.redis_url)
         self.jobs = retry.retrying(jobs, retried_calls.JOBS)
         maps = MapStore(connect_redis(settings.broker_url), settings.redis_url)
+        self.source_names = SourceNames(connect_redis(settings.broker_url), settings.redis_url)
         self.maps = retry.retrying(maps, retried_calls.MAPS)
         self.process_lock = SharedExclusiveLock()
         self.leases = LeaseKeeper(jobs, settings.lease_seconds)

@@ -20,6 +20,7 @@ from landmarks.job_store.task_messages import PRUNING
 from landmarks.photos.entry import Entry
 from landmarks.photos.sources import Source
 from landmarks.vector_store.points import RESERVED_COLUMNS, check_column
+from landmarks.vector_store.source_points import uri_of_source
 
 _Result = TypeVar("_Result")
 
@@ -29,6 +30,7 @@ def list_source(context: WorkerContext, job: Job, held: HeldLease) -> None:
     spec = job.spec
     source = context.sources.open(spec.source, spec.splits)
     _retried(context, held, source.check)  # before a collection is created for nothing
+    _retried(context, held, partial(_check_name, context, job, source))
     _open_targets(context, job, source, held)
     context.jobs.set_outcome(job.id, "")  # it no longer waits
     job = context.jobs.get(job.id)  # which has its targets now
@@ -71,6 +73,19 @@ def _retried(context: WorkerContext, held: HeldLease, call: Callable[[], _Result
             raise
 
     return context.retry.call(attempt)
+
+
+def _check_name(context: WorkerContext, job: Job, source: Source) -> None:
+    """Keep the source's name for it; raises InvalidInputError if another source has it."""
+    gallery, name = job.spec.gallery, job.spec.source_name or source.name
+    collections, points = once(context.collections), once(context.points)
+    context.source_names.check(
+        job.spec,
+        name,
+        source.identity,
+        partial(uri_of_source, collections, points, gallery, name),
+        job_id=job.id,
+    )
 
 
 def _open_targets(context: WorkerContext, job: Job, source: Source, held: HeldLease) -> None:

@@ -9,14 +9,16 @@ from landmarks.errors import InvalidInputError, NotFoundError
 from landmarks.photos.address_list import LIST_SUFFIX, AddressList, is_list
 from landmarks.photos.entry import Entry
 from landmarks.photos.folder import Folder
+from landmarks.photos.identity import SourceIdentity, without_links
 from landmarks.photos.location import Location, parse_location
 from landmarks.photos.manifest import SPLIT, Manifest, is_manifest
 from landmarks.photos.source_roots import SourceRoots
 
 
 class Source:
-    """A source that exists. `name` stands for it in points' ids by default.
+    """A source that exists.
 
+    `name` stands for it in points' ids by default; `identity` is what it is, whatever its name.
     Once all entries were listed, `doubt` says why photos may be missing from them, and `notes` what
     was left out besides.
     """
@@ -25,12 +27,16 @@ class Source:
         self._location = location
         self._splits = splits
         self._listing: Folder | Manifest | AddressList
+        root = without_links(location).uri
+        self.identity = SourceIdentity(root, root)
         if is_manifest(location):
             self._listing = Manifest(roots, location, splits)
             name = location.parent().name
+            self.identity = SourceIdentity(root, without_links(location.parent()).uri)
         elif is_list(location):
             self._listing = AddressList(roots, location)
             name = location.name.removesuffix(LIST_SUFFIX)
+            self.identity = SourceIdentity(root, "")
         else:
             self._listing = Folder(roots, location)
             name = location.name

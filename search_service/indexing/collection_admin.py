@@ -13,6 +13,7 @@ from landmarks.job_store.maps import MapStore
 from landmarks.naming import check_gallery, check_model
 from landmarks.vector_store.collection_info import Lineage
 from landmarks.vector_store.filters import words_in
+from landmarks.vector_store.source_points import uri_of_source
 from landmarks.vector_store.store import VectorStore
 from search_service.indexing.messages import collection_message
 from search_service.search.parse_filter import parse_filter
@@ -45,6 +46,10 @@ class CollectionAdmin:
                 f" `landmarks index SOURCE --gallery {gallery}`"
             )
         return models
+
+    def uri_of_source(self, gallery: str, source: str) -> str | None:
+        """Return the uri of some point of a source in a gallery; None if there is none."""
+        return uri_of_source(self._collections, self._points, gallery, source)
 
     def delete_points(self, request: pb.DeletePointsRequest) -> pb.DeletePointsResponse:
         """Delete points in all collections of a gallery, or in those of the given models."""

@@ -16,6 +16,7 @@ from landmarks.errors import InvalidInputError, NotFoundError, UnavailableError
 from landmarks.job_store.maps import MapStore
 from landmarks.job_store.records import Job
 from landmarks.job_store.redis_client import connect_redis
+from landmarks.job_store.source_names import SourceNames
 from landmarks.job_store.store import JobStore
 from landmarks.naming import check_gallery, check_model
 from landmarks.photos.sources import Sources
@@ -66,7 +67,8 @@ def create_indexing_servicer(
     maps = MapStore(connect_redis(redis_url), redis_url)
     store = VectorStore(qdrant)
     admin = CollectionAdmin(store, maps)
-    submitter = JobSubmitter(jobs, redis_url, models, sources, admin)
+    names = SourceNames(connect_redis(redis_url), redis_url)
+    submitter = JobSubmitter(jobs, names, redis_url, models, sources, admin)
     return IndexingServicer(
         jobs, JobChanges(redis_url), submitter, collections, store, admin, maps, recall
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from functools import partial
 
 import structlog
 
@@ -10,6 +12,7 @@ from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.errors import InvalidInputError, NotFoundError, UnavailableError
 from landmarks.job_store.celery_app import TaskSender, celery_app
 from landmarks.job_store.records import Job
+from landmarks.job_store.source_names import SourceNames
 from landmarks.job_store.spec import (
     IndexSpec,
     JobKind,
@@ -31,20 +34,23 @@ class JobSubmitter:
     def __init__(
         self,
         jobs: JobStore,
+        source_names: SourceNames,
         redis_url: str,
         models: Collection[str],
         sources: Sources,
         admin: CollectionAdmin,
     ) -> None:
         self._jobs = jobs
+        self._source_names = source_names
         self._models = tuple(models)
         self._sources = sources
         self._admin = admin
         self._sender = TaskSender(celery_app(redis_url), retries=2)
 
     def close(self) -> None:
-        """Close the connection to the broker."""
+        """Close the connections to the broker."""
         self._sender.close()
+        self._source_names.close()
 
     def index(self, spec: IndexSpec, request_id: str) -> Job:
         """Start indexing a source."""
@@ -52,9 +58,14 @@ class JobSubmitter:
 
         def check() -> None:
             try:
-                self._sources.open(spec.source, spec.splits).check()
+                source = self._sources.open(spec.source, spec.splits)
+                source.check()
             except NotFoundError as error:
                 raise InvalidInputError(str(error), field="source") from error
+            name = spec.source_name or source.name
+            stored_uri = partial(self._admin.uri_of_source, spec.gallery, name)
+            with suppress(UnavailableError):  # the worker checks it again, and waits
+                self._source_names.check(spec, name, source.identity, stored_uri)
 
         return self._start(spec, request_id, check)
 

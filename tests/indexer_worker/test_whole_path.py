@@ -448,3 +448,37 @@ def test_a_nameless_column_is_left_out_and_said_once(rig, gallery):
     assert counts(job) == {"listed": 6, "stored": 6, "encoded": 6}
     assert job.outcome == ("left out: column 1 of the manifest, which its first line does not name")
     assert all("" not in payload for payload in rig.payloads(gallery).values())
+
+
+def test_a_folder_of_the_same_name_replaces_no_photo_of_another(rig, gallery, folder):
+    assert counts(rig.index(gallery, folder))["stored"] == 10
+    before = rig.payloads(gallery)
+    other = rig.photos / f"{gallery}-elsewhere" / folder.name
+    draw_photo(other / "atomium/0.png", 77)
+
+    job = rig.index(gallery, other)
+
+    assert job.state is JobState.FAILED
+    assert f"photos of another source called '{folder.name}', from file://{folder}" in job.error
+    assert rig.payloads(gallery) == before
+    assert counts(rig.index(gallery, f"file://{folder}/")) == {"listed": 10, "unchanged": 10}
+    assert counts(rig.index(gallery, other, source_name="other"))["stored"] == 1
+
+
+def test_a_manifest_beside_another_prunes_the_photos_of_neither(rig, gallery):
+    folder = rig.photos / gallery
+    for seed in range(8):
+        draw_photo(folder / f"{seed}.png", seed)
+    train, test = (
+        write_manifest(
+            folder / f"{name}.csv",
+            [{"path": f"{seed}.png", "landmark": "atomium"} for seed in seeds],
+        )
+        for name, seeds in (("train", range(4)), ("test", range(4, 8)))
+    )
+    rig.index(gallery, train)
+    job = rig.index(gallery, test, prune=True)
+    assert job.state is JobState.FAILED
+    assert "train.csv too, and pruning by" in job.error
+    assert counts(rig.index(gallery, test))["stored"] == 4
+    assert len(rig.payloads(gallery)) == 8

@@ -112,7 +112,8 @@ class IndexSpec(_message.Message):
     """A folder, a manifest or an fsspec URI of either."""
     source_name: _builtins.str
     """Stands for the source in the points' ids; the source's own name if empty. Two sources of one
-    gallery need different names.
+    gallery need different names: INVALID_ARGUMENT if another has the source's own name. If it is
+    given here, and points of that name come from elsewhere, the source has moved.
     """
     prune: _builtins.bool
     """Delete the points of this source (and of these splits, if any are given) whose photos are gone.
