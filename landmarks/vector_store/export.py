@@ -8,7 +8,7 @@ index).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -17,13 +17,13 @@ from uuid import uuid4
 from qdrant_client import QdrantClient, models
 from qdrant_client.conversions import common_types as types
 
-from landmarks.batched import batched
 from landmarks.errors import (
     AlreadyExistsError,
     InvalidInputError,
     LandmarksError,
     LineageError,
     NotFoundError,
+    OverloadedError,
 )
 from landmarks.naming import collection_name, parse_alias_name, parse_collection_name
 from landmarks.vector_store.client import address_of
@@ -55,6 +55,8 @@ _LINEAGE = ("gallery", "model", "digest", "dimension")
 # Of no use elsewhere: the previous live collection, and the import of this one.
 _LEFT_OUT = (*_LINEAGE, "previous", IMPORT)
 _PAGE_BYTES = 2 * 1024 * 1024
+# Of a page with its payloads: well below the cap on messages.
+_MESSAGE_BYTES = 16 * 1024 * 1024
 _LOOK_SECONDS = 0.5
 
 
@@ -169,16 +171,23 @@ class CollectionTransfer:
 
     def _read(self, lineage: Lineage, count: int) -> Iterator[ExportedPoint]:
         offset: types.PointId | None = None
-        done = 0
+        done, size = 0, _page(lineage.dimension)
         while True:
-            with qdrant_failures(self._address):
-                page, offset = self._client.scroll(
-                    lineage.name,
-                    limit=_page(lineage.dimension),
-                    offset=offset,
-                    with_payload=True,
-                    with_vectors=True,
-                )
+            try:
+                with qdrant_failures(self._address):
+                    page, offset = self._client.scroll(
+                        lineage.name,
+                        limit=size,
+                        offset=offset,
+                        with_payload=True,
+                        with_vectors=True,
+                    )
+            except (InvalidInputError, OverloadedError):
+                # An answer over the cap on messages, because of long payloads.
+                if size == 1:
+                    raise
+                size = max(1, size // 4)
+                continue
             for record in page:
                 vector = vector_of(record.vector)
                 if vector is None:
@@ -244,7 +253,7 @@ class CollectionTransfer:
         check_lineage(self._collections.lineage(name), header.digest, header.dimension)
         self._collections.ensure_indexes(name, header.indexes)
         done = 0
-        for some in batched(read_points(path, header), _page(header.dimension)):
+        for some in _pages(read_points(path, header), _page(header.dimension)):
             structs = [
                 models.PointStruct(
                     id=point.id, vector=point.vector.tolist(), payload=dict(point.payload)
@@ -270,6 +279,20 @@ class CollectionTransfer:
             self._report(f"index, {status}", waited, None)
             waited += 1
             time.sleep(_LOOK_SECONDS)
+
+
+def _pages(points: Iterable[ExportedPoint], most: int) -> Iterator[list[ExportedPoint]]:
+    """Yield pages of up to `most` points that fit one message, whatever their payloads are."""
+    page: list[ExportedPoint] = []
+    size = 0
+    for point in points:
+        if page and (len(page) == most or size + point.size > _MESSAGE_BYTES):
+            yield page
+            page, size = [], 0
+        page.append(point)
+        size += point.size
+    if page:
+        yield page
 
 
 def _page(dimension: int) -> int:

@@ -29,6 +29,9 @@ from landmarks.vector_store.points import FloatVector
 
 FORMAT = "landmarks-collection"
 VERSION = 1
+# Of one line, unpacked. A point takes some ten kilobytes; a few bytes of a file may unpack to any
+# number.
+_MOST_LINE_BYTES = 8 * 1024 * 1024
 # Vectors hardly compress at any level; the rest does at the quickest.
 _LEVEL = 1
 
@@ -54,17 +57,22 @@ class ExportHeader:
 
 @dataclass(frozen=True, eq=False)
 class ExportedPoint:
-    """A point of a file: `vector` is float32, shape (dimension,), bit for bit as it was stored."""
+    """A point of a file: `vector` is float32, shape (dimension,), bit for bit as it was stored.
+
+    `size` is the length of its line in bytes, where it was read from one.
+    """
 
     id: int | str
     vector: FloatVector
     payload: Mapping[str, object]
+    size: int = 0
 
 
 def write_export(path: Path, header: ExportHeader, points: Iterable[ExportedPoint]) -> int:
     """Write a file and return how many points it has; it appears when it is complete.
 
-    Raises AlreadyExistsError if a file of that name exists.
+    Raises AlreadyExistsError if a file of that name exists, InvalidInputError for a point that
+    `read_points` would refuse for its size.
     """
     if path.exists():
         raise AlreadyExistsError(f"{path} exists; give another name, or delete it first")
@@ -77,6 +85,11 @@ def write_export(path: Path, header: ExportHeader, points: Iterable[ExportedPoin
 
             def write(value: object) -> None:
                 line = _line(value)
+                if len(line) > _MOST_LINE_BYTES:
+                    raise InvalidInputError(
+                        f"the point after {count:,} others takes {len(line):,} bytes, and at most"
+                        f" {_MOST_LINE_BYTES:,} are exported; take long texts out of its payload"
+                    )
                 digest.update(line)
                 out.write(line)
 
@@ -119,7 +132,12 @@ def _lines(path: Path) -> Iterator[bytes]:
     digest, lines, held = hashlib.sha256(), 0, b""
     try:
         with _opened(path) as file:
-            for line in file:
+            while line := file.readline(_MOST_LINE_BYTES + 1):
+                if len(line) > _MOST_LINE_BYTES:
+                    raise InvalidInputError(
+                        f"{path} is no export, or damaged: line {lines + 2 if held else 1} has more"
+                        f" than {_MOST_LINE_BYTES:,} bytes"
+                    )
                 if held:
                     digest.update(held)
                     lines += 1
@@ -173,4 +191,6 @@ def _decoded(line: bytes, dimension: int) -> ExportedPoint:
         raise ValueError(f"its vector has {vector.size} numbers instead of {dimension}")
     if not isinstance(found["id"], (int, str)) or not isinstance(found["payload"], dict):
         raise TypeError("its id or payload is of another type")
-    return ExportedPoint(found["id"], vector.astype(np.float32, copy=False), found["payload"])
+    return ExportedPoint(
+        found["id"], vector.astype(np.float32, copy=False), found["payload"], len(line)
+    )

@@ -6,7 +6,7 @@ import gzip
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -408,3 +408,38 @@ def test_a_point_of_another_length_is_named_by_its_line(tmp_path: Path) -> None:
 
 
 assert DIMENSION == 16  # pages of a thousand points: 1,500 are two of them
+
+
+def test_a_line_that_unpacks_to_far_more_than_a_point_is_refused_without_taking_memory(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "bomb"
+    with gzip.open(path, "wb", 1) as file:
+        header = {"format": "landmarks-collection", "version": 1, **asdict(HEADER)}
+        file.write(json.dumps(header).encode() + b"\n")
+        file.write(b'{"id": 1, "payload": {"x": "' + b" " * 64_000_000)
+    tracemalloc.start()
+    with pytest.raises(InvalidInputError, match="line 2 has more than 8,388,608 bytes"):
+        check_export(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 32_000_000
+
+
+def test_a_point_that_could_not_be_imported_is_not_exported(tmp_path: Path) -> None:
+    point = ExportedPoint(1, unit_rows(1, 4)[0], {"title": "x" * 9_000_000})
+    with pytest.raises(InvalidInputError, match="long texts"):
+        write_export(tmp_path / "it", HEADER, [point])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+def test_long_payloads_are_exported_and_imported_in_smaller_pages(
+    wire_engine: StoreUnderTest, target: StoreUnderTest, stored: Store, tmp_path: Path
+) -> None:
+    name, _ = stored(wire_engine, 90)
+    for n in range(90):  # of an earlier version, which had no limit
+        wire_engine.points.set_payload(name, [photo_id(n)], {"text": "x" * 840_000})
+    transfer(wire_engine).export(name, tmp_path / "it.gz")
+    assert transfer(target).import_(tmp_path / "it.gz").points == 90
