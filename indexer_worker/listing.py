@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from hashlib import blake2b
+from itertools import chain
 from typing import TypeVar
 
 from indexer_worker.context import WorkerContext
@@ -23,6 +24,9 @@ from landmarks.vector_store.points import RESERVED_COLUMNS, check_column
 from landmarks.vector_store.source_points import uri_of_source
 
 _Result = TypeVar("_Result")
+# Stored with a photo. A page of a thousand payloads must fit one message, twice over.
+_MOST_TEXT_BYTES = 32 * 1024
+_SHOWN = 1000  # characters of the path of a photo whose texts are too long
 
 
 def list_source(context: WorkerContext, job: Job, held: HeldLease) -> None:
@@ -128,9 +132,12 @@ def without(before: Counter[str], entries: Iterable[Entry], seen: set[bytes]) ->
 
 
 def checked(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Yield the entries; raises InvalidInputError for a column whose name no payload can have."""
+    """Yield the entries; raises InvalidInputError for a column whose name no payload can have.
+
+    What a payload has no room for is a problem of that entry.
+    """
     known: set[str] = set()
-    for entry in entries:
+    for entry in map(_bounded, entries):
         for column in entry.columns:
             if column not in known:
                 known.add(column)
@@ -143,6 +150,18 @@ def checked(entries: Iterable[Entry]) -> Iterator[Entry]:
                         field="source",
                     )
         yield entry
+
+
+def _bounded(entry: Entry) -> Entry:
+    texts = (entry.path, entry.uri, entry.landmark or "", *chain(*entry.columns.items()))
+    size = sum(len(text.encode(errors="replace")) for text in texts)
+    if size <= _MOST_TEXT_BYTES:
+        return entry
+    problem = (
+        f"its path, landmark and columns have {size:,} bytes, and at most {_MOST_TEXT_BYTES:,} are"
+        " stored with a photo; shorten them, or leave columns out of the manifest"
+    )
+    return Entry(entry.path[:_SHOWN], "", problem=problem)
 
 
 def marked(entries: Iterable[Entry], seen: set[bytes]) -> Iterator[Listed]:

@@ -155,3 +155,23 @@ def test_a_spec_is_completed_or_refused_by_field():
 def test_a_column_with_a_reserved_name_is_stored_under_another():
     payload = stored()
     assert (payload["sha256"], payload["manifest_sha256"]) == ("aa", "no")
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        replace(ENTRY, columns={"text": "é" * 16_400}),
+        replace(ENTRY, columns={f"{n:03}": "x" * 200 for n in range(200)}),
+        replace(ENTRY, landmark="x" * 33_000),
+        replace(ENTRY, path="a/" * 20_000),
+    ],
+)
+def test_a_photo_with_more_text_than_a_payload_may_have_is_a_dead_letter(long):
+    (found,) = checked([long])
+    assert found == Entry(long.path[:1000], "", problem=found.problem)
+    assert "at most 32,768 are stored with a photo" in found.problem
+
+
+def test_a_photo_with_a_long_description_is_indexed():
+    entry = replace(ENTRY, columns={"text": "x" * 32_000})
+    assert list(checked([entry])) == [entry]
