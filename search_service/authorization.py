@@ -1,10 +1,11 @@
-"""Authorization and rate limits: which key may call which method, and how often."""
+"""Authorization and rate limits: which key may call which method, for what, and how often."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
@@ -12,8 +13,10 @@ from grpc_reflection.v1alpha import reflection_pb2
 from landmarkapi.indexing.v1 import indexing_pb2
 from landmarkapi.search.v1 import search_pb2
 from landmarks.errors import ForbiddenError, RateLimitedError
+from landmarks.naming import parse_collection_name
 from landmarks.rpc.auth_interceptor import bearer_of
 from landmarks.security.api_keys import KeyRing, Permission
+from landmarks.security.caller import ANYBODY, Caller
 from landmarks.security.rate_limit import RateLimiter, client_of_peer
 from landmarks.settings import ENV_PREFIX
 
@@ -58,6 +61,52 @@ REQUIRED_PERMISSIONS: dict[str, dict[str, Permission | None]] = {
         "ServerReflectionInfo": READ,
     },
 }
+
+
+def _gallery(request: Any) -> Iterable[str]:  # noqa: ANN401 - one of the messages with a gallery
+    return (request.gallery,)
+
+
+def _gallery_of_collection(request: Any) -> Iterable[str]:  # noqa: ANN401 - of those with a name
+    name = parse_collection_name(request.name)
+    return (name.gallery if name else request.name,)
+
+
+def _no_gallery(_request: object) -> Iterable[str]:
+    """Of methods that are about no gallery, or leave out of their answer what a key may not use.
+
+    Those are the lists, and what is asked of a job: the servicer calls `present_caller`.
+    """
+    return ()
+
+
+# The galleries that a request is about; a test compares. A key that is limited to galleries may
+# not call a method that is missing here.
+REQUESTED_GALLERIES: dict[str, Callable[[Any], Iterable[str]]] = {
+    "Search": _gallery,
+    "BatchSearch": lambda request: (one.gallery for one in request.searches),
+    "CountValues": _gallery,
+    "GetPoint": _gallery,
+    "ListModels": _no_gallery,
+    "CreateIndexJob": lambda request: (request.spec.gallery,),
+    "GetIndexJob": _no_gallery,
+    "ListIndexJobs": _no_gallery,
+    "WatchIndexJob": _no_gallery,
+    "CancelIndexJob": _no_gallery,
+    "ResumeIndexJob": _no_gallery,
+    "ListDeadLetters": _no_gallery,
+    "RetryDeadLetters": _no_gallery,
+    "ListCollections": _no_gallery,
+    "DeletePoints": _gallery,
+    "ReindexCollection": _gallery,
+    "PromoteCollection": _gallery_of_collection,
+    "RollbackCollection": _gallery,
+    "CalibrateGallery": _gallery,
+    "DrawMap": _gallery,
+    "GetMap": _gallery,
+    "DropCollection": _gallery_of_collection,
+    "ServerReflectionInfo": _no_gallery,
+}
 # How gRPC names the peer on the page's own socket.
 _PAGE_PEER = "unix:"
 
@@ -89,35 +138,49 @@ class Authorizer:
         """Whether there is nothing to check: no keys and no rate limit."""
         return self._keys is None and self._limiter is None
 
-    def authenticate(self, presented: str) -> tuple[str, Permission]:
-        """Return a key's name and permission; raises UnauthenticatedError.
+    def authenticate(self, presented: str) -> Caller:
+        """Return who has a key, and what it may do; raises UnauthenticatedError.
 
-        If no keys are required, the name is empty and everybody may write.
+        If no keys are required, everybody may do everything.
         """
         if self._keys is None:
-            return "", WRITE
+            return ANYBODY
         found = self._keys.find(presented)
-        return found.name, found.permission
+        return Caller(found.name, found.permission, found.galleries)
 
-    def admit(self, method: str, sent: Mapping[str, str | bytes]) -> str:
-        """Return the caller's name; see `AdmissionPolicy`."""
+    def admit(self, method: str, sent: Mapping[str, str | bytes]) -> Caller:
+        """Return the caller; see `AdmissionPolicy`."""
         needed = required_permission(method)
         if needed is None:
-            return ""
-        name, permission = self.authenticate(bearer_of(sent))
-        if not permission.allows(needed):
+            return ANYBODY
+        caller = self.authenticate(bearer_of(sent))
+        name = method.rpartition("/")[2]
+        if not caller.permission.allows(needed):
             raise ForbiddenError(
-                f"the key {name!r} may only read, and {method.rpartition('/')[2]} writes;"
+                f"the key {caller.name!r} may only read, and {name} writes;"
                 " use a key made with `landmarks keys create NAME --write`"
             )
-        return name
+        if caller.galleries and name not in REQUESTED_GALLERIES:
+            raise ForbiddenError(
+                f"the key {caller.name!r} is limited to galleries, and {name} is not; use a key"
+                " made without --gallery"
+            )
+        return caller
 
-    def count(self, method: str, request: object, client: str, peer: str) -> None:
-        """Count a call, a batch as its searches; see `AdmissionPolicy`."""
-        if required_permission(method) is None or peer.startswith(_PAGE_PEER):
+    def count(self, method: str, request: object, caller: Caller, peer: str) -> None:
+        """Check the galleries of a call, and count it, a batch as its searches.
+
+        See `AdmissionPolicy`.
+        """
+        if required_permission(method) is None:
+            return
+        if caller.galleries:
+            for gallery in REQUESTED_GALLERIES[method.rpartition("/")[2]](request):
+                caller.check_gallery(gallery)
+        if peer.startswith(_PAGE_PEER):
             return
         cost = len(request.searches) if isinstance(request, search_pb2.BatchSearchRequest) else 1
-        self.limit_rate(client or client_of_peer(peer), max(1, cost))
+        self.limit_rate(caller.name or client_of_peer(peer), max(1, cost))
 
     def limit_rate(self, client: str, cost: float = 1) -> None:
         """Charge `cost` calls to a client; raises RateLimitedError."""

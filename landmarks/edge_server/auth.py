@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from landmarks.errors import UnauthenticatedError
 from landmarks.rpc.auth_interceptor import bearer_of
+from landmarks.security.caller import ANYBODY, Caller
 
 _OPEN = f"/{health_pb2.DESCRIPTOR.services_by_name['Health'].full_name}/"
 # Qdrant's own name for it; a bearer token is accepted as well, there and here.
@@ -22,13 +23,13 @@ class SingleKeyPolicy:
     def __init__(self, key: SecretStr) -> None:
         self._key = key.get_secret_value().encode()
 
-    def admit(self, method: str, sent: Mapping[str, str | bytes]) -> str:
-        """Return no name (see `landmarks.rpc.auth_interceptor.AdmissionPolicy`)."""
+    def admit(self, method: str, sent: Mapping[str, str | bytes]) -> Caller:
+        """Return a caller without a name (see `landmarks.rpc.auth_interceptor.AdmissionPolicy`)."""
         presented = sent.get(_HEADER) or bearer_of(sent)
         given = presented if isinstance(presented, bytes) else presented.encode()
         if not method.startswith(_OPEN) and not hmac.compare_digest(given, self._key):
             raise UnauthenticatedError("Qdrant requires its API key")
-        return ""
+        return ANYBODY
 
-    def count(self, method: str, request: object, client: str, peer: str) -> None:
+    def count(self, method: str, request: object, caller: Caller, peer: str) -> None:
         """Count nothing."""

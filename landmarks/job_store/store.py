@@ -19,7 +19,7 @@ landmarks:changes            channel on which the id of a changed job is publish
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
@@ -136,14 +136,16 @@ class JobStore:
             with redis_failures(self._address):
                 fields = self._redis.hgetall(f"landmarks:job:{job_id}")
         if not fields:
-            raise NotFoundError(
-                f"there is no job {job_id!r}; ended jobs are kept for"
-                f" {scripts.KEEP_ENDED_SECONDS // 86400} days"
-            )
+            raise no_such_job(job_id)
         return Job.from_fields(job_id, {_decoded(k): _decoded(v) for k, v in fields.items()})
 
-    def page(self, gallery: str, size: int, token: str) -> tuple[list[Job], str]:
-        """Return up to `size` jobs, newest first, and the token of what follows, or ""."""
+    def page(
+        self, gallery: str, size: int, token: str, among: Collection[str] = ()
+    ) -> tuple[list[Job], str]:
+        """Return up to `size` jobs, newest first, and the token of what follows, or "".
+
+        Only those of `gallery`, and of galleries `among` these, unless empty.
+        """
         jobs: list[Job] = []
         following = ""
         for created, job_id in self._newest(token):
@@ -153,7 +155,9 @@ class JobStore:
                 with redis_failures(self._address):
                     self._redis.zrem("landmarks:jobs", job_id)
                 continue
-            if gallery and job.spec.gallery != gallery:
+            if gallery not in ("", job.spec.gallery):
+                continue
+            if among and job.spec.gallery not in among:
                 continue
             if len(jobs) == size:
                 return jobs, following
@@ -482,6 +486,14 @@ class JobStore:
     def _run(self, script: str, *arguments: str | int | bytes) -> Any:  # noqa: ANN401 - Lua's value
         with redis_failures(self._address):
             return self._scripts[script](args=arguments)
+
+
+def no_such_job(job_id: str) -> NotFoundError:
+    """Return the error for a job that does not exist."""
+    return NotFoundError(
+        f"there is no job {job_id!r}; ended jobs are kept for"
+        f" {scripts.KEEP_ENDED_SECONDS // 86400} days"
+    )
 
 
 def _same(job: Job, spec: IndexSpec, request_id: str) -> Job:

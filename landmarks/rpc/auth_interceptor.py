@@ -12,6 +12,7 @@ import structlog
 from landmarks.errors import LandmarksError
 from landmarks.rpc.channel import KEY_HEADER
 from landmarks.rpc.handler_wrapping import Context, Handler, within
+from landmarks.security.caller import Caller, begin_call
 
 _CLIENT = "client"
 
@@ -19,14 +20,17 @@ _CLIENT = "client"
 class AdmissionPolicy(Protocol):
     """Decides about calls."""
 
-    def admit(self, method: str, sent: Mapping[str, str | bytes]) -> str:
-        """Return the caller's name, empty if no key is required; `sent` is the metadata.
+    def admit(self, method: str, sent: Mapping[str, str | bytes]) -> Caller:
+        """Return the caller; `sent` is the metadata.
 
         `method` is as in /package.Service/Method. Raises UnauthenticatedError or ForbiddenError.
         """
 
-    def count(self, method: str, request: object, client: str, peer: str) -> None:
-        """Count an admitted call of `client`, from `peer`; raises RateLimitedError."""
+    def count(self, method: str, request: object, caller: Caller, peer: str) -> None:
+        """Check what an admitted call requests, and count it; `peer` is its address.
+
+        Raises ForbiddenError or RateLimitedError.
+        """
 
 
 class AdmissionInterceptor(grpc.aio.ServerInterceptor):
@@ -47,15 +51,16 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:  # first: a refusal would be counted under the method's name
             return None
         try:
-            client = self._policy.admit(method, sent)
+            caller = self._policy.admit(method, sent)
         except LandmarksError as error:
             return _refusing(error)
 
         @asynccontextmanager
         async def counted(request: object, context: Context) -> AsyncIterator[None]:
-            if client:
-                structlog.contextvars.bind_contextvars(**{_CLIENT: client})
-            self._policy.count(method, request, client, context.peer())
+            if caller.name:
+                structlog.contextvars.bind_contextvars(**{_CLIENT: caller.name})
+            self._policy.count(method, request, caller, context.peer())
+            begin_call(lambda: self._policy.admit(method, sent))
             yield
 
         return within(counted, handler) or _refusing(

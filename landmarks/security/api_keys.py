@@ -1,9 +1,9 @@
-"""API keys: who may call the search service, and whether they may change anything.
+"""API keys: who may call the search service, what they may change, and in which galleries.
 
 A file has a line for each key: its name, `read` or `write`, the SHA-256 of the key, when it was
-created. Keys are 256 random bits, which cannot be guessed, so a slow hash (bcrypt, argon2), as for
-passwords that people choose, would add nothing. It would cost milliseconds of every call, of a
-stranger's too.
+created, and `galleries=a,b` if it is limited to galleries. Keys are 256 random bits, which cannot
+be guessed, so a slow hash (bcrypt, argon2), as for passwords that people choose, would add nothing.
+It would cost milliseconds of every call, of a stranger's too.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from landmarks.errors import (
     UnauthenticatedError,
 )
 from landmarks.files import replace_file
+from landmarks.naming import check_gallery
 
 _log = structlog.get_logger(__name__)
 
@@ -39,9 +40,11 @@ PREFIX = "lmk_"
 _RANDOM_BYTES = 32
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_GALLERIES = "galleries="
 _HEADER = """\
 # API keys of the search service, made with `landmarks keys`: name, read or write, SHA-256 of the
-# key, when it was made. The service reads this file again when it changes.
+# key, when it was made, and the galleries that it is limited to. The service reads this file again
+# when it changes.
 """
 
 
@@ -58,12 +61,16 @@ class Permission(StrEnum):
 
 @dataclass(frozen=True)
 class ApiKey:
-    """A key as it is stored; the key itself cannot be computed from it."""
+    """A key as it is stored; the key itself cannot be computed from it.
+
+    `galleries`: the only ones it may use; empty for all.
+    """
 
     name: str
     permission: Permission
     digest: str
     created: str
+    galleries: frozenset[str] = frozenset()
 
 
 def digest_of(key: str) -> str:
@@ -72,7 +79,7 @@ def digest_of(key: str) -> str:
     return sha256(key.encode(errors="surrogatepass")).hexdigest()
 
 
-def new_key(name: str, permission: Permission) -> tuple[ApiKey, str]:
+def new_key(name: str, permission: Permission, galleries: Iterable[str] = ()) -> tuple[ApiKey, str]:
     """Return a new key, and its secret, which is shown once; raises InvalidInputError."""
     if not _NAME.fullmatch(name):
         raise InvalidInputError(
@@ -82,7 +89,8 @@ def new_key(name: str, permission: Permission) -> tuple[ApiKey, str]:
         )
     key = PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return ApiKey(name, permission, digest_of(key), created), key
+    limited_to = frozenset(map(check_gallery, galleries))
+    return ApiKey(name, permission, digest_of(key), created, limited_to), key
 
 
 def find(keys: Sequence[ApiKey], presented: str) -> ApiKey:
@@ -110,17 +118,31 @@ def parse(text: str, source: str) -> tuple[ApiKey, ...]:
             continue
         words = line.split()
         where = f"{source}, line {number}"
-        if len(words) not in (3, 4) or not _NAME.fullmatch(words[0]):
+        if len(words) not in (3, 4, 5) or not _NAME.fullmatch(words[0]):
             raise ConfigurationError(
-                f"{where}: not a name, read or write, a SHA-256 and a time; make keys with"
-                " `landmarks keys create`"
+                f"{where}: not a name, read or write, a SHA-256, a time and possibly galleries;"
+                " make keys with `landmarks keys create`"
             )
         if words[1] not in list(Permission) or not _DIGEST.fullmatch(words[2]):
             raise ConfigurationError(f"{where}: {words[0]!r} has no permission or no SHA-256")
         if words[0] in {key.name for key in keys}:
             raise ConfigurationError(f"{where}: there are two keys called {words[0]!r}")
-        keys.append(ApiKey(words[0], Permission(words[1]), words[2], " ".join(words[3:])))
+        created, galleries = _rest(words[3:], where)
+        keys.append(ApiKey(words[0], Permission(words[1]), words[2], created, galleries))
     return tuple(keys)
+
+
+def _rest(words: Sequence[str], where: str) -> tuple[str, frozenset[str]]:
+    """Read the words that a line need not have: the time, and the galleries."""
+    times = [word for word in words if not word.startswith(_GALLERIES)]
+    limits = [word.removeprefix(_GALLERIES) for word in words if word.startswith(_GALLERIES)]
+    try:
+        galleries = frozenset(check_gallery(one) for some in limits for one in some.split(","))
+    except InvalidInputError as error:
+        raise ConfigurationError(f"{where}: {error}") from error
+    if len(times) > 1 or len(limits) > 1:  # a second word could be a limit that is misspelt
+        raise ConfigurationError(f"{where}: {' '.join(words)!r} is not a time and {_GALLERIES}a,b")
+    return "".join(times), galleries
 
 
 def read(path: Path) -> tuple[ApiKey, ...]:
@@ -131,12 +153,14 @@ def read(path: Path) -> tuple[ApiKey, ...]:
         raise ConfigurationError(f"{path} cannot be read: {error}") from error
 
 
-def create(path: Path, name: str, permission: Permission) -> str:
+def create(path: Path, name: str, permission: Permission, galleries: Iterable[str] = ()) -> str:
     """Add a key to a file, which is created if it does not exist; return the key's secret.
+
+    `galleries`: the only ones that the key may use; all if there are none.
 
     Raises AlreadyExistsError, InvalidInputError, ConfigurationError.
     """
-    key, secret = new_key(name, permission)
+    key, secret = new_key(name, permission, galleries)
     with _changing(path):
         keys = read(path) if path.exists() else ()
         if name in {one.name for one in keys}:
@@ -179,7 +203,7 @@ def _write(path: Path, keys: Iterable[ApiKey]) -> None:
 
     Raises ConfigurationError if the owner cannot stay: the service could no longer read it.
     """
-    lines = [f"{key.name} {key.permission} {key.digest} {key.created}".strip() for key in keys]
+    lines = map(_line, keys)
     before = path.stat() if path.exists() else None
     mode = before.st_mode & 0o777 if before else 0o600
 
@@ -197,6 +221,13 @@ def _write(path: Path, keys: Iterable[ApiKey]) -> None:
             f"{path} belongs to another user, who could no longer read it; change it as"
             " that user, or as root"
         ) from error
+
+
+def _line(key: ApiKey) -> str:
+    words = [key.name, key.permission.value, key.digest, key.created]
+    if key.galleries:
+        words.append(_GALLERIES + ",".join(sorted(key.galleries)))
+    return " ".join(word for word in words if word)
 
 
 class KeyRing:

@@ -42,26 +42,48 @@ def create(
             "--write", help="Permit indexing, deleting and promoting, not only searching."
         ),
     ] = False,
+    gallery: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--gallery",
+            "-g",
+            help="Limit the key to this gallery, which need not exist yet. Repeatable; by default"
+            " it may use all.",
+        ),
+    ] = None,
 ) -> None:
     """Create a key and print it; it is shown only this once. Creates the file if needed."""
     permission = Permission.WRITE if write else Permission.READ
-    typer.echo(api_keys.create(file, name, permission))
+    typer.echo(api_keys.create(file, name, permission, gallery or ()))
 
 
 @keys.command("list")
 def list_(file: FileOption, as_json: JsonOption = False) -> None:
-    """List the names of all keys and their permissions."""
+    """List the names of all keys, their permissions and their galleries."""
     found = api_keys.read(file)
     if as_json:
         print_json(
             [
-                {"name": key.name, "permission": key.permission.value, "created": key.created}
+                {
+                    "name": key.name,
+                    "permission": key.permission.value,
+                    "created": key.created,
+                    "galleries": sorted(key.galleries),
+                }
                 for key in found
             ]
         )
         return
-    rows = [(key.name, key.permission.value, key.created) for key in found]
-    print_table(("name", "may", "created (UTC)"), rows)
+    rows = [
+        (
+            key.name,
+            key.permission.value,
+            key.created,
+            ", ".join(sorted(key.galleries)) or "all",
+        )
+        for key in found
+    ]
+    print_table(("name", "may", "created (UTC)", "galleries"), rows)
 
 
 @keys.command()

@@ -17,9 +17,10 @@ from landmarks.job_store.maps import MapStore
 from landmarks.job_store.records import Job
 from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.source_names import SourceNames
-from landmarks.job_store.store import JobStore
+from landmarks.job_store.store import JobStore, no_such_job
 from landmarks.naming import check_gallery, check_model
 from landmarks.photos.sources import Sources
+from landmarks.security.caller import present_caller
 from landmarks.vector_store.async_store import SearchStore
 from landmarks.vector_store.settings import VectorStoreSettings
 from landmarks.vector_store.store import VectorStore
@@ -107,6 +108,13 @@ class IndexingServicer(IndexingServiceServicer):
         await asyncio.to_thread(self._maps.close)
         await asyncio.to_thread(self._jobs.close)
 
+    def _job(self, job_id: str) -> Job:
+        """Return a job of a gallery that the caller may use; raises NotFoundError."""
+        job = self._jobs.get(job_id)
+        if not present_caller().may_use(job.spec.gallery):
+            raise no_such_job(job_id)
+        return job
+
     @starting_job
     def CreateIndexJob(self, request: pb.CreateIndexJobRequest) -> pb.CreateIndexJobResponse:
         """Check the request as far as is quick, record the job and enqueue it."""
@@ -140,13 +148,18 @@ class IndexingServicer(IndexingServiceServicer):
     @in_thread
     def GetIndexJob(self, request: pb.GetIndexJobRequest) -> pb.GetIndexJobResponse:
         """Read one job."""
-        return pb.GetIndexJobResponse(job=job_message(self._jobs.get(request.id)))
+        return pb.GetIndexJobResponse(job=job_message(self._job(request.id)))
 
     @in_thread
     def ListIndexJobs(self, request: pb.ListIndexJobsRequest) -> pb.ListIndexJobsResponse:
         """Read a page of jobs."""
         size = _page_size(request.page_size, _JOBS_PAGE)
-        jobs, following = self._jobs.page(request.gallery, size, request.page_token)
+        caller = present_caller()
+        if request.gallery:
+            caller.check_gallery(request.gallery)
+        jobs, following = self._jobs.page(
+            request.gallery, size, request.page_token, caller.galleries
+        )
         return pb.ListIndexJobsResponse(
             jobs=[job_message(job) for job in jobs], next_page_token=following
         )
@@ -154,24 +167,28 @@ class IndexingServicer(IndexingServiceServicer):
     @in_thread
     def CancelIndexJob(self, request: pb.CancelIndexJobRequest) -> pb.CancelIndexJobResponse:
         """Cancel a job."""
-        return pb.CancelIndexJobResponse(job=job_message(self._jobs.cancel(request.id)))
+        job = self._job(request.id)
+        return pb.CancelIndexJobResponse(job=job_message(self._jobs.cancel(job.id)))
 
     @in_thread
     def ResumeIndexJob(self, request: pb.ResumeIndexJobRequest) -> pb.ResumeIndexJobResponse:
         """Resume a cancelled or failed job."""
-        return pb.ResumeIndexJobResponse(job=job_message(self._submitter.resume(request.id)))
+        job = self._job(request.id)
+        return pb.ResumeIndexJobResponse(job=job_message(self._submitter.resume(job.id)))
 
     @in_thread
     def RetryDeadLetters(self, request: pb.RetryDeadLettersRequest) -> pb.RetryDeadLettersResponse:
         """Try a job's dead letters again."""
-        job = self._submitter.retry_dead_letters(request.job_id)
-        return pb.RetryDeadLettersResponse(job=job_message(job))
+        job = self._job(request.job_id)
+        retried = self._submitter.retry_dead_letters(job.id)
+        return pb.RetryDeadLettersResponse(job=job_message(retried))
 
     @in_thread
     def ListDeadLetters(self, request: pb.ListDeadLettersRequest) -> pb.ListDeadLettersResponse:
         """Read a page of a job's dead letters."""
         size = _page_size(request.page_size, _LETTERS_PAGE)
-        letters, following = self._jobs.dead_letters(request.job_id, size, request.page_token)
+        job = self._job(request.job_id)
+        letters, following = self._jobs.dead_letters(job.id, size, request.page_token)
         return pb.ListDeadLettersResponse(
             dead_letters=[dead_letter_message(one) for one in letters], next_page_token=following
         )
@@ -224,7 +241,7 @@ class IndexingServicer(IndexingServiceServicer):
         with self._changes.watch(request.id) as changed:
             while True:
                 changed.clear()  # before reading, so that no change is missed
-                job = await asyncio.to_thread(self._jobs.get, request.id)
+                job = await asyncio.to_thread(self._job, request.id)
                 if job != sent:
                     yield pb.WatchIndexJobResponse(job=job_message(job))
                     sent = job
@@ -245,7 +262,14 @@ class IndexingServicer(IndexingServiceServicer):
         """List the collections."""
         del context
         gallery = check_gallery(request.gallery) if request.gallery else None
-        states = await self._collections.states(gallery)
+        caller = present_caller()
+        if gallery is not None:
+            caller.check_gallery(gallery)
+        states = [
+            one
+            for one in await self._collections.states(gallery)
+            if caller.may_use(one.lineage.gallery)
+        ]
         try:
             names = [one.lineage.name for one in states]
             mapped = await asyncio.to_thread(self._maps.mapped, names)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from cachetools import TLRUCache
 
 from landmarks.errors import NotFoundError
+from landmarks.security.caller import present_caller
 from landmarks.vector_store.async_store import SearchStore
 from landmarks.vector_store.collection_info import LiveCollection
 
@@ -84,7 +85,7 @@ class LiveCollections:
         return live[model]
 
     async def _unknown(self, gallery: str) -> NotFoundError:
-        known = await self._store.galleries()
+        known = [one for one in await self._store.galleries() if present_caller().may_use(one)]
         existing = f"existing galleries: {', '.join(known)}" if known else "no gallery exists yet"
         return NotFoundError(
             f"gallery {gallery!r} does not exist; {existing}; create it with"

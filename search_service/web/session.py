@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from landmarks.client import AsyncLandmarks
+from landmarks.security.caller import Caller
 from landmarks.security.rate_limit import client_at
 from search_service.authorization import Authorizer
 from search_service.web.responses import CLIENT, RequestBody, read_body
@@ -42,8 +43,7 @@ def authorization_middleware(authorizer: Authorizer) -> Middleware:
             return await handler(request)
         client = client_at(request.remote or "")
         if path != _SESSION_PATH:
-            name, _ = authorizer.authenticate(_key_of(request))
-            client = name or client
+            client = authorizer.authenticate(_key_of(request)).name or client
         authorizer.limit_rate(client, _PHOTO_COST if path.startswith("/photos/") else 1)
         return await handler(request)
 
@@ -69,19 +69,16 @@ def routes() -> list[web.RouteDef]:
 
 
 async def session(request: web.Request) -> web.Response:
-    """Return the name and permission of the browser's key; fails if a key is required."""
+    """Return what the browser's key may do; fails if a key is required."""
     authorizer = request.app[AUTHORIZER]
-    name, permission = authorizer.authenticate(_key_of(request))
-    return web.json_response(
-        {"wants_keys": authorizer.requires_keys, "name": name, "permission": permission.value}
-    )
+    caller = authorizer.authenticate(_key_of(request))
+    return web.json_response({"wants_keys": authorizer.requires_keys, **_described(caller)})
 
 
 async def log_in(request: web.Request) -> web.Response:
     """Store a valid key in the browser's cookie."""
     key = (await read_body(request, LoginBody)).key.strip()
-    name, permission = request.app[AUTHORIZER].authenticate(key)
-    response = web.json_response({"name": name, "permission": permission.value})
+    response = web.json_response(_described(request.app[AUTHORIZER].authenticate(key)))
     # The browser's own view of the page's address: a proxy may terminate TLS.
     secure = request.secure or request.headers.get("Origin", "").startswith("https://")
     response.set_cookie(
@@ -103,6 +100,14 @@ async def log_out(request: web.Request) -> web.Response:
     for name, secure in ((_COOKIE, False), (_SECURE_COOKIE, True)):
         response.del_cookie(name, path="/", secure=secure, httponly=True, samesite="Strict")
     return response
+
+
+def _described(caller: Caller) -> dict[str, object]:
+    return {
+        "name": caller.name,
+        "permission": caller.permission.value,
+        "galleries": sorted(caller.galleries),
+    }
 
 
 def _key_of(request: web.Request) -> str:

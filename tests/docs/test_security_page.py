@@ -85,6 +85,6 @@ def test_the_commands_about_keys_work_as_they_are_written(tmp_path: Path) -> Non
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert len(re.findall(r"^lmk_", done.stdout, re.MULTILINE)) == 3
+    assert len(re.findall(r"^lmk_", done.stdout, re.MULTILINE)) == 4
     left = [line.split()[:2] for line in (tmp_path / "keys").read_text().splitlines()]
-    assert left[-2:] == [["phone-2026-05", "read"], ["ingest", "write"]]
+    assert left[-3:] == [["phone-2026-05", "read"], ["ingest", "write"], ["museum", "write"]]

@@ -32,6 +32,7 @@ from landmarks.rpc.server import is_loopback
 from landmarks.rpc.status import rpc_status
 from landmarks.security import api_keys
 from landmarks.security.api_keys import Permission
+from landmarks.security.caller import Caller
 from landmarks.security.tls import Tls
 from search_service.authorization import REQUIRED_PERMISSIONS, Authorizer, required_permission
 from search_service.server import running
@@ -275,7 +276,7 @@ async def test_a_refusal_comes_before_the_message_is_read(file: Path) -> None:
 
 def test_without_keys_everybody_may_call_everything() -> None:
     authorizer = Authorizer(None, 0, 1)
-    assert authorizer.authenticate("anything") == ("", WRITE)
+    assert authorizer.authenticate("anything") == Caller("", WRITE)
     assert not authorizer.requires_keys
 
 

@@ -157,6 +157,37 @@ def test_the_command_makes_lists_and_revokes(file: Path) -> None:
     assert "phone" not in run("list", file=file)
 
 
+def test_a_key_is_limited_to_galleries_and_stays_so(file: Path) -> None:
+    limited = run("create", "museum", "-g", "zoo", "--gallery", "art", file=file).strip()
+    free = run("create", "wall", file=file).strip()
+    api_keys.create(file, "later", READ)  # writes all lines again
+    ring = KeyRing(file)
+    assert ring.find(limited).galleries == {"art", "zoo"}
+    assert ring.find(free).galleries == frozenset()
+    listed = json.loads(run("list", "--json", file=file))
+    assert [one["galleries"] for one in listed] == [["art", "zoo"], [], []]
+    lines = run("list", file=file).splitlines()[1:]
+    assert [line.rstrip().rpartition("  ")[2] for line in lines] == ["art, zoo", "all", "all"]
+
+
+@pytest.mark.parametrize(
+    "limit",
+    ["galleries=", "galleries=a,", "galleries=A", "gallery=a", "galleries=a galleries=b", "a,b"],
+)
+def test_a_limit_that_cannot_be_read_is_an_error_and_never_no_limit(file: Path, limit: str) -> None:
+    api_keys.create(file, "app", READ)
+    file.write_text(file.read_text().rstrip() + f" {limit}\n")
+    with pytest.raises(ConfigurationError, match="line 4"):
+        api_keys.read(file)
+
+
+def test_a_key_cannot_be_limited_to_what_no_gallery_is_called(file: Path) -> None:
+    for gallery in ("", "A b", "*"):
+        with pytest.raises(InvalidInputError, match="gallery"):
+            api_keys.create(file, "app", READ, [gallery])
+    assert not file.exists()
+
+
 def test_changes_at_once_lose_no_key(file: Path) -> None:
     names = [f"app-{n}" for n in range(24)]
     with ThreadPoolExecutor(8) as pool:

@@ -72,7 +72,12 @@ async def test_after_login_the_page_has_the_permission_of_the_key(
         assert (await page.http.get("/api/session")).status == 401
         assert (await log_in(page, f" {key}\n")).status == 200
         session = await (await page.http.get("/api/session")).json()
-        assert session == {"wants_keys": True, "name": "wall", "permission": "read"}
+        assert session == {
+            "wants_keys": True,
+            "name": "wall",
+            "permission": "read",
+            "galleries": [],
+        }
         answer = await page.search(f'{{"gallery": "{GALLERY}"}}', draw("Atomium", 99))
         assert answer.status == 200
         refused = await page.post("/api/collections/x__y__00000000/drop", {})
@@ -131,7 +136,12 @@ async def test_another_site_cannot_log_in_or_out(
 
 async def test_without_keys_the_session_may_write(page: Page) -> None:
     session = await (await page.http.get("/api/session")).json()
-    assert session == {"wants_keys": False, "name": "", "permission": "write"}
+    assert session == {
+        "wants_keys": False,
+        "name": "",
+        "permission": "write",
+        "galleries": [],
+    }
 
 
 @pytest.mark.parametrize("cookie", [b"\xff\xfe", "ключ".encode(), b'"unclosed', b""])
