@@ -23,9 +23,17 @@ why, and if possible what to do.
 
 from __future__ import annotations
 
+from landmarks.redaction import redacted
+
 
 class LandmarksError(Exception):
-    """Base of all errors that are reported to callers."""
+    """Base of all errors that are reported to callers.
+
+    Passwords in addresses are struck out of every message: callers, logs and jobs show it.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(redacted(message))
 
 
 class InvalidInputError(LandmarksError):

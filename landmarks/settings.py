@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import platformdirs
 from pydantic import (
@@ -19,11 +19,11 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
-    field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from landmarks.broker_address import password_apart, with_password
 from landmarks.errors import ConfigurationError
 from landmarks.security.tls import Tls
 
@@ -79,7 +79,10 @@ def default_cache_dir() -> Path:
 class Settings(BaseSettings):
     """The settings that every process has."""
 
-    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, frozen=True, extra="ignore")
+    # A traceback of a validation error would show the value, which may be a secret.
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     log_level: str = Field("INFO", pattern="^(?i:debug|info|warning|error|critical)$")
     log_format: str = Field("json", pattern="^(json|console)$")
@@ -169,26 +172,29 @@ class BrokerSettings(Settings):
     """Where Redis or Valkey is: the broker of Celery and the state of jobs.
 
     `rediss://` is Redis over TLS, with the files of `tls`. The password is kept apart from the
-    address, which appears in logs and errors.
+    address, which appears in logs and errors: `redis_url` never has it, even if the variable did.
     """
 
     redis_url: str = "redis://127.0.0.1:6379/0"
     redis_password: OptionalSecret = None
 
-    @field_validator("redis_url")
+    @model_validator(mode="before")
     @classmethod
-    def _has_a_port(cls, value: str) -> str:
-        urlsplit(value).port  # noqa: B018 - raises ValueError if it is no number
-        return value
-
-    @model_validator(mode="after")
-    def _one_password(self) -> Self:
-        if self.redis_password is not None and urlsplit(self.redis_url).password:
+    def _password_apart(cls, values: dict[str, object]) -> dict[str, object]:
+        if not isinstance(values.get("redis_url"), str):
+            return values
+        try:
+            url, password = password_apart(str(values["redis_url"]))
+        except ValueError as error:
+            raise ValueError(f"{ENV_PREFIX}REDIS_URL cannot be used: {error}") from None
+        if not password:
+            return {**values, "redis_url": url}
+        if values.get("redis_password"):
             raise ValueError(
                 "LANDMARKS_REDIS_URL has a password, and there is LANDMARKS_REDIS_PASSWORD; leave"
                 " out one of them"
             )
-        return self
+        return {**values, "redis_url": url, "redis_password": SecretStr(password)}
 
     @property
     def broker_url(self) -> str:
@@ -196,12 +202,10 @@ class BrokerSettings(Settings):
 
         In this form both redis-py and Celery take them.
         """
-        parts = urlsplit(self.redis_url)
+        url = self.redis_url
         if self.redis_password is not None:
-            password = quote(self.redis_password.get_secret_value(), safe="")
-            host = parts.netloc.rpartition("@")[2]
-            user = quote(parts.username or "", safe="")
-            parts = parts._replace(netloc=f"{user}:{password}@{host}")
+            url = with_password(url, self.redis_password.get_secret_value())
+        parts = urlsplit(url)
         if parts.scheme == "rediss":
             files = {
                 "ssl_cert_reqs": "required",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import re
 import sys
 
 import structlog
 
+from landmarks.redaction import redacted
 from landmarks.settings import Settings
 
 
@@ -56,7 +56,11 @@ def configure_logging(settings: Settings, service: str) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                renderer,
+                _redacted_line,
+            ],
         )
     )
     root = logging.getLogger()
@@ -65,8 +69,11 @@ def configure_logging(settings: Settings, service: str) -> None:
     structlog.get_logger(service).info("settings", **_described(settings))
 
 
+def _redacted_line(_logger: object, _method: str, line: str) -> str:
+    """Strike passwords out of the whole line: other libraries log addresses, tracebacks too."""
+    return redacted(line)
+
+
 def _described(settings: Settings) -> dict[str, str]:
     """Return the settings as texts, with passwords inside addresses struck out."""
-    return {
-        f"setting_{name}": re.sub(r"://[^/@]*@", "://***@", str(value)) for name, value in settings
-    }
+    return {f"setting_{name}": redacted(str(value)) for name, value in settings}
