@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
+from typing import Any
 
 import structlog
 
 from landmarks.redaction import redacted
 from landmarks.settings import Settings
+from landmarks.visible_text import visible_lines
 
 
 def configure_logging(settings: Settings, service: str) -> None:
@@ -37,6 +39,7 @@ def configure_logging(settings: Settings, service: str) -> None:
         shared.append(structlog.processors.format_exc_info)
         renderer = structlog.processors.JSONRenderer()
     else:
+        shared.append(visible_values)
         # A plain traceback: the richer ones print local variables, photos among them.
         renderer = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
@@ -69,9 +72,19 @@ def configure_logging(settings: Settings, service: str) -> None:
     structlog.get_logger(service).info("settings", **_described(settings))
 
 
-def _redacted_line(_logger: object, _method: str, line: str) -> str:
+def visible_values(
+    _logger: object, _method: str, event: structlog.types.EventDict
+) -> structlog.types.EventDict:
+    """Show control characters as escapes, such as those of file names: a terminal would obey."""
+    return {
+        key: visible_lines(value) if isinstance(value, str) else value
+        for key, value in event.items()
+    }
+
+
+def _redacted_line(_logger: object, _method: str, line: Any) -> str:  # noqa: ANN401 - rendered
     """Strike passwords out of the whole line: other libraries log addresses, tracebacks too."""
-    return redacted(line)
+    return redacted(str(line))
 
 
 def _described(settings: Settings) -> dict[str, str]:

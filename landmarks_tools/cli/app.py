@@ -9,10 +9,10 @@ from typing import Annotated
 
 import structlog
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from landmarks.errors import LandmarksError
+from landmarks.observability.logging import visible_values
 from landmarks.observability.telemetry import spans_sent
 from landmarks.settings import Settings
 from landmarks_tools.cli import (
@@ -37,7 +37,8 @@ from landmarks_tools.cli import (
 from landmarks_tools.cli import export as transfer
 from landmarks_tools.cli import map as gallery_map
 from landmarks_tools.cli.extras import DISTRIBUTION, requires_extra
-from landmarks_tools.cli.output import ExitCode, exit_code_of
+from landmarks_tools.cli.output import ExitCode, error_console, exit_code_of
+from landmarks_tools.cli.standard_streams import forgiving_streams
 
 app = typer.Typer(
     name="landmarks",
@@ -100,6 +101,7 @@ def main() -> None:
     # The command prints what users need itself; of the log, only warnings are shown.
     structlog.configure(
         processors=[
+            visible_values,
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
             ),
@@ -110,15 +112,13 @@ def main() -> None:
     try:
         with requires_extra("service", "LANDMARKS_OTLP_ENDPOINT"):
             tracing = spans_sent(Settings.load(), "landmarks")
-        with tracing:
+        with tracing, forgiving_streams():
             app()
-    except BrokenPipeError:
-        sys.exit(ExitCode.OK)
     except LandmarksError as error:
         _say(str(error))
         sys.exit(exit_code_of(error))
     except OSError as error:
-        _say(f"{error.filename or 'a file'}: {error.strerror or error}")
+        _say(f"{error.filename or 'a file or the output'}: {error.strerror or error}")
         sys.exit(ExitCode.FAILED)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -126,4 +126,4 @@ def main() -> None:
 
 def _say(message: str) -> None:
     words = Text.assemble(("error: ", "bold red"), message)
-    Console(stderr=True, highlight=False, soft_wrap=True).print(words)
+    error_console().print(words, soft_wrap=True)

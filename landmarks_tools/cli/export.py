@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from landmarks.errors import UnavailableError
 from landmarks_tools.cli.extras import requires_extra
-from landmarks_tools.cli.output import JsonOption, console, print_json, progress
+from landmarks_tools.cli.output import JsonOption, console, error_console, print_json, progress
 
 if TYPE_CHECKING:
     from landmarks.vector_store.export import CollectionTransfer
@@ -45,7 +44,7 @@ def export(
     with _transfer(quiet=as_json) as transfer:
         done = transfer.export(collection, file)
     if done.changed:
-        Console(stderr=True, highlight=False).print(
+        error_console().print(
             f"warning: {done.collection} changed during the export; new points may be missing"
         )
     if as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import codecs
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ import typer
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -24,14 +24,48 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from landmarks import errors
+from landmarks.visible_text import visible, visible_json, visible_lines
+from landmarks_tools.cli.standard_streams import end_unread
 
-# A pipe has no width; without one, rich would fold lines at 80 columns.
-# Markup is off, as names and paths of photos may contain [brackets].
-console = Console(width=None if sys.stdout.isatty() else 120, highlight=False, markup=False)
+
+class TextConsole(Console):
+    """Prints texts as they are, except that their control characters become escapes."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        stream = sys.stderr if stderr else sys.stdout
+        # A pipe has no width; without one, rich would fold lines at 80 columns.
+        # Markup is off, as names and paths of photos may contain [brackets].
+        super().__init__(
+            stderr=stderr, width=None if stream.isatty() else 120, highlight=False, markup=False
+        )
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Render anything; all that is printed passes here."""
+        for segment in super().render(renderable, options):
+            if segment.control:  # of rich itself, such as to draw a bar again
+                yield segment
+            else:
+                yield Segment(visible_lines(segment.text), segment.style)
+
+    def on_broken_pipe(self) -> None:
+        """End the command quietly when nobody reads on."""
+        end_unread()
+
+
+console = TextConsole()
+
+
+def error_console() -> Console:
+    """Return a console that prints to standard error."""
+    return TextConsole(stderr=True)
+
 
 ServerOption = Annotated[
     str,
@@ -84,7 +118,12 @@ def comma_separated(text: str) -> list[str]:
 
 def print_json(value: Message | Sequence[Message] | object) -> None:
     """Print messages or plain values as JSON, with the field names of the protos."""
-    typer.echo(json.dumps(_plain(value), indent=2, ensure_ascii=False))
+    encoding = codecs.lookup(sys.stdout.encoding or "utf-8").name
+    text = visible_json(_plain(value), ascii_only=not encoding.startswith("utf"))
+    try:
+        typer.echo(text)
+    except BrokenPipeError:
+        end_unread()
 
 
 def _plain(value: object) -> object:
@@ -100,11 +139,12 @@ def _plain(value: object) -> object:
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table; columns whose names start with > are right-aligned.
 
-    Nothing is truncated, so that ids and names can be copied. On a terminal the last column folds
+    A cell is one line: control characters in it are escapes, line breaks included. Nothing is
+    truncated, so that ids and names can be copied. On a terminal the last column folds
     if that suffices; otherwise, and in a pipe, lines are as long as needed.
     """
     names = [column.removeprefix(">") for column in columns]
-    cells = [names, *rows]
+    cells = [names, *([visible(cell) for cell in row] for row in rows)]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     whole = sum(widths) + _GAP * (len(widths) - 1)
     folded = whole - widths[-1] + min(widths[-1], _FOLDED)
@@ -137,7 +177,7 @@ def progress(*, aside: bool = False) -> Iterator[Show]:
     Draws bars on a terminal and prints a plain line for each tenth elsewhere. `aside` keeps
     standard output free for results: bars on standard error if that is a terminal, else nothing.
     """
-    shown = Console(stderr=True) if aside else console
+    shown = error_console() if aside else console
     if not shown.is_terminal:
         silent: Show = _ignore
         yield silent if aside else _in_tenths()

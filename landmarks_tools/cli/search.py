@@ -13,6 +13,7 @@ import typer
 from landmarkapi.search.v1 import search_pb2 as pb
 from landmarks.client import DEFAULT_TARGET, Box, Search
 from landmarks.errors import InvalidInputError
+from landmarks.visible_text import visible
 from landmarks_tools.cli.connection import connect
 from landmarks_tools.cli.extras import requires_extra
 from landmarks_tools.cli.output import (
@@ -225,17 +226,17 @@ def print_answer(answer: pb.SearchResponse) -> None:
 
 def _verdict_line(verdict: pb.Verdict) -> str:
     sure = f"{verdict.confidence:.0%} sure"
+    landmark = visible(verdict.landmark)
     match verdict.outcome:
         case pb.Verdict.OUTCOME_KNOWN:
-            return f"This is {verdict.landmark} ({sure})."
+            return f"This is {landmark} ({sure})."
         case pb.Verdict.OUTCOME_UNKNOWN:
             return (
-                f"Probably none of the gallery's landmarks; the likeliest is {verdict.landmark}"
-                f" ({sure})."
+                f"Probably none of the gallery's landmarks; the likeliest is {landmark} ({sure})."
             )
         case pb.Verdict.OUTCOME_UNCALIBRATED:
             return (
-                f"Most of the nearest photos show {verdict.landmark} ({verdict.vote_share:.0%} of"
+                f"Most of the nearest photos show {landmark} ({verdict.vote_share:.0%} of"
                 " the votes). `landmarks calibrate` measures how reliable that is."
             )
         case _:

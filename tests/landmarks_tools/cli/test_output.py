@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
+import unicodedata
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from landmarks_tools.cli import output
 
@@ -50,3 +53,58 @@ def test_in_a_pipe_a_row_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
         [name.removeprefix(">") for name in COLUMNS],
         *(list(row) for row in ROWS),
     ]
+
+
+HOSTILE = "a\x1b]0;title\x07\x1b[2J\x9b31mb\r\nc\td\u202egpj.exe\u2028\udcff\x00\x7f"
+
+
+def controls(text: str) -> set[str]:
+    return {one for one in text if one not in "\n\t" and unicodedata.category(one) in UNSAFE} | (
+        set(text) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+    )
+
+
+UNSAFE = ("Cc", "Cs", "Zl", "Zp")
+
+
+def test_control_characters_of_names_are_escapes_in_tables_lines_and_errors(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output.print_table(("photo", "n"), [(HOSTILE, "1")])
+    output.console.print(f"This is {HOSTILE}.")
+    output.error_console().print(Text(HOSTILE, style="bold"))
+    with output.progress() as show:
+        show(HOSTILE, 1, 1, HOSTILE)
+    printed = capsys.readouterr()
+    assert not controls(printed.out + printed.err)
+    table = printed.out.splitlines()[:2]
+    assert table[1].startswith(r"a\x1b]0;title\x07\x1b[2J\x9b31mb\x0d\x0ac\x09d\u202egpj.exe\u2028")
+    assert r"\x1b]0;title" in printed.out.splitlines()[2]
+    assert r"\x1b]0;title" in printed.err
+
+
+def test_on_a_terminal_only_rich_itself_sends_control_sequences(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    into = io.StringIO()
+    console = output.TextConsole()
+    console.file = into
+    monkeypatch.setattr(console, "_force_terminal", True)
+    monkeypatch.setattr(console, "_color_system", None)
+    monkeypatch.setattr(output, "console", console)
+    with output.progress() as show:
+        show("vgg16", 1, 2, "\x1b]0;title\x07")
+        show("vgg16", 2, 2, "\x1b]0;title\x07")
+    assert "\x1b[" in into.getvalue()  # of the bars
+    assert "\x1b]" not in into.getvalue()
+    assert "\x07" not in into.getvalue()
+
+
+def test_json_stays_json_and_sends_a_terminal_nothing_either(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output.print_json({"name": HOSTILE, "other": "Sacré-Cœur"})
+    printed = capsys.readouterr().out
+    assert not controls(printed)
+    assert "Sacré-Cœur" in printed
+    assert json.loads(printed) == {"name": HOSTILE, "other": "Sacré-Cœur"}
