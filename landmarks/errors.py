@@ -2,7 +2,8 @@
 
     LandmarksError
     ├── InvalidInputError          a field or value that cannot be used
-    │   └── InvalidPhotoError      bytes that are not a photo, or one over a limit
+    │   ├── InvalidPhotoError      bytes that are not a photo, or one over a limit
+    │   └── TooLargeError          a request or an answer has more bytes than a message may
     ├── UnauthenticatedError       no key, or an unknown one
     ├── ForbiddenError             a source outside the allowed roots, or more than a key may
     ├── NotFoundError              no such model, gallery, point or job
@@ -52,6 +53,10 @@ class InvalidPhotoError(InvalidInputError):
 
     def __init__(self, message: str, *, field: str = "photo") -> None:
         super().__init__(message, field=field)
+
+
+class TooLargeError(InvalidInputError):
+    """A request, or the answer to it, has more bytes than a message may; ask for less at once."""
 
 
 class UnauthenticatedError(LandmarksError):

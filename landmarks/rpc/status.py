@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 
 import grpc
@@ -16,6 +17,7 @@ from google.rpc.status_pb2 import Status
 from landmarks import errors
 
 _CODES: dict[type[errors.LandmarksError], grpc.StatusCode] = {
+    errors.TooLargeError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.InvalidPhotoError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.InvalidInputError: grpc.StatusCode.INVALID_ARGUMENT,
     errors.UnauthenticatedError: grpc.StatusCode.UNAUTHENTICATED,
@@ -33,6 +35,12 @@ _CODES: dict[type[errors.LandmarksError], grpc.StatusCode] = {
 }
 # A message travels in the headers, up to three times; gRPC drops the call if they exceed 8 KiB.
 _MAX_MESSAGE_CHARACTERS = 500
+_OVER_CAP = re.compile(
+    r"(?P<way>(?:CLIENT|SERVER): (?:Sent|Received)) message larger than max"
+    r" \((?P<size>\d+) vs\. (?P<max>\d+)\)"
+    r"|(?P<coded>decoded|encoded) message length too large: found (?P<found>\d+) bytes,"
+    r" the limit is: (?P<limit>\d+) bytes"
+)
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -136,10 +144,24 @@ def error_from_status(status: Status) -> errors.LandmarksError:
 def error_from_rpc(error: grpc.RpcError, peer: str = "") -> errors.LandmarksError:
     """Return the error of a failed call; it names `peer` if the peer did not answer."""
     status = rpc_status(error, peer)
-    if status.code == Code.RESOURCE_EXHAUSTED and "larger than max" in status.message:
-        # How gRPC reports a message over the cap; no retry would make it smaller.
-        return errors.InvalidInputError(f"the request is too large: {status.message}")
-    return error_from_status(status)
+    return too_large(status) or error_from_status(status)
+
+
+def too_large(status: Status) -> errors.TooLargeError | None:
+    """Return the error of a message over a cap, if that is what failed; no retry makes it smaller.
+
+    gRPC itself, and Qdrant's server, report it before or instead of the method.
+    """
+    found = _OVER_CAP.search(status.message)
+    if found is None or status.code not in (Code.RESOURCE_EXHAUSTED, Code.OUT_OF_RANGE):
+        return None
+    size, limit = (int(found["size"] or found["found"]), int(found["max"] or found["limit"]))
+    request = found["way"] in ("CLIENT: Sent", "SERVER: Received") or found["coded"] == "decoded"
+    what = "the request is too large" if request else "the answer is too large"
+    return errors.TooLargeError(
+        f"{what}: it has {size:,} bytes, and a message may have {limit:,};"
+        f" {'send' if request else 'ask for'} less at once"
+    )
 
 
 def rpc_status(error: grpc.RpcError, peer: str = "") -> Status:

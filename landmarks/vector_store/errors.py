@@ -18,7 +18,7 @@ from landmarks.errors import (
     UnavailableError,
     UnsupportedError,
 )
-from landmarks.rpc.status import error_from_status, rpc_status
+from landmarks.rpc.status import error_from_status, rpc_status, too_large
 
 # How gRPC for Python reports it, as our other services would.
 _NO_SUCH_METHOD = "Method not found!"
@@ -48,6 +48,8 @@ def qdrant_failures(address: str) -> Iterator[None]:
 
 def _from_rpc(error: grpc.RpcError, address: str) -> LandmarksError:
     status = rpc_status(error, f"Qdrant at {address}")
+    if error_of_size := too_large(status):
+        return error_of_size
     if status.code == Code.RESOURCE_EXHAUSTED and (seconds := _retry_after(error)):
         return OverloadedError(status.message, retry_after=seconds)
     if status.code == Code.FAILED_PRECONDITION:

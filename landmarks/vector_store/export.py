@@ -8,14 +8,13 @@ index).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
 from qdrant_client import QdrantClient, models
-from qdrant_client.conversions import common_types as types
 
 from landmarks.errors import (
     AlreadyExistsError,
@@ -23,7 +22,6 @@ from landmarks.errors import (
     LandmarksError,
     LineageError,
     NotFoundError,
-    OverloadedError,
 )
 from landmarks.naming import collection_name, parse_alias_name, parse_collection_name
 from landmarks.vector_store.client import address_of
@@ -44,6 +42,7 @@ from landmarks.vector_store.export_format import (
     read_points,
     write_export,
 )
+from landmarks.vector_store.paging import in_parts, scroll_pages
 from landmarks.vector_store.point_store import PointStore
 from landmarks.vector_store.queries import vector_of
 from landmarks.vector_store.settings import VectorStoreSettings
@@ -170,24 +169,14 @@ class CollectionTransfer:
         )
 
     def _read(self, lineage: Lineage, count: int) -> Iterator[ExportedPoint]:
-        offset: types.PointId | None = None
-        done, size = 0, _page(lineage.dimension)
-        while True:
-            try:
-                with qdrant_failures(self._address):
-                    page, offset = self._client.scroll(
-                        lineage.name,
-                        limit=size,
-                        offset=offset,
-                        with_payload=True,
-                        with_vectors=True,
-                    )
-            except (InvalidInputError, OverloadedError):
-                # An answer over the cap on messages, because of long payloads.
-                if size == 1:
-                    raise
-                size = max(1, size // 4)
-                continue
+        done = 0
+        for page in scroll_pages(
+            self._client,
+            self._address,
+            lineage.name,
+            _page(lineage.dimension),
+            with_vectors=True,
+        ):
             for record in page:
                 vector = vector_of(record.vector)
                 if vector is None:
@@ -198,8 +187,6 @@ class CollectionTransfer:
                 )
             done += len(page)
             self._report("points", done, max(count, done))
-            if offset is None:
-                return
 
     def _check_live(self, header: ExportHeader) -> None:
         live = self._collections.find_live(header.gallery, header.model)
@@ -260,10 +247,15 @@ class CollectionTransfer:
                 )
                 for point in some
             ]
-            with qdrant_failures(self._address):
-                self._client.upsert(name, structs, wait=True)
-            done += len(some)
-            self._report("points", done, count)
+
+            def upsert(part: Sequence[models.PointStruct]) -> int:
+                with qdrant_failures(self._address):
+                    self._client.upsert(name, list(part), wait=True)
+                return len(part)
+
+            for stored in in_parts(structs, upsert):
+                done += stored
+                self._report("points", done, count)
         if (stored := self._points.count(name)) != count:
             raise LandmarksError(
                 f"{name} has {stored} points, and the file {count}: something else writes to it."

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
 from qdrant_client import QdrantClient, models
-from qdrant_client.conversions import common_types as types
 
 from landmarks.batched import batched
 from landmarks.settings import QdrantSettings
 from landmarks.vector_store.client import address_of
 from landmarks.vector_store.errors import qdrant_failures
 from landmarks.vector_store.filters import EVERYTHING, Equals, Filter, to_qdrant
+from landmarks.vector_store.paging import in_parts, scroll_pages
 from landmarks.vector_store.points import FloatVector, Point, Scalar
 from landmarks.vector_store.queries import (
     FacetCount,
@@ -46,11 +46,15 @@ class PointStore:
         """Return the payloads of the points that exist."""
         if not ids:
             return {}
-        with qdrant_failures(self._address):
-            records = self._client.retrieve(
-                collection, point_ids(ids), with_payload=True, with_vectors=False
-            )
-        return {point.id: point.payload for point in stored_points(records)}
+
+        def read(some: Sequence[UUID]) -> list[models.Record]:
+            with qdrant_failures(self._address):
+                return self._client.retrieve(
+                    collection, point_ids(some), with_payload=True, with_vectors=False
+                )
+
+        parts = in_parts(ids, read)
+        return {point.id: point.payload for records in parts for point in stored_points(records)}
 
     def vectors(self, collection: str, ids: Sequence[UUID]) -> dict[UUID, FloatVector]:
         """Return the vectors of the points that exist: (dimension,) float32, unit length."""
@@ -135,20 +139,15 @@ class PointStore:
 
         `fields` limits the part of the payloads that is read; None is all.
         """
-        offset: types.PointId | None = None
-        while True:
-            with qdrant_failures(self._address):
-                page, offset = self._client.scroll(
-                    collection,
-                    scroll_filter=to_qdrant(conditions),
-                    limit=_SCAN_PAGE,
-                    offset=offset,
-                    with_payload=True if fields is None else list(fields),
-                    with_vectors=False,
-                )
+        for page in scroll_pages(
+            self._client,
+            self._address,
+            collection,
+            _SCAN_PAGE,
+            conditions=conditions,
+            fields=fields,
+        ):
             yield from stored_points(page)
-            if offset is None:
-                return
 
     def count(self, collection: str, conditions: Filter = EVERYTHING) -> int:
         """Return how many points pass a filter."""

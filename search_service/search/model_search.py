@@ -11,7 +11,13 @@ from functools import lru_cache
 import structlog
 
 from landmarks.encoders.directory_aio import AsyncEncoderDirectory
-from landmarks.errors import DeadlineError, LandmarksError, LineageError, NotFoundError
+from landmarks.errors import (
+    DeadlineError,
+    LandmarksError,
+    LineageError,
+    NotFoundError,
+    TooLargeError,
+)
 from landmarks.retrieval.calibration import Calibration
 from landmarks.retrieval.fusion import DEPTHS, depth_for
 from landmarks.vector_store.async_store import SearchStore
@@ -26,7 +32,8 @@ from search_service.search.recall_monitor import RecallMonitor
 _log = structlog.get_logger(__name__)
 
 # Of a long ranking only these fields are read, which fusion needs; the payloads of the page's hits
-# are read later. For a short ranking a second read would be slower.
+# are read later. For a short ranking a second read would be slower; it is made where the payloads
+# of all hits are too large for a message.
 _FIELDS = ("landmark", "sha256")
 
 
@@ -166,13 +173,13 @@ class ModelSearcher:
         await self._expand(queries, ready, collection, deadline)
         rankings = await self._rankings(queries, ready, collection, min_depth, deadline)
         seconds = time.monotonic() - started
-        for place, (ranked, depth) in rankings.items():
+        for place, (ranked, whole) in rankings.items():
             outcomes[place] = ModelAnswer(
                 collection,
                 ranked,
                 found.encode_seconds if queries[place].photos else None,
                 seconds,
-                depth == DEPTHS[0],
+                whole,
                 ready[place],
             )
         return [one for one in outcomes if one is not None]
@@ -205,23 +212,31 @@ class ModelSearcher:
         collection: LiveCollection,
         min_depth: int,
         deadline: float,
-    ) -> dict[int, tuple[list[RankedHit], int]]:
-        """Return each query's ranking, deep enough for its page, and the depth that was read."""
+    ) -> dict[int, tuple[list[RankedHit], bool]]:
+        """Return each query's ranking, deep enough for its page, and if its payloads are whole."""
         depths = {place: depth_for(max(queries[place].end, min_depth)) for place in vectors}
-        rankings: dict[int, tuple[list[RankedHit], int]] = {}
+        rankings: dict[int, tuple[list[RankedHit], bool]] = {}
+        whole_to = DEPTHS[0]
         while depths:
             requests = [
-                _query(queries[place], vectors[place], depth) for place, depth in depths.items()
+                _query(queries[place], vectors[place], depth, whole=depth <= whole_to)
+                for place, depth in depths.items()
             ]
-            answers = await self._store.query(
-                collection.lineage.name, requests, timeout_seconds=deadline - time.monotonic()
-            )
+            try:
+                answers = await self._store.query(
+                    collection.lineage.name, requests, timeout_seconds=deadline - time.monotonic()
+                )
+            except TooLargeError:
+                if not whole_to:
+                    raise
+                whole_to = 0
+                continue
             self._recall.sample(collection.lineage.name, requests[0], answers[0])
             deeper: dict[int, int] = {}
             for (place, depth), hits in zip(depths.items(), answers, strict=True):
                 query = queries[place]
                 ranked = _ranked(hits, collapse=query.collapse_identical)
-                rankings[place] = ranked, depth
+                rankings[place] = ranked, depth <= whole_to
                 # Collapsing has shortened the page: read deeper if the collection has more.
                 if len(ranked) < query.end and len(hits) == depth < DEPTHS[-1]:
                     deeper[place] = depth_for(depth + 1)
@@ -229,7 +244,14 @@ class ModelSearcher:
         return rankings
 
 
-def _query(query: SearchQuery, vector: FloatVector, limit: int, *, vectors: bool = False) -> Query:
+def _query(
+    query: SearchQuery,
+    vector: FloatVector,
+    limit: int,
+    *,
+    whole: bool = False,
+    vectors: bool = False,
+) -> Query:
     return Query(
         target=vector,
         limit=limit,
@@ -241,7 +263,7 @@ def _query(query: SearchQuery, vector: FloatVector, limit: int, *, vectors: bool
         without=query.points,
         with_vectors=vectors,
         with_payload=not vectors,
-        fields=None if limit <= DEPTHS[0] else _FIELDS,
+        fields=None if whole else _FIELDS,
     )
 
 

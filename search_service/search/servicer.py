@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 from uuid import UUID
 
 import grpc
@@ -13,11 +13,18 @@ import grpc
 from landmarkapi.search.v1 import search_pb2 as pb
 from landmarkapi.search.v1.search_pb2_grpc import SearchServiceServicer
 from landmarks.encoders.directory_aio import AsyncEncoderDirectory
-from landmarks.errors import DeadlineError, InvalidInputError, LandmarksError, NotFoundError
+from landmarks.errors import (
+    DeadlineError,
+    InvalidInputError,
+    LandmarksError,
+    NotFoundError,
+    TooLargeError,
+)
 from landmarks.naming import check_gallery, check_model
 from landmarks.observability import metrics
 from landmarks.retrieval.fusion import depth_for
 from landmarks.retrieval.verdict import NEIGHBOURS
+from landmarks.rpc.channel import MAX_MESSAGE_BYTES
 from landmarks.rpc.status import duration, status_of
 from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES
 from landmarks.vector_store.async_store import SearchStore
@@ -52,6 +59,7 @@ MAX_BATCH_PLACES = 20_000
 MAX_VALUES = 10_000
 DEFAULT_VALUES = 100
 
+_AnswerT = TypeVar("_AnswerT", pb.SearchResponse, pb.BatchSearchResponse)
 _BatchContext: TypeAlias = grpc.aio.ServicerContext[pb.BatchSearchRequest, pb.BatchSearchResponse]
 _CountContext: TypeAlias = grpc.aio.ServicerContext[pb.CountValuesRequest, pb.CountValuesResponse]
 _SearchContext: TypeAlias = grpc.aio.ServicerContext[pb.SearchRequest, pb.SearchResponse]
@@ -89,7 +97,7 @@ class SearchServicer(SearchServiceServicer):
         if isinstance(outcome, Exception):
             raise outcome
         outcome.total.CopyFrom(duration(time.monotonic() - started))
-        return outcome
+        return _small_enough(outcome)
 
     async def BatchSearch(  # noqa: N802
         self, request: pb.BatchSearchRequest, context: _BatchContext
@@ -125,11 +133,13 @@ class SearchServicer(SearchServiceServicer):
             )
         answered = await self._answer(list(queries.values()), deadline) if queries else []
         outcomes.update(zip(queries, answered, strict=True))
-        return pb.BatchSearchResponse(
-            results=[
-                _result(outcomes[place], time.monotonic() - started)
-                for place in range(len(request.searches))
-            ]
+        return _small_enough(
+            pb.BatchSearchResponse(
+                results=[
+                    _result(outcomes[place], time.monotonic() - started)
+                    for place in range(len(request.searches))
+                ]
+            )
         )
 
     async def CountValues(  # noqa: N802
@@ -257,6 +267,8 @@ class SearchServicer(SearchServiceServicer):
             return [DeadlineError("Qdrant did not return the payloads of the hits in time")] * len(
                 queries
             )
+        except TooLargeError as error:  # then so is the answer, which shows all of them
+            raise _too_large("") from error
         return [
             search_response(one, payloads) if isinstance(one, Composed) else one for one in composed
         ]
@@ -310,6 +322,23 @@ class SearchServicer(SearchServiceServicer):
             digest=description.digest,
             runtime=description.runtime,
         )
+
+
+def _small_enough(answer: _AnswerT) -> _AnswerT:
+    """Return an answer; raises TooLargeError if gRPC would not send it."""
+    size = answer.ByteSize()
+    if size > MAX_MESSAGE_BYTES:
+        raise _too_large(f"{size:,} bytes, ")
+    return answer
+
+
+def _too_large(size: str) -> TooLargeError:
+    return TooLargeError(
+        f"the answer is too large: it would have {size}more than the {MAX_MESSAGE_BYTES:,} of a"
+        " message, as the photos of this gallery have large payloads; ask for fewer hits (`limit`),"
+        " fewer models, or fewer searches in a batch",
+        field="limit",
+    )
 
 
 def _composed(

@@ -2,9 +2,10 @@
 
 import pytest
 from google.rpc.code_pb2 import Code
+from google.rpc.status_pb2 import Status
 
 from landmarks import errors
-from landmarks.rpc.status import error_from_status, status_of
+from landmarks.rpc.status import error_from_status, status_of, too_large
 
 KINDS = [
     errors.InvalidInputError("limit is 0; it must be 1 to 1000", field="limit"),
@@ -55,3 +56,43 @@ def test_a_message_too_long_for_the_headers_keeps_its_two_ends() -> None:
     assert len(status.SerializeToString()) < 2_000
     assert status.message.startswith("start")
     assert status.message.endswith("end")
+
+
+OVER_CAP = "message larger than max (200000 vs. 1000)"
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "what"),
+    [
+        ("RESOURCE_EXHAUSTED", f"CLIENT: Sent {OVER_CAP}", "request"),
+        (
+            "RESOURCE_EXHAUSTED",
+            "x: SERVER: Received message larger than max (200000 vs. 1000)",
+            "request",
+        ),
+        ("RESOURCE_EXHAUSTED", f"SERVER: Sent {OVER_CAP}", "answer"),
+        (
+            "RESOURCE_EXHAUSTED",
+            "CLIENT: Received message larger than max (200000 vs. 1000)",
+            "answer",
+        ),
+        (
+            "OUT_OF_RANGE",
+            "Error, decoded message length too large: found 200000 bytes, the limit is: 1000 bytes",
+            "request",
+        ),
+        (
+            "OUT_OF_RANGE",
+            "Error, encoded message length too large: found 200000 bytes, the limit is: 1000 bytes",
+            "answer",
+        ),
+    ],
+)
+def test_a_message_over_a_cap_says_which_of_the_two_it_is_and_the_limit(
+    code: str, message: str, what: str
+) -> None:
+    error = too_large(Status(code=Code.Value(code), message=message))
+    assert isinstance(error, errors.TooLargeError)
+    assert str(error).startswith(f"the {what} is too large: it has 200,000 bytes")
+    assert "1,000" in str(error)
+    assert too_large(Status(code=Code.RESOURCE_EXHAUSTED, message="queue full")) is None
