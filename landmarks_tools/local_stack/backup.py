@@ -160,7 +160,8 @@ def _backup_locked(data_dir: Path) -> AbstractContextManager[None]:
 
 def _copy_stopped(data_dir: Path, target: Path) -> None:
     for name in (_JOBS, _VECTORS):
-        copy_tree(data_dir / name, target / name, leave_out=("*.lock", "*.room", "snapshots", "orphans"))
+        left_out = ("*.lock", "*.room", "snapshots", "orphans")
+        copy_tree(data_dir / name, target / name, leave_out=left_out)
 
 
 def _copy_running(data_dir: Path, target: Path) -> None:

@@ -66,7 +66,7 @@ class DnsServer:
 
 @contextmanager
 def dns_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DnsServer]:
-    """Run a server that the system's resolver asks for names in `.test`."""
+    """Run a server to which the system's resolver sends names in `.test`."""
     server, real = DnsServer(), socket.getaddrinfo
 
     def getaddrinfo(host, port, *rest, **options):  # type: ignore[no-untyped-def]
