@@ -106,6 +106,16 @@ class Settings(BaseSettings):
     # Whether this process may listen on other than loopback without asking who calls.
     allow_unauthenticated: Switch = False
 
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_folders_are_unset(cls, values: Mapping[str, object]) -> Mapping[str, object]:
+        # Else an empty variable would be the folder that the process happens to run in.
+        return {
+            name: value
+            for name, value in values.items()
+            if value != "" or not name.endswith("_dir")
+        }
+
     @model_validator(mode="after")
     def _tls_is_whole(self) -> Self:
         if (self.tls_certificate is None) != (self.tls_key is None):

@@ -14,10 +14,12 @@ from kombu import Connection
 from redis.connection import parse_url
 
 from indexer_worker.settings import IndexerSettings
+from landmarks.edge_server.settings import EdgeSettings
 from landmarks.errors import ConfigurationError
 from landmarks.observability.logging import _described
 from landmarks.security.tls import NO_TLS
 from landmarks.settings import BrokerSettings, ClientSettings, QdrantSettings, Settings
+from landmarks_tools.local_stack.settings import StackSettings
 
 SECRET = "p@ss/w:rd%é"
 
@@ -187,3 +189,13 @@ def test_unset_and_empty_are_the_same_so_that_nothing_is_on_by_accident() -> Non
     assert ClientSettings.load({"api_key": ""}).key == ""
     assert Settings.load({"allow_unauthenticated": ""}).allow_unauthenticated is False
     assert QdrantSettings.load({"qdrant_tls": ""}).qdrant_tls is False
+
+
+@pytest.mark.parametrize("settings", [Settings, StackSettings, EdgeSettings])
+def test_an_empty_folder_is_the_default_one(
+    settings: type[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = settings.load()
+    for name in ("CACHE_DIR", "DATA_DIR", "EDGE_DATA_DIR"):
+        monkeypatch.setenv(f"LANDMARKS_{name}", "")
+    assert settings.load() == usual
