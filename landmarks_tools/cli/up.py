@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from landmarks.client import DEFAULT_TARGET
-from landmarks.errors import InvalidInputError, LandmarksError
+from landmarks.errors import InvalidInputError
 from landmarks_tools.cli.extras import requires_extra
 from landmarks_tools.cli.output import ModelsOption, comma_separated, console
 from landmarks_tools.cli.weights import models_with_weights
 from landmarks_tools.local_stack.broker import broker_binary
 from landmarks_tools.local_stack.manager import StackManager
-from landmarks_tools.local_stack.plan import StackPlan, plan_stack
+from landmarks_tools.local_stack.plan import Process, StackPlan, plan_stack
 from landmarks_tools.local_stack.settings import StackSettings
 
-_READY_SECONDS = 180.0
+_SAY_EVERY_SECONDS = 30.0
+_RESTART_MOST_SECONDS = 60.0
 
 
 @requires_extra("local")
@@ -106,35 +109,43 @@ def parse_beside(items: list[str]) -> dict[str, list[str]]:
 
 
 def await_ready(manager: StackManager) -> None:
-    """Print each process and its address as it becomes ready.
+    """Print each process and its address as it becomes ready, and now and then what is not yet.
 
-    Raises LandmarksError with the last log lines of each process that did not.
+    It waits as long as that takes: a large collection or a download has no usual time. Raises
+    LandmarksError with the last log lines of a process that will not be ready.
     """
     from landmarks_tools.local_stack.readiness import wait_until_ready
 
     plan: StackPlan = manager.plan
-    started = time.monotonic()
+    started = said = time.monotonic()
+
+    def say(waiting: Sequence[Process]) -> None:
+        nonlocal said
+        if time.monotonic() - said > _SAY_EVERY_SECONDS:
+            said = time.monotonic()
+            names = ", ".join(process.name for process in waiting)
+            console.print(f"  still waiting after {said - started:.0f} s for {names}")
+            for process in waiting:
+                console.print(f"    {process.name}: {manager.log_tail(process.name, 1)}")
+
     console.print(f"Starting {len(plan.processes)} processes")
-    waiting = {process.name: process for process in plan.processes}
-    for process in wait_until_ready(plan, _READY_SECONDS):
-        del waiting[process.name]
+    for process in wait_until_ready(plan, manager.failure, say):
         seconds = time.monotonic() - started
         console.print(f"  {process.name:<36} {process.address:<34} ready after {seconds:.1f} s")
-    if waiting:
-        words = "\n".join(f"{name}:\n{manager.log_tail(name)}" for name in waiting)
-        raise LandmarksError(
-            f"not ready after {_READY_SECONDS:.0f} s: {', '.join(waiting)}."
-            f" Their last log lines:\n{words}"
-        )
     console.print(f"All ready after {time.monotonic() - started:.0f} s.")
 
 
 def _keep(manager: StackManager) -> None:
-    """Wait for Ctrl-C; restart the process manager if it dies."""
+    """Wait for Ctrl-C; restart the process manager if it dies, at growing intervals."""
+    pause = 1.0
     while True:
-        time.sleep(1)
-        if manager.restart_if_dead():
-            console.print("the process manager died and was restarted")
+        time.sleep(pause)
+        if why := manager.restart_if_dead():
+            pause = min(2 * pause, _RESTART_MOST_SECONDS)
+            with contextlib.suppress(OSError):  # where this goes to a file on a full disk
+                console.print(f"{why}\nIt was started again.", markup=False)
+        else:
+            pause = 1.0
 
 
 def _interrupt(*_: object) -> None:

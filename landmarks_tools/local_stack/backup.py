@@ -41,6 +41,7 @@ _VERSION = 1
 _MANIFEST = "backup.json"
 _VECTORS, _JOBS = "qdrant", "valkey"
 _AOF = "appendonlydir"
+_LEFT_OUT = ("*.lock", "*.room", "snapshots", "orphans")
 _REWRITES = "auto-aof-rewrite-percentage"
 # Valkey's default, which `landmarks up` does not change. The current value is not restored, as it
 # may be the 0 that a killed backup left.
@@ -160,8 +161,7 @@ def _backup_locked(data_dir: Path) -> AbstractContextManager[None]:
 
 def _copy_stopped(data_dir: Path, target: Path) -> None:
     for name in (_JOBS, _VECTORS):
-        left_out = ("*.lock", "*.room", "snapshots", "orphans")
-        copy_tree(data_dir / name, target / name, leave_out=left_out)
+        copy_tree(data_dir / name, target / name, leave_out=_LEFT_OUT)
 
 
 def _copy_running(data_dir: Path, target: Path) -> None:

@@ -6,18 +6,25 @@ import contextlib
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from landmarks.errors import ConfigurationError
+from landmarks.service import EXIT_CONFIGURATION
 from landmarks_tools.local_stack.data_lock import data_locked
 from landmarks_tools.local_stack.free_ports import is_free
+from landmarks_tools.local_stack.manager_log import ManagerLog
 from landmarks_tools.local_stack.plan import Process, Role, StackPlan
 from landmarks_tools.local_stack.process_group import end_group
 
 _STOP_SECONDS = 30
+# A process that ends so often before it is ready will not be; one that ends with the status of a
+# wrong configuration will not be until someone has changed it.
+_MOST_EXITS = 4
+_FINAL_EXITS = (f"exit status {EXIT_CONFIGURATION}",)
 # Engines first, the front door last; supervisor starts in this order and stops in reverse.
 _PRIORITY = {Role.BROKER: 10, Role.VECTORS: 10, Role.ENCODER: 20, Role.WORKER: 30, Role.SEARCH: 40}
 
@@ -32,6 +39,7 @@ class StackManager:
         self.plan = plan
         self._run_dir = plan.data_dir / "run"
         self.log_dir = plan.data_dir / "logs"
+        self._log = ManagerLog(self.log_dir / "supervisor.log")
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._lock = contextlib.ExitStack()
 
@@ -57,15 +65,48 @@ class StackManager:
             self._supervisor = None
         self._lock.close()
 
-    def restart_if_dead(self) -> bool:
-        """Restart supervisor if it has died; return whether it had.
+    def restart_if_dead(self) -> str:
+        """Restart supervisor if it has died; return why it had, or an empty string.
 
         Its processes die with it (see `landmarks_tools.local_stack.launch`), so nothing runs twice.
         """
-        if self._supervisor is not None and self._supervisor.poll() is None:
-            return False
-        self._start()
-        return True
+        why = self._death()
+        if why:
+            self._start()
+        return why
+
+    def failure(self, name: str) -> str:
+        """Return why a process that is not ready yet will not be; empty if it may still be."""
+        if why := self._death():
+            return why
+        exits = self._log.exits(name)
+        if not exits or (len(exits) < _MOST_EXITS and exits[-1] not in _FINAL_EXITS):
+            return ""
+        times = "once" if len(exits) == 1 else f"{len(exits)} times"
+        return f"{name} does not come up ({exits[-1]}, {times}):\n{self.log_tail(name)}"
+
+    def _death(self) -> str:
+        """Return how supervisor ended and what it said last; empty while it runs."""
+        if self._supervisor is None or self._supervisor.poll() is None:
+            return ""
+        status = self._supervisor.returncode
+        how = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended: {status}"
+        return f"the process manager {how}; its last words:\n{self._log.last_words() or '(none)'}"
+
+    def exits(self, name: str) -> list[str]:
+        """Return how each process of a name has ended so far, such as "exit status 1"."""
+        return self._log.exits(name)
+
+    def last_words(self) -> str:
+        """Return the last lines of the process manager's own log."""
+        return self._log.last_words()
+
+    @property
+    def pid(self) -> int:
+        """The id of the process manager."""
+        if self._supervisor is None:
+            raise RuntimeError("the stack is not running")
+        return self._supervisor.pid
 
     def log_file(self, name: str) -> Path:
         """Return the path of a process's log."""
@@ -79,17 +120,19 @@ class StackManager:
         return ""
 
     def _start(self) -> None:
-        with (self.log_dir / "supervisor.err").open("ab") as errors:
-            self._supervisor = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "landmarks_tools.local_stack.launch"),
-                    *(str(self._plan_file), "supervisor"),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                start_new_session=True,  # Ctrl-C on the terminal reaches `landmarks up` alone
-            )
+        self._supervisor = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "landmarks_tools.local_stack.launch"),
+                *(str(self._plan_file), "supervisor"),
+            ],
+            stdin=subprocess.DEVNULL,
+            # Not a file: supervisor ends where it cannot write, as on a full disk.
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C on the terminal reaches `landmarks up` alone
+        )
+        if self._supervisor.stdout is not None:
+            self._log.read(self._supervisor.stdout)
 
     @property
     def _plan_file(self) -> Path:
@@ -99,8 +142,8 @@ class StackManager:
         configuration = self._run_dir / "supervisord.conf"
         supervisor = {
             "command": [
-                *(sys.executable, "-m", "supervisor.supervisord"),
-                *("--nodaemon", "--silent", "--configuration", str(configuration)),
+                *(sys.executable, "-m", "landmarks_tools.local_stack.process_manager"),
+                *("--nodaemon", "--configuration", str(configuration)),
             ],
             "environment": {},
         }
@@ -118,7 +161,8 @@ class StackManager:
 
     def _configuration_lines(self) -> Iterator[str]:
         yield "[supervisord]"
-        yield f"logfile={_escaped(self.log_dir / 'supervisor.log')}"
+        yield "logfile=/dev/null"  # it says the same on its standard output
+        yield "logfile_maxbytes=0"
         yield f"pidfile={_escaped(self._run_dir / 'supervisord.pid')}"
         yield f"directory={_escaped(self.plan.data_dir)}"
         yield "minfds=256"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import grpc
 import redis
@@ -30,18 +30,24 @@ def is_ready(process: Process, plan: StackPlan) -> bool:
     return not process.page_port or listens(process.page_port)
 
 
-def wait_until_ready(plan: StackPlan, timeout_seconds: float) -> Iterator[Process]:
-    """Yield each process as it becomes ready, until all are or the time is up.
+def wait_until_ready(
+    plan: StackPlan, failure: Callable[[str], str], waits: Callable[[Sequence[Process]], None]
+) -> Iterator[Process]:
+    """Yield each process as it becomes ready, until all are, however long that takes.
 
-    Raises LandmarksError as soon as an encoder reports that it cannot load its model.
+    `failure` returns why a process of a name will never be ready, empty if it may be; `waits` is
+    called every second or so with those that are not ready yet. Raises LandmarksError with such a
+    reason, and as soon as an encoder reports that it cannot load its model.
     """
-    deadline = time.monotonic() + timeout_seconds
     waiting = list(plan.processes)
-    while waiting and time.monotonic() < deadline:
+    while waiting:
         ready = [process for process in waiting if is_ready(process, plan)]
         yield from ready
         waiting = [process for process in waiting if process not in ready]
+        waits(waiting)
         for process in waiting:
+            if reason := failure(process.name):
+                raise LandmarksError(reason)
             if process.role == Role.ENCODER and (reason := _load_failure(process)):
                 raise LandmarksError(f"{process.name} cannot serve its model: {reason}")
         time.sleep(0.2 if ready else 0.5)
