@@ -11,44 +11,35 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-
-import redis
 
 from landmarks.edge_server.catalog import Catalog
 from landmarks.edge_server.dir_lock import lock
 from landmarks.edge_server.sparse_copy import copy_file, copy_tree
 from landmarks.errors import (
     AlreadyExistsError,
-    ConfigurationError,
     InvalidInputError,
     LandmarksError,
     NotFoundError,
-    UnavailableError,
 )
 from landmarks.settings import ENV_PREFIX, QdrantSettings
 from landmarks.vector_store.client import address_of, connect
 from landmarks.vector_store.errors import qdrant_failures
+from landmarks_tools.local_stack.append_only_file import copy_append_only_file
 from landmarks_tools.local_stack.data_lock import data_locked, stack_runs
 
 _FORMAT = "landmarks-backup"
 _VERSION = 1
 _MANIFEST = "backup.json"
+_UNFINISHED = "backup.unfinished"
 _VECTORS, _JOBS = "qdrant", "valkey"
 _AOF = "appendonlydir"
 _LEFT_OUT = ("*.lock", "*.room", "snapshots", "orphans")
-_REWRITES = "auto-aof-rewrite-percentage"
-# Valkey's default, which `landmarks up` does not change. The current value is not restored, as it
-# may be the 0 that a killed backup left.
-_REWRITE_PERCENTAGE = 100
 _SNAPSHOT_SECONDS = 3600.0
-_REWRITE_SECONDS = 600.0
-_REDIS_SECONDS = 30.0
 _ENDS_SECONDS = 60.0
 
 
@@ -104,9 +95,7 @@ def back_up(data_dir: Path, folder: Path) -> Backup:
 
 
 def _back_up(data_dir: Path, folder: Path) -> Backup:
-    partial = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    partial = _new_partial(folder)
     try:
         running = stack_runs(data_dir)
         if running:
@@ -119,14 +108,33 @@ def _back_up(data_dir: Path, folder: Path) -> Backup:
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
             running=running,
             collections=tuple(sorted((Catalog.load(partial / _VECTORS) or Catalog()).collections)),
-            files=dict(_files(partial)),
+            files={name: file for name, file in _files(partial) if name != _UNFINISHED},
         )
         _write_manifest(made, partial)
+        (partial / _UNFINISHED).unlink()
         os.sync()
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return made
+
+
+def _new_partial(folder: Path) -> Path:
+    """Make the folder in which a backup is made; one that a killed backup has left is replaced.
+
+    Raises AlreadyExistsError for a folder of that name that no backup has made.
+    """
+    partial = folder.with_name(f"{folder.name}.part")
+    if partial.exists():
+        if not (partial / _UNFINISHED).is_file():
+            raise AlreadyExistsError(
+                f"{partial} exists, where the backup would be made, and is no unfinished backup;"
+                " move it elsewhere, or name another folder"
+            )
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    (partial / _UNFINISHED).write_text("`landmarks backup` removes this file when it is done\n")
+    return partial
 
 
 def restore(folder: Path, data_dir: Path) -> Backup:
@@ -168,10 +176,7 @@ def _copy_running(data_dir: Path, target: Path) -> None:
     """Copy from the running stack; its plan has the addresses of its parts."""
     plan = json.loads((data_dir / "run" / "plan.json").read_text())
     environment = plan["qdrant"]["environment"]
-    (target / _JOBS).mkdir()
-    with _append_only_file_kept(environment[f"{ENV_PREFIX}REDIS_URL"], data_dir / _JOBS):
-        # The copy may end in half a command, which Valkey ignores on start.
-        copy_tree(data_dir / _JOBS / _AOF, target / _JOBS / _AOF)
+    copy_append_only_file(data_dir / _JOBS / _AOF, target / _JOBS / _AOF)
     settings = QdrantSettings.load(
         {
             "qdrant_host": environment[f"{ENV_PREFIX}QDRANT_HOST"],
@@ -189,43 +194,6 @@ def _copy_running(data_dir: Path, target: Path) -> None:
         shutil.move(made, target / _VECTORS, copy_function=copy_file)
     finally:  # a full disk must not keep a second copy of everything
         shutil.rmtree(made, ignore_errors=True)
-
-
-@contextmanager
-def _append_only_file_kept(url: str, folder: Path) -> Iterator[None]:
-    """Keep Valkey from rewriting its append-only file until the block ends.
-
-    Source: https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/
-    """
-    try:
-        with redis.Redis.from_url(
-            url, socket_timeout=_REDIS_SECONDS, decode_responses=True
-        ) as client:
-            where = Path(str(client.config_get("dir")["dir"]))
-            if where.resolve() != folder.resolve():
-                raise ConfigurationError(f"the Valkey at this port keeps its data in {where}")
-            client.config_set(_REWRITES, 0)
-            try:
-                _await_rewrite(client)
-                yield
-            finally:
-                client.config_set(_REWRITES, _REWRITE_PERCENTAGE)
-    except redis.RedisError as error:
-        raise UnavailableError(f"Valkey does not answer: {error}") from error
-
-
-def _await_rewrite(client: redis.Redis) -> None:
-    deadline = time.monotonic() + _REWRITE_SECONDS
-    while True:
-        info = client.info("persistence")
-        if not info["aof_rewrite_in_progress"] and not info["aof_rewrite_scheduled"]:
-            return
-        if time.monotonic() > deadline:
-            raise UnavailableError(
-                "Valkey did not finish rewriting its append-only file within"
-                f" {_REWRITE_SECONDS:.0f} s"
-            )
-        time.sleep(0.2)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, BackedUpFile]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import threading
@@ -10,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.client import Landmarks
-from landmarks.errors import ConfigurationError, LandmarksError
+from landmarks.errors import AlreadyExistsError, ConfigurationError, LandmarksError
 from landmarks.vector_store.client import connect
 from landmarks.vector_store.settings import VectorStoreSettings
 from landmarks_tools.cli.output import ExitCode
+from landmarks_tools.local_stack.append_only_file import copy_append_only_file
 from landmarks_tools.local_stack.backup import back_up, restore
 from landmarks_tools.local_stack.data_lock import data_locked
 from tests.support.edge import edge_process
@@ -24,6 +27,7 @@ from tests.support.files import on_disk
 from tests.support.local_stack import COLOURS, Stack, photo
 from tests.support.processes import eventually
 from tests.support.stores import StoreUnderTest
+from tests.support.valkey import running_valkey
 
 pytestmark = pytest.mark.integration
 
@@ -203,3 +207,64 @@ def test_a_backup_and_what_it_restores_take_no_more_of_the_disk_than_the_data(
     some = 10_000_000  # the manifest, and pages that are copied as larger blocks
     assert on_disk(kept) <= on_disk(data) + some
     assert on_disk(back) <= on_disk(data) + some
+
+
+def test_a_folder_that_no_backup_made_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "data" / "qdrant").mkdir(parents=True)
+    (tmp_path / "data" / "valkey").mkdir()
+    theirs = tmp_path / "monday.part" / "file"
+    theirs.parent.mkdir()
+    theirs.write_text("of somebody")
+    with pytest.raises(AlreadyExistsError, match=r"monday\.part exists"):
+        back_up(tmp_path / "data", tmp_path / "monday")
+    assert theirs.read_text() == "of somebody"
+    assert not (tmp_path / "monday").exists()
+
+    # What a killed backup has left is replaced.
+    theirs.with_name("backup.unfinished").touch()
+    back_up(tmp_path / "data", tmp_path / "monday")
+    assert not theirs.exists()
+    assert {path.name for path in (tmp_path / "monday").iterdir()} == {
+        "backup.json",
+        "qdrant",
+        "valkey",
+    }
+
+
+def test_valkeys_file_is_copied_whole_while_it_is_rewritten_and_no_setting_is_changed(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "valkey").mkdir()
+    with running_valkey(tmp_path / "valkey") as valkey, valkey.client() as client:
+        stop = threading.Event()
+        written = 0
+
+        def write() -> None:
+            nonlocal written
+            with valkey.client() as own:
+                while not stop.is_set():
+                    own.set("last", written + 1)
+                    own.rpush("all", written + 1)
+                    written += 1
+                    if written % 50 == 0 and not own.info("persistence")["aof_rewrite_scheduled"]:
+                        with contextlib.suppress(redis.ResponseError):  # one is under way
+                            own.bgrewriteaof()
+
+        writing = threading.Thread(target=write)
+        writing.start()
+        copies = []
+        for number in range(10):
+            eventually(lambda before=written: written > before + 20, "it writes")
+            before = written
+            copy = tmp_path / f"copy-{number}"
+            copy_append_only_file(tmp_path / "valkey" / "appendonlydir", copy / "appendonlydir")
+            copies.append((copy, before, written))
+        stop.set()
+        writing.join()
+        assert "cmdstat_config|set" not in client.info("commandstats")
+        assert client.info("persistence")["aof_rewrites"] > 3
+    for copy, before, after in copies:
+        with running_valkey(copy) as restored, restored.client() as client:
+            found = [int(one) for one in client.lrange("all", 0, -1)]
+            assert found == list(range(1, len(found) + 1))
+            assert before <= len(found) <= after + 1
