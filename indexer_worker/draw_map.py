@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -28,7 +29,15 @@ _VECTORS_AT_ONCE = 500
 
 
 def draw_map(context: WorkerContext, job: Job, held: HeldLease) -> None:
-    """Draw the map of a live collection, and store it."""
+    """Draw the map of a live collection, and store it.
+
+    Raises InvalidInputError where the extra `maps` is not installed, or there are too few points.
+    """
+    if find_spec("sklearn") is None:
+        raise InvalidInputError(
+            f"worker {context.name} cannot draw maps, as scikit-learn is not installed: install the"
+            " extra `maps`, or build the indexer's image with --build-arg MAPS=maps"
+        )
     (model,) = job.spec.models
     lineage = context.collections.live(job.spec.gallery, model)
     context.jobs.set_targets(job.id, "", [CollectionTarget(model, lineage.digest, lineage.name)])

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from landmarks.errors import InvalidInputError
 from landmarks.retrieval.calibration import Calibration, GroupCalibration
 from landmarks.retrieval.fusion import DEPTHS, ModelHit
+from landmarks.retrieval.logistic import fit_balanced
 from landmarks.retrieval.verdict import UNKNOWNS_ANSWERED, Neighbour, Vote, vote
 
 Floats: TypeAlias = npt.NDArray[np.float64]
@@ -153,10 +154,7 @@ def _pairs(models: tuple[str, ...], query: CalibrationQuery) -> tuple[Floats, Fl
 
 def _logistic(features: Floats, flags: Flags) -> tuple[Floats, float]:
     """Return weights and constant of a logistic regression in which both outcomes count alike."""
-    from sklearn.linear_model import LogisticRegression  # slow to import
-
     mean, deviation = features.mean(axis=0), features.std(axis=0) + 1e-9
-    model = LogisticRegression(C=_REGULARISATION, class_weight="balanced", max_iter=1000)
-    model.fit((features - mean) / deviation, flags)
-    weights = model.coef_[0] / deviation
-    return weights, float(model.intercept_[0] - weights @ mean)
+    slopes, constant = fit_balanced((features - mean) / deviation, flags, _REGULARISATION)
+    weights = slopes / deviation
+    return weights, float(constant - weights @ mean)

