@@ -29,7 +29,8 @@ from encoder_service.execution_plan import ExecutionPlan
 from encoder_service.loader import load_encoder
 from encoder_service.models.base import Encoder, FloatArray
 from encoder_service.settings import EncoderSettings
-from landmarks.photos.decode import PhotoLimits, decode
+from landmarks.photos.decode import decode
+from landmarks.photos.limits import PhotoLimits
 
 _LIMITS = PhotoLimits(1 << 30, 1 << 30)
 _READ_AHEAD_BATCHES = 3

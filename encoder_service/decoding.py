@@ -12,7 +12,8 @@ from encoder_service.metrics import ModelMetrics
 from encoder_service.models.base import Encoder, FloatArray
 from landmarks.errors import InvalidPhotoError
 from landmarks.photos.box import Box
-from landmarks.photos.decode import PhotoLimits, declared_pixels, decode, pixels_declared_early
+from landmarks.photos.decode import declared_pixels, decode, pixels_declared_early
+from landmarks.photos.limits import PhotoLimits
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from encoder_service.metrics import ModelMetrics
 from encoder_service.models.base import Encoder, EncoderSpec
 from encoder_service.settings import EncoderSettings
 from landmarks.errors import InvalidPhotoError, LandmarksError
-from landmarks.photos.decode import PhotoLimits
+from landmarks.photos.limits import PhotoLimits
 
 _log = structlog.get_logger(__name__)
 

@@ -18,7 +18,8 @@ from encoder_service.models.base import FloatArray, FloatMatrix
 from encoder_service.models.preprocessing import Resized
 from encoder_service.runtimes.base import unit_rows
 from encoder_service.runtimes.onnx import OnnxRuntime
-from landmarks.photos.decode import PhotoLimits, decode
+from landmarks.photos.decode import decode
+from landmarks.photos.limits import PhotoLimits
 
 _VARIABLE = "LANDMARKS_PEER"
 _LIMITS = PhotoLimits(20_000_000, 64_000_000)

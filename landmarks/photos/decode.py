@@ -26,6 +26,7 @@ from landmarks.photos.file_headers import (
     jpeg_scans,
     webp_size,
 )
+from landmarks.photos.limits import MAX_PHOTO_BYTES_SETTING, PhotoLimits
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _NAMES = "JPEG, PNG, WebP, GIF, BMP or TIFF"
@@ -54,14 +55,6 @@ _EARLY_BYTES = 4096
 _LEAST_SIDE = 8
 # Pillow's own guard warns or raises by a constant; ours is a setting, and checked on each header.
 Image.MAX_IMAGE_PIXELS = None
-
-
-@dataclass(frozen=True)
-class PhotoLimits:
-    """Most bytes of a file, and most pixels that its header may declare."""
-
-    max_bytes: int
-    max_pixels: int
 
 
 @dataclass(frozen=True)
@@ -168,8 +161,8 @@ def _opened(data: bytes, limits: PhotoLimits) -> Image.Image:
         raise InvalidPhotoError("the photo is empty (0 bytes); send the contents of its file")
     if len(data) > limits.max_bytes:
         raise InvalidPhotoError(
-            f"the photo has {len(data):,} bytes, and at most {limits.max_bytes:,} are accepted;"
-            " send a smaller copy"
+            f"the photo has {len(data):,} bytes, and at most {limits.max_bytes:,} are accepted"
+            f" ({MAX_PHOTO_BYTES_SETTING}); send a smaller copy"
         )
     _silence_pillow()
     if excess := excessive_header(data):
@@ -226,7 +219,8 @@ def _check_pixels(width: int, height: int, limits: PhotoLimits) -> None:
     if width * height > limits.max_pixels:
         raise InvalidPhotoError(
             f"the photo declares {width:,} × {height:,} pixels, and at most"
-            f" {limits.max_pixels:,} in all are accepted; send a smaller copy"
+            f" {limits.max_pixels:,} in all are accepted ({limits.pixels_setting}); send a smaller"
+            " copy"
         )
 
 

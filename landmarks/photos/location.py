@@ -101,7 +101,7 @@ def parse_location(text: str) -> Location:
             field="source",
         )
     if protocol in ("file", "local"):
-        return _local(text[scheme.end() :], text)
+        return _local(_as_named(text[scheme.end() :].removeprefix("localhost")), text)
     return Location(protocol, _checked_uri(text, protocol))
 
 
@@ -124,6 +124,17 @@ def _local(path: str, text: str) -> Location:
         )
     # What `..` means depends on links, so it is the file system that resolves it.
     return Location("file", os.path.realpath(path) if ".." in path else posixpath.normpath(path))
+
+
+def _as_named(path: str) -> str:
+    """Return the path of a `file` URI, with the characters that others write as `%C3%A9`.
+
+    This program writes them as they are; so what exists by the name as it is written is that.
+    """
+    decoded = unquote(path)
+    if decoded == path or "\0" in decoded or os.path.lexists(path):
+        return path
+    return decoded if os.path.lexists(decoded) else path
 
 
 def _checked_uri(text: str, protocol: str) -> str:

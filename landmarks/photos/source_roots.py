@@ -15,6 +15,7 @@ import fsspec
 
 from landmarks.errors import ForbiddenError, InvalidPhotoError
 from landmarks.photos.archives import Archive, Archives
+from landmarks.photos.limits import MAX_PHOTO_BYTES_SETTING
 from landmarks.photos.local_files import file_status, open_file, open_folder
 from landmarks.photos.location import WEB, Location, parse_location
 from landmarks.photos.source_errors import read_errors
@@ -60,7 +61,10 @@ class SourceRoots:
         with self.open(location, whole=True) as file, read_errors(location):
             data = read_up_to(file, max_bytes + 1)
         if len(data) > max_bytes:
-            raise InvalidPhotoError(f"{uri} is larger than {max_bytes} bytes")
+            raise InvalidPhotoError(
+                f"{uri} is larger than {max_bytes} bytes ({MAX_PHOTO_BYTES_SETTING}, of the encoder"
+                " too)"
+            )
         return data
 
     def version(self, uri: str) -> str:

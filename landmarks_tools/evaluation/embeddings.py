@@ -17,7 +17,8 @@ from encoder_service.loader import load_encoder
 from encoder_service.models.base import Encoder, FloatArray, FloatMatrix
 from encoder_service.settings import EncoderSettings
 from landmarks.errors import InvalidInputError
-from landmarks.photos.decode import PhotoLimits, decode
+from landmarks.photos.decode import decode
+from landmarks.photos.limits import PhotoLimits
 from landmarks.retrieval.labelled_photos import LabelledPhoto
 from landmarks_tools.evaluation.embedding_cache import EmbeddingCache, FloatVector
 

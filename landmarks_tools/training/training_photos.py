@@ -15,7 +15,8 @@ import torch
 from encoder_service.models.model_card import TrainingData
 from encoder_service.models.preprocessing import Resized
 from landmarks.errors import InvalidInputError, InvalidPhotoError
-from landmarks.photos.decode import PhotoLimits, decode
+from landmarks.photos.decode import decode
+from landmarks.photos.limits import PhotoLimits
 from landmarks.retrieval.labelled_photos import LabelledPhoto, read_photos
 
 Progress = Callable[[int, int], None]  # done, total

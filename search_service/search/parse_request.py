@@ -15,6 +15,7 @@ from landmarkapi.search.v1 import search_pb2 as pb
 from landmarks.errors import InvalidInputError, InvalidPhotoError
 from landmarks.naming import check_gallery, check_model
 from landmarks.photos.box import Box
+from landmarks.photos.limits import MAX_PHOTO_BYTES_SETTING
 from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES
 from search_service.search.parse_filter import parse_filter
 from search_service.search.query import (
@@ -138,8 +139,8 @@ def _photo(photo: bytes, box: Box | None, max_photo_bytes: int) -> PhotoQuery:
         raise InvalidPhotoError("the photo is empty: it has no bytes")
     if len(photo) > max_photo_bytes:
         raise InvalidPhotoError(
-            f"the photo has {len(photo):,} bytes; at most {max_photo_bytes:,}"
-            " are accepted; send a smaller copy"
+            f"the photo has {len(photo):,} bytes; at most {max_photo_bytes:,} are accepted"
+            f" ({MAX_PHOTO_BYTES_SETTING}); send a smaller copy"
         )
     return PhotoQuery(photo, box)
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from landmarks.client import AsyncLandmarks
 from landmarks.errors import ConfigurationError
-from landmarks.photos.decode import PhotoLimits
+from landmarks.photos.limits import PhotoLimits
 from landmarks.photos.source_roots import SourceRoots
 from search_service.authorization import Authorizer
 from search_service.settings import SearchSettings
@@ -45,7 +45,11 @@ async def serving_page(
     """
     context = settings.tls.ssl_context() if settings.tls.serves else None
     client = AsyncLandmarks(own_target)
-    limits = PhotoLimits(settings.max_photo_bytes, settings.page_max_pixels)
+    limits = PhotoLimits(
+        settings.max_photo_bytes,
+        settings.page_max_pixels,
+        pixels_setting="LANDMARKS_PAGE_MAX_PIXELS",
+    )
     thumbnails = Thumbnails(roots, limits, settings.page_cache_bytes)
     app = web.Application(
         middlewares=[

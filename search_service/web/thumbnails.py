@@ -18,7 +18,8 @@ from cachetools import LRUCache
 from PIL import Image
 
 from landmarks.errors import DeadlineError
-from landmarks.photos.decode import PhotoLimits, decode, format_of
+from landmarks.photos.decode import decode, format_of
+from landmarks.photos.limits import PhotoLimits
 from landmarks.photos.source_roots import SourceRoots
 
 SIZES = (320, 160, 960)

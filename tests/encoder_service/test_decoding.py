@@ -5,7 +5,7 @@ import threading
 
 from encoder_service import decoding
 from encoder_service.decoding import DecodeThreads, UndecodedPhoto
-from landmarks.photos.decode import PhotoLimits
+from landmarks.photos.limits import PhotoLimits
 from tests.support.photos import drawn_photo, saved
 
 LIMITS = PhotoLimits(max_bytes=1_000_000, max_pixels=1_000_000)

@@ -13,7 +13,8 @@ import pytest
 from encoder_service.loader import load_encoder
 from encoder_service.models.registry import MODULES
 from encoder_service.settings import EncoderSettings
-from landmarks.photos.decode import PhotoLimits, decode
+from landmarks.photos.decode import decode
+from landmarks.photos.limits import PhotoLimits
 from tests.support.photos import drawn_photo, saved
 
 pytestmark = pytest.mark.integration

@@ -718,3 +718,37 @@ def test_only_the_zip_files_that_were_used_last_stay_open(root):
     for entry in entries * 2:
         assert allowed.read(entry, 100) == entry.uri[-5:-4].encode()
     assert len(list(Path("/proc/self/fd").iterdir())) - before <= 4
+
+
+def test_a_file_uri_may_have_its_characters_encoded(tmp_path):
+    root = tmp_path / "Café à 100%"
+    put(root / "taj/a b.png")
+    (tmp_path / "all.zip").write_bytes(b"")
+    with zipfile.ZipFile(tmp_path / "é.zip", "w") as file:
+        file.writestr("x/1.png", b"photo")
+    assert "%C3%A9" in root.as_uri()
+    allowed = sources(tmp_path.as_uri())
+    source = allowed.open(root.as_uri())
+    assert source.name == "Café à 100%"
+    (entry,) = source.entries()
+    assert allowed.read(entry, 100) == b"photo"
+    (entry,) = allowed.open((tmp_path / "é.zip").as_uri()).entries()
+    assert allowed.read(entry, 100) == b"photo"
+    local = allowed.open(root.as_uri().replace("file:///", "file://localhost/"))
+    assert [one.path for one in local.entries()] == ["taj/a b.png"]
+
+
+def test_a_name_with_a_percent_sign_is_read_as_it_is_written(root):
+    put(root / "taj/a%20b.png", b"percent")
+    put(root / "taj/a b.png", b"blank")
+    found = {entry.path: entry for entry in entries(root, root)}
+    assert sources(root).read(found["taj/a%20b.png"], 100) == b"percent"
+    with pytest.raises(ForbiddenError):
+        sources(root).open(f"file://{root}/%2e%2e/")
+
+
+@pytest.mark.parametrize("text", ["Notes on the trip\n/photos/x.jpg\n", "\n# x\nlicence: cc0\n"])
+def test_a_text_that_is_no_list_of_addresses_is_refused(root, text):
+    (root / "notes.txt").write_text(text)
+    with pytest.raises(InvalidInputError, match=r"is not a list of photos: line [13], .* neither"):
+        sources(root).open(str(root / "notes.txt")).check()

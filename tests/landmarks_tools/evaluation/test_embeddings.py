@@ -15,7 +15,8 @@ import structlog
 from encoder_service.loader import load_encoder
 from encoder_service.settings import EncoderSettings
 from landmarks.errors import InvalidInputError, NotFoundError
-from landmarks.photos.decode import PhotoLimits, decode
+from landmarks.photos.decode import decode
+from landmarks.photos.limits import PhotoLimits
 from landmarks.retrieval.labelled_photos import LabelledPhoto
 from landmarks_tools.evaluation import embeddings as under_test
 from landmarks_tools.evaluation.embedding_cache import EmbeddingCache

@@ -10,8 +10,9 @@ import aiohttp
 import pytest
 
 from landmarks.client import AsyncLandmarks
+from landmarks.photos.limits import PhotoLimits
 from landmarks.photos.source_roots import SourceRoots
-from search_service.web.thumbnails import PhotoLimits, PointPhoto, Thumbnails
+from search_service.web.thumbnails import PointPhoto, Thumbnails
 from tests.support.page_gallery import GALLERY as FILES
 from tests.support.page_gallery import Files, picture
 from tests.support.page_stack import Page
