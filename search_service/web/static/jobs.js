@@ -38,6 +38,7 @@ function form() {
     h("form", { class: "job-form", onsubmit: submit },
       h("p", { class: "wide dim" }, "A folder whose sub-folders are named after landmarks, a manifest (.csv), a list of URLs (.txt), a zip file, or a URI of one; paths are those of the server. Indexing again encodes only what has changed."),
       field("job-source", "Source", { placeholder: "/home/me/photos" }),
+      field("job-name", "Name of the source (by default that of its folder)", { required: false, title: "Needed where another source of the gallery has this one's name, or where this one has moved" }),
       field("job-gallery", "Gallery", { pattern: "[a-z0-9]+([_\\-][a-z0-9]+)*", title: "a–z, 0–9 and single _ or -" }),
       h("fieldset", { class: "wide" }, h("legend", {}, "Models"), h("div", { class: "checks", id: "job-models" })),
       h("div", { class: "checks wide" }, tick("job-prune", "Prune: delete points whose photos are gone"), tick("job-dry", "Dry run: count only"), tick("job-verify", "Read every photo again")),
@@ -63,7 +64,7 @@ async function submit(event) {
   if (boxes.length && !chosen.length) { notify("bad", "Choose at least one model."); return; }
   requestId ||= Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
   const body = {
-    source: byId("job-source").value.trim(), gallery: byId("job-gallery").value.trim(),
+    source: byId("job-source").value.trim(), source_name: byId("job-name").value.trim(), gallery: byId("job-gallery").value.trim(),
     models: chosen.length === boxes.length ? [] : chosen, request_id: requestId,
     prune: byId("job-prune").checked, dry_run: byId("job-dry").checked, verify: byId("job-verify").checked,
   };
