@@ -136,6 +136,12 @@ def done(item: pb.ModelProgress) -> int:
     return item.stored + item.unchanged + item.dead + item.duplicate
 
 
+def none_indexed(job: pb.IndexJob) -> bool:
+    """Say whether a job that has succeeded has nothing but dead letters."""
+    ended = job.state == pb.JOB_STATE_SUCCEEDED and any(item.dead for item in job.progress)
+    return ended and not any(item.stored or item.unchanged for item in job.progress)
+
+
 def print_totals(job: pb.IndexJob) -> None:
     """Print what became of every photo, per model."""
     if job.spec.dry_run:

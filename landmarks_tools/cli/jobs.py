@@ -9,7 +9,7 @@ import typer
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.client import DEFAULT_TARGET
 from landmarks_tools.cli.connection import connect
-from landmarks_tools.cli.index import done, finish, follow, print_totals
+from landmarks_tools.cli.index import done, finish, follow, none_indexed, print_totals
 from landmarks_tools.cli.output import JsonOption, ServerOption, console, print_json, print_table
 
 _WITHOUT_PHOTOS = (pb.JOB_KIND_CALIBRATE, pb.JOB_KIND_MAP)
@@ -74,7 +74,8 @@ def jobs(
 
 def state_of(job: pb.IndexJob) -> str:
     """Return the name of a job's state."""
-    return pb.JobState.Name(job.state).removeprefix("JOB_STATE_").lower()
+    name = pb.JobState.Name(job.state).removeprefix("JOB_STATE_").lower()
+    return f"{name}, none indexed" if none_indexed(job) else name
 
 
 def _print_jobs(found: list[pb.IndexJob], *, as_json: bool) -> None:

@@ -71,7 +71,7 @@ def job_message(job: Job) -> pb.IndexJob:
         state=_STATES[job.state],
         kind=_KINDS[job.spec.kind],
         error=job.error,
-        outcome=job.outcome,
+        outcome="; ".join(filter(None, (_none_indexed(job), job.outcome))),
         progress=[
             _progress_message(one, known=job.listing_complete and not job.ended)
             for one in job.progress
@@ -82,6 +82,16 @@ def job_message(job: Job) -> pb.IndexJob:
         not_pruned=job.not_pruned.reason if job.not_pruned else "",
         not_pruned_points=job.not_pruned.points if job.not_pruned else 0,
     )
+
+
+def _none_indexed(job: Job) -> str:
+    """Return the words for a job that has succeeded with nothing but dead letters; else ""."""
+    counts = job.progress
+    if job.state is not JobState.SUCCEEDED or not any(one.dead for one in counts):
+        return ""
+    if any(one.stored or one.unchanged for one in counts):
+        return ""
+    return "not one photo could be indexed; the dead letters say why"
 
 
 def dead_letter_message(letter: DeadLetter) -> pb.DeadLetter:

@@ -10,6 +10,12 @@ const STATES = {
   JOB_STATE_QUEUED: ["queued", ""], JOB_STATE_RUNNING: ["running", "accent"], JOB_STATE_SUCCEEDED: ["done", "good"],
   JOB_STATE_FAILED: ["failed", "bad"], JOB_STATE_CANCELLED: ["cancelled", "warn"],
 };
+/** A job's state in words, and its colour: one with nothing but dead letters has not gone well. */
+function stateOf(job) {
+  const sum = (name) => job.progress.reduce((total, one) => total + Number(one[name]), 0);
+  const none = job.state === "JOB_STATE_SUCCEEDED" && sum("dead") && !sum("stored") && !sum("unchanged");
+  return none ? ["none indexed", "bad"] : STATES[job.state] ?? ["unknown", ""];
+}
 const isRunning = (job) => ["JOB_STATE_QUEUED", "JOB_STATE_RUNNING"].includes(job.state);
 
 let stream = null;
@@ -116,7 +122,7 @@ function follow(ids) {
     const before = document.querySelector(`[data-job="${job.id}"]`);
     if (before) renew(before, job);
     if (!isRunning(job)) {
-      announce(`${title(job)}: ${STATES[job.state][0]}`);
+      announce(`${title(job)}: ${stateOf(job)[0]}`);
       readCollections().catch(() => {});
     }
   });
@@ -137,7 +143,7 @@ function renew(before, job) {
 const title = (job) => `${KINDS[job.kind] ?? "Job"} “${job.spec.gallery}”`;
 
 function card(job) {
-  const [words, kind] = STATES[job.state] ?? ["unknown", ""];
+  const [words, kind] = stateOf(job);
   const dead = job.progress.reduce((sum, one) => sum + Number(one.dead), 0);
   const marks = [["dry run", job.spec.dry_run], ["prune", job.spec.prune]].filter(([, on]) => on).map(([name]) => h("span", { class: "chip" }, name));
   const button = (name, change) => h("button", { type: "button", class: "button small", onclick: (event) => whileBusy(event.currentTarget, async () => {

@@ -321,3 +321,13 @@ async def test_a_source_that_has_the_name_of_another_is_refused_at_once(stub, ri
     assert isinstance(error, InvalidInputError)
     assert error.field == "spec.source_name"
     assert "photos of another source" in str(error)
+
+
+async def test_a_job_with_nothing_but_dead_letters_says_so(stub, rig, gallery):
+    (rig.photos / gallery).mkdir()
+    (rig.photos / gallery / "bad.png").write_bytes(b"nothing")
+    created = (await stub.CreateIndexJob(creating(gallery, rig.photos / gallery))).job
+    watched = stub.WatchIndexJob(pb.WatchIndexJobRequest(id=created.id), timeout=60)
+    job = [answer.job async for answer in watched][-1]
+    assert (job.state, job.progress[0].dead) == (pb.JOB_STATE_SUCCEEDED, 1)
+    assert job.outcome == "not one photo could be indexed; the dead letters say why"
