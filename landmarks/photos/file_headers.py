@@ -9,8 +9,9 @@ from typing import Literal
 JPEG_START = b"\xff\xd8\xff"
 SCAN = b"\xff\xda"
 _JPEG_END = b"\xd9"
-# Markers of segments: not those without a length, nor those inside the image data.
-_JPEG_MARKER = re.compile(rb"\xff+([\x02-\xcf\xd9-\xfe])")
+# Markers of segments: not those without a length, nor those inside the image data. Any number of
+# FF may precede one; a pattern with FF+ would try each of them again, up to the end of all.
+_JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
 
 # Before a JPEG's first scan. A panorama with its depth has some hundred segments.
 _MOST_SEGMENTS = 2000
@@ -29,7 +30,7 @@ _MOST_STRIPS = 32_768
 _STRIP_TAGS = frozenset({273, 279, 324, 325})
 
 # As Pillow looks for segments: any bytes before a marker are passed over.
-_ANY_MARKER = re.compile(rb"\xff+([^\xff])")
+_ANY_MARKER = re.compile(rb"\xff([^\xff])")
 _WITHOUT_LENGTH = frozenset({0, 0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE)})
 _APPLICATION = frozenset({*range(0xE0, 0xF0), 0xFE})
 

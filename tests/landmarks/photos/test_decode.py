@@ -362,7 +362,7 @@ HEADERS = {
     "segments": (lambda n: before_the_frame(segment(0xE3, b"") * n), 1900, 2100),
     "comments": (lambda n: before_the_frame(segment(0xFE, b"x" * 9) * n), 1900, 2100),
     "markers": (lambda n: before_the_frame(b"\xff\xd0" * n), 1900, 2100),
-    "padding": (lambda n: before_the_frame(b"\xff" * n), 9000, 11_000),
+    "padding": (lambda n: before_the_frame(b"\xff" * n), 9000, 1_000_000),
     "tables": (lambda n: before_the_frame(segment(0xDB, (b"\0" + b"\1" * 64) * n)), 200, 300),
     "frames": (
         lambda n: before_the_frame(segment(0xC0, b"\x08\0\x10\0\x10\3" + b"\1\x11\0" * n)),

@@ -24,6 +24,7 @@ from landmarks.photos.entry import Entry
 from landmarks.photos.location import parse_location
 from landmarks.photos.source_roots import SourceRoots
 from landmarks.photos.sources import Sources
+from landmarks.photos.web_pages import links_below
 
 
 @pytest.fixture
@@ -600,7 +601,7 @@ def pages() -> Iterator[type[Pages]]:
 
 
 def page(*links: str) -> str:
-    return "<html>" + "".join(f'<a class=x\nHREF="{link}">x</a>' for link in links)
+    return "<html>" + "".join(f'<a class=x\nHREF = "{link}">x</a>' for link in links)
 
 
 def test_links_of_a_page_that_lead_out_of_its_folder_are_not_followed(pages):
@@ -752,3 +753,14 @@ def test_a_text_that_is_no_list_of_addresses_is_refused(root, text):
     (root / "notes.txt").write_text(text)
     with pytest.raises(InvalidInputError, match=r"is not a list of photos: line [13], .* neither"):
         sources(root).open(str(root / "notes.txt")).check()
+
+
+def test_links_are_found_however_a_page_writes_them():
+    text = """<A href=a.jpg>a</A> <a title='x' href='b&amp;c.jpg'>b</a> <a\nHREF = "d%20e.jpg" >
+        <area href="f.jpg"> <b href=h.jpg> <a href=""> <a href="i.jpg"""
+    assert links_below(text, "https://host/x/") == ["a.jpg", "b&c.jpg", "d e.jpg"]
+
+
+@pytest.mark.parametrize("part", ["<a ", '<a href="', "<!--", "<a href ", "<a href='a.jpg' "])
+def test_a_page_that_is_damaged_on_purpose_is_read_once(part):
+    assert len(links_below(part * 300_000, "https://host/x/")) <= 1
