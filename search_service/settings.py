@@ -43,6 +43,8 @@ class SearchSettings(VectorStoreSettings, BrokerSettings, EncoderEndpoints):
     # without keys an address.
     rate_limit: float = Field(0, ge=0)
     rate_burst: float = Field(60, ge=1)
+    # Addresses and networks of proxies whose X-Forwarded-For says whose requests they forward.
+    trusted_proxies: NameList = ()
 
     # The web page; TLS and keys are those of gRPC.
     page_host: str = "127.0.0.1"

@@ -8,9 +8,13 @@ from typing import Any
 
 import structlog
 
+from landmarks.observability.log_limit import RepeatLimit
 from landmarks.redaction import redacted
 from landmarks.settings import Settings
 from landmarks.visible_text import visible_lines
+
+# Where requests are refused, and connections fail.
+_LIMITED = ("landmarks.rpc.call_interceptor", "aiohttp.server", "asyncio")
 
 
 def configure_logging(settings: Settings, service: str) -> None:
@@ -66,6 +70,8 @@ def configure_logging(settings: Settings, service: str) -> None:
             ],
         )
     )
+    for name in _LIMITED:
+        logging.getLogger(name).addFilter(RepeatLimit())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())

@@ -67,6 +67,8 @@ def create_server(
         ("grpc.so_reuseport", 0),  # otherwise a port in use is taken silently
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.max_receive_message_length", max_message_bytes),
+        # A connection that says nothing is closed after this, not after two minutes.
+        ("grpc.server_handshake_timeout_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         # Programs with gRPC channels of their own find added replicas only by resolving again.

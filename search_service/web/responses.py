@@ -30,6 +30,9 @@ _STATUSES: dict[type[errors.LandmarksError], int] = {
     errors.LandmarksError: 500,
 }
 
+# A log-in comes from strangers, whose bodies must not fill memory; no other needs more either.
+_MAX_JSON_BYTES = 64 * 1024
+
 
 class RequestBody(BaseModel):
     """The JSON body of a request; unknown fields are refused."""
@@ -89,4 +92,9 @@ async def read_body(request: web.Request, kind: type[BodyT]) -> BodyT:
     """
     if request.content_type != "application/json":
         raise errors.InvalidInputError("the request's body must be application/json")
-    return parse_body(kind, await request.read())
+    data = bytearray()
+    async for chunk in request.content.iter_any():
+        data += chunk
+        if len(data) > _MAX_JSON_BYTES:
+            raise web.HTTPRequestEntityTooLarge(_MAX_JSON_BYTES, len(data))
+    return parse_body(kind, bytes(data))

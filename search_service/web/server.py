@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import cast
 
 import structlog
 from aiohttp import web
@@ -13,6 +15,7 @@ from landmarks.client import AsyncLandmarks
 from landmarks.errors import ConfigurationError
 from landmarks.photos.limits import PhotoLimits
 from landmarks.photos.source_roots import SourceRoots
+from landmarks.security.proxies import TrustedProxies
 from search_service.authorization import Authorizer
 from search_service.settings import SearchSettings
 from search_service.web import (
@@ -23,6 +26,7 @@ from search_service.web import (
     session,
     static_files,
 )
+from search_service.web.connections import Connections, Room
 from search_service.web.responses import CLIENT
 from search_service.web.thumbnails import Thumbnails
 
@@ -30,6 +34,9 @@ _log = structlog.get_logger(__name__)
 
 # The other parts of an upload's form, besides the photo.
 _FORM_BYTES = 1_000_000
+# The longest that a connection may take to bring a request's headers, and how many it may have.
+_REQUEST_SECONDS = 15.0
+_MOST_HEADERS = 64
 
 
 @asynccontextmanager
@@ -44,6 +51,8 @@ async def serving_page(
     Raises ConfigurationError if the port is in use or a TLS file cannot be used.
     """
     context = settings.tls.ssl_context() if settings.tls.serves else None
+    proxies = TrustedProxies(settings.trusted_proxies)
+    connections = Connections(Room.of_this_process(), proxies, context)
     client = AsyncLandmarks(own_target)
     limits = PhotoLimits(
         settings.max_photo_bytes,
@@ -54,11 +63,12 @@ async def serving_page(
     app = web.Application(
         middlewares=[
             security_middleware.security_middleware(settings.page_hosts),
-            session.authorization_middleware(authorizer),
+            session.authorization_middleware(authorizer, proxies),
         ],
         client_max_size=settings.max_photo_bytes + _FORM_BYTES,
     )
     app[CLIENT] = client
+    app[session.CONNECTIONS] = connections
     app[session.AUTHORIZER] = authorizer
     app[job_routes.STREAMS] = set()
     app.on_shutdown.append(job_routes.end_streams)
@@ -75,31 +85,29 @@ async def serving_page(
         access_log=None,
         handler_cancellation=True,
         shutdown_timeout=settings.search_drain_seconds,
+        keepalive_timeout=_REQUEST_SECONDS,
+        max_headers=_MOST_HEADERS,
+        auto_decompress=False,  # no browser compresses what it sends
     )
-    try:
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(client.close)
+        stack.callback(thumbnails.close)
+        stack.push_async_callback(runner.cleanup)
         await runner.setup()
-        site = web.TCPSite(
-            runner,
-            settings.page_host,
-            settings.page_port,
-            reuse_address=True,
-            ssl_context=context,
+        make_protocol = cast("Callable[[], asyncio.Protocol]", runner.server)
+        accepting = connections.accepting(
+            make_protocol, settings.page_host, settings.page_port or 0
         )
         try:
-            await site.start()
+            port = await stack.enter_async_context(accepting)
         except OSError as error:
             why = "in use" if error.errno == errno.EADDRINUSE else (error.strerror or str(error))
             raise ConfigurationError(
                 f"cannot serve the page on {settings.page_host}:{settings.page_port}: the port is"
                 f" {why}; set LANDMARKS_PAGE_PORT to another, or to nothing to serve no page"
             ) from error
-        port = int(runner.addresses[0][1])
         _log.info(
             "serving the page",
             address=f"{'https' if context else 'http'}://{settings.page_host}:{port}",
         )
         yield port
-    finally:
-        await runner.cleanup()
-        thumbnails.close()
-        await client.close()

@@ -7,13 +7,18 @@ site sends it (SameSite=Strict).
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from landmarks.client import AsyncLandmarks
+from landmarks.errors import DeadlineError
 from landmarks.security.caller import Caller
+from landmarks.security.proxies import TrustedProxies
 from landmarks.security.rate_limit import client_at
 from search_service.authorization import Authorizer
+from search_service.web.connections import Connections
 from search_service.web.responses import CLIENT, RequestBody, read_body
 
 _COOKIE = "landmarks_key"
@@ -24,7 +29,11 @@ _SESSION_PATH = "/api/session"
 # An answer shows dozens of photos, which together count as a call or two.
 _PHOTO_COST = 0.05
 
+# What is sent before a key has been checked must arrive in this time.
+_STRANGER_SECONDS = 10.0
+
 AUTHORIZER = web.AppKey("authorizer", Authorizer)
+CONNECTIONS = web.AppKey("connections", Connections)
 
 
 class LoginBody(RequestBody):
@@ -33,19 +42,32 @@ class LoginBody(RequestBody):
     key: str
 
 
-def authorization_middleware(authorizer: Authorizer) -> Middleware:
-    """Return the middleware: without a key, only the page's own files are served."""
+def authorization_middleware(authorizer: Authorizer, proxies: TrustedProxies) -> Middleware:
+    """Return the middleware: without a key, only the page's own files are served.
+
+    Without keys, calls are counted by address, of a caller that one of `proxies` names.
+    """
 
     @web.middleware
     async def authorized(request: web.Request, handler: Handler) -> web.StreamResponse:
         path = request.path
         if path == "/" or path.startswith("/static/"):
             return await handler(request)
-        client = client_at(request.remote or "")
+        forwarded = request.headers.getall("X-Forwarded-For", ())
+        client = client_at(proxies.caller(request.remote or "", forwarded))
         if path != _SESSION_PATH:
             client = authorizer.authenticate(_key_of(request)).name or client
         authorizer.limit_rate(client, _PHOTO_COST if path.startswith("/photos/") else 1)
-        return await handler(request)
+        if path != _SESSION_PATH:
+            async with request.app[CONNECTIONS].admitted(request.transport):
+                return await handler(request)
+        try:
+            async with asyncio.timeout(_STRANGER_SECONDS):
+                return await handler(request)
+        except TimeoutError:
+            raise DeadlineError(
+                f"the request did not arrive within {_STRANGER_SECONDS:g} s"
+            ) from None
 
     return authorized
 

@@ -66,7 +66,7 @@ class DnsServer:
 
 @contextmanager
 def dns_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[DnsServer]:
-    """Run a server to which the system's resolver sends names in `.test`."""
+    """Run a server from which the system resolves names in `.test`."""
     server, real = DnsServer(), socket.getaddrinfo
 
     def getaddrinfo(host, port, *rest, **options):  # type: ignore[no-untyped-def]
