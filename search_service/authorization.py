@@ -43,6 +43,7 @@ REQUIRED_PERMISSIONS: dict[str, dict[str, Permission | None]] = {
         "RetryDeadLetters": WRITE,
         "ListCollections": READ,
         "DeletePoints": WRITE,
+        "CountPoints": READ,
         "ReindexCollection": WRITE,
         "PromoteCollection": WRITE,
         "RollbackCollection": WRITE,
@@ -50,6 +51,7 @@ REQUIRED_PERMISSIONS: dict[str, dict[str, Permission | None]] = {
         "DrawMap": WRITE,
         "GetMap": READ,
         "DropCollection": WRITE,
+        "DropGallery": WRITE,
     },
     # Health reveals only whether the service serves.
     health_pb2.DESCRIPTOR.services_by_name["Health"].full_name: {
@@ -98,6 +100,7 @@ REQUESTED_GALLERIES: dict[str, Callable[[Any], Iterable[str]]] = {
     "RetryDeadLetters": _no_gallery,
     "ListCollections": _no_gallery,
     "DeletePoints": _gallery,
+    "CountPoints": lambda request: (request.selection.gallery,),
     "ReindexCollection": _gallery,
     "PromoteCollection": _gallery_of_collection,
     "RollbackCollection": _gallery,
@@ -105,6 +108,7 @@ REQUESTED_GALLERIES: dict[str, Callable[[Any], Iterable[str]]] = {
     "DrawMap": _gallery,
     "GetMap": _gallery,
     "DropCollection": _gallery_of_collection,
+    "DropGallery": _gallery,
     "ServerReflectionInfo": _no_gallery,
 }
 # How gRPC names the peer on the page's own socket.

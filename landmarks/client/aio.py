@@ -178,6 +178,12 @@ class AsyncLandmarks:
         """Delete points by their ids, by a filter or of a source; return how many by collection."""
         return (await self._call(calls.delete(gallery, options))).deleted
 
+    async def count_points(
+        self, gallery: str, **options: Unpack[calls.DeletionOptions]
+    ) -> Sequence[indexing_pb2.CountedPoints]:
+        """Return how many points `delete` would delete with these options, by collection."""
+        return (await self._call(calls.count_points(gallery, options))).counts
+
     async def reindex(
         self, gallery: str, model: str, **options: Unpack[calls.ReindexOptions]
     ) -> indexing_pb2.IndexJob:
@@ -215,6 +221,15 @@ class AsyncLandmarks:
     async def drop(self, collection: str, *, live_too: bool = False) -> None:
         """Delete a collection and its points."""
         await self._call(calls.drop(collection, live_too=live_too))
+
+    async def drop_gallery(
+        self, gallery: str, *, dry_run: bool = False
+    ) -> Sequence[indexing_pb2.DeletedPoints]:
+        """Delete all collections of a gallery; return how many points that was, by collection.
+
+        `dry_run`: delete nothing, and return what would be deleted.
+        """
+        return (await self._call(calls.drop_gallery(gallery, dry_run=dry_run))).deleted
 
     async def _call(self, call: RpcCall[Answer]) -> Answer:
         """Make a call, with all attempts within its deadline."""

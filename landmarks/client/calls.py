@@ -199,6 +199,17 @@ def collections(gallery: str) -> RpcCall[ipb.ListCollectionsResponse]:
 
 def delete(gallery: str, asked: DeletionOptions) -> RpcCall[ipb.DeletePointsResponse]:
     """Delete points; raises InvalidInputError unless they are chosen in exactly one way."""
+    request = _selection(gallery, asked)
+    return RpcCall(_INDEXING + "DeletePoints", request, ipb.DeletePointsResponse, SEARCH_SECONDS)
+
+
+def count_points(gallery: str, asked: DeletionOptions) -> RpcCall[ipb.CountPointsResponse]:
+    """Count points; raises InvalidInputError unless they are chosen in exactly one way."""
+    request = ipb.CountPointsRequest(selection=_selection(gallery, asked))
+    return RpcCall(_INDEXING + "CountPoints", request, ipb.CountPointsResponse, SEARCH_SECONDS)
+
+
+def _selection(gallery: str, asked: DeletionOptions) -> ipb.DeletePointsRequest:
     ids, source = asked.get("ids", ()), asked.get("source", "")
     passed = asked.get("filter")
     request = ipb.DeletePointsRequest(gallery=gallery, models=asked.get("models", ()))
@@ -211,7 +222,7 @@ def delete(gallery: str, asked: DeletionOptions) -> RpcCall[ipb.DeletePointsResp
     else:
         request.source.name = source
         request.source.path_prefix = asked.get("path_prefix", "")
-    return RpcCall(_INDEXING + "DeletePoints", request, ipb.DeletePointsResponse, SEARCH_SECONDS)
+    return request
 
 
 def reindex(
@@ -289,6 +300,12 @@ def roll_back(
         gallery=gallery, model=model, leaving=live[0] if live else ""
     )
     return RpcCall(_INDEXING + "RollbackCollection", request, ipb.RollbackCollectionResponse)
+
+
+def drop_gallery(gallery: str, *, dry_run: bool) -> RpcCall[ipb.DropGalleryResponse]:
+    """Delete a gallery."""
+    request = ipb.DropGalleryRequest(gallery=gallery, dry_run=dry_run)
+    return RpcCall(_INDEXING + "DropGallery", request, ipb.DropGalleryResponse, SEARCH_SECONDS)
 
 
 def drop(collection: str, *, live_too: bool) -> RpcCall[ipb.DropCollectionResponse]:

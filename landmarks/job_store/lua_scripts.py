@@ -24,7 +24,8 @@ end
 local function all_keys(job)
   local key, keys = 'landmarks:job:' .. job, {{}}
   for _, suffix in ipairs(
-      {{'', ':chunks', ':sizes', ':again', ':open', ':tokens', ':attempts', ':dead'}}) do
+      {{'', ':chunks', ':sizes', ':again', ':open', ':tokens', ':attempts', ':dead',
+        ':dead_photos'}}) do
     table.insert(keys, key .. suffix)
   end
   local request = redis.call('HGET', key, 'request')
@@ -226,7 +227,16 @@ redis.call('HINCRBY', key, 'duplicate:' .. model, ARGV[7])
 redis.call('HINCRBY', key, 'encoded:' .. model, ARGV[8])
 redis.call('HINCRBY', key, 'pruned:' .. model, ARGV[9])
 redis.call('HINCRBY', key, 'dead:' .. model, #ARGV - 9)
-for i = 10, #ARGV do redis.call('RPUSH', key .. ':dead', ARGV[i]) end
+for i = 10, #ARGV do
+  redis.call('RPUSH', key .. ':dead', ARGV[i])
+  -- The same photo may be dead for several models. Where its letter cannot be read, it is one more.
+  local read, letter = pcall(cjson.decode, ARGV[i])
+  local photo = read and (letter.source or '') .. '/' .. letter.entry.path or ARGV[i]
+  redis.call('SADD', key .. ':dead_photos', photo)
+end
+if #ARGV > 9 then
+  redis.call('HSET', key, 'dead_photos', redis.call('SCARD', key .. ':dead_photos'))
+end
 redis.call('HSET', key, 'last:' .. model, now())
 changed(job)
 return finish_if_done(job)
@@ -352,7 +362,8 @@ for i = 4, #ARGV, 3 do
   redis.call('HINCRBY', key, 'dead:' .. model, -entries)
   table.insert(models, model)
 end
-redis.call('DEL', key .. ':dead')
+redis.call('DEL', key .. ':dead', key .. ':dead_photos')
+redis.call('HSET', key, 'dead_photos', 0)
 if ended(job) then resume(job, models) end
 changed(job)
 return 1

@@ -67,6 +67,18 @@ class NotPruned:
 
 
 @dataclass(frozen=True)
+class PhotoCounts:
+    """Counts of a job's photos, each once for all its models.
+
+    `done` are accounted for with every model, `dead` could not be indexed with one at least.
+    """
+
+    listed: int
+    done: int
+    dead: int
+
+
+@dataclass(frozen=True)
 class Job:
     """A job. `source_name` is the one in use, once the source was opened.
 
@@ -87,6 +99,7 @@ class Job:
     updated: datetime
     progress: tuple[ModelProgress, ...]
     not_pruned: NotPruned | None = None
+    photos: PhotoCounts = PhotoCounts(0, 0, 0)
 
     @property
     def ended(self) -> bool:
@@ -97,6 +110,7 @@ class Job:
     def from_fields(cls, job_id: str, fields: Mapping[str, str]) -> Self:
         """Read the fields of a job's hash in Redis."""
         spec = IndexSpec.from_json(fields["spec"])
+        progress = tuple(_progress(model, fields) for model in spec.models)
         return cls(
             id=job_id,
             spec=spec,
@@ -108,7 +122,15 @@ class Job:
             listing_complete=fields.get("listing_complete") == "1",
             created=_time(fields["created"]),
             updated=_time(fields["updated"]),
-            progress=tuple(_progress(model, fields) for model in spec.models),
+            progress=progress,
+            photos=PhotoCounts(
+                listed=max((one.listed for one in progress), default=0),
+                done=min((one.done for one in progress), default=0),
+                # Jobs of earlier releases lack it; nearly always, all models fail at the same.
+                dead=int(
+                    fields.get("dead_photos") or max((one.dead for one in progress), default=0)
+                ),
+            ),
             not_pruned=NotPruned(reason, int(fields.get("not_pruned_points", 0)))
             if (reason := fields.get("not_pruned"))
             else None,

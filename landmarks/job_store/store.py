@@ -8,6 +8,7 @@ landmarks:job:<id>:open      set: `<model>/<number>` of the chunks not yet done,
 landmarks:job:<id>:tokens    hash: `<model>/<number>` or `listing` → the last fencing token
 landmarks:job:<id>:attempts  hash: the same → how often that was begun
 landmarks:job:<id>:dead      list of dead letters
+landmarks:job:<id>:dead_photos  set of their photos, which may be dead for several models
 landmarks:jobs               sorted set of job ids by creation
 landmarks:active             set of the jobs that have not ended
 landmarks:leases             sorted set: `<job>/<field>` by expiry

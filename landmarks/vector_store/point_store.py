@@ -117,20 +117,28 @@ class PointStore:
 
     def delete_source(self, collection: str, source: str, path_prefix: str = "") -> int:
         """Delete the points of a source whose path has this prefix, and return how many."""
-        chosen = Filter(must=(Equals("source", source),))
         if not path_prefix:
-            count = self.count(collection, chosen)
-            self.delete_where(collection, chosen)
+            count = self.count_source(collection, source)
+            self.delete_where(collection, Filter(must=(Equals("source", source),)))
             return count
-        # Qdrant matches no prefixes.
-        ids = [
+        ids = self._of_source(collection, source, path_prefix)
+        for some in batched(ids, _SCAN_PAGE):
+            self.delete(collection, some)
+        return len(ids)
+
+    def count_source(self, collection: str, source: str, path_prefix: str = "") -> int:
+        """Return how many points `delete_source` would delete."""
+        if path_prefix:
+            return len(self._of_source(collection, source, path_prefix))
+        return self.count(collection, Filter(must=(Equals("source", source),)))
+
+    def _of_source(self, collection: str, source: str, path_prefix: str) -> list[UUID]:
+        chosen = Filter(must=(Equals("source", source),))
+        return [  # Qdrant matches no prefixes
             point.id
             for point in self.scan(collection, chosen, ["path"])
             if str(point.payload.get("path", "")).startswith(path_prefix)
         ]
-        for some in batched(ids, _SCAN_PAGE):
-            self.delete(collection, some)
-        return len(ids)
 
     def scan(
         self, collection: str, conditions: Filter = EVERYTHING, fields: Sequence[str] | None = None

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
-from landmarks.client import DEFAULT_TARGET
+from landmarks.client import DEFAULT_TARGET, Landmarks
 from landmarks.errors import InvalidInputError
 from landmarks.naming import parse_alias_name, parse_collection_name
 from landmarks_tools.cli.connection import connect
@@ -15,6 +15,7 @@ from landmarks_tools.cli.output import (
     JsonOption,
     ServerOption,
     console,
+    error_console,
     print_json,
     print_table,
 )
@@ -38,9 +39,13 @@ def collections(
     drop: Annotated[
         str,
         typer.Option(
-            metavar="COLLECTION", help="Delete a collection that is not live, with its points."
+            metavar="COLLECTION",
+            help="Delete a collection with its points; asks first if it is live.",
         ),
     ] = "",
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="With --drop: do not ask for confirmation.")
+    ] = False,
     server: ServerOption = DEFAULT_TARGET,
     as_json: JsonOption = False,
 ) -> None:
@@ -53,10 +58,23 @@ def collections(
         elif rollback:
             _print_live(client.roll_back(*_gallery_and_model(rollback)).live)
         elif drop:
-            client.drop(drop)
-            console.print(f"deleted {drop}")
+            _drop(client, drop, yes=yes)
         else:
             _print_collections(list(client.collections(gallery)), as_json=as_json)
+
+
+def _drop(client: Landmarks, name: str, *, yes: bool) -> None:
+    """Delete a collection; if it is live, ask first."""
+    gallery, model = _gallery_and_model(name)
+    found = [one for one in client.collections(gallery) if one.name == name]
+    live = any(one.live for one in found)
+    if live and not yes:
+        said = error_console()
+        said.print(f"{name} is live, with {found[0].points} points")
+        said.print(f"without it, searches of gallery {gallery!r} find nothing with model {model!r}")
+        typer.confirm("Delete it?", abort=True, err=True)
+    client.drop(name, live_too=live)
+    console.print(f"deleted {name}")
 
 
 def _print_collections(found: list[pb.Collection], *, as_json: bool) -> None:

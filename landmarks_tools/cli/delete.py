@@ -1,12 +1,15 @@
-"""`landmarks delete`: remove points of a gallery."""
+"""`landmarks delete`: remove points of a gallery, or the gallery."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
+from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.client import DEFAULT_TARGET
+from landmarks.client.calls import DeletionOptions
 from landmarks_tools.cli.connection import connect
 from landmarks_tools.cli.output import (
     DEFAULT_GALLERY,
@@ -15,6 +18,7 @@ from landmarks_tools.cli.output import (
     ModelsOption,
     ServerOption,
     comma_separated,
+    error_console,
     print_json,
     print_table,
 )
@@ -36,28 +40,56 @@ def delete(
         str,
         typer.Option(metavar="PREFIX", help="With --source: only paths that start with PREFIX."),
     ] = "",
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--all", help="The whole gallery: its collections of all models, live or not."
+        ),
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     server: ServerOption = DEFAULT_TARGET,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete points of a gallery; the photos themselves stay where they are."""
-    if sum(map(bool, (ids, where, source))) != 1:
-        raise typer.BadParameter("give one of --id, --where and --source")
+    """Delete points of a gallery, or all of it; the photos themselves stay where they are.
+
+    Counts them first and asks, unless --yes is given.
+    """
+    if sum(map(bool, (ids, where, source, whole))) != 1:
+        raise typer.BadParameter("give one of --id, --where, --source and --all")
     if path and not source:
         raise typer.BadParameter("--path needs --source")
-    if not yes:
-        typer.confirm(f"Delete these points of gallery {gallery!r}?", abort=True)
-    with connect(server) as client:
-        deleted = client.delete(
-            gallery,
-            models=comma_separated(models),
-            ids=ids or [],
-            filter=parse_where(where) if where else None,
-            source=source,
-            path_prefix=path,
+    if models and whole:
+        raise typer.BadParameter(
+            "--all is the gallery with all its models; `landmarks collections --drop` deletes one"
         )
+    selection = DeletionOptions(
+        models=comma_separated(models),
+        ids=ids or [],
+        filter=parse_where(where) if where else None,
+        source=source,
+        path_prefix=path,
+    )
+    with connect(server) as client:
+        if not yes:
+            counts = (
+                client.drop_gallery(gallery, dry_run=True)
+                if whole
+                else client.count_points(gallery, **selection)
+            )
+            confirm_deletion(counts, f"gallery {gallery!r}" if whole else "these points")
+        deleted = client.drop_gallery(gallery) if whole else client.delete(gallery, **selection)
     if as_json:
         print_json(list(deleted))
         return
     rows = [(one.collection, str(one.points)) for one in deleted]
     print_table(("collection", ">deleted"), rows)
+
+
+def confirm_deletion(counts: Sequence[pb.CountedPoints | pb.DeletedPoints], what: str) -> None:
+    """Ask whether to delete these points; end the command if not."""
+    console = error_console()  # standard output may be JSON
+    for one in counts:
+        console.print(f"{one.collection}: {one.points} points")
+    if not any(one.points for one in counts):
+        console.print("no point is selected")
+    typer.confirm(f"Delete {what}?", abort=True, err=True)

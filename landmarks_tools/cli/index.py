@@ -165,9 +165,10 @@ def print_totals(job: pb.IndexJob) -> None:
         console.print(f"about {timedelta(seconds=round(max(left).total_seconds()))} left")
     for said in filter(None, (job.outcome, job.not_pruned)):
         console.print(said)
-    if dead := sum(item.dead for item in job.progress):
+    if job.photos.dead:
+        photos = "1 photo" if job.photos.dead == 1 else f"{job.photos.dead} photos"
         console.print(
-            f"{dead} cannot be indexed; `landmarks jobs {job.id} --dead-letters` shows why, and"
+            f"{photos} cannot be indexed; `landmarks jobs {job.id} --dead-letters` shows why, and"
             " --retry tries them again"
         )
 

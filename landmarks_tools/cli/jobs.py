@@ -90,8 +90,8 @@ def _print_jobs(found: list[pb.IndexJob], *, as_json: bool) -> None:
             job.id,
             state_of(job),
             job.spec.gallery,
-            f"{sum(map(done, job.progress))}/{sum(item.listed for item in job.progress)}",
-            str(sum(item.dead for item in job.progress)),
+            f"{job.photos.done}/{job.photos.listed}",
+            str(job.photos.dead),
             job.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M"),
             _subject(job),
         )

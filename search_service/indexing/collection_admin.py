@@ -53,16 +53,27 @@ class CollectionAdmin:
 
     def delete_points(self, request: pb.DeletePointsRequest) -> pb.DeletePointsResponse:
         """Delete points in all collections of a gallery, or in those of the given models."""
+        answer = pb.DeletePointsResponse()
+        for name in self._selected_collections(request):
+            answer.deleted.add(collection=name, points=self._delete(name, request))
+        return answer
+
+    def count_points(self, request: pb.DeletePointsRequest) -> pb.CountPointsResponse:
+        """Count the points that `delete_points` would delete."""
+        answer = pb.CountPointsResponse()
+        for name in self._selected_collections(request):
+            answer.counts.add(collection=name, points=self._count(name, request))
+        return answer
+
+    def _selected_collections(self, request: pb.DeletePointsRequest) -> list[str]:
+        """Return the collections of a selection; raises if it cannot be used in all of them."""
         names = self._collection_names(request.gallery, request.models)
         if request.WhichOneof("points") == "filter":
             chosen = parse_filter(request.filter)
-            for name in names:  # check every collection before deleting in any
+            for name in names:
                 if error := words_in(chosen, self._collections.text_fields(name), name):
                     raise error
-        answer = pb.DeletePointsResponse()
-        for name in names:
-            answer.deleted.add(collection=name, points=self._delete(name, request))
-        return answer
+        return names
 
     def promote(self, name: str) -> pb.PromoteCollectionResponse:
         """Make a collection live."""
@@ -77,6 +88,22 @@ class CollectionAdmin:
 
     def drop(self, name: str, *, live_too: bool) -> pb.DropCollectionResponse:
         """Delete a collection."""
+        self._drop(name, live_too=live_too)
+        return pb.DropCollectionResponse()
+
+    def drop_gallery(self, gallery: str, *, dry_run: bool) -> pb.DropGalleryResponse:
+        """Delete all collections of a gallery, or say what would be deleted."""
+        states = self._collections.states(check_gallery(gallery))
+        if not states:
+            raise NotFoundError(f"gallery {gallery!r} does not exist")
+        answer = pb.DropGalleryResponse()
+        for state in sorted(states, key=lambda one: one.live):  # those that are searched, last
+            answer.deleted.add(collection=state.lineage.name, points=state.points)
+            if not dry_run:
+                self._drop(state.lineage.name, live_too=True)
+        return answer
+
+    def _drop(self, name: str, *, live_too: bool) -> None:
         self._collections.drop(name, live_too=live_too)
         try:
             self._maps.drop(name)
@@ -84,7 +111,6 @@ class CollectionAdmin:
             _log.warning(
                 "the map of a dropped collection was not deleted", name=name, reason=str(error)
             )
-        return pb.DropCollectionResponse()
 
     def _collection_names(self, gallery: str, models: Sequence[str]) -> list[str]:
         found = [state.lineage for state in self._collections.states(check_gallery(gallery))]
@@ -96,28 +122,36 @@ class CollectionAdmin:
         return [one.name for one in found if not models or one.model in models]
 
     def _delete(self, name: str, request: pb.DeletePointsRequest) -> int:
+        count = self._count(name, request)
         match request.WhichOneof("points"):
             case "ids":
-                ids = _uuids(request.ids.ids)
-                count = len(self._points.payloads(name, ids))
-                self._points.delete(name, ids)
-                return count
+                self._points.delete(name, _uuids(request.ids.ids))
+            case "filter":
+                self._points.delete_where(name, parse_filter(request.filter))
+            case _:
+                source = request.source
+                return self._points.delete_source(name, source.name, source.path_prefix)
+        return count
+
+    def _count(self, name: str, request: pb.DeletePointsRequest) -> int:
+        """Count the points of a selection; raises InvalidInputError if it is none."""
+        match request.WhichOneof("points"):
+            case "ids":
+                return len(self._points.payloads(name, _uuids(request.ids.ids)))
             case "filter":
                 chosen = parse_filter(request.filter)
                 if not chosen:
                     raise InvalidInputError(
                         "the filter has no condition, so it would delete every point; to do that,"
-                        " drop the collection",
+                        " drop the collection or the gallery",
                         field="filter",
                     )
-                count = self._points.count(name, chosen)
-                self._points.delete_where(name, chosen)
-                return count
+                return self._points.count(name, chosen)
             case "source":
                 source = request.source
                 if not source.name:
                     raise InvalidInputError("the source has no name", field="source.name")
-                return self._points.delete_source(name, source.name, source.path_prefix)
+                return self._points.count_source(name, source.name, source.path_prefix)
             case _:
                 raise InvalidInputError(
                     "no points are selected: give ids, a filter or a source", field="points"

@@ -76,6 +76,7 @@ def job_message(job: Job) -> pb.IndexJob:
             _progress_message(one, known=job.listing_complete and not job.ended)
             for one in job.progress
         ],
+        photos=pb.PhotoCounts(listed=job.photos.listed, done=job.photos.done, dead=job.photos.dead),
         listing_complete=job.listing_complete,
         create_time=_timestamp(job.created),
         update_time=_timestamp(job.updated),

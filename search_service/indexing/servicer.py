@@ -12,7 +12,7 @@ import structlog
 
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarkapi.indexing.v1.indexing_pb2_grpc import IndexingServiceServicer
-from landmarks.errors import InvalidInputError, NotFoundError, UnavailableError
+from landmarks.errors import InvalidInputError, LineageError, NotFoundError, UnavailableError
 from landmarks.job_store.maps import MapStore
 from landmarks.job_store.records import Job
 from landmarks.job_store.redis_client import connect_redis
@@ -199,6 +199,11 @@ class IndexingServicer(IndexingServiceServicer):
         return self._admin.delete_points(request)
 
     @in_thread
+    def CountPoints(self, request: pb.CountPointsRequest) -> pb.CountPointsResponse:
+        """Count the points of a selection."""
+        return self._admin.count_points(request.selection)
+
+    @in_thread
     def PromoteCollection(
         self, request: pb.PromoteCollectionRequest
     ) -> pb.PromoteCollectionResponse:
@@ -216,6 +221,26 @@ class IndexingServicer(IndexingServiceServicer):
     def DropCollection(self, request: pb.DropCollectionRequest) -> pb.DropCollectionResponse:
         """Delete a collection."""
         return self._admin.drop(request.name, live_too=request.live_too)
+
+    @in_thread
+    def DropGallery(self, request: pb.DropGalleryRequest) -> pb.DropGalleryResponse:
+        """Delete a gallery."""
+        if not request.dry_run:
+            self._refuse_active_jobs(check_gallery(request.gallery))
+        return self._admin.drop_gallery(request.gallery, dry_run=request.dry_run)
+
+    def _refuse_active_jobs(self, gallery: str) -> None:
+        """Raise LineageError if a job of a gallery has not ended: it would create it again."""
+        for id_ in self._jobs.active():
+            try:
+                job = self._jobs.get(id_)
+            except NotFoundError:  # it has expired
+                continue
+            if job.spec.gallery == gallery and not job.ended:
+                raise LineageError(
+                    f"job {id_} of gallery {gallery!r} has not ended, and would create it again;"
+                    f" cancel it first, as with `landmarks jobs {id_} --cancel`"
+                )
 
     @in_thread
     def GetMap(self, request: pb.GetMapRequest) -> pb.GetMapResponse:

@@ -59,6 +59,12 @@ class DropBody(RequestBody):
     live_too: bool = False
 
 
+class DropGalleryBody(RequestBody):
+    """`dry_run`: delete nothing."""
+
+    dry_run: bool
+
+
 # The queue of events of each open stream; None ends the stream.
 STREAMS = web.AppKey("streams", set[asyncio.Queue[bytes | None]])
 
@@ -82,6 +88,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/api/collections", collections),
         web.post("/api/collections/{name}/promote", promote),
         web.post("/api/collections/{name}/drop", drop),
+        web.post("/api/galleries/{gallery}/drop", drop_gallery),
         web.post("/api/galleries/{gallery}/calibrate", calibrate),
         web.get("/api/galleries/{gallery}/models/{model}/map", read_map),
         web.post("/api/galleries/{gallery}/models/{model}/map", draw_map),
@@ -212,6 +219,14 @@ async def drop(request: web.Request) -> web.Response:
     body = await read_body(request, DropBody)
     await client_of(request).drop(request.match_info["name"], live_too=body.live_too)
     return web.json_response({})
+
+
+async def drop_gallery(request: web.Request) -> web.Response:
+    """Delete a gallery, or with `dry_run` say what that would delete."""
+    body = await read_body(request, DropGalleryBody)
+    client, gallery = client_of(request), request.match_info["gallery"]
+    deleted = await client.drop_gallery(gallery, dry_run=body.dry_run)
+    return messages_response("deleted", deleted)
 
 
 async def calibrate(request: web.Request) -> web.Response:

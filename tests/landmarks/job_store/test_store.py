@@ -1,6 +1,7 @@
 """The state of jobs, in a real Valkey."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -298,6 +299,21 @@ def test_work_that_is_due_last_is_due_again_after_chunks_added_before_it(store):
     assert not store.renew(first, 60)
     assert store.end_chunk(second, "a", nothing) == ""
     assert store.get(job.id).state is JobState.SUCCEEDED
+
+
+def test_a_photo_that_is_dead_for_two_models_is_one_dead_photo_until_it_is_retried(store):
+    job_id = listed(store, chunks=2)
+    other = replace(LETTER, entry=replace(ENTRY, path="\udcff.jpg"))  # not UTF-8
+    done(store, job_id, "a/0", stored=0, dead=(LETTER, other), encoded=0)
+    done(store, job_id, "b/0", stored=1, dead=(replace(LETTER, model="b"),), encoded=1)
+    photos = store.get(job_id).photos
+    assert (photos.listed, photos.done, photos.dead) == (4, 2, 2)
+    for field in ("a/1", "b/1"):
+        done(store, job_id, field, stored=2, encoded=2)
+    assert store.get(job_id).photos.done == 4
+    store.retry_dead_letters(job_id)
+    photos = store.get(job_id).photos
+    assert (photos.listed, photos.done, photos.dead) == (4, 2, 0)
 
 
 def test_dead_letters_of_a_cancelled_job_wait_until_it_is_resumed(store):

@@ -288,6 +288,7 @@ class IndexJob(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     NOT_PRUNED_FIELD_NUMBER: _builtins.int
     NOT_PRUNED_POINTS_FIELD_NUMBER: _builtins.int
+    PHOTOS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id."""
     state: Global___JobState.ValueType
@@ -324,6 +325,10 @@ class IndexJob(_message.Message):
     def update_time(self) -> _timestamp_pb2.Timestamp:
         """When it last changed."""
 
+    @_builtins.property
+    def photos(self) -> Global___PhotoCounts:
+        """Its photos, each counted once for all models."""
+
     def __init__(
         self,
         *,
@@ -339,14 +344,45 @@ class IndexJob(_message.Message):
         kind: Global___JobKind.ValueType = ...,
         not_pruned: _builtins.str = ...,
         not_pruned_points: _builtins.int = ...,
+        photos: Global___PhotoCounts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "spec", b"spec", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "photos", b"photos", "spec", b"spec", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "error", b"error", "id", b"id", "kind", b"kind", "listing_complete", b"listing_complete", "not_pruned", b"not_pruned", "not_pruned_points", b"not_pruned_points", "outcome", b"outcome", "progress", b"progress", "spec", b"spec", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "error", b"error", "id", b"id", "kind", b"kind", "listing_complete", b"listing_complete", "not_pruned", b"not_pruned", "not_pruned_points", b"not_pruned_points", "outcome", b"outcome", "photos", b"photos", "progress", b"progress", "spec", b"spec", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___IndexJob: _TypeAlias = IndexJob  # noqa: Y015
+
+@_typing.final
+class PhotoCounts(_message.Message):
+    """Counts of a job's photos, each once for all its models; `ModelProgress` counts for each model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LISTED_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    DEAD_FIELD_NUMBER: _builtins.int
+    listed: _builtins.int
+    """Photos found in the source."""
+    done: _builtins.int
+    """Photos that are accounted for with every model."""
+    dead: _builtins.int
+    """Photos that could not be indexed with one of the models at least."""
+    def __init__(
+        self,
+        *,
+        listed: _builtins.int = ...,
+        done: _builtins.int = ...,
+        dead: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dead", b"dead", "done", b"done", "listed", b"listed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PhotoCounts: _TypeAlias = PhotoCounts  # noqa: Y015
 
 @_typing.final
 class DeadLetter(_message.Message):
@@ -1065,6 +1101,80 @@ class DeletePointsResponse(_message.Message):
 Global___DeletePointsResponse: _TypeAlias = DeletePointsResponse  # noqa: Y015
 
 @_typing.final
+class CountPointsRequest(_message.Message):
+    """Counts the points of a selection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SELECTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def selection(self) -> Global___DeletePointsRequest:
+        """The selection, as it would be deleted."""
+
+    def __init__(
+        self,
+        *,
+        selection: Global___DeletePointsRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["selection", b"selection"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["selection", b"selection"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountPointsRequest: _TypeAlias = CountPointsRequest  # noqa: Y015
+
+@_typing.final
+class CountedPoints(_message.Message):
+    """The points of one collection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    """The collection's name."""
+    points: _builtins.int
+    """How many of its points are selected."""
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        points: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "points", b"points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountedPoints: _TypeAlias = CountedPoints  # noqa: Y015
+
+@_typing.final
+class CountPointsResponse(_message.Message):
+    """The counts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COUNTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___CountedPoints]:
+        """By collection."""
+
+    def __init__(
+        self,
+        *,
+        counts: _abc.Iterable[Global___CountedPoints] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountPointsResponse: _TypeAlias = CountPointsResponse  # noqa: Y015
+
+@_typing.final
 class ReindexCollectionRequest(_message.Message):
     """Re-embeds a collection."""
 
@@ -1276,6 +1386,56 @@ class DropCollectionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DropCollectionResponse: _TypeAlias = DropCollectionResponse  # noqa: Y015
+
+@_typing.final
+class DropGalleryRequest(_message.Message):
+    """Deletes a gallery."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GALLERY_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    gallery: _builtins.str
+    """Its name."""
+    dry_run: _builtins.bool
+    """Delete nothing: the answer says what would be deleted."""
+    def __init__(
+        self,
+        *,
+        gallery: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "gallery", b"gallery"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DropGalleryRequest: _TypeAlias = DropGalleryRequest  # noqa: Y015
+
+@_typing.final
+class DropGalleryResponse(_message.Message):
+    """What was deleted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELETED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def deleted(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeletedPoints]:
+        """By collection."""
+
+    def __init__(
+        self,
+        *,
+        deleted: _abc.Iterable[Global___DeletedPoints] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted", b"deleted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DropGalleryResponse: _TypeAlias = DropGalleryResponse  # noqa: Y015
 
 @_typing.final
 class CalibrateGalleryRequest(_message.Message):

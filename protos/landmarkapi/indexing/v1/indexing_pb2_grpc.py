@@ -85,6 +85,11 @@ class IndexingServiceStub:
                 request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DeletePointsRequest.SerializeToString,
                 response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DeletePointsResponse.FromString,
                 _registered_method=True)
+        self.CountPoints = channel.unary_unary(
+                '/landmarkapi.indexing.v1.IndexingService/CountPoints',
+                request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CountPointsRequest.SerializeToString,
+                response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CountPointsResponse.FromString,
+                _registered_method=True)
         self.ReindexCollection = channel.unary_unary(
                 '/landmarkapi.indexing.v1.IndexingService/ReindexCollection',
                 request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ReindexCollectionRequest.SerializeToString,
@@ -119,6 +124,11 @@ class IndexingServiceStub:
                 '/landmarkapi.indexing.v1.IndexingService/DropCollection',
                 request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropCollectionRequest.SerializeToString,
                 response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropCollectionResponse.FromString,
+                _registered_method=True)
+        self.DropGallery = channel.unary_unary(
+                '/landmarkapi.indexing.v1.IndexingService/DropGallery',
+                request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropGalleryRequest.SerializeToString,
+                response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropGalleryResponse.FromString,
                 _registered_method=True)
 
 
@@ -208,6 +218,13 @@ class IndexingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CountPoints(self, request, context):
+        """Counts the points that `DeletePoints` would delete, and deletes nothing. Errors are the same.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReindexCollection(self, request, context):
         """Starts a job that re-embeds a live collection: it encodes all photos with an encoder of another
         digest, which runs beside the present one, into a new collection; returns at once. When the new
@@ -273,6 +290,17 @@ class IndexingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DropGallery(self, request, context):
+        """Deletes a gallery: all its collections, live or not, with their points and maps. Its jobs stay
+        listed. The photos themselves stay where they are. If it fails in between, repeat it.
+
+        NOT_FOUND: it has no collection. FAILED_PRECONDITION: a job of it has not ended, and would make it
+        again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IndexingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -326,6 +354,11 @@ def add_IndexingServiceServicer_to_server(servicer, server):
                     request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DeletePointsRequest.FromString,
                     response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DeletePointsResponse.SerializeToString,
             ),
+            'CountPoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountPoints,
+                    request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CountPointsRequest.FromString,
+                    response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CountPointsResponse.SerializeToString,
+            ),
             'ReindexCollection': grpc.unary_unary_rpc_method_handler(
                     servicer.ReindexCollection,
                     request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.ReindexCollectionRequest.FromString,
@@ -360,6 +393,11 @@ def add_IndexingServiceServicer_to_server(servicer, server):
                     servicer.DropCollection,
                     request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropCollectionRequest.FromString,
                     response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropCollectionResponse.SerializeToString,
+            ),
+            'DropGallery': grpc.unary_unary_rpc_method_handler(
+                    servicer.DropGallery,
+                    request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropGalleryRequest.FromString,
+                    response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropGalleryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -644,6 +682,33 @@ class IndexingService:
             _registered_method=True)
 
     @staticmethod
+    def CountPoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/landmarkapi.indexing.v1.IndexingService/CountPoints',
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CountPointsRequest.SerializeToString,
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CountPointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def ReindexCollection(request,
             target,
             options=(),
@@ -822,6 +887,33 @@ class IndexingService:
             '/landmarkapi.indexing.v1.IndexingService/DropCollection',
             landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropCollectionRequest.SerializeToString,
             landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropCollectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DropGallery(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/landmarkapi.indexing.v1.IndexingService/DropGallery',
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropGalleryRequest.SerializeToString,
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropGalleryResponse.FromString,
             options,
             channel_credentials,
             insecure,

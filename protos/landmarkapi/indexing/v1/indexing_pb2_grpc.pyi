@@ -69,6 +69,8 @@ class IndexingServiceStub:
     INVALID_ARGUMENT: no points are selected, or the selection cannot be used.
     NOT_FOUND: the gallery has no collection, or none of a requested model.
     """
+    CountPoints: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.CountPointsRequest, _indexing_pb2.CountPointsResponse]
+    """Counts the points that `DeletePoints` would delete, and deletes nothing. Errors are the same."""
     ReindexCollection: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.ReindexCollectionRequest, _indexing_pb2.ReindexCollectionResponse]
     """Starts a job that re-embeds a live collection: it encodes all photos with an encoder of another
     digest, which runs beside the present one, into a new collection; returns at once. When the new
@@ -102,6 +104,13 @@ class IndexingServiceStub:
     DropCollection: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.DropCollectionRequest, _indexing_pb2.DropCollectionResponse]
     """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
     set. NOT_FOUND: it does not exist.
+    """
+    DropGallery: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.DropGalleryRequest, _indexing_pb2.DropGalleryResponse]
+    """Deletes a gallery: all its collections, live or not, with their points and maps. Its jobs stay
+    listed. The photos themselves stay where they are. If it fails in between, repeat it.
+
+    NOT_FOUND: it has no collection. FAILED_PRECONDITION: a job of it has not ended, and would make it
+    again.
     """
 
 @_typing.type_check_only
@@ -145,6 +154,8 @@ class IndexingServiceAsyncStub(IndexingServiceStub):
     INVALID_ARGUMENT: no points are selected, or the selection cannot be used.
     NOT_FOUND: the gallery has no collection, or none of a requested model.
     """
+    CountPoints: _aio.UnaryUnaryMultiCallable[_indexing_pb2.CountPointsRequest, _indexing_pb2.CountPointsResponse]  # type: ignore[assignment]
+    """Counts the points that `DeletePoints` would delete, and deletes nothing. Errors are the same."""
     ReindexCollection: _aio.UnaryUnaryMultiCallable[_indexing_pb2.ReindexCollectionRequest, _indexing_pb2.ReindexCollectionResponse]  # type: ignore[assignment]
     """Starts a job that re-embeds a live collection: it encodes all photos with an encoder of another
     digest, which runs beside the present one, into a new collection; returns at once. When the new
@@ -178,6 +189,13 @@ class IndexingServiceAsyncStub(IndexingServiceStub):
     DropCollection: _aio.UnaryUnaryMultiCallable[_indexing_pb2.DropCollectionRequest, _indexing_pb2.DropCollectionResponse]  # type: ignore[assignment]
     """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
     set. NOT_FOUND: it does not exist.
+    """
+    DropGallery: _aio.UnaryUnaryMultiCallable[_indexing_pb2.DropGalleryRequest, _indexing_pb2.DropGalleryResponse]  # type: ignore[assignment]
+    """Deletes a gallery: all its collections, live or not, with their points and maps. Its jobs stay
+    listed. The photos themselves stay where they are. If it fails in between, repeat it.
+
+    NOT_FOUND: it has no collection. FAILED_PRECONDITION: a job of it has not ended, and would make it
+    again.
     """
 
 class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -280,6 +298,14 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def CountPoints(
+        self,
+        request: _indexing_pb2.CountPointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_indexing_pb2.CountPointsResponse, _abc.Awaitable[_indexing_pb2.CountPointsResponse]]:
+        """Counts the points that `DeletePoints` would delete, and deletes nothing. Errors are the same."""
+
+    @_abc_1.abstractmethod
     def ReindexCollection(
         self,
         request: _indexing_pb2.ReindexCollectionRequest,
@@ -353,6 +379,19 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_indexing_pb2.DropCollectionResponse, _abc.Awaitable[_indexing_pb2.DropCollectionResponse]]:
         """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
         set. NOT_FOUND: it does not exist.
+        """
+
+    @_abc_1.abstractmethod
+    def DropGallery(
+        self,
+        request: _indexing_pb2.DropGalleryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_indexing_pb2.DropGalleryResponse, _abc.Awaitable[_indexing_pb2.DropGalleryResponse]]:
+        """Deletes a gallery: all its collections, live or not, with their points and maps. Its jobs stay
+        listed. The photos themselves stay where they are. If it fails in between, repeat it.
+
+        NOT_FOUND: it has no collection. FAILED_PRECONDITION: a job of it has not ended, and would make it
+        again.
         """
 
 def add_IndexingServiceServicer_to_server(servicer: IndexingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
