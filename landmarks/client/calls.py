@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from landmarkapi.indexing.v1 import indexing_pb2 as ipb
 from landmarkapi.search.v1 import search_pb2 as spb
+from landmarks.client.options import check_options
 from landmarks.client.retry import PAGE_SIZE, SEARCH_SECONDS, WATCH_SECONDS, RpcCall
 from landmarks.client.search_request import Search, Where, all_of, search_request
 from landmarks.errors import InvalidInputError, LandmarksError
@@ -107,6 +108,7 @@ def outcomes(answer: spb.BatchSearchResponse) -> list[spb.SearchResponse | Landm
 
 def count_values(gallery: str, field: str, asked: CountOptions) -> RpcCall[spb.CountValuesResponse]:
     """Count points by the values of a field."""
+    check_options(CountOptions, asked)
     request = spb.CountValuesRequest(
         gallery=gallery,
         field=field,
@@ -130,6 +132,7 @@ def models() -> RpcCall[spb.ListModelsResponse]:
 
 def index(source: str, gallery: str, asked: IndexOptions) -> RpcCall[ipb.CreateIndexJobResponse]:
     """Start an index job."""
+    check_options(IndexOptions, asked)
     request = ipb.CreateIndexJobRequest(
         spec=ipb.IndexSpec(
             gallery=gallery,
@@ -210,6 +213,7 @@ def count_points(gallery: str, asked: DeletionOptions) -> RpcCall[ipb.CountPoint
 
 
 def _selection(gallery: str, asked: DeletionOptions) -> ipb.DeletePointsRequest:
+    check_options(DeletionOptions, asked)
     ids, source = asked.get("ids", ()), asked.get("source", "")
     passed = asked.get("filter")
     request = ipb.DeletePointsRequest(gallery=gallery, models=asked.get("models", ()))
@@ -229,6 +233,7 @@ def reindex(
     gallery: str, model: str, asked: ReindexOptions
 ) -> RpcCall[ipb.ReindexCollectionResponse]:
     """Start a job that re-embeds a collection."""
+    check_options(ReindexOptions, asked)
     request = ipb.ReindexCollectionRequest(
         gallery=gallery,
         model=model,
@@ -261,6 +266,7 @@ class CalibrationOptions(TypedDict, total=False):
 
 def calibrate(gallery: str, asked: CalibrationOptions) -> RpcCall[ipb.CalibrateGalleryResponse]:
     """Start a job that calibrates verdicts."""
+    check_options(CalibrationOptions, asked)
     request = ipb.CalibrateGalleryRequest(
         gallery=gallery,
         models=asked.get("models", ()),

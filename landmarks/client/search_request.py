@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Required, TypeAlias, TypedDict
 
 from landmarkapi.search.v1 import search_pb2 as pb
+from landmarks.client.options import check_options
 from landmarks.errors import InvalidInputError
 from landmarks.photos.box import Box
 
@@ -69,12 +70,13 @@ class Search(TypedDict, total=False):
 def search_request(search: Search) -> pb.SearchRequest:
     """Return the request of a search.
 
-    Raises InvalidInputError unless there is exactly one query, and for a box or value that does not
-    fit.
+    Raises InvalidInputError unless there is exactly one query, and for an option, a box or a value
+    that does not fit.
     """
+    check_options(Search, search, ("gallery",))
     try:
         return _request(search)
-    except ValueError as error:  # how protobuf reports it
+    except (TypeError, ValueError) as error:  # how protobuf reports it
         raise InvalidInputError(f"the search cannot be sent: {error}") from error
 
 
