@@ -43,16 +43,16 @@ _ARGUMENTS = frozenset(
 
 @app.task(name=INDEX_TASK)
 def index(
-    job_id: str | None = None, *, resume: bool = False, **arguments: object
+    *positional: object, job_id: str | None = None, resume: bool = False, **arguments: object
 ) -> dict[str, str]:
-    """Run a job; without `job_id`, create it from the other arguments.
+    """Run a job; without `job_id`, create it from the other arguments, which have names.
 
     `resume`: it has chunks that are not done and are in no queue.
     """
     worker = context()
-    if job_id is None:
+    if job_id is None or positional:
         task_id = current_task.request.id or str(uuid.uuid4())
-        job_id = create_job(worker, arguments, task_id)
+        job_id = create_job(worker, arguments, task_id, len(positional))
     if resume:
         for field in worker.jobs.open_work(job_id):
             worker.send_work(job_id, field)
@@ -78,7 +78,9 @@ def promote(job_id: str, model: str) -> None:
     run_promotion(context(), job_id, model)
 
 
-def create_job(context: WorkerContext, arguments: dict[str, object], task_id: str) -> str:
+def create_job(
+    context: WorkerContext, arguments: dict[str, object], task_id: str, positional: int = 0
+) -> str:
     """Create the job of a message without a job id, and return its id: that of the Celery task.
 
     So a message that is delivered twice creates one job, and its sender knows the job's id. Where
@@ -86,7 +88,7 @@ def create_job(context: WorkerContext, arguments: dict[str, object], task_id: st
     """
     job_id = task_id if _JOB_ID.fullmatch(task_id) else str(uuid.uuid5(uuid.NAMESPACE_OID, task_id))
     try:
-        spec = checked_spec(_spec_of(arguments), context.settings.encoders)
+        spec = checked_spec(_spec_of(arguments, positional), context.settings.encoders)
         return context.jobs.create(spec, str(arguments.get("request_id") or ""), job_id).id
     except (InvalidInputError, AlreadyExistsError) as error:
         reason = str(error)
@@ -96,7 +98,12 @@ def create_job(context: WorkerContext, arguments: dict[str, object], task_id: st
     return job_id
 
 
-def _spec_of(arguments: dict[str, object]) -> IndexSpec:
+def _spec_of(arguments: dict[str, object], positional: int) -> IndexSpec:
+    if positional:
+        raise InvalidInputError(
+            f"{INDEX_TASK} takes its arguments by name, and there are {positional} without one;"
+            ' kwargs={"gallery": "landmarks", "source": "/photos"} has names'
+        )
     unknown = sorted(set(arguments) - _ARGUMENTS)
     if unknown:
         raise InvalidInputError(

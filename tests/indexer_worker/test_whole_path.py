@@ -245,21 +245,28 @@ assert not any(name.startswith(("indexer_worker", "landmarks")) for name in sys.
 
 
 @pytest.mark.parametrize(
-    ("arguments", "reason"),
+    ("positional", "arguments", "reason"),
     [
-        ({"source": "/x"}, "gallery"),
-        ({"source": "/x", "gallery": "No Name"}, "gallery 'No Name' is not a name"),
-        ({"gallery": "g"}, "source is missing"),
-        ({"source": "/x", "gallery": "g", "models": ["resnet"]}, "there are: colours"),
-        ({"source": "/x", "gallery": "g", "models": "colours"}, "not a list of texts"),
-        ({"source": "/x", "gallery": "g", "modles": []}, "takes no modles"),
+        ([], {"source": "/x"}, "gallery"),
+        ([], {"source": "/x", "gallery": "No Name"}, "gallery 'No Name' is not a name"),
+        ([], {"gallery": "g"}, "source is missing"),
+        ([], {"source": "/x", "gallery": "g", "models": ["resnet"]}, "there are: colours"),
+        ([], {"source": "/x", "gallery": "g", "models": "colours"}, "not a list of texts"),
+        ([], {"source": "/x", "gallery": "g", "modles": []}, "takes no modles"),
+        (["g", "/x"], {}, "takes its arguments by name, and there are 2 without one; kwargs="),
+        (["g"], {"source": "/x"}, "takes its arguments by name"),
+        ([{"gallery": "g", "source": "/x"}], {}, "takes its arguments by name"),
     ],
 )
-def test_arguments_that_cannot_be_used_make_a_failed_job_that_says_why(rig, arguments, reason):
+def test_arguments_that_cannot_be_used_make_a_failed_job_that_says_why(
+    rig, positional, arguments, reason
+):
     from celery import Celery
 
     with Celery(broker=rig.valkey.url) as sender:
-        sent = sender.send_task("indexer_worker.index", kwargs=arguments, queue="index")
+        sent = sender.send_task(
+            "indexer_worker.index", args=positional, kwargs=arguments, queue="index"
+        )
     job = rig.ended(sent.id)
     assert job.state is JobState.FAILED
     assert reason in job.error
