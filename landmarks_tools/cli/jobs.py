@@ -9,7 +9,7 @@ import typer
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.client import DEFAULT_TARGET
 from landmarks_tools.cli.connection import connect
-from landmarks_tools.cli.index import done, finish, follow, none_indexed, print_totals
+from landmarks_tools.cli.index import finish, follow, none_indexed, print_totals
 from landmarks_tools.cli.output import JsonOption, ServerOption, console, print_json, print_table
 
 _WITHOUT_PHOTOS = (pb.JOB_KIND_CALIBRATE, pb.JOB_KIND_MAP)

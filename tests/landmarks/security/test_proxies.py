@@ -1,4 +1,4 @@
-"""The caller is whom the last trusted proxy names, whatever a caller writes before it."""
+"""The caller is the one that the last trusted proxy names, whatever a caller writes before it."""
 
 import pytest
 
