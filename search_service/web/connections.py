@@ -2,8 +2,8 @@
 
 A connection is a stranger's until a request on it has been admitted, and again between requests. A
 stranger's connection lasts as long as there is room: the oldest is closed for the newest, first
-among those of the same address. Time limits alone would let a client that opens connections fast enough
-keep all others out.
+among those of the same address. Time limits alone would let a client that opens connections fast
+enough keep all others out.
 """
 
 from __future__ import annotations
