@@ -29,6 +29,7 @@ from landmarks.photos.source_roots import SourceRoots
 from landmarks.photos.sources import Sources
 from landmarks.vector_store.client import connect
 from landmarks.vector_store.collections import Collections
+from landmarks.vector_store.fenced_writes import FencedWrites
 from landmarks.vector_store.point_store import PointStore
 
 _log = structlog.get_logger(__name__)
@@ -63,6 +64,7 @@ class WorkerContext:
         client = connect(settings)
         self.collections = retry.retrying(Collections(client, settings), retried_calls.COLLECTIONS)
         self.points = retry.retrying(PointStore(client, settings), retried_calls.POINTS)
+        self.writes = retry.retrying(FencedWrites(client, settings), retried_calls.WRITES)
         self.name = settings.name
         self._sender = retry.retrying(sender, retried_calls.SENDER)
         self._closed = threading.Event()

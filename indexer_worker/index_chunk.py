@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import ceil
+from typing import cast
 from uuid import UUID
 
 import structlog
@@ -20,12 +21,15 @@ from indexer_worker.change_detection import (
     payload_of,
 )
 from indexer_worker.context import WorkerContext
+from indexer_worker.fenced_points import FencedPoints
 from indexer_worker.leased_work import Attempt, leased_attempt
 from indexer_worker.photo_reader import ReadPhoto, UnchangedPhoto, UnreadablePhoto
+from indexer_worker.retry import TRANSIENT_ERRORS
 from landmarks.batched import batched
 from landmarks.errors import LandmarksError
 from landmarks.job_store.records import ChunkOutcome, DeadLetter, Listed
-from landmarks.vector_store.points import PhotoPayload, Point, point_id
+from landmarks.vector_store.marks import Seen
+from landmarks.vector_store.points import PhotoPayload, Point, Scalar, point_id
 
 _log = structlog.get_logger(__name__)
 
@@ -77,6 +81,8 @@ class ChunkRun:
         self._encoder = context.encoder(self._model, attempt.progress.digest)
         self._points: list[Point] = []
         self._payloads: dict[UUID, PhotoPayload] = {}
+        self._seen: dict[UUID, Seen] = {}
+        self._fenced = FencedPoints(context, self._held, self._collection)
         self._would_encode = 0
         self._dead: list[tuple[SourcePhoto, str]] = []
         self._unchanged = 0
@@ -102,8 +108,14 @@ class ChunkRun:
     def give_up(self, listed: Sequence[Listed], attempts: int) -> ChunkOutcome:
         """Make dead letters of the entries that no attempt of this job has stored."""
         photos = [self._source_photo(one) for one in listed if not one.duplicate]
-        existing = self._existing(photos)
         reason = f"given up: indexing its chunk was begun {attempts} times and never ended"
+        existing: dict[UUID, Mapping[str, object]] = {}
+        try:
+            existing = self._existing(photos)
+        except TRANSIENT_ERRORS:
+            raise
+        except LandmarksError as error:  # what else would end this?
+            reason = f"{reason}; its point cannot be read: {error}"
         self._dead = [
             (photo, reason)
             for photo in photos
@@ -125,7 +137,12 @@ class ChunkRun:
         if not self._collection:  # a dry run, which creates none
             return {}
         ids = [one.point for one in photos]
-        return self._context.points.payloads(self._collection, ids)
+        states = self._context.points.states(self._collection, ids)
+        self._seen = {one: seen for one, (seen, _) in states.items()}
+        if not self._job.spec.dry_run:
+            self._seen.update(self._fenced.without_damage(self._seen))
+            self._fenced.await_others(self._seen)
+        return {one: payload for one, (seen, payload) in states.items() if not seen.mark}
 
     def _source_photo(self, one: Listed) -> SourcePhoto:
         source = one.source or self._job.source_name
@@ -209,21 +226,21 @@ class ChunkRun:
         """Write what changed. Each write can be repeated, so an attempt that dies does no harm."""
         if self._job.spec.dry_run:
             return
-        points = self._context.points
-        payloads = {point: payload.to_payload() for point, payload in self._payloads.items()}
+        payloads: dict[UUID, Mapping[str, Scalar]] = {
+            point: payload.to_payload() for point, payload in self._payloads.items()
+        }
         fresh = {point.id for point in self._points} | payloads.keys()
-        stale = [
-            photo.point
-            for photo, _ in self._dead
-            if is_stale(existing.get(photo.point)) is False and photo.point not in fresh
-        ]
+        for photo, _ in self._dead:
+            if is_stale(existing.get(photo.point)) is False and photo.point not in fresh:
+                before = cast("Mapping[str, Scalar]", existing[photo.point])
+                payloads[photo.point] = {**before, "stale": True}
         # Columns of unchanged photos too: the settings may name more columns since then.
         columns = {column for photo in photos for column in photo.entry.columns}
         self._held.check()
         self._context.collections.index_words_of(self._collection, columns)
-        points.upsert(self._collection, self._points)
-        points.overwrite_payloads(self._collection, payloads)
-        points.set_payload(self._collection, stale, {"stale": True})
+        self._fenced.store(self._seen, self._points, payloads)
+        written = {point.id for point in self._points} | payloads.keys()
+        self._fenced.let_be(self._seen, (one.point for one in photos if one.point not in written))
 
     def _letter(self, photo: SourcePhoto, reason: str) -> DeadLetter:
         attempts = self._held.lease.attempts

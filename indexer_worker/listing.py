@@ -99,7 +99,12 @@ def _open_targets(context: WorkerContext, job: Job, source: Source, held: HeldLe
         _retried(context, held, partial(_target, context, gallery, one, job.spec.dry_run))
         for one in job.progress
     ]
-    context.jobs.set_targets(job.id, job.spec.source_name or source.name, targets)
+    name = job.spec.source_name or source.name
+    context.jobs.set_targets(job.id, name, targets)
+    listing = context.jobs.begin_listing(job, name)
+    if not job.spec.dry_run:
+        for target in targets:
+            context.writes.sweep(target.collection, listing - context.settings.mark_generations)
 
 
 def _target(

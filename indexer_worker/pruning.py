@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator
 from pathlib import PurePosixPath
-from uuid import UUID
 
 from indexer_worker.context import WorkerContext
+from indexer_worker.fenced_points import FencedPoints
 from indexer_worker.leased_work import Attempt, leased_attempt
 from landmarks.batched import batched
-from landmarks.job_store.records import ChunkOutcome, Job
+from landmarks.job_store.records import ChunkOutcome, Job, NotPruned
 from landmarks.job_store.task_messages import PRUNING
 from landmarks.vector_store.filters import AnyOf, Equals, Filter
 from landmarks.vector_store.points import point_id
+from landmarks.vector_store.queries import StoredPoint
 
 _AT_ONCE = 1000
 
@@ -30,14 +30,42 @@ def run_pruning(context: WorkerContext, job_id: str, model: str) -> None:
 
 def _prune(attempt: Attempt) -> ChunkOutcome:
     context, job, collection = attempt.context, attempt.job, attempt.progress.collection
+    fenced = FencedPoints(context, attempt.held, collection)
     pruned = 0
-    if collection:  # a dry run may have no collection
+    problem = _problem(context, job)
+    if collection and not problem:  # a dry run may have no collection
         for gone in batched(points_gone(context, job, collection), _AT_ONCE):
             attempt.held.check()
             if not job.spec.dry_run:
-                context.points.delete(collection, gone)
-            pruned += len(gone)
+                known = {point.id: point.generation for point in gone}
+                seen = context.writes.seen(collection, list(known))
+                same = {
+                    one: state
+                    for one, state in seen.items()
+                    if not state.mark and state.generation == known[one]
+                }
+                fenced.await_others(same)
+                # From the claims on, whoever lists the photos later finds them claimed.
+                if not fenced.delete(same, lambda: not context.jobs.listed_since(job)):
+                    problem = _problem(context, job)
+                    break
+                pruned += len(same)
+            else:
+                pruned += len(gone)
+    if problem:
+        what = "nothing was pruned" if not pruned else "not all that is gone was pruned"
+        reason = f"{what}: {problem}; index again with --prune"
+        context.jobs.set_not_pruned(job.id, NotPruned(reason))
     return ChunkOutcome(stored=0, unchanged=0, duplicate=0, dead=(), encoded=0, pruned=pruned)
+
+
+def _problem(context: WorkerContext, job: Job) -> str:
+    """Return why the job's listing does not show what is gone; "" if it does."""
+    if not job.listing:
+        return "an earlier release listed the source"
+    if context.jobs.listed_since(job):
+        return "another job has listed the source since, and may have found more photos"
+    return ""
 
 
 def chosen_points(job: Job) -> Filter:
@@ -46,8 +74,8 @@ def chosen_points(job: Job) -> Filter:
     return Filter(must=(Equals("source", job.source_name), *splits))
 
 
-def points_gone(context: WorkerContext, job: Job, collection: str) -> Iterator[UUID]:
-    """Yield the ids of points whose photos were not listed."""
+def points_gone(context: WorkerContext, job: Job, collection: str) -> Iterator[StoredPoint]:
+    """Yield the points whose photos were not listed, but none that was written since."""
     gallery, source = job.spec.gallery, job.source_name
     # By id, sixteen bytes a photo, so that millions fit in memory.
     listed: set[bytes] = set()
@@ -55,23 +83,15 @@ def points_gone(context: WorkerContext, job: Job, collection: str) -> Iterator[U
     for chunk in context.jobs.chunks(job.id):
         listed.update(point_id(gallery, source, one.entry.path).bytes for one in chunk)
         unknown.update(one.entry.path for one in chunk if one.entry.problem)
-    fields = ["path", "job_id", "indexed_at"]
+    fields = ["path", "job_id"]
     found = context.points.scan(collection, chosen_points(job), fields=fields)
     for point in found:
         path = PurePosixPath(str(point.payload.get("path", "")))
+        # A job that began earlier may write photos that it knows of, and this one does not.
+        newer = point.generation > job.listing and point.payload.get("job_id") != job.id
         if (
             point.id.bytes not in listed
             and unknown.isdisjoint(map(str, path.parents))
-            and not _is_newer(point.payload, job)
+            and not newer
         ):
-            yield point.id
-
-
-def _is_newer(payload: Mapping[str, object], job: Job) -> bool:
-    """Return whether a later job stored a point; it may know of photos that this job missed."""
-    if payload.get("job_id") == job.id:
-        return False
-    try:
-        return datetime.fromisoformat(str(payload.get("indexed_at"))) >= job.created
-    except ValueError:
-        return False
+            yield point

@@ -15,6 +15,7 @@ import numpy as np
 import structlog
 
 from indexer_worker.context import WorkerContext
+from indexer_worker.fenced_points import FencedPoints
 from indexer_worker.leased_work import Attempt, leased_attempt
 from indexer_worker.leases import HeldLease
 from indexer_worker.query_photos import encoded_photos, photos_of
@@ -23,7 +24,7 @@ from landmarks.batched import batched
 from landmarks.errors import InvalidInputError, UnavailableError
 from landmarks.job_store.records import ChunkOutcome, Job, Listed
 from landmarks.job_store.spec import ReindexOptions
-from landmarks.job_store.store import CollectionTarget, LeaseLostError
+from landmarks.job_store.store import CollectionTarget
 from landmarks.job_store.task_messages import PROMOTION
 from landmarks.photos.entry import Entry
 from landmarks.retrieval.metrics import DEPTH, average_precision
@@ -98,23 +99,30 @@ def _missing(
     """
     for page in batched(context.points.scan(live), _SCAN):
         ids = [point.id for point in page]
-        have = context.points.payloads(beside, ids)
+        have = context.points.states(beside, ids)
         for point in page:
-            payload = have.get(point.id)
-            if payload is None or _is_behind(payload, point.payload, promoted=promoted):
+            seen, payload = have.get(point.id, (None, {}))
+            if seen is None or seen.mark:
+                yield _listed(point.payload)
+                continue
+            # Points of an earlier release have no generation, only a time.
+            later = (point.generation, str(point.payload.get("indexed_at", ""))) > (
+                seen.generation,
+                str(payload.get("indexed_at", "")),
+            )
+            if _is_behind(payload, point.payload, later=later, promoted=promoted):
                 yield _listed(point.payload)
 
 
 def _is_behind(
-    payload: Mapping[str, object], live: Mapping[str, object], *, promoted: bool
+    payload: Mapping[str, object], live: Mapping[str, object], *, later: bool, promoted: bool
 ) -> bool:
-    """Return whether a point is behind the live one.
+    """Return whether a point is behind the live one; `later`: the live one was written later.
 
-    With other photo bytes, only if the live one was written later: a photo that was changed since
-    it was indexed has, rightly, other bytes in the new collection.
+    With other photo bytes, only if it was: a photo that was changed since it was indexed has,
+    rightly, other bytes in the new collection.
     """
     ours, theirs = ({k: v for k, v in one.items() if k not in _OWN} for one in (payload, live))
-    later = str(live.get("indexed_at", "")) > str(payload.get("indexed_at", ""))
     other = payload.get("sha256") != live.get("sha256")
     return (ours != theirs and (later or not promoted)) or (other and later)
 
@@ -175,12 +183,12 @@ def _catch_up(attempt: Attempt, live: str, beside: str, *, promoted: bool) -> bo
     return bool(chunks)
 
 
-def _check(context: WorkerContext, live: Lineage, held: HeldLease) -> None:
+def _is_live(context: WorkerContext, live: Lineage, held: HeldLease) -> bool:
     """Raise LeaseLostError if this job ended, UnavailableError if another collection is live."""
-    if not context.jobs.renew(held.lease, context.settings.lease_seconds):
-        raise LeaseLostError
+    held.confirm()
     if once(context.collections).live(live.gallery, live.model).name != live.name:
         raise UnavailableError(f"{live.name} is no longer live")
+    return True
 
 
 def _decide(
@@ -204,7 +212,7 @@ def _decide(
         outcome = f"not promoted{figures}; at most {wanted.margin:g} less is allowed; {by_hand}"
     else:
         outcome = f"promoted {beside.name}{figures}"
-        _check(context, live, held)
+        _is_live(context, live, held)
         context.jobs.set_replaced(job.id, live.name)
         context.collections.promote(beside.name)
     context.jobs.set_outcome(job.id, outcome)
@@ -224,12 +232,14 @@ def _dead(context: WorkerContext, job: Job) -> set[UUID]:
 def _prune(context: WorkerContext, live: Lineage, beside: Lineage, held: HeldLease) -> int:
     """Delete from the new collection what the live one no longer has."""
     pruned = 0
+    fenced = FencedPoints(context, held, beside.name)
     points = (point.id for point in context.points.scan(beside.name, fields=["path"]))
     for page in batched(points, _SCAN):
         have = context.points.payloads(live.name, page)
         if gone := [point for point in page if point not in have]:
-            _check(context, live, held)
-            once(context.points).delete(beside.name, gone)
+            seen = context.writes.seen(beside.name, gone)
+            fenced.await_others(seen)
+            fenced.delete(seen, lambda: _is_live(context, live, held))
         pruned += len(gone)
     return pruned
 

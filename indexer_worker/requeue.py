@@ -1,7 +1,7 @@
 """Re-enqueuing the work of dead workers, and work that was postponed.
 
-Work that was begun has a lease, which expires. Work that a worker took from its queue and did not
-begin has none: it is open, nobody holds it, and its queue is empty.
+Work that was begun has a lease, which is renewed or expires. Work that a worker took from its queue
+and did not begin has none: it is open, nobody holds it, and its queue is empty.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 import structlog
 
+from indexer_worker.leases import LeaseWatch, seconds_now
 from landmarks.errors import NotFoundError
 from landmarks.job_store.store import JobStore
 from landmarks.job_store.task_messages import INDEX_QUEUE, LISTING, encode_queue
@@ -26,11 +27,13 @@ class Sweeper:
     def __init__(self, jobs: JobStore, send: Callable[[str, str], None]) -> None:
         self._jobs = jobs
         self._send = send
+        self._watch = LeaseWatch()
         self._suspects: frozenset[tuple[str, str]] = frozenset()
 
     def sweep(self) -> None:
         """Enqueue the work of expired leases, and work that two sweeps in a row found orphaned."""
-        for job_id, field in self._jobs.take_expired():
+        expired = self._watch.expired(self._jobs.held(), seconds_now())
+        for job_id, field in self._jobs.take_expired(expired):
             _log.info("enqueued again: its lease expired", job=job_id, work=field)
             self._send(job_id, field)
         found = {

@@ -13,6 +13,7 @@ from landmarks.job_store.maps import MapStore
 from landmarks.job_store.store import JobStore
 from landmarks.photos.sources import Sources
 from landmarks.vector_store.collections import Collections
+from landmarks.vector_store.fenced_writes import FencedWrites
 from landmarks.vector_store.point_store import PointStore
 
 JOBS = (
@@ -22,6 +23,10 @@ JOBS = (
     JobStore.open_work,
     JobStore.dead_letters,
     JobStore.writing_to,
+    JobStore.holds,
+    JobStore.next_generation,  # a number that nobody uses is no loss
+    JobStore.begin_listing,
+    JobStore.listed_since,
     JobStore.set_targets,
     JobStore.set_not_pruned,
     JobStore.set_outcome,
@@ -44,13 +49,20 @@ COLLECTIONS = (
 )
 POINTS = (
     PointStore.payloads,
+    PointStore.states,
     PointStore.vectors,
     PointStore.count,
     PointStore.query,
-    PointStore.upsert,
-    PointStore.set_payload,
-    PointStore.overwrite_payloads,
-    PointStore.delete,
+)
+WRITES = (
+    FencedWrites.claim,
+    FencedWrites.write,
+    FencedWrites.give_up_payloads,
+    FencedWrites.delete_claimed,
+    FencedWrites.release,
+    FencedWrites.refused,
+    FencedWrites.seen,
+    FencedWrites.sweep,
 )
 ENCODERS = (EncoderDirectory.find, EncoderDirectory.find_another)
 SOURCES = (Sources.version, Sources.read)

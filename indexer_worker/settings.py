@@ -6,6 +6,7 @@ import socket
 
 from pydantic import Field
 
+from landmarks.job_store.store import GENERATIONS_PER_SECOND
 from landmarks.settings import BrokerSettings, EncoderEndpoints, NameList
 from landmarks.vector_store.settings import VectorStoreSettings
 
@@ -35,6 +36,14 @@ class IndexerSettings(VectorStoreSettings, BrokerSettings, EncoderEndpoints):
     # Together they bound how long a dead worker's chunk waits: a lease, a sweep, the queue.
     lease_seconds: float = Field(15, gt=0)
     sweep_seconds: float = Field(5, gt=0)
+    # How long it is known of a photo that it was deleted: longer than any copy of a collection is
+    # away and comes back. The next job of the gallery removes what is older.
+    deletion_mark_days: float = Field(7, gt=0)
+
+    @property
+    def mark_generations(self) -> int:
+        """How much lower the generation of a mark is that is old enough to be removed."""
+        return int(self.deletion_mark_days * 24 * 3600 * GENERATIONS_PER_SECOND)
 
     @property
     def name(self) -> str:

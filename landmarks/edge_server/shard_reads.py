@@ -116,9 +116,9 @@ class ShardReads:
         if nearest.HasField("id"):
             one = convert.point_id(nearest.id)
             found = self._shard.retrieve([one], False, True)
-            if not found:
-                raise NotFoundError(f"Not found: No point with id {one} found")
-            numbers = _plain(found[0].vector or [])
+            if not found or not found[0].vector:
+                raise NotFoundError(f"Not found: No point with id {one} and a vector found")
+            numbers = _plain(found[0].vector)
             itself = edge.Filter(must_not=[edge.HasIdCondition({one})])
             conditions = edge.Filter(must=[itself, *([conditions] if conditions else [])])
         elif nearest.HasField("dense"):
@@ -160,14 +160,14 @@ def _fill_hit(target: q.ScoredPoint, hit: edge.ScoredPoint) -> None:
     target.score = hit.score
     target.version = hit.version
     convert.fill_payload(target.payload, hit.payload)
-    if hit.vector is not None:
+    if hit.vector:
         target.vectors.vector.dense.data.extend(_plain(hit.vector))
 
 
 def _fill_record(target: q.RetrievedPoint, record: edge.Record) -> None:
     target.id.CopyFrom(convert.point_id_message(record.id))
     convert.fill_payload(target.payload, record.payload)
-    if record.vector is not None:
+    if record.vector:  # some points have none
         target.vectors.vector.dense.data.extend(_plain(record.vector))
 
 

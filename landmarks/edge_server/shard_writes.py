@@ -83,6 +83,8 @@ class ShardWrites:
 
     def _point(self, point: q.PointStruct) -> edge.Point:
         one = convert.point_id(point.id)
+        if point.vectors.HasField("vectors"):
+            return edge.Point(one, {}, convert.payload(point.payload))
         given = point.vectors.vector
         data = given.dense.data if given.HasField("dense") else given.data
         numbers = convert.vector(data, self._dimension, f"the vector of point {one}")

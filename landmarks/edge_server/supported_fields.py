@@ -65,7 +65,8 @@ _ALLOWED: Mapping[str, Mapping[str, _Check]] = {
     "WriteOrdering": _fields("", type=_only(0)),
     "PointStruct": _fields("id payload vectors"),
     "PointId": _fields("num uuid"),
-    "Vectors": _fields("vector"),
+    # A point with no named vectors has none at all.
+    "Vectors": _fields("vector", vectors=lambda given: not given.vectors),
     "Vector": _fields("dense data"),
     "DenseVector": _fields("data"),
     "PointsSelector": _fields("points filter"),

@@ -1,6 +1,9 @@
 """Lua scripts that change several keys of Redis atomically.
 
-Times are those of Redis, in milliseconds, so that the clocks of workers need not agree.
+Times are those of Redis, in milliseconds, so that the clocks of workers need not agree. They are
+shown, and nothing is decided by them alone, as that clock may be set too: the value of a lease
+changes whenever it is renewed, and whoever sees it unchanged for long enough, by a clock of his
+own, may take it.
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ local function finish(job, state, problem)
   -- It may be resumed later; results of work that runs now must not count then.
   for _, field in ipairs(redis.call('HKEYS', key .. ':tokens')) do
     redis.call('HINCRBY', key .. ':tokens', field, 1)
-    redis.call('ZREM', 'landmarks:leases', job .. '/' .. field)
+    redis.call('HDEL', 'landmarks:held', job .. '/' .. field)
   end
   for _, each in ipairs(all_keys(job)) do redis.call('EXPIRE', each, {KEEP_ENDED_SECONDS}) end
   changed(job)
@@ -94,9 +97,23 @@ local function finish_if_done(job)
 end
 local function disown(job, field)
   local key = 'landmarks:job:' .. job
-  redis.call('ZREM', 'landmarks:leases', job .. '/' .. field)
+  redis.call('HDEL', 'landmarks:held', job .. '/' .. field)
   redis.call('HDEL', key .. ':tokens', field)
   redis.call('HDEL', key .. ':attempts', field)
+end
+local function renew(job, field, milliseconds)
+  local renewals = redis.call('INCR', 'landmarks:renewals')
+  local expiry = string.format('%.0f', now() + milliseconds)
+  local value = renewals .. ':' .. milliseconds .. ':' .. expiry
+  redis.call('HSET', 'landmarks:held', job .. '/' .. field, value)
+end
+-- A number above all earlier ones. It begins at the time, in case Redis has lost the last ones, and
+-- `seen` is one that may be later than both.
+local function next_generation(seen)
+  local last = tonumber(redis.call('GET', 'landmarks:generation') or 0)
+  local number = string.format('%.0f', math.max(last + 1, tonumber(seen) + 1, now()))
+  redis.call('SET', 'landmarks:generation', number)
+  return number
 end
 local function owns(job, field, token)
   return redis.call('HGET', 'landmarks:job:' .. job .. ':tokens', field) == token
@@ -136,12 +153,11 @@ else
   open = redis.call('SISMEMBER', key .. ':open', field) == 1
 end
 if ended(job) or not open then
-  redis.call('ZREM', 'landmarks:leases', member)
+  redis.call('HDEL', 'landmarks:held', member)
   return {-1, 0}
 end
-local expiry = redis.call('ZSCORE', 'landmarks:leases', member)
-if expiry and tonumber(expiry) > now() then return {0, 0} end
-redis.call('ZADD', 'landmarks:leases', now() + milliseconds, member)
+if redis.call('HEXISTS', 'landmarks:held', member) == 1 then return {0, 0} end
+renew(job, field, milliseconds)
 local token = redis.call('HINCRBY', key .. ':tokens', field, 1)
 local attempts = redis.call('HGET', key .. ':attempts', field) or 0
 if field ~= 'listing' then
@@ -173,7 +189,7 @@ EXTEND = (
     + """
 local job, field, token = ARGV[1], ARGV[2], ARGV[3]
 if not owns(job, field, token) then return 0 end
-redis.call('ZADD', 'landmarks:leases', now() + ARGV[4], job .. '/' .. field)
+renew(job, field, ARGV[4])
 if ARGV[5] == '1' then
   redis.call('HINCRBY', 'landmarks:job:' .. job .. ':attempts', field, -1)
 end
@@ -259,7 +275,7 @@ for i = 5, #ARGV, 2 do
 end
 redis.call('HSET', key, 'after', field)
 redis.call('SREM', key .. ':open', field)
-redis.call('ZREM', 'landmarks:leases', job .. '/' .. field)
+redis.call('HDEL', 'landmarks:held', job .. '/' .. field)
 redis.call('HDEL', key .. ':attempts', field)
 -- The token stays and grows, as the field will be open again.
 redis.call('HINCRBY', key .. ':tokens', field, 1)
@@ -370,13 +386,65 @@ return 1
 """
 )
 
-# most members → those whose lease has expired, and which no worker holds now
-TAKE_EXPIRED = (
+# pairs of a lease and its value → the leases that had this value still, and which nobody holds now
+TAKE_EXPIRED = """
+local taken = {}
+for i = 1, #ARGV, 2 do
+  if redis.call('HGET', 'landmarks:held', ARGV[i]) == ARGV[i + 1] then
+    redis.call('HDEL', 'landmarks:held', ARGV[i])
+    table.insert(taken, ARGV[i])
+  end
+end
+return taken
+"""
+
+# → of each lease: its name, its value, 1 if it is past its time by the clock of Redis
+HELD = (
     _COMMON
     + """
-local expired = redis.call(
-  'ZRANGEBYSCORE', 'landmarks:leases', '-inf', now(), 'LIMIT', 0, ARGV[1])
-for _, member in ipairs(expired) do redis.call('ZREM', 'landmarks:leases', member) end
-return expired
+local found, pairs = {}, redis.call('HGETALL', 'landmarks:held')
+for i = 1, #pairs, 2 do
+  local expiry = tonumber(string.match(pairs[i + 1], '%d+$'))
+  table.insert(found, pairs[i])
+  table.insert(found, pairs[i + 1])
+  table.insert(found, expiry < now() and 1 or 0)
+end
+return found
+"""
+)
+
+# job, field, token → 1 if that lease is held
+HOLDS = (
+    _COMMON
+    + """
+local job, field, token = ARGV[1], ARGV[2], ARGV[3]
+local held = redis.call('HEXISTS', 'landmarks:held', job .. '/' .. field) == 1
+return (held and not ended(job) and owns(job, field, token)) and 1 or 0
+"""
+)
+
+# a number → a higher one, and higher than any before
+GENERATION = (
+    _COMMON
+    + """
+return next_generation(ARGV[1])
+"""
+)
+
+# job, gallery/source, its splits, 1 if the listing counts for others → the listing's generation
+BEGIN_LISTING = (
+    _COMMON
+    + """
+local key, listings = 'landmarks:job:' .. ARGV[1], 'landmarks:listings:' .. ARGV[2]
+local generation = redis.call('HGET', key, 'listing')
+if not generation then
+  generation = next_generation(0)
+  redis.call('HSET', key, 'listing', generation)
+end
+local latest = redis.call('HGET', listings, ARGV[3]) or 0
+if ARGV[4] == '1' and tonumber(latest) < tonumber(generation) then
+  redis.call('HSET', listings, ARGV[3], generation)
+end
+return generation
 """
 )

@@ -82,9 +82,9 @@ class PhotoCounts:
 class Job:
     """A job. `source_name` is the one in use, once the source was opened.
 
-    `outcome` says in words what counts do not. `replaced` is the collection that was live before
-    the one that the job built and promoted. `not_pruned` is None unless the job was to prune and
-    must not.
+    `listing` is the generation of its listing, 0 before. `outcome` says in words what counts do
+    not. `replaced` is the collection that was live before the one that the job built and promoted.
+    `not_pruned` is None unless the job was to prune and must not.
     """
 
     id: str
@@ -94,6 +94,7 @@ class Job:
     outcome: str
     replaced: str
     source_name: str
+    listing: int
     listing_complete: bool
     created: datetime
     updated: datetime
@@ -119,6 +120,7 @@ class Job:
             outcome=fields.get("outcome", ""),
             replaced=fields.get("replaced", ""),
             source_name=fields.get("source_name", ""),
+            listing=int(fields.get("listing", 0)),
             listing_complete=fields.get("listing_complete") == "1",
             created=_time(fields["created"]),
             updated=_time(fields["updated"]),
@@ -206,6 +208,28 @@ class Lease:
     field: str
     token: int
     attempts: int
+
+    @property
+    def holder(self) -> str:
+        """The lease as a text, as points are claimed for it."""
+        return f"{self.job_id}|{self.field}|{self.token}"
+
+
+@dataclass(frozen=True)
+class LeaseState:
+    """A lease that somebody has: `<job>/<field>`, and a value that changes when it is renewed.
+
+    `overdue`: by the clock of Redis, it was not renewed in time.
+    """
+
+    name: str
+    value: str
+    overdue: bool
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts without being renewed."""
+        return int(self.value.split(":")[1]) / 1000
 
 
 def pack_chunk(chunk: Sequence[Listed]) -> bytes:

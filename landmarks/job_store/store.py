@@ -11,7 +11,10 @@ landmarks:job:<id>:dead      list of dead letters
 landmarks:job:<id>:dead_photos  set of their photos, which may be dead for several models
 landmarks:jobs               sorted set of job ids by creation
 landmarks:active             set of the jobs that have not ended
-landmarks:leases             sorted set: `<job>/<field>` by expiry
+landmarks:held               hash: `<job>/<field>` → `<renewal>:<milliseconds>:<expiry>`, of leases
+landmarks:renewals           how many renewals there were
+landmarks:generation         the last number given to a write
+landmarks:listings:<source>  hash: splits → the generation of the latest listing
 landmarks:request:<id>       the job of a request id
 landmarks:alone:<what>       lock of work that one worker at a time may do
 landmarks:changes            channel on which the id of a changed job is published
@@ -19,6 +22,7 @@ landmarks:changes            channel on which the id of a changed job is publish
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -41,6 +45,7 @@ from landmarks.job_store.records import (
     Job,
     JobState,
     Lease,
+    LeaseState,
     Listed,
     NotPruned,
     pack_chunk,
@@ -51,9 +56,12 @@ from landmarks.job_store.spec import IndexSpec
 from landmarks.job_store.task_messages import LISTING, PROMOTION
 
 CHANGES_CHANNEL = "landmarks:changes"
+# A generation is at least the time in milliseconds.
+GENERATIONS_PER_SECOND = 1000
 _LOST = "-"
 _MAX_REQUEST_ID = 200
 _TOKEN_DIGITS = 18
+_HOLDER_BARS = 2
 # Photos in a chunk of dead letters: few, as any of them may kill its worker.
 _RETRY_CHUNK = 16
 
@@ -95,6 +103,10 @@ class JobStore:
                 scripts.RESUME,
                 scripts.RETRY,
                 scripts.TAKE_EXPIRED,
+                scripts.HELD,
+                scripts.HOLDS,
+                scripts.GENERATION,
+                scripts.BEGIN_LISTING,
             )
         }
 
@@ -293,10 +305,59 @@ class JobStore:
             int(blameless),
         )
 
-    def take_expired(self, most: int = 1000) -> list[tuple[str, str]]:
-        """Return job and field of the leases that have expired, each to one caller only."""
-        members = [_decoded(one) for one in self._run(scripts.TAKE_EXPIRED, most)]
+    def held(self) -> list[LeaseState]:
+        """Return all leases."""
+        rows = self._run(scripts.HELD)
+        return [
+            LeaseState(_decoded(name), _decoded(value), bool(overdue))
+            for name, value, overdue in zip(rows[::3], rows[1::3], rows[2::3], strict=True)
+        ]
+
+    def take_expired(self, leases: Sequence[LeaseState]) -> list[tuple[str, str]]:
+        """Take leases, as `held` returned them, that were not renewed since.
+
+        Returns job and field of each, to one caller only.
+        """
+        if not leases:
+            return []
+        pairs = [part for one in leases for part in (one.name, one.value)]
+        members = [_decoded(one) for one in self._run(scripts.TAKE_EXPIRED, *pairs)]
         return [(job, field) for job, _, field in (one.partition("/") for one in members)]
+
+    def holds(self, holder: str) -> bool:
+        """Return whether somebody has this lease (`Lease.holder`) now."""
+        job, field, token = holder.split("|") if holder.count("|") == _HOLDER_BARS else [""] * 3
+        return bool(self._run(scripts.HOLDS, job, field, token))
+
+    def next_generation(self, seen: int = 0) -> int:
+        """Return the number of a write: higher than `seen`, and than any number before."""
+        return int(self._run(scripts.GENERATION, seen))
+
+    def begin_listing(self, job: Job, source_name: str) -> int:
+        """Note that a job lists its source now; return the generation of the listing.
+
+        Points that are newer were written by who knew the source later.
+        """
+        return int(
+            self._run(
+                scripts.BEGIN_LISTING,
+                job.id,
+                f"{job.spec.gallery}/{source_name}",
+                json.dumps(sorted(job.spec.splits)),
+                int(not job.spec.dry_run),
+            )
+        )
+
+    def listed_since(self, job: Job) -> bool:
+        """Return whether another job has listed photos of the job's source and splits later."""
+        with redis_failures(self._address):
+            found = self._redis.hgetall(f"landmarks:listings:{job.spec.gallery}/{job.source_name}")
+        own = set(job.spec.splits)
+        return any(
+            int(generation) > job.listing
+            and (not own or not (splits := json.loads(chosen)) or not own.isdisjoint(splits))
+            for chosen, generation in found.items()
+        )
 
     def set_targets(
         self, job_id: str, source_name: str, targets: Sequence[CollectionTarget]
@@ -443,7 +504,7 @@ class JobStore:
             return [
                 field
                 for field in idle
-                if self._redis.zscore("landmarks:leases", f"{job_id}/{field}") is None
+                if not self._redis.hexists("landmarks:held", f"{job_id}/{field}")
             ]
 
     @contextmanager

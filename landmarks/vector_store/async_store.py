@@ -23,12 +23,14 @@ from landmarks.vector_store.collection_info import (
 )
 from landmarks.vector_store.errors import qdrant_failures
 from landmarks.vector_store.filters import EVERYTHING, Filter, to_qdrant
+from landmarks.vector_store.marks import MARK, only_marks
 from landmarks.vector_store.points import FloatVector
 from landmarks.vector_store.queries import (
     FacetCount,
     Hit,
     Query,
     StoredPoint,
+    counted,
     facet_counts,
     point_ids,
     stored_points,
@@ -94,7 +96,10 @@ class SearchStore:
             try:
                 with qdrant_failures(self._address):
                     info = await self._client.get_collection(name)
-                found.append(state_of(name, info, live=name in live))
+                    marks = 0
+                    if MARK in info.payload_schema:  # without, there are none
+                        marks = (await self._client.count(name, only_marks(), exact=True)).count
+                found.append(state_of(name, info, live=name in live, marks=marks))
             except NotFoundError:
                 continue  # dropped meanwhile
             except LandmarksError as error:  # the others are worth listing
@@ -148,14 +153,19 @@ class SearchStore:
             records = await self._client.retrieve(
                 collection, point_ids([point]), with_payload=True, with_vectors=False
             )
-        if not records:
+        found = stored_points(records)
+        if not found:
             raise NotFoundError(f"there is no point {point} in {collection}")
-        return stored_points(records)[0]
+        return found[0]
 
     async def count(self, collection: str, conditions: Filter = EVERYTHING) -> int:
-        """Return how many points pass a filter."""
+        """Return how many photos' points pass a filter."""
         with qdrant_failures(self._address):
-            return (await self._client.count(collection, to_qdrant(conditions), exact=True)).count
+            counts = [
+                (await self._client.count(collection, one, exact=True)).count
+                for one in counted(conditions)
+            ]
+        return counts[0] - sum(counts[1:])
 
     async def facet(
         self, collection: str, field: str, conditions: Filter = EVERYTHING, limit: int = 1000

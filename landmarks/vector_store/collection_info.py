@@ -11,6 +11,7 @@ from qdrant_client import models
 from landmarks.errors import InvalidInputError, LandmarksError, LineageError, NotFoundError
 from landmarks.naming import check_gallery, check_model, parse_collection_name
 from landmarks.vector_store.filters import field_name
+from landmarks.vector_store.marks import BOOKKEEPING
 
 # Keys of a collection's metadata, beside its lineage.
 # The name of the collection that was live before it.
@@ -118,17 +119,19 @@ def live_collection_of(name: str, info: models.CollectionInfo) -> LiveCollection
         lineage_of(name, info),
         info.config.metadata or {},
         frozenset(texts),
-        frozenset(map(field_name, info.payload_schema)) - texts,
+        frozenset(map(field_name, info.payload_schema)) - texts - BOOKKEEPING,
     )
 
 
-def state_of(name: str, info: models.CollectionInfo, *, live: bool) -> CollectionState:
-    """Read a collection's state."""
+def state_of(
+    name: str, info: models.CollectionInfo, *, live: bool, marks: int = 0
+) -> CollectionState:
+    """Read a collection's state; `marks` are how many of its points are no photos."""
     return CollectionState(
         lineage=lineage_of(name, info),
         live=live,
         status=info.status.value,
-        points=info.points_count or 0,
+        points=max(0, (info.points_count or 0) - marks),
         indexed_vectors=info.indexed_vectors_count or 0,
         calibrated=CALIBRATION in (info.config.metadata or {}),
         problem=getattr(info.optimizer_status, "error", ""),

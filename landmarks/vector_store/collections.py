@@ -37,6 +37,7 @@ from landmarks.vector_store.collection_info import (
     unreadable_state,
 )
 from landmarks.vector_store.errors import qdrant_failures
+from landmarks.vector_store.marks import MARK, only_marks
 from landmarks.vector_store.payload_indexes import PayloadIndexes
 from landmarks.vector_store.settings import VectorStoreSettings
 
@@ -253,7 +254,10 @@ class Collections:
             try:
                 with qdrant_failures(self._address):
                     info = self._client.get_collection(name)
-                found.append(state_of(name, info, live=name in live))
+                    marks = 0
+                    if MARK in info.payload_schema:  # without, there are none
+                        marks = self._client.count(name, only_marks(), exact=True).count
+                found.append(state_of(name, info, live=name in live, marks=marks))
             except NotFoundError:
                 continue  # dropped meanwhile
             except LandmarksError as error:  # the others are worth listing

@@ -46,6 +46,11 @@ def qdrant_failures(address: str) -> Iterator[None]:
         raise kind(f"Qdrant: {text}") from error
 
 
+def is_engine_failure(error: LandmarksError) -> bool:
+    """Say whether Qdrant failed by itself (INTERNAL), as at a damaged file."""
+    return type(error) is LandmarksError
+
+
 def _from_rpc(error: grpc.RpcError, address: str) -> LandmarksError:
     status = rpc_status(error, f"Qdrant at {address}")
     if error_of_size := too_large(status):

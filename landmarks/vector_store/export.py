@@ -42,6 +42,7 @@ from landmarks.vector_store.export_format import (
     read_points,
     write_export,
 )
+from landmarks.vector_store.marks import is_mark, of_photo
 from landmarks.vector_store.paging import in_parts, scroll_pages
 from landmarks.vector_store.point_store import PointStore
 from landmarks.vector_store.queries import vector_of
@@ -177,15 +178,19 @@ class CollectionTransfer:
             _page(lineage.dimension),
             with_vectors=True,
         ):
-            for record in page:
+            photos = [one for one in page if not is_mark(one.payload or {})]
+            for record in photos:
                 vector = vector_of(record.vector)
                 if vector is None:
                     raise LandmarksError(f"the point {record.id} has no vector")
                 number = isinstance(record.id, int)
+                # Generations are of the Redis of this system.
                 yield ExportedPoint(
-                    int(record.id) if number else str(record.id), vector, record.payload or {}
+                    int(record.id) if number else str(record.id),
+                    vector,
+                    of_photo(record.payload or {}),
                 )
-            done += len(page)
+            done += len(photos)
             self._report("points", done, max(count, done))
 
     def _check_live(self, header: ExportHeader) -> None:

@@ -86,16 +86,18 @@ def words_in(
     return None
 
 
-def to_qdrant(conditions: Filter) -> models.Filter | None:
+def to_qdrant(conditions: Filter, *, under: str = "") -> models.Filter | None:
     """Return the same filter for Qdrant; None for the empty one.
+
+    `under` is the field in whose value the fields of the conditions are.
 
     Raises InvalidInputError for an empty condition, or one that mixes types.
     """
     if not conditions:
         return None
     return models.Filter(
-        must=[_condition(one) for one in conditions.must] or None,
-        must_not=[_condition(one) for one in conditions.must_not] or None,
+        must=[_condition(one, under) for one in conditions.must] or None,
+        must_not=[_condition(one, under) for one in conditions.must_not] or None,
     )
 
 
@@ -113,8 +115,10 @@ def field_path(column: str) -> str:
     return json.dumps(column, ensure_ascii=False)
 
 
-def _condition(condition: Condition) -> models.FieldCondition:
+def _condition(condition: Condition, under: str) -> models.FieldCondition:
     key = field_path(condition.key)
+    if under:
+        key = f"{under}.{key}"
     match condition:
         case Equals(_, value):
             return models.FieldCondition(key=key, match=models.MatchValue(value=value))

@@ -10,10 +10,13 @@ from landmarks.errors import InvalidInputError
 from landmarks.vector_store.client import address_of
 from landmarks.vector_store.errors import qdrant_failures
 from landmarks.vector_store.filters import field_name, field_path
+from landmarks.vector_store.marks import GENERATION, MARK
 from landmarks.vector_store.settings import VectorStoreSettings
 
 # Fields to filter or count by; the rest of a payload is searched without an index.
 INDEXED_FIELDS = ("landmark", "source", "path", "sha256", "job_id")
+# Two copies of a collection are compared by generation, and marks are counted.
+_USUAL = {**dict.fromkeys(INDEXED_FIELDS, "keyword"), GENERATION: "integer", MARK: "keyword"}
 
 # Words of any alphabet, whatever their case and accents.
 _WORDS = models.TextIndexParams(
@@ -35,7 +38,7 @@ class PayloadIndexes:
 
     def ensure_usual(self, name: str) -> None:
         """Create the indexes that every collection has."""
-        self.ensure(name, dict.fromkeys(INDEXED_FIELDS, "keyword"))
+        self.ensure(name, _USUAL)
 
     def ensure_words(self, name: str, fields: Collection[str]) -> None:
         """Create text indexes for those of the fields that the settings name.

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
+import structlog
 from qdrant_client import QdrantClient, models
 
-from landmarks.batched import batched
+from landmarks.errors import LandmarksError
 from landmarks.settings import QdrantSettings
 from landmarks.vector_store.client import address_of
-from landmarks.vector_store.errors import qdrant_failures
-from landmarks.vector_store.filters import EVERYTHING, Equals, Filter, to_qdrant
+from landmarks.vector_store.errors import is_engine_failure, qdrant_failures
+from landmarks.vector_store.filters import EVERYTHING, Filter, to_qdrant
+from landmarks.vector_store.marks import MARK, Mark, Seen, of_photo
 from landmarks.vector_store.paging import in_parts, scroll_pages
 from landmarks.vector_store.points import FloatVector, Point, Scalar
 from landmarks.vector_store.queries import (
@@ -19,21 +21,28 @@ from landmarks.vector_store.queries import (
     Hit,
     Query,
     StoredPoint,
+    counted,
     facet_counts,
     hits,
     point_ids,
     point_struct,
     query_request,
+    read_fields,
     stored_points,
+    uuid_of,
     vectors,
     whole_seconds,
 )
+
+_log = structlog.get_logger(__name__)
 
 _SCAN_PAGE = 1000
 
 
 class PointStore:
-    """Reads and writes points. Every write waits until Qdrant has confirmed it.
+    """Reads photos' points, and writes those that nobody else writes. For others: `FencedWrites`.
+
+    Every write waits until Qdrant has confirmed it.
 
     `collection` is the name of a collection or of an alias, everywhere.
     """
@@ -43,18 +52,62 @@ class PointStore:
         self._address = address_of(settings)
 
     def payloads(self, collection: str, ids: Sequence[UUID]) -> dict[UUID, Mapping[str, object]]:
-        """Return the payloads of the points that exist."""
-        if not ids:
-            return {}
+        """Return the payloads of the photos' points that exist."""
+        return {point.id: point.payload for point in stored_points(self._records(collection, ids))}
 
-        def read(some: Sequence[UUID]) -> list[models.Record]:
+    def states(
+        self, collection: str, ids: Sequence[UUID]
+    ) -> dict[UUID, tuple[Seen, Mapping[str, object]]]:
+        """Return what is at these ids, marks too: the bookkeeping, and the photos' payloads.
+
+        A point whose payload Qdrant cannot read is a mark: DAMAGED.
+        """
+        found = {
+            uuid_of(one.id): one.payload or {} for one in self._readable_records(collection, ids)
+        }
+        return {one: (Seen.of(payload), of_photo(payload)) for one, payload in found.items()}
+
+    def _readable_records(
+        self, collection: str, ids: Sequence[UUID], fields: Sequence[str] | None = None
+    ) -> list[models.Record]:
+        """Read points one by one where that is what it takes to find the damaged ones."""
+        try:
+            return self._records(collection, ids, fields)
+        except LandmarksError as error:
+            if not is_engine_failure(error):
+                raise
+            if len(ids) > 1:
+                half = len(ids) // 2
+                return [
+                    record
+                    for some in (ids[:half], ids[half:])
+                    for record in self._readable_records(collection, some, fields)
+                ]
+            _log.warning(
+                "a payload cannot be read; indexing its photo again replaces it",
+                collection=collection,
+                point=str(ids[0]),
+                reason=str(error),
+            )
+            return [models.Record(id=str(ids[0]), payload={MARK: Mark.DAMAGED.value})]
+
+    def _records(
+        self, collection: str, ids: Sequence[UUID], fields: Sequence[str] | None = None
+    ) -> list[models.Record]:
+        if not ids:
+            return []
+        read = read_fields(fields)
+
+        def retrieve(some: Sequence[UUID]) -> list[models.Record]:
             with qdrant_failures(self._address):
                 return self._client.retrieve(
-                    collection, point_ids(some), with_payload=True, with_vectors=False
+                    collection,
+                    point_ids(some),
+                    with_payload=True if read is None else read,
+                    with_vectors=False,
                 )
 
-        parts = in_parts(ids, read)
-        return {point.id: point.payload for records in parts for point in stored_points(records)}
+        return [record for part in in_parts(ids, retrieve) for record in part]
 
     def vectors(self, collection: str, ids: Sequence[UUID]) -> dict[UUID, FloatVector]:
         """Return the vectors of the points that exist: (dimension,) float32, unit length."""
@@ -107,43 +160,20 @@ class PointStore:
         with qdrant_failures(self._address):
             self._client.delete(collection, models.PointIdsList(points=point_ids(ids)), wait=True)
 
-    def delete_where(self, collection: str, conditions: Filter) -> None:
-        """Delete all points that pass a filter; raises ValueError for the empty one."""
-        chosen = to_qdrant(conditions)
-        if chosen is None:
-            raise ValueError("an empty filter would delete every point; drop the collection")
-        with qdrant_failures(self._address):
-            self._client.delete(collection, models.FilterSelector(filter=chosen), wait=True)
-
-    def delete_source(self, collection: str, source: str, path_prefix: str = "") -> int:
-        """Delete the points of a source whose path has this prefix, and return how many."""
-        if not path_prefix:
-            count = self.count_source(collection, source)
-            self.delete_where(collection, Filter(must=(Equals("source", source),)))
-            return count
-        ids = self._of_source(collection, source, path_prefix)
-        for some in batched(ids, _SCAN_PAGE):
-            self.delete(collection, some)
-        return len(ids)
-
     def count_source(self, collection: str, source: str, path_prefix: str = "") -> int:
-        """Return how many points `delete_source` would delete."""
-        if path_prefix:
-            return len(self._of_source(collection, source, path_prefix))
-        return self.count(collection, Filter(must=(Equals("source", source),)))
-
-    def _of_source(self, collection: str, source: str, path_prefix: str) -> list[UUID]:
+        """Return how many points of a source have this prefix of the path."""
         chosen = Filter(must=(Equals("source", source),))
-        return [  # Qdrant matches no prefixes
-            point.id
-            for point in self.scan(collection, chosen, ["path"])
-            if str(point.payload.get("path", "")).startswith(path_prefix)
-        ]
+        if not path_prefix:
+            return self.count(collection, chosen)
+        found = self.scan(collection, chosen, ["path"])  # Qdrant matches no prefixes
+        return sum(str(one.payload.get("path", "")).startswith(path_prefix) for one in found)
 
     def scan(
         self, collection: str, conditions: Filter = EVERYTHING, fields: Sequence[str] | None = None
     ) -> Iterator[StoredPoint]:
-        """Return every point that passes a filter, in the order of ids, a page at a time.
+        """Return every photo's point that passes a filter, in the order of ids, a page at a time.
+
+        Points whose payload Qdrant cannot read are left out, and logged.
 
         `fields` limits the part of the payloads that is read; None is all.
         """
@@ -153,14 +183,18 @@ class PointStore:
             collection,
             _SCAN_PAGE,
             conditions=conditions,
-            fields=fields,
+            fields=read_fields(fields),
+            unreadable=lambda ids: self._readable_records(collection, ids, fields),
         ):
             yield from stored_points(page)
 
     def count(self, collection: str, conditions: Filter = EVERYTHING) -> int:
-        """Return how many points pass a filter."""
+        """Return how many photos' points pass a filter."""
         with qdrant_failures(self._address):
-            return self._client.count(collection, to_qdrant(conditions), exact=True).count
+            counts = [
+                self._client.count(collection, one, exact=True).count for one in counted(conditions)
+            ]
+        return counts[0] - sum(counts[1:])
 
     def facet(
         self, collection: str, field: str, conditions: Filter = EVERYTHING, limit: int = 1000

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmarks.errors import InvalidInputError
+from landmarks.vector_store.marks import BOOKKEEPING
 
 FloatVector: TypeAlias = NDArray[np.float32]
 Scalar: TypeAlias = str | int | float | bool | None
@@ -33,6 +34,7 @@ RESERVED_COLUMNS = frozenset(
         "job_id",
         "file_version",
         "stale",
+        *BOOKKEEPING,
     }
 )
 _MAX_COLUMN_LENGTH = 128

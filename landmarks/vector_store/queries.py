@@ -11,6 +11,7 @@ import numpy as np
 from qdrant_client import models
 
 from landmarks.vector_store.filters import EVERYTHING, Filter, to_qdrant
+from landmarks.vector_store.marks import ALWAYS_READ, Seen, is_mark, of_photo, only_marks
 from landmarks.vector_store.points import FloatVector, Point
 
 
@@ -51,10 +52,11 @@ class Hit:
 
 @dataclass(frozen=True)
 class StoredPoint:
-    """A point as it is stored; `payload` is empty if it was not requested."""
+    """A photo's point as it is stored; `payload` has no bookkeeping in it."""
 
     id: UUID
     payload: Mapping[str, object]
+    generation: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,18 @@ def search_params(query: Query) -> models.SearchParams | None:
     return models.SearchParams(exact=query.exact, hnsw_ef=query.hnsw_ef, quantization=quantization)
 
 
+def counted(conditions: Filter) -> list[models.Filter | None]:
+    """Return the filters to count by: the first count less the others is that of photos' points."""
+    chosen = to_qdrant(conditions)
+    # A mark has none of the fields that a condition could ask for.
+    if conditions.must:
+        return [chosen]
+    marks = only_marks()
+    if chosen is not None:
+        marks.must_not = chosen.must_not
+    return [chosen, marks]
+
+
 def point_struct(point: Point) -> models.PointStruct:
     """Return a point for Qdrant."""
     return models.PointStruct(
@@ -118,14 +132,17 @@ def point_ids(ids: Sequence[UUID]) -> list[str | int | UUID]:
 def hits(response: models.QueryResponse) -> list[Hit]:
     """Read the answer to a query, best first."""
     return [
-        Hit(uuid_of(one.id), one.score, one.payload or {}, vector_of(one.vector))
+        Hit(uuid_of(one.id), one.score, of_photo(one.payload or {}), vector_of(one.vector))
         for one in response.points
     ]
 
 
 def vector_of(stored: object) -> FloatVector | None:
-    """Read a stored vector; None if it was not requested."""
-    return None if stored is None else np.asarray(stored, dtype=np.float32)
+    """Read a stored vector; None if it was not requested, or there is none."""
+    # A point without one comes as a mapping of names to vectors that is empty.
+    if stored is None or isinstance(stored, Mapping):
+        return None
+    return np.asarray(stored, dtype=np.float32)
 
 
 def vectors(records: Sequence[models.Record]) -> dict[UUID, FloatVector]:
@@ -135,8 +152,17 @@ def vectors(records: Sequence[models.Record]) -> dict[UUID, FloatVector]:
 
 
 def stored_points(records: Sequence[models.Record]) -> list[StoredPoint]:
-    """Read retrieved points."""
-    return [StoredPoint(uuid_of(one.id), one.payload or {}) for one in records]
+    """Read retrieved points that are photos; their payload was requested."""
+    return [
+        StoredPoint(uuid_of(one.id), of_photo(payload), Seen.of(payload).generation)
+        for one in records
+        if not is_mark(payload := one.payload or {})
+    ]
+
+
+def read_fields(fields: Sequence[str] | None) -> list[str] | None:
+    """Return which fields to ask Qdrant for, so that `stored_points` can read them; None is all."""
+    return None if fields is None else [*fields, *ALWAYS_READ]
 
 
 def facet_counts(response: models.FacetResponse) -> list[FacetCount]:

@@ -1,9 +1,10 @@
-"""The vector store for threads: one connection, the collections and their points."""
+"""The vector store for threads: one connection, collections, points, and writes to them."""
 
 from __future__ import annotations
 
 from landmarks.vector_store.client import connect
 from landmarks.vector_store.collections import Collections
+from landmarks.vector_store.fenced_writes import FencedWrites
 from landmarks.vector_store.point_store import PointStore
 from landmarks.vector_store.settings import VectorStoreSettings
 
@@ -18,6 +19,7 @@ class VectorStore:
         self._client = connect(settings)
         self.collections = Collections(self._client, settings)
         self.points = PointStore(self._client, settings)
+        self.writes = FencedWrites(self._client, settings)
 
     def close(self) -> None:
         """Close the connection."""

@@ -12,6 +12,7 @@ from uuid import UUID
 from qdrant_client import grpc as q
 from qdrant_client.conversions.conversion import GrpcToRest, RestToGrpc, value_to_json
 
+from landmarks.vector_store.marks import BOOKKEEPING
 from landmarks.vector_store.points import FloatVector
 from landmarks.vector_store.queries import (
     Hit,
@@ -24,7 +25,7 @@ from landmarks.vector_store.queries import (
 
 
 class StoredPayload(Mapping[str, object]):
-    """A payload as received; a value is converted when it is read."""
+    """A photo's payload as received; a value is converted when it is read."""
 
     __slots__ = ("_fields",)
 
@@ -33,18 +34,18 @@ class StoredPayload(Mapping[str, object]):
 
     def __getitem__(self, key: str) -> object:
         # Looking up a missing key in the message would add it.
-        if key not in self._fields:
+        if key not in self:
             raise KeyError(key)
         return value_to_json(self._fields[key])
 
     def __contains__(self, key: object) -> bool:
-        return key in self._fields
+        return key in self._fields and key not in BOOKKEEPING
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._fields)
+        return (key for key in self._fields if key not in BOOKKEEPING)
 
     def __len__(self) -> int:
-        return len(self._fields)
+        return sum(1 for _ in self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({dict(self)})"

@@ -10,6 +10,7 @@ import structlog
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.errors import InvalidInputError, NotFoundError, UnavailableError
 from landmarks.job_store.maps import MapStore
+from landmarks.job_store.store import JobStore
 from landmarks.naming import check_gallery, check_model
 from landmarks.vector_store.collection_info import Lineage
 from landmarks.vector_store.filters import words_in
@@ -27,9 +28,11 @@ _MAX_IDS = 10_000
 class CollectionAdmin:
     """The methods of IndexingService that change collections; they block."""
 
-    def __init__(self, store: VectorStore, maps: MapStore) -> None:
+    def __init__(self, store: VectorStore, jobs: JobStore, maps: MapStore) -> None:
         self._collections = store.collections
         self._points = store.points
+        self._writes = store.writes
+        self._jobs = jobs
         self._maps = maps
 
     def live_collection(self, gallery: str, model: str) -> Lineage:
@@ -54,8 +57,10 @@ class CollectionAdmin:
     def delete_points(self, request: pb.DeletePointsRequest) -> pb.DeletePointsResponse:
         """Delete points in all collections of a gallery, or in those of the given models."""
         answer = pb.DeletePointsResponse()
-        for name in self._selected_collections(request):
-            answer.deleted.add(collection=name, points=self._delete(name, request))
+        names = self._selected_collections(request)
+        generation = self._jobs.next_generation()
+        for name in names:
+            answer.deleted.add(collection=name, points=self._delete(name, generation, request))
         return answer
 
     def count_points(self, request: pb.DeletePointsRequest) -> pb.CountPointsResponse:
@@ -121,17 +126,17 @@ class CollectionAdmin:
                 raise NotFoundError(f"gallery {gallery!r} has no collection of {model!r}")
         return [one.name for one in found if not models or one.model in models]
 
-    def _delete(self, name: str, request: pb.DeletePointsRequest) -> int:
+    def _delete(self, name: str, generation: int, request: pb.DeletePointsRequest) -> int:
         count = self._count(name, request)
         match request.WhichOneof("points"):
             case "ids":
-                self._points.delete(name, _uuids(request.ids.ids))
+                self._writes.delete(name, generation, _uuids(request.ids.ids))
+                return count
             case "filter":
-                self._points.delete_where(name, parse_filter(request.filter))
+                return self._writes.delete_where(name, generation, parse_filter(request.filter))
             case _:
                 source = request.source
-                return self._points.delete_source(name, source.name, source.path_prefix)
-        return count
+                return self._writes.delete_source(name, generation, source.name, source.path_prefix)
 
     def _count(self, name: str, request: pb.DeletePointsRequest) -> int:
         """Count the points of a selection; raises InvalidInputError if it is none."""

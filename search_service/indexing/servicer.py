@@ -67,7 +67,7 @@ def create_indexing_servicer(
     jobs = JobStore(connect_redis(redis_url), redis_url)
     maps = MapStore(connect_redis(redis_url), redis_url)
     store = VectorStore(qdrant)
-    admin = CollectionAdmin(store, maps)
+    admin = CollectionAdmin(store, jobs, maps)
     names = SourceNames(connect_redis(redis_url), redis_url)
     submitter = JobSubmitter(jobs, names, redis_url, models, sources, admin)
     return IndexingServicer(

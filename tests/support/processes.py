@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -50,6 +51,12 @@ def running_module(
         **{f"LANDMARKS_{name.upper()}": value for name, value in settings.items()},
     }
     return running_command([sys.executable, "-m", *module], environment, log=log)
+
+
+def listens(port: int) -> bool:
+    """Return whether something accepts connections at a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def end(process: subprocess.Popen[bytes], seconds: float = _END_SECONDS) -> None:

@@ -11,6 +11,7 @@ from qdrant_client import QdrantClient
 
 from landmarks.vector_store.collection_info import Lineage
 from landmarks.vector_store.collections import Collections
+from landmarks.vector_store.fenced_writes import FencedWrites
 from landmarks.vector_store.point_store import PointStore
 from landmarks.vector_store.points import FloatVector, PhotoPayload, point_id
 from landmarks.vector_store.settings import VectorStoreSettings
@@ -38,6 +39,10 @@ class StoreUnderTest:
     @property
     def points(self) -> PointStore:
         return PointStore(self.client, self.settings)
+
+    @property
+    def writes(self) -> FencedWrites:
+        return FencedWrites(self.client, self.settings)
 
     def collection(self, dimension: int = DIMENSION) -> Lineage:
         return self.collections.to_write(self.gallery, "vgg16", DIGEST, dimension)

@@ -18,7 +18,7 @@ from landmarks.errors import InvalidInputError, NotFoundError
 _Request = TypeVar("_Request", bound=Message)
 
 # The protocol that is spoken, as a Qdrant server reports its version.
-PROTOCOL_VERSION = "1.16.0"
+PROTOCOL_VERSION = "1.17.0"
 
 
 class CollectionsService:

@@ -151,8 +151,8 @@ def test_no_call_falls_back_to_rest(
     points.overwrite_payloads(name, {photo_id(1): photo(1).to_payload()})
     points.facet(name, "landmark")
     list(points.scan(name))
-    points.delete(name, [photo_id(3)])
-    points.delete_where(name, Filter(must=(Equals("source", "photos"),)))
+    embedded.writes.delete(name, 1, [photo_id(3)])
+    embedded.writes.delete_where(name, 2, Filter(must=(Equals("source", "photos"),)))
     assert points.count(name) == 10
 
 

@@ -18,6 +18,7 @@ from landmarks.errors import (
 from landmarks.naming import alias_name
 from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.filters import AnyOf, Condition, Equals, Filter, Range, Words, words_in
+from landmarks.vector_store.marks import GENERATION, MARK
 from landmarks.vector_store.payload_indexes import INDEXED_FIELDS
 from landmarks.vector_store.points import PhotoPayload, Point
 from landmarks.vector_store.queries import Hit, Query
@@ -173,7 +174,7 @@ def test_many_workers_create_one_collection(wire_engine: StoreUnderTest):
     assert len(found) == 6
     assert len(set(found)) == 1
     schema = wire_engine.client.get_collection(found[0].name).payload_schema
-    assert set(schema) == set(INDEXED_FIELDS)
+    assert set(schema) == {*INDEXED_FIELDS, GENERATION, MARK}
 
 
 def test_a_collection_says_how_it_is_laid_out(wire_engine: StoreUnderTest, stored):
@@ -330,12 +331,12 @@ def _payloads(engine: StoreUnderTest, name: str, count: int) -> list[dict]:
 
 def test_points_are_deleted_by_id_and_by_filter(engine: StoreUnderTest, stored):
     name, _ = stored(engine, 20)
-    engine.points.delete(name, [photo_id(0), photo_id(1), uuid4()])
+    engine.writes.delete(name, 1, [photo_id(0), photo_id(1), uuid4()])
     assert engine.points.count(name) == 18
-    engine.points.delete_where(name, Filter(must=(Equals("source", "photos"),)))
+    engine.writes.delete_where(name, 2, Filter(must=(Equals("source", "photos"),)))
     assert {point.payload["source"] for point in engine.points.scan(name)} == {"archive"}
     with pytest.raises(ValueError, match="every point"):
-        engine.points.delete_where(name, Filter())
+        engine.writes.delete_where(name, 3, Filter())
 
 
 def test_points_of_a_source_are_deleted_below_a_path(engine: StoreUnderTest, stored):
@@ -345,17 +346,17 @@ def test_points_of_a_source_are_deleted_below_a_path(engine: StoreUnderTest, sto
     prefix = "1"
     below = sum(path.startswith(prefix) for path in paths)
     assert 0 < below < len(paths)
-    assert engine.points.delete_source(name, "photos", prefix) == below
+    assert engine.writes.delete_source(name, 1, "photos", prefix) == below
     assert engine.points.count(name, of_photos) == len(paths) - below
-    assert engine.points.delete_source(name, "photos") == len(paths) - below
+    assert engine.writes.delete_source(name, 1, "photos") == len(paths) - below
     assert {point.payload["source"] for point in engine.points.scan(name)} == {"archive"}
-    assert engine.points.delete_source(name, "photos", "nothing/") == 0
+    assert engine.writes.delete_source(name, 1, "photos", "nothing/") == 0
 
 
 def test_empty_requests_do_nothing(engine: StoreUnderTest, stored):
     name, _ = stored(engine, 2)
     engine.points.upsert(name, [])
-    engine.points.delete(name, [])
+    engine.writes.delete(name, 1, [])
     engine.points.set_payload(name, [], {"stale": True})
     engine.points.overwrite_payloads(name, {})
     assert engine.points.payloads(name, []) == {}
