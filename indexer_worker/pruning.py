@@ -45,7 +45,7 @@ def _prune(attempt: Attempt) -> ChunkOutcome:
                     if not state.mark and state.generation == known[one]
                 }
                 fenced.await_others(same)
-                # From the claims on, whoever lists the photos later finds them claimed.
+                # A job that lists the photos from now on finds them claimed.
                 if not fenced.delete(same, lambda: not context.jobs.listed_since(job)):
                     problem = _problem(context, job)
                     break

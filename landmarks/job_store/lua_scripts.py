@@ -2,8 +2,8 @@
 
 Times are those of Redis, in milliseconds, so that the clocks of workers need not agree. They are
 shown, and nothing is decided by them alone, as that clock may be set too: the value of a lease
-changes whenever it is renewed, and whoever sees it unchanged for long enough, by a clock of his
-own, may take it.
+changes whenever it is renewed, and a worker that sees it unchanged for long enough, by its own
+clock, may take it.
 """
 
 from __future__ import annotations

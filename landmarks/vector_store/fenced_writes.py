@@ -8,7 +8,7 @@ when it writes. The store itself compares, in each write:
 2. The worker asks Redis whether it still has its lease, now that the claim is there.
 3. `write` and `delete_claimed` change only points that still have the claim, and add none.
 
-Whoever has the lease after step 2 finds the claim, and takes it away. `delete` takes away all, and
+Who gets the lease after step 2 finds the claim, and takes it away. `delete` takes away all, and
 leaves marks of its own generation. Repeating a step does no harm.
 """
 

@@ -1,4 +1,4 @@
-"""Whatever is done in whatever order, and whoever is stopped where: nothing old comes back.
+"""Workers are stopped anywhere while much is done in any order, and bring nothing old back.
 
 Each number is a schedule of two workers, stopped before calls of their stores, and of people who
 index, prune, cancel, delete, change photos and rebuild the gallery meanwhile.

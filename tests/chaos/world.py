@@ -148,7 +148,7 @@ class World:
         assert state.points == len(paths)
         for point in found:
             path = self.folder / str(point.payload["path"])
-            if path.exists():  # or else nobody has asked for it to be deleted
+            if path.exists():  # else nobody may have deleted it
                 expected = embedded(path.read_bytes(), revision).embedding.values
                 assert float(np.dot(vectors[point.id], expected)) > 0.9999, f"{path} is an old one"
         return set(paths)

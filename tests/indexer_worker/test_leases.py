@@ -1,4 +1,4 @@
-"""Leases whose time is measured by the clock of whoever looks at them."""
+"""Leases whose time is measured by the clock of the worker that looks at them."""
 
 import os
 import signal
