@@ -49,7 +49,7 @@ class HeldLease:
     def check(self) -> None:
         """Raise LeaseLostError if the lease is known to be lost; called now and then.
 
-        One that was not renewed for as long as it lasts, as this process was stopped, is looked up in Redis.
+        One that was not renewed for as long as it lasts, as this process was stopped, is looked up.
         """
         if not self._lost.is_set() and seconds_now() - self._renewed >= self._seconds:
             try:
