@@ -159,7 +159,8 @@ def test_a_prune_that_comes_late_deletes_nothing_of_a_job_that_listed_later(worl
     assert world.stored() == set(world.paths)
     job: Job = world.rig.jobs.get(pruning)
     assert job.progress[0].pruned == 0
-    assert "another job has listed the source since" in job.outcome
+    assert job.not_pruned is not None
+    assert "another job has listed the source since" in job.not_pruned.reason
 
 
 class _LateClock(datetime):

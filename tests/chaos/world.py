@@ -58,6 +58,7 @@ class World:
 
     def index(self, source: str = "", **more: object) -> str:
         chosen = source or str(self.folder)
+        more["prune_confirmed"] = bool(more.get("prune"))
         return self._enqueue(IndexSpec(self.gallery, chosen, (MODEL,), source_name=_SOURCE, **more))
 
     def reindex(self) -> str:

@@ -2,11 +2,15 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from landmarks.errors import NotFoundError
 from landmarks.vector_store.async_store import SearchStore
+from landmarks.vector_store.export import CollectionTransfer
+from landmarks.vector_store.export_format import check_export, read_points
 from landmarks.vector_store.filters import AnyOf, Equals, Filter
 from landmarks.vector_store.marks import CLAIM, MARK, Claim, Mark, Seen
 from landmarks.vector_store.points import FloatVector, Point
@@ -146,3 +150,21 @@ def test_marks_are_removed_once_they_are_old(engine: StoreUnderTest, stored: _St
         **dict.fromkeys(IDS[2:4], Seen()),
         IDS[1]: Seen(7, None, Mark.DELETED),
     }
+
+
+@pytest.mark.integration
+def test_an_export_has_neither_marks_nor_generations(
+    wire_engine: StoreUnderTest, stored: _Stored, tmp_path: Path
+):
+    engine = wire_engine
+    name, _ = stored(engine, 6)
+    claim, _ = claim_of(engine, name, 5, IDS[:2])
+    engine.writes.write(name, claim, [], {IDS[0]: PAYLOADS[IDS[0]]})
+    engine.writes.delete(name, 6, IDS[4:6])
+    claim_of(engine, name, 7, IDS[10:12])
+    file = tmp_path / "it.gz"
+    result = CollectionTransfer(engine.client, engine.settings, lambda *_: None).export(name, file)
+    header, count = check_export(file)
+    assert (result.points, result.changed, count) == (4, False, 4)
+    exported = {UUID(str(one.id)): dict(one.payload) for one in read_points(file, header)}
+    assert exported == {one: PAYLOADS[one] for one in IDS[:4]}
