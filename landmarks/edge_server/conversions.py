@@ -168,6 +168,8 @@ def _condition(message: q.Condition) -> edge.ConditionType:
             return edge.IsEmptyCondition(message.is_empty.key)
         case "is_null":
             return edge.IsNullCondition(message.is_null.key)
+        case "has_vector":
+            return edge.HasVectorCondition(message.has_vector.has_vector)
         case "nested":
             return edge.NestedCondition(message.nested.key, query_filter(message.nested.filter))
         case _:

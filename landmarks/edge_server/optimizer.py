@@ -48,8 +48,7 @@ async def optimize_when_due(engine: Engine, quiet_seconds: float) -> None:
                 continue
             collection.settled = True  # before asking: a write that comes meanwhile counts
             try:
-                info = q.CollectionInfo.FromString(await collection.call("info"))
-                if schema.index_is_due(collection.config, info):
+                if await _is_due(collection):
                     await optimize(engine, collection)
             except DiskFullError as error:
                 _log.warning("an index is due, and not built", reason=str(error))
@@ -57,6 +56,18 @@ async def optimize_when_due(engine: Engine, quiet_seconds: float) -> None:
             except (LandmarksError, RuntimeError, OSError):
                 _log.exception("an index could not be built", path=str(collection.path))
                 _later(collection)
+
+
+async def _is_due(collection: ServedCollection) -> bool:
+    info = q.CollectionInfo.FromString(await collection.call("info"))
+    if not schema.index_is_due(collection.config, info):
+        return False
+    # Points without a vector are counted, and in no index.
+    with_vector = q.Condition(has_vector=q.HasVectorCondition(has_vector=""))
+    request = q.CountPoints(filter=q.Filter(must=[with_vector]), exact=True)
+    answer = await collection.call("Count", request.SerializeToString())
+    info.points_count = q.CountResponse.FromString(answer).result.count
+    return schema.index_is_due(collection.config, info)
 
 
 def _later(collection: ServedCollection) -> None:

@@ -65,8 +65,8 @@ _ALLOWED: Mapping[str, Mapping[str, _Check]] = {
     "WriteOrdering": _fields("", type=_only(0)),
     "PointStruct": _fields("id payload vectors"),
     "PointId": _fields("num uuid"),
-    # A point with no named vectors has none at all.
-    "Vectors": _fields("vector", vectors=lambda given: not given.vectors),
+    "Vectors": _fields("vector vectors"),
+    "NamedVectors": {},  # a point that has none of them has no vector at all
     "Vector": _fields("dense data"),
     "DenseVector": _fields("data"),
     "PointsSelector": _fields("points filter"),
@@ -81,7 +81,8 @@ _ALLOWED: Mapping[str, Mapping[str, _Check]] = {
     "QuantizationSearchParams": _fields("ignore rescore oversampling"),
     "Filter": _fields("should must must_not min_should"),
     "MinShould": _fields("conditions min_count"),
-    "Condition": _fields("field is_empty has_id filter is_null nested"),
+    "Condition": _fields("field is_empty has_id filter is_null nested has_vector"),
+    "HasVectorCondition": _fields("has_vector"),
     "IsEmptyCondition": _fields("key"),
     "IsNullCondition": _fields("key"),
     "HasIdCondition": _fields("has_id"),

@@ -117,6 +117,22 @@ def test_a_small_collection_is_scanned_and_stays_green(tmp_path: Path):
         assert (info.status, info.indexed_vectors_count) == (models.CollectionStatus.GREEN, 0)
 
 
+def test_points_without_vectors_make_no_index_due(tmp_path: Path):
+    with _serving(tmp_path) as (_, client, store):
+        _create(client, "marks", threshold_kilobytes=10)
+        bare = [models.PointStruct(id=n, vector={}, payload={}) for n in range(1, 200)]
+        client.upsert("marks", bare, wait=True)
+        before = _shard_folders(tmp_path)
+        for _ in range(600):
+            if client.get_collection("marks").status == models.CollectionStatus.GREEN:
+                break
+            time.sleep(0.05)
+        assert client.get_collection("marks").status == models.CollectionStatus.GREEN
+        assert _shard_folders(tmp_path) == before, "it was copied, to build an index of nothing"
+        store.upsert("marks", [_point(n, ROWS[n]) for n in range(1000, 1200)])
+        _wait_until_indexed(client, "marks")
+
+
 @pytest.mark.slow
 def test_a_collection_can_be_dropped_while_its_index_is_built(tmp_path: Path):
     with _serving(tmp_path) as (_, client, store):

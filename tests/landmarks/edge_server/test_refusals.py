@@ -40,8 +40,10 @@ REFUSED = {
     "UpsertPoints.ordering.type": q.UpsertPoints(
         ordering=q.WriteOrdering(type=q.WriteOrderingType.Strong)
     ),
-    "UpsertPoints.points.vectors.vectors": q.UpsertPoints(
-        points=[q.PointStruct(vectors=q.Vectors(vectors=q.NamedVectors()))]
+    "UpsertPoints.points.vectors.vectors.vectors": q.UpsertPoints(
+        points=[
+            q.PointStruct(vectors=q.Vectors(vectors=q.NamedVectors(vectors={"named": q.Vector()})))
+        ]
     ),
     "UpsertPoints.points.vectors.vector.sparse": q.UpsertPoints(
         points=[q.PointStruct(vectors=q.Vectors(vector=q.Vector(sparse=q.SparseVector())))]
