@@ -12,7 +12,7 @@ from landmarks.errors import LandmarksError
 from landmarks.settings import QdrantSettings
 from landmarks.vector_store.client import address_of
 from landmarks.vector_store.errors import is_engine_failure, qdrant_failures
-from landmarks.vector_store.filters import EVERYTHING, Filter, to_qdrant
+from landmarks.vector_store.filters import EVERYTHING, Equals, Filter, to_qdrant
 from landmarks.vector_store.marks import MARK, Mark, Seen, of_photo
 from landmarks.vector_store.paging import in_parts, scroll_pages
 from landmarks.vector_store.points import FloatVector, Point, Scalar
