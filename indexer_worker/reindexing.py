@@ -212,9 +212,11 @@ def _decide(
         outcome = f"not promoted{figures}; at most {wanted.margin:g} less is allowed; {by_hand}"
     else:
         outcome = f"promoted {beside.name}{figures}"
+        claim = context.jobs.next_generation()
+        context.collections.claim_promotion(beside.name, claim)
         _is_live(context, live, held)
         context.jobs.set_replaced(job.id, live.name)
-        context.collections.promote(beside.name)
+        context.collections.promote(beside.name, claim)
     context.jobs.set_outcome(job.id, outcome)
     return enough and not dead
 

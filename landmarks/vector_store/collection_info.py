@@ -9,7 +9,7 @@ from typing import Literal
 from qdrant_client import models
 
 from landmarks.errors import InvalidInputError, LandmarksError, LineageError, NotFoundError
-from landmarks.naming import check_gallery, check_model, parse_collection_name
+from landmarks.naming import check_gallery, check_model, parse_alias_name, parse_collection_name
 from landmarks.vector_store.filters import field_name
 from landmarks.vector_store.marks import BOOKKEEPING
 
@@ -154,5 +154,9 @@ def is_of_gallery(name: str, gallery: str | None) -> bool:
 
 
 def aliases_of(response: models.CollectionsAliasesResponse) -> dict[str, str]:
-    """Return which collection each alias points at."""
-    return {one.alias_name: one.collection_name for one in response.aliases}
+    """Return which collection each alias of ours points at."""
+    return {
+        one.alias_name: one.collection_name
+        for one in response.aliases
+        if parse_alias_name(one.alias_name)
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from qdrant_client import QdrantClient, models
 
@@ -82,7 +82,7 @@ class Collections:
             # Another worker may have been first. The alias is set only if it was not, and where it
             # points afterwards counts for both.
             if alias not in self._aliases():
-                self._point(alias, created.name)
+                self._change_aliases(alias_change(alias, created.name, replace=False))
         live = self.live(gallery, model)
         check_lineage(live, digest, dimension)
         self._indexes.ensure_usual(live.name)  # of a worker that died between the two
@@ -167,19 +167,48 @@ class Collections:
         with qdrant_failures(self._address):
             return self._client.collection_exists(name)
 
-    def promote(self, name: str) -> str | None:
+    def claim_promotion(self, name: str, generation: int) -> None:
+        """Announce a promotion; any other that comes before it takes the claim away."""
+        lineage = self._own(name)
+        claim = _promotion_claim(alias_name(lineage.gallery, lineage.model), str(generation))
+        self._change_aliases(alias_change(claim, name, replace=False))
+
+    def promote(self, name: str, claim: int | None = None) -> str | None:
         """Make a collection the live one, at once; return the name of the one that was, if any.
 
-        Raises NotFoundError, or InvalidInputError for a collection that is not one of ours.
+        `claim`: only if this claim is still there, else it raises UnavailableError. Raises
+        NotFoundError, or InvalidInputError for a collection that is not one of ours.
         """
         lineage = self._own(name)
         self._refuse_half_imported(name)
         alias = alias_name(lineage.gallery, lineage.model)
+        with qdrant_failures(self._address):
+            aliases = [one.alias_name for one in self._client.get_aliases().aliases]
         before = self._aliases().get(alias)
         if before not in (None, name):
             with qdrant_failures(self._address):
                 self._client.update_collection(name, metadata={PREVIOUS: before})
-        self._point(alias, name, replace=before is not None)
+        claims = [one for one in aliases if one.startswith(_promotion_claim(alias, ""))]
+        change: list[models.AliasOperations] = []
+        if claim is not None:
+            # Renaming an alias that is gone fails, and then nothing after it is done.
+            own, used = (
+                _promotion_claim(alias, str(claim)),
+                _promotion_claim(alias, f"{claim}-used"),
+            )
+            renaming = models.RenameAlias(old_alias_name=own, new_alias_name=used)
+            change.append(models.RenameAliasOperation(rename_alias=renaming))
+            claims = [*(one for one in claims if one != own), used]
+        change += [
+            models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=one))
+            for one in claims
+        ]
+        try:
+            self._change_aliases([*change, *alias_change(alias, name, replace=before is not None)])
+        except NotFoundError as error:
+            if claim is None or not self.exists(name):
+                raise
+            raise UnavailableError(f"{name} was not promoted: something else was") from error
         return before
 
     def roll_back(self, gallery: str, model: str, leaving: str = "") -> str:
@@ -276,9 +305,9 @@ class Collections:
         with qdrant_failures(self._address):
             return aliases_of(self._client.get_aliases())
 
-    def _point(self, alias: str, name: str, *, replace: bool = False) -> None:
+    def _change_aliases(self, change: Sequence[models.AliasOperations]) -> None:
         with qdrant_failures(self._address):
-            self._client.update_collection_aliases(alias_change(alias, name, replace=replace))
+            self._client.update_collection_aliases(change)
 
     def _create(
         self, name: str, dimension: int, metadata: Mapping[str, object], *, unindexed: bool
@@ -309,6 +338,11 @@ class Collections:
             write_consistency_factor=settings.qdrant_write_consistency_factor,
             metadata=dict(metadata),
         )
+
+
+def _promotion_claim(alias: str, generation: str) -> str:
+    """Return an alias that says that a promotion is about to be made; it is the name of nothing."""
+    return f"promoting.{alias}.{generation}"
 
 
 def alias_change(alias: str, name: str, *, replace: bool) -> list[models.AliasOperations]:

@@ -182,6 +182,21 @@ def test_a_job_that_finds_nothing_changed_writes_nothing(world):
     assert quick.calls.count("retrieve") == 3  # one for each chunk
 
 
+def test_it_does_not_promote_again_what_was_rolled_back(world):
+    _, quick = world.workers
+    world.draw("a/0.png")
+    world.completed(quick, world.index())
+    before = world.store.collections.live(world.gallery, "colours").name
+    calls = 0
+    while stopped_in(world, world.reindex(), "colours/promote", calls):
+        if world.store.collections.live(world.gallery, "colours").name != before:
+            world.admin.roll_back(world.gallery, "colours", "")
+        world.thaw()
+        assert world.store.collections.live(world.gallery, "colours").name == before
+        calls += 1
+    assert calls > 8
+
+
 def test_a_chunk_waits_while_another_job_writes_its_photos(world):
     slow, quick = world.workers
     world.draw("a/0.png")
