@@ -38,6 +38,7 @@ VIEWS = 84 if LONG else 4
 BATCH_SECONDS = 1.2 if LONG else 0.5
 KILL_EVERY_SECONDS = 5.0 if LONG else 1.5
 KILL_FOR_SECONDS = 60.0 if LONG else 6.0
+FULL_FOR_SECONDS = 1500.0 if LONG else 15.0
 ENDS_WITHIN_SECONDS = 900.0 if LONG else 180.0
 MODELS = {"colours": 1, "shades": 2}
 GALLERY = "chaos"
@@ -161,6 +162,13 @@ class Stack:
             hit()
             done += 1
             time.sleep(KILL_EVERY_SECONDS)
+
+    def stored_points(self) -> int:
+        """Return how many points can be read, of all models; raises if one does not answer."""
+        settings = VectorStoreSettings(qdrant_port=self.qdrant_port)
+        with closing(connect(settings)) as client:
+            names = [one.name for one in client.get_collections().collections]
+            return sum(client.count(name).count for name in names)
 
     def jobs_ended(self, job_id: str) -> bool:
         try:

@@ -6,8 +6,9 @@ import pytest
 
 from indexer_worker.app import app
 from landmarks.job_store.task_messages import CHUNK_TASK, encode_queue
-from tests.chaos.stack import MODELS, Stack, one_of
+from tests.chaos.stack import FULL_FOR_SECONDS, KILL_EVERY_SECONDS, MODELS, Stack, one_of
 from tests.support.processes import eventually
+from tests.support.small_disk import small_disk
 
 pytestmark = [
     pytest.mark.integration,
@@ -54,6 +55,25 @@ def test_valkey_is_killed(stack: Stack):
         stack.disturb(job_id, lambda: _kill_valkey(stack), times=1)
         stack.check_everything_is_stored_once(stack.ended(job_id))
         assert stack.kills
+
+
+@pytest.mark.slow
+@pytest.mark.needs(mount="tmpfs")
+def test_the_disk_of_the_vectors_is_full_for_long(stack: Stack):
+    with small_disk(stack.directory / "qdrant", 256) as disk, stack.up():
+        job_id = stack.start()
+        eventually(lambda: stack.progress(job_id) > 0, "the job has begun")
+        disk.fill()
+        until = time.monotonic() + FULL_FOR_SECONDS
+        while time.monotonic() < until:
+            # Work that has waited long is given back and begun again, as after a kill.
+            stack.kills.append(time.time())
+            time.sleep(KILL_EVERY_SECONDS)
+            assert stack.stored_points() > 0
+        assert not stack.jobs.get(job_id).ended
+        assert not stack.qdrant.ended
+        disk.make_room()
+        stack.check_everything_is_stored_once(stack.ended(job_id))
 
 
 def test_everything_is_killed_at_once(stack: Stack):
