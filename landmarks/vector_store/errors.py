@@ -22,6 +22,12 @@ from landmarks.rpc.status import error_from_status, rpc_status, too_large
 
 # How gRPC for Python reports it, as our other services would.
 _NO_SUCH_METHOD = "Method not found!"
+# How a Qdrant server reports, as an internal error, that other nodes of its cluster are away.
+_PASSING = (
+    "The service is currently unavailable",
+    "does not have enough active replicas",
+    "Waiting for consensus operation commit failed",
+)
 # How a Qdrant server reports a full disk, as an internal error.
 _NO_ROOM = "No space left on device"
 
@@ -65,6 +71,8 @@ def _from_rpc(error: grpc.RpcError, address: str) -> LandmarksError:
         return UnavailableError(
             f"{status.message}; set LANDMARKS_QDRANT_API_KEY to the key that Qdrant has"
         )
+    if status.code == Code.INTERNAL and any(one in status.message for one in _PASSING):
+        return UnavailableError(status.message)
     if status.code == Code.INTERNAL and _NO_ROOM in status.message:
         return DiskFullError(
             f"{status.message} (Qdrant's disk is full: searches go on, writes wait)"

@@ -15,7 +15,9 @@ from qdrant_client import grpc as q
 from qdrant_client import models
 
 from landmarks.errors import (
+    DiskFullError,
     InvalidInputError,
+    LandmarksError,
     NotFoundError,
     OverloadedError,
     UnavailableError,
@@ -129,6 +131,55 @@ async def test_an_overloaded_qdrant_says_when_to_retry_and_receives_the_key():
     server.stop(None)
     assert (on_the_loop.value.retry_after, in_a_thread.value.retry_after) == (7.0, 7.0)
     assert servicer.keys == ["a-key", "a-key"]
+
+
+class Failing(q.PointsServicer):
+    """Fails as a Qdrant server of 1.18.3 was seen to fail."""
+
+    words = ""
+
+    def Count(self, request: q.CountPoints, context: grpc.ServicerContext):  # noqa: N802
+        context.abort(grpc.StatusCode.INTERNAL, f"Service internal error: {self.words}")
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        (
+            "Tonic status error: code: 'The service is currently unavailable', message:"
+            ' "tcp connect error"',
+            UnavailableError,
+        ),
+        (
+            "The replica set for shard 0 on peer 7 does not have enough active replicas",
+            UnavailableError,
+        ),
+        (
+            "Waiting for consensus operation commit failed. Timeout set at: 10 seconds",
+            UnavailableError,
+        ),
+        ("No space left on device: WAL buffer size exceeds available disk space", DiskFullError),
+        ("index out of bounds", LandmarksError),
+    ],
+)
+def test_a_fault_of_qdrant_that_will_pass_is_told_from_one_that_will_not(
+    words: str, kind: type[LandmarksError]
+):
+    servicer = Failing()
+    servicer.words = words
+    server = grpc.server(ThreadPoolExecutor(1))
+    q.points_service_pb2_grpc.add_PointsServicer_to_server(servicer, server)
+    settings = VectorStoreSettings.load({"qdrant_port": server.add_insecure_port("127.0.0.1:0")})
+    server.start()
+    client = connect(settings)
+    try:
+        with pytest.raises(LandmarksError) as failed:
+            PointStore(client, settings).count("sample__vgg16")
+    finally:
+        client.close()
+        server.stop(None)
+    assert type(failed.value) is kind
+    assert words in str(failed.value)
 
 
 def test_no_call_falls_back_to_rest(
