@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -11,7 +11,8 @@ import structlog
 from indexer_worker import metrics
 from indexer_worker.context import WorkerContext
 from indexer_worker.leases import HeldLease
-from indexer_worker.retry import TRANSIENT_ERRORS
+from indexer_worker.retry import TRANSIENT_ERRORS, once
+from indexer_worker.shown_wait import PREFIX, ShownWait, shown_wait
 from landmarks.errors import (
     DamagedError,
     DeadlineError,
@@ -39,11 +40,13 @@ class Attempt:
     job: Job
     progress: ModelProgress
     held: HeldLease
+    wait: ShownWait
 
     def end(self, outcome: ChunkOutcome) -> None:
         """Count the outcome, once, and enqueue what is due after it; raises LeaseLostError."""
         context, lease, model = self.context, self.held.lease, self.progress.model
         self.held.check()
+        self.wait.clear(self.job.outcome)
         due = context.jobs.end_chunk(lease, model, outcome)
         metrics.chunk_ended(model, outcome)
         if due:
@@ -81,19 +84,22 @@ def leased_attempt(
         if held is not None:
             # Work that began before and never ended may have killed its worker. Alone in the
             # process, it takes no other work down, and makes none suspect.
-            with context.process_lock.hold(exclusive=held.lease.attempts > 1):
-                attempt = _begin(context, held, model)
+            with (
+                context.process_lock.hold(exclusive=held.lease.attempts > 1),
+                shown_wait(context.jobs, job_id) as wait,
+            ):
+                attempt = _begin(context, held, model, wait)
                 with _dropped_collection_found(attempt):
                     yield attempt
     if attempt is None:
         yield None
 
 
-def _begin(context: WorkerContext, held: HeldLease, model: str) -> Attempt:
+def _begin(context: WorkerContext, held: HeldLease, model: str, wait: ShownWait) -> Attempt:
     context.jobs.attempt(held.lease)  # not before: it may have waited to be alone
     job = context.jobs.get(held.lease.job_id)
     progress = next(one for one in job.progress if one.model == model)
-    return Attempt(context, job, progress, held)
+    return Attempt(context, job, progress, held, wait)
 
 
 @contextmanager
@@ -163,6 +169,9 @@ def _postpone(
         reason=f"{type(error).__name__}: {error}",
         exc_info=None if isinstance(error, TRANSIENT_ERRORS) else error,
     )
+    if isinstance(error, TRANSIENT_ERRORS):
+        with suppress(LandmarksError):
+            once(context.jobs).set_outcome(lease.job_id, f"{PREFIX}{error}")
     context.leases.release(held)
     pause = context.settings.sweep_seconds
     context.jobs.postpone(lease, pause, blameless=blameless)

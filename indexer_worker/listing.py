@@ -13,6 +13,7 @@ from indexer_worker.context import WorkerContext
 from indexer_worker.leases import HeldLease
 from indexer_worker.prune_guard import points_before, why_not_prune
 from indexer_worker.retry import TRANSIENT_ERRORS, once
+from indexer_worker.shown_wait import PREFIX
 from landmarks.batched import batched
 from landmarks.errors import InvalidInputError
 from landmarks.job_store.records import Job, Listed, ModelProgress
@@ -73,7 +74,7 @@ def _retried(context: WorkerContext, held: HeldLease, call: Callable[[], _Result
         try:
             return call()
         except TRANSIENT_ERRORS as error:
-            once(context.jobs).set_outcome(held.lease.job_id, f"waiting: {error}")
+            once(context.jobs).set_outcome(held.lease.job_id, f"{PREFIX}{error}")
             raise
 
     return context.retry.call(attempt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from functools import wraps
 from typing import ParamSpec, TypeVar, cast
 
@@ -29,6 +30,9 @@ TRANSIENT_ERRORS = (OverloadedError, UnavailableError, DeadlineError)
 _FIRST_SECONDS = 0.25
 _LONGEST_SECONDS = 10.0
 _RETRIES_PER_LOG_LINE = 20
+
+# Receives the reason of a wait that lasts, in the thread that waits.
+on_long_wait: ContextVar[Callable[[str], None] | None] = ContextVar("on_long_wait", default=None)
 
 
 def _hinted_seconds(state: RetryCallState) -> float:
@@ -104,3 +108,5 @@ def _log_wait(state: RetryCallState) -> None:
     if attempt in (0, 5) or attempt % _RETRIES_PER_LOG_LINE == 0:
         error = state.outcome.exception() if state.outcome else None
         _log.warning("waiting", reason=str(error), seconds=round(state.upcoming_sleep, 2))
+        if attempt and (show := on_long_wait.get()):
+            show(str(error))

@@ -99,6 +99,7 @@ def test_jobs_wait_while_the_disk_of_the_vectors_is_full_and_lose_no_photo(own_r
                 return max(int(one) for one in client.hvals(tokens)) > 2 * MOST_ATTEMPTS
 
         eventually(often_begun, "its chunks are begun more often than they may fail")
+        assert "is full" in rig.jobs.get(begun).outcome
         assert not rig.jobs.get(begun).ended
         disk.make_room()
         for job in (rig.ended(begun), rig.ended(new)):

@@ -162,7 +162,7 @@ class Failing(q.PointsServicer):
         ("index out of bounds", LandmarksError),
     ],
 )
-def test_a_fault_of_qdrant_that_will_pass_is_told_from_one_that_will_not(
+def test_a_fault_of_qdrant_that_will_pass_is_none_that_will_not(
     words: str, kind: type[LandmarksError]
 ):
     servicer = Failing()
