@@ -1,12 +1,20 @@
-"""Asks a server whether it is ready, by gRPC's standard health protocol."""
+"""Asks a server whether it is ready, by gRPC's standard health protocol.
+
+By hand: `python -m landmarks.probe HOST:PORT [SERVICE]`. Exit status 0 if it is serving, 1 if not;
+TLS is as this process's settings say.
+"""
 
 from __future__ import annotations
+
+import sys
 
 import grpc
 from grpc_health.v1 import health_pb2
 
+from landmarks.errors import ConfigurationError
 from landmarks.rpc.channel import open_channel
 from landmarks.security.tls import NO_TLS, Tls
+from landmarks.settings import Settings
 
 # What a server listens on that listens everywhere, and where it can then be called.
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "localhost", "[::]": "localhost"}  # noqa: S104
@@ -37,3 +45,12 @@ def is_serving_itself(host: str, port: int, tls: Tls) -> bool:
     ConfigurationError if a file of it cannot be used.
     """
     return is_serving(f"{_EVERYWHERE.get(host, host)}:{port}", tls=tls.of_itself())
+
+
+if __name__ == "__main__":
+    address, service = [*sys.argv[1:3], ""][:2]
+    try:
+        serving = is_serving(address, service, tls=Settings.load().tls.of_itself())
+    except ConfigurationError as error:
+        sys.exit(str(error))
+    sys.exit(not serving)

@@ -185,6 +185,8 @@ def test_no_container_has_rights_that_it_does_not_need(folder: str) -> None:
         }
         assert {"cpu", "memory"} <= set(container["resources"]["requests"])
         assert "memory" in container["resources"]["limits"]
+        for volume in pod.get("volumes", ()):
+            assert volume.get("emptyDir") is None or "sizeLimit" in volume["emptyDir"]
         _, _, tag = container["image"].partition(":")
         assert tag[:1].isdigit(), f"{container['image']} is not pinned"
 

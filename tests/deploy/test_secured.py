@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -205,6 +208,14 @@ def test_the_health_check_of_a_container_needs_no_certificate_and_no_secret(
 ) -> None:
     assert is_healthy(secured.metrics_ports[0])
     assert is_healthy(secured.search_metrics_port)
+
+
+def test_a_probe_by_hand_needs_the_settings_of_the_service_that_it_asks(secured: Secured) -> None:
+    settings = secured.certificates["search"].settings
+    given = {f"LANDMARKS_{one.upper()}": value for one, value in settings.items()}
+    probe = [sys.executable, "-m", "landmarks.probe", secured.target]
+    assert subprocess.run(probe, env={**os.environ, **given}).returncode == 0
+    assert subprocess.run(probe, env=os.environ).returncode == 1
 
 
 @pytest.mark.parametrize(
