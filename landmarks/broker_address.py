@@ -11,9 +11,9 @@ _ENCODE = "write the characters / ? # @ of a password as %2F %3F %23 %40"
 def password_apart(address: str) -> tuple[str, str]:
     """Return an address without its password, and the password, empty if there is none.
 
-    Takes the forms that redis-py takes: `redis://user:password@host`, also with an @ in the
-    password, and `redis://host?username=user&password=password`. Raises ValueError that shows
-    nothing of the address.
+    Takes the forms that redis-py takes: `redis://user:password@host/0`, also with an @ in the
+    password, and `redis://host?username=user&password=password&db=0`, of which Celery would take
+    none (findings/kombu-redis-query.sh). Raises ValueError that shows no value of the address.
     """
     try:
         parts = urlsplit(address)
@@ -29,9 +29,18 @@ def password_apart(address: str) -> tuple[str, str]:
     passwords = [unquote(parts.password or ""), given.pop("password", "")]
     if all(users) or all(passwords):
         raise ValueError("it has a user or a password twice, before the host and after it")
+    path = f"/{given.pop('db')}" if "db" in given else parts.path
+    if any(not name.startswith("ssl_") for name in given):
+        # Their names may be a part of the password too.
+        raise ValueError(
+            "it has options other than username, password, db and ssl_…, which Celery does not"
+            f" take; {_ENCODE}"
+        )
     host = parts.netloc.rpartition("@")[2]
     user = quote("".join(users), safe="")
-    parts = parts._replace(netloc=f"{user}@{host}" if user else host, query=urlencode(given))
+    parts = parts._replace(
+        netloc=f"{user}@{host}" if user else host, path=path, query=urlencode(given)
+    )
     return parts.geturl(), "".join(passwords)
 
 

@@ -73,7 +73,7 @@ def test_an_address_and_a_setting_cannot_both_have_a_password() -> None:
         "redis://:{}@valkey:6379/0",
         "redis://app:{}@valkey/0",
         "redis://valkey:6379/0?password={}",
-        "redis://valkey/1?password={}&username=app",
+        "redis://valkey?db=1&password={}&username=app",
         "rediss://:{}@valkey/0?ssl_check_hostname=false",
     ],
 )
@@ -90,6 +90,7 @@ def test_a_password_in_the_address_of_redis_goes_to_redis_alone(form: str, secre
     # Celery's own reading of the same address.
     celery = Connection(settings.broker_url)
     assert (celery.hostname, celery.password) == ("valkey", unquote(secret))
+    assert celery.virtual_host == str(connected["db"])
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,9 @@ def test_a_password_in_the_address_of_redis_goes_to_redis_alone(form: str, secre
         "redis://:12#hush@valkey/0",
         "redis://:hush@valkey:port/0",
         "redis://:hush@valkey/0?password=other",
+        "redis://:12?hush=1@valkey/0",
         "redis://[hush@valkey",
+        "redis://:hush@valkey/0?socket_timeout=3",
         "hush@valkey:6379",
     ],
 )
