@@ -117,6 +117,13 @@ def main() -> None:
     except LandmarksError as error:
         _say(str(error))
         sys.exit(exit_code_of(error))
+    except UnicodeEncodeError as error:
+        # Of an argument: its bytes are half characters in Python, which no message can hold.
+        _say(
+            f"{error.object!r} has bytes that are not UTF-8 (or that this locale does not know);"
+            " rename the file, or use a UTF-8 locale"
+        )
+        sys.exit(ExitCode.USAGE)
     except OSError as error:
         _say(f"{error.filename or 'a file or the output'}: {error.strerror or error}")
         sys.exit(ExitCode.FAILED)

@@ -77,6 +77,16 @@ def test_an_encoding_without_some_characters_shows_them_as_escapes(tmp_path: Pat
     assert "Traceback" not in plain.stderr
 
 
+@pytest.mark.parametrize("arguments", ["index '/caf\\351'", "jobs '\\351'"])
+def test_an_argument_that_is_not_utf_8_is_an_error_of_one_line(arguments: str) -> None:
+    command, _, quoted = arguments.rpartition(" ")
+    given = f'{command} "$(printf {quoted})" --server 127.0.0.1:1'
+    done = run(given)
+    assert done.returncode == 2
+    assert r"\udce9' has bytes that are not UTF-8" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_json_in_an_encoding_without_some_characters_is_still_json() -> None:
     code = (
         "from landmarks_tools.cli.output import print_json, print_table\n"
