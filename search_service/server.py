@@ -34,6 +34,7 @@ from landmarks.vector_store.async_store import SearchStore
 from search_service.authorization import Authorizer
 from search_service.health import HealthWatch
 from search_service.indexing.servicer import create_indexing_servicer
+from search_service.memory import MemoryReturn
 from search_service.search.recall_monitor import RecallMonitor
 from search_service.search.servicer import SearchServicer
 from search_service.settings import SearchSettings
@@ -90,7 +91,7 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
     health = add_health_and_reflection(server, services)
 
     watch = HealthWatch(health, ("", *services), store, encoders, settings.search_health_seconds)
-    watching: asyncio.Task[None] | None = None
+    watching: list[asyncio.Task[None]] = []
     sockets = ExitStack()
     try:
         port = bind(server, f"{settings.search_host}:{settings.search_port}", settings.tls)
@@ -100,7 +101,7 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
             await watch.check()  # so that the first health answer is correct
         await server.start()
         with untraced(settings):  # constant checks that belong to no request
-            watching = asyncio.create_task(watch.run())
+            watching = [asyncio.create_task(one.run()) for one in (watch, MemoryReturn())]
         _log.info(
             "listening",
             address=f"{settings.search_host}:{port}",
@@ -118,9 +119,9 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
                 )
             yield RunningService(server, health, port, page_port, stack.aclose)
     finally:
-        if watching is not None:
-            watching.cancel()
-            await asyncio.wait([watching])
+        for task in watching:
+            task.cancel()
+        await asyncio.gather(*watching, return_exceptions=True)
         await server.stop(None)
         sockets.close()
         await recall.close()
