@@ -138,7 +138,8 @@ class SourceRoots:
 
     def _resolved(self, location: Location) -> tuple[str, str]:
         """Return the root that a local location is below, and its path without links."""
-        resolved = os.path.realpath(location.path)
+        with read_errors(location):  # a link may be gone while it is followed
+            resolved = os.path.realpath(location.path)
         for root in self._local:
             if _is_below(resolved, root):
                 return root, resolved

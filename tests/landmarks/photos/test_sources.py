@@ -764,3 +764,14 @@ def test_links_are_found_however_a_page_writes_them():
 @pytest.mark.parametrize("part", ["<a ", '<a href="', "<!--", "<a href ", "<a href='a.jpg' "])
 def test_a_page_that_is_damaged_on_purpose_is_read_once(part):
     assert len(links_below(part * 300_000, "https://host/x/")) <= 1
+
+
+def test_a_link_that_is_gone_while_it_is_followed_is_a_missing_photo(root, monkeypatch):
+    allowed = sources(root)
+
+    def gone(path, **_):
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", path)
+
+    monkeypatch.setattr(os.path, "realpath", gone)
+    with pytest.raises(NotFoundError, match="does not exist"):
+        allowed.read(Entry("taj/a.png", f"file://{root}/taj/a.png"), 100)
