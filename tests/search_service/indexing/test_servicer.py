@@ -1,6 +1,8 @@
 """IndexingService over gRPC, with a real worker behind it."""
 
 import asyncio
+import os
+import pty
 import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -271,11 +273,11 @@ async def test_the_command_prunes_more_than_a_third_only_with_yes(rig, stub_port
     arguments = [Path(sys.executable).with_name("landmarks"), "index", folder, "-g", gallery]
     arguments += ["--wait", "--server", f"127.0.0.1:{stub_port}"]
 
-    async def run(*more: str) -> tuple[int | None, str]:
+    async def run(*more: str, stdin: int = asyncio.subprocess.DEVNULL) -> tuple[int | None, str]:
         process = await asyncio.create_subprocess_exec(
             *arguments,
             *more,
-            stdin=asyncio.subprocess.DEVNULL,
+            stdin=stdin,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
@@ -290,8 +292,18 @@ async def test_the_command_prunes_more_than_a_third_only_with_yes(rig, stub_port
     assert "6 are of photos that it no longer lists" in said
     assert "--prune --yes" in said
     assert len(rig.payloads(gallery)) == 10
-    assert (await run("--prune", "--yes"))[0] == 0
+    ours, terminal = pty.openpty()
+    os.write(ours, b"y\n")
+    status, said = await run("--prune", stdin=terminal)
+    assert "Delete 6 points?" in said
+    assert status == 0
+    os.close(terminal)
+    os.close(ours)
     assert len(rig.payloads(gallery)) == 4
+    for seed in range(6, 8):
+        (folder / "atomium" / f"{seed}.png").unlink()
+    assert (await run("--prune", "--yes"))[0] == 0
+    assert len(rig.payloads(gallery)) == 2
 
 
 async def test_a_job_says_what_it_did_not_prune_without_confirmation(stub, rig, gallery, folder):
