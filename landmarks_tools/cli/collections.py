@@ -60,7 +60,7 @@ def collections(
         elif drop:
             _drop(client, drop, yes=yes)
         else:
-            _print_collections(list(client.collections(gallery)), as_json=as_json)
+            print_collections(list(client.collections(gallery)), as_json=as_json)
 
 
 def _drop(client: Landmarks, name: str, *, yes: bool) -> None:
@@ -77,7 +77,8 @@ def _drop(client: Landmarks, name: str, *, yes: bool) -> None:
     console.print(f"deleted {name}")
 
 
-def _print_collections(found: list[pb.Collection], *, as_json: bool) -> None:
+def print_collections(found: list[pb.Collection], *, as_json: bool) -> None:
+    """Print collections as a table, and below it what is wrong with any of them."""
     if as_json:
         print_json(found)
         return

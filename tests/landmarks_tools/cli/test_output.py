@@ -10,7 +10,9 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks_tools.cli import output
+from landmarks_tools.cli.collections import print_collections
 
 COLUMNS = ("id", "state", ">done", "source")
 JOB = "52fa2c27-705b-473d-a6ae-f66a1feb4942"
@@ -108,3 +110,19 @@ def test_json_stays_json_and_sends_a_terminal_nothing_either(
     assert not controls(printed)
     assert "Sacré-Cœur" in printed
     assert json.loads(printed) == {"name": HOSTILE, "other": "Sacré-Cœur"}
+
+
+def test_what_is_wrong_with_a_collection_follows_the_table(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    problem = "it cannot be loaded; restore a backup, or delete it and index its sources again"
+    print_collections(
+        [
+            pb.Collection(name="a__m__00000000", gallery="a", model="m", status="green"),
+            pb.Collection(name="b__m__00000000", gallery="b", status="red", problem=problem),
+        ],
+        as_json=False,
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == f"b__m__00000000: {problem}"
+    assert "red" in lines[-2]
