@@ -10,6 +10,7 @@ import pytest
 from qdrant_client import grpc as q
 
 from landmarks.edge_server.ipc import RESULT, read_request, write_answer
+from landmarks.edge_server.room import Room
 from landmarks.edge_server.served_collection import ServedCollection
 from landmarks.edge_server.shard_client import ShardClient
 from landmarks.errors import UnavailableError
@@ -58,14 +59,19 @@ async def test_a_request_waiting_for_a_process_that_is_ended_is_unavailable() ->
 
 
 async def test_a_process_is_loaded_once_even_if_the_first_caller_leaves(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (dead, process), (alive, _there) = await host_and_process(), await host_and_process()
     process.close()
     await settled()
     assert dead.gone
     forks = Forks(dead, alive)
-    collection = ServedCollection(Path("shard"), q.CreateCollection(), None)  # type: ignore[arg-type]
+    collection = ServedCollection(
+        tmp_path / "shard",
+        q.CreateCollection(),
+        None,  # type: ignore[arg-type]
+        Room(tmp_path),
+    )
     monkeypatch.setattr(collection, "start", forks.start)
     forks.opened.set()
     await collection.create()
