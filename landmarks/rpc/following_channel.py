@@ -2,7 +2,8 @@
 
 gRPC resolves a name again only when a connection ends, so a replica that is added gets no call
 until then. And after a name had no address it waits longer and longer, up to two minutes, which no
-option changes. A new channel resolves at once, and shares the connections that are open already.
+option changes (findings/grpc-names-that-come-back.sh). A new channel resolves at once, and shares
+the connections that are open already.
 """
 
 from __future__ import annotations
