@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import resource
 import signal
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
@@ -69,6 +70,7 @@ def create_server(
         ("grpc.max_receive_message_length", max_message_bytes),
         # A connection that says nothing is closed after this, not after two minutes.
         ("grpc.server_handshake_timeout_ms", 10_000),
+        ("grpc.max_allowed_incoming_connections", _most_connections()),
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
         # Programs with gRPC channels of their own find added replicas only by resolving again.
@@ -76,6 +78,12 @@ def create_server(
         ("grpc.max_connection_age_grace_ms", longest_call_seconds * 1000),
     ]
     return grpc.aio.server(interceptors=[CallInterceptor(), *interceptors], options=options)
+
+
+def _most_connections() -> int:
+    """Return half of the file descriptors, so that callers leave some for all else."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 100_000 if most == resource.RLIM_INFINITY else most // 2
 
 
 def add_health_and_reflection(server: grpc.aio.Server, services: Iterable[str]) -> HealthServicer:

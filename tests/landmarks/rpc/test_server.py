@@ -1,5 +1,9 @@
 """What every server answers besides its own methods."""
 
+import asyncio
+import resource
+from contextlib import ExitStack
+
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -49,3 +53,27 @@ async def test_a_method_that_nobody_wrote_is_unimplemented_and_no_fault_of_the_s
             await EncoderServiceStub(channel).Encode(pb.EncodeRequest(), timeout=10)
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
     assert not [line for line in logs if line["log_level"] == "error"]
+
+
+async def test_connections_take_half_of_the_file_descriptors_at_most() -> None:
+    grpc.aio.init_grpc_aio()  # which opens some
+    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (20, hard))
+    try:
+        server = create_server()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
+    port = bind(server, "127.0.0.1:0")
+    await server.start()
+    try:
+        with ExitStack() as connections:
+            readers = []
+            for _ in range(12):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                connections.callback(writer.close)
+                readers.append(reader)
+            # gRPC speaks first, with its settings, and says nothing to those it has no room for.
+            heard = await asyncio.gather(*(reader.read(1) for reader in readers))
+        assert sum(map(bool, heard)) == 10
+    finally:
+        await server.stop(None)
