@@ -85,9 +85,11 @@ class HealthWatch:
             return  # that Qdrant is away is the health of the whole
         self._collections_at = time.monotonic() + _COLLECTIONS_SECONDS
         for name, state in states.items():
-            await self._health.set(name, NOT_SERVING if state.status == "red" else SERVING)
+            await self._health.set(
+                name, NOT_SERVING if state.status == "red" else SERVING, listed=False
+            )
         for name in self._known - states.keys():  # dropped
-            await self._health.set(name, SERVICE_UNKNOWN)
+            await self._health.set(name, SERVICE_UNKNOWN, listed=False)
         self._known = frozenset(states)
 
     async def _encoder(self) -> str:

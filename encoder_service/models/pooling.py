@@ -69,7 +69,9 @@ class CentredPool(nn.Module):
         """Return vectors (N, C), float32, not of unit length."""
         unit = self.unit(features)
         with in_single_precision(unit):
-            centred = unit - self.offset * unit.any(dim=1, keepdim=True)
+            # Cast, as torch 2.11 fails to export products of numbers and truth values, at times.
+            something = unit.any(dim=1, keepdim=True).to(unit.dtype)
+            centred = unit - self.offset * something
             projected: torch.Tensor = self.projection(centred)
         return projected
 

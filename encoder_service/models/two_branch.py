@@ -35,7 +35,7 @@ class TwoBranchHead(nn.Module):
         """Return vectors, not of unit length."""
         both = torch.cat((self.trained(activations), self.untrained(activations)), dim=1)
         with in_single_precision(both):
-            joined: torch.Tensor = self.joint(both) * both.any(dim=1, keepdim=True)
+            joined: torch.Tensor = self.joint(both) * both.any(dim=1, keepdim=True).to(both.dtype)
         return joined
 
 

@@ -111,9 +111,9 @@ async def _watch_collections(engine: Engine, health: HealthServicer) -> None:
         engine.room.watch()
         collections = engine.by_name
         for name, collection in collections.items():
-            await health.set(name, NOT_SERVING if collection.problem else SERVING)
+            await health.set(name, NOT_SERVING if collection.problem else SERVING, listed=False)
         for name in known - collections.keys():  # dropped
-            await health.set(name, SERVICE_UNKNOWN)
+            await health.set(name, SERVICE_UNKNOWN, listed=False)
         known = frozenset(collections)
         await asyncio.sleep(_WATCH_SECONDS)
 

@@ -39,9 +39,10 @@ class HealthServicer(aio_health.HealthServicer):
         super().__init__()
         self._names = {""}
 
-    async def set(self, service: str, status: int) -> None:
-        """Set the status of a service."""
-        self._names.add(service)
+    async def set(self, service: str, status: int, *, listed: bool = True) -> None:
+        """Set the status of a service; `List`, which anyone may call, leaves out private ones."""
+        if listed:
+            self._names.add(service)
         await super().set(service, status)
 
     async def List(self, request: object, context: Context) -> Message:  # noqa: N802 - gRPC's name

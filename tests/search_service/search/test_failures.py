@@ -269,6 +269,9 @@ async def test_a_damaged_collection_fails_alone_and_says_what_to_do(own_qdrant: 
 
             assert await is_reported("histogram", health_pb2.HealthCheckResponse.SERVING)
             assert await is_reported("thumbnail", health_pb2.HealthCheckResponse.NOT_SERVING)
+            # Anyone may list, with no key: names of galleries are not for strangers.
+            statuses = await health.List(health_pb2.HealthListRequest(), timeout=5)
+            assert not {one.name for one in found.values()} & set(statuses.statuses)
     finally:
         own_qdrant.stop()
         aside.rename(damaged)
