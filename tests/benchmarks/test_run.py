@@ -55,6 +55,7 @@ def test_the_whole_path_of_indexing_is_measured_beside_the_encoder_alone(tmp_pat
     assert "`BatchEncode` alone" in path.conditions
 
 
+@pytest.mark.slow
 def test_storing_is_measured_beside_a_bare_client(tmp_path):
     storing, _ = measured(tmp_path, "index-2")
     assert storing.id == "index-2"

@@ -39,6 +39,7 @@ def damage(rig: Rig, photo: Path) -> None:
     assert damaged
 
 
+@pytest.mark.slow
 def test_one_damaged_payload_is_replaced_and_the_others_are_unchanged(rig, gallery):
     with rig.qdrant():
         eventually(lambda: listens(rig.qdrant_port), "the engine is there")

@@ -182,6 +182,7 @@ def test_a_job_that_finds_nothing_changed_writes_nothing(world):
     assert quick.calls.count("retrieve") == 3  # one for each chunk
 
 
+@pytest.mark.slow
 def test_it_does_not_promote_again_what_was_rolled_back(world):
     _, quick = world.workers
     world.draw("a/0.png")

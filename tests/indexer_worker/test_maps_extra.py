@@ -11,6 +11,7 @@ from tests.support.indexing_rig import Rig
 pytestmark = pytest.mark.integration
 
 
+@pytest.mark.slow
 def test_a_map_that_a_worker_cannot_draw_fails_with_what_to_do(
     own_rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,7 @@ def test_photos_are_counted_by_outcome_and_failures_by_kind(own_rig: Rig) -> Non
     assert kinds == {"NotFoundError"}
 
 
+@pytest.mark.slow
 def test_active_jobs_and_queue_lengths_are_exported(own_rig: Rig) -> None:
     for number in range(20):
         draw_photo(own_rig.photos / "Atomium" / f"{number}.png", number)

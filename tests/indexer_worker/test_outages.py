@@ -134,12 +134,14 @@ def test_work_that_waits_too_long_is_postponed_and_begun_again(own_rig):
             assert not job.outcome
 
 
+@pytest.mark.slow
 def test_a_job_that_was_never_enqueued_is_found_by_a_sweep(rig, gallery):
     photo = draw_photo(rig.photos / gallery / "a.png", 1)
     job = rig.ended(rig.create(gallery, photo.parent, enqueue=False))
     assert (job.state, job.progress[0].stored) == (JobState.SUCCEEDED, 1)
 
 
+@pytest.mark.slow
 def test_a_job_whose_collection_is_dropped_fails_and_says_so(own_rig):
     rig = own_rig
     photos = photos_in(rig, 12)
@@ -206,6 +208,7 @@ def test_a_photo_that_was_given_up_keeps_its_older_point_marked_as_stale(rig, ga
     assert rig.payloads(gallery) == {**points, path: {**points[path], "stale": True}}
 
 
+@pytest.mark.slow
 def test_a_job_survives_a_restart_of_redis(own_rig):
     rig = own_rig
     photos = photos_in(rig, 24)

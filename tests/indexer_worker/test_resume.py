@@ -73,6 +73,7 @@ def test_retried_dead_letters_are_indexed_if_repaired_and_die_again_if_not(rig, 
     assert rig.payloads(gallery)["soreq/repaired.png"]["landmark"] == "soreq"
 
 
+@pytest.mark.slow
 def test_late_pruning_keeps_the_points_of_a_later_job(own_rig):
     rig = own_rig
     for seed in range(24):
@@ -104,6 +105,7 @@ def test_late_pruning_keeps_the_points_of_a_later_job(own_rig):
         }
 
 
+@pytest.mark.slow
 def test_a_listing_that_never_ends_is_given_up(own_rig):
     rig = own_rig
     draw_photo(rig.photos / "atomium" / "0.png", 0)

@@ -207,7 +207,7 @@ def change(target: str, rig: Rig) -> None:
             "mine", MODEL, "c" * 64, 8
         )
     assert f"{beside.name} is live: 0 points" in run("collections", "--promote", beside.name)
-    assert "is live; promote another" in run("collections", "--drop", beside.name, status=1)
+    assert "Delete it?" in run("collections", "--drop", beside.name, status=1)
     assert f"{live.name} is live: 6 points" in run("collections", "--rollback", f"mine__{MODEL}")
     run("collections", "--drop", beside.name)
     assert beside.name not in run("collections")

@@ -105,6 +105,7 @@ def test_a_killed_server_has_lost_nothing_that_it_acknowledged(tmp_path: Path):
         store.client.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_stopped_in_order_comes_back_whole(tmp_path: Path):
     with edge_process(tmp_path) as server:
         store = _store(server)

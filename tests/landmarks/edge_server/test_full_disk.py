@@ -57,6 +57,7 @@ def test_on_a_full_disk_reads_go_on_and_writes_are_refused_until_there_is_room(t
         assert store.points.count(name) == 100
         assert store.points.query(name, [Query(ROWS[3], limit=1)])[0][0].id == photo_id(3)
         assert set(descendants(process.pid)) == running
+        eventually(lambda: "the disk is full" in log.read_text(), "it says so in its log")
 
         disk.make_room()
         store.points.upsert(name, POINTS[100:])

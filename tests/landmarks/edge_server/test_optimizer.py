@@ -59,6 +59,7 @@ def _wait_until_indexed(client: QdrantClient, name: str) -> None:
     raise AssertionError(f"no index was built: {info}")
 
 
+@pytest.mark.slow
 def test_searches_and_writes_go_on_while_an_index_is_built(tmp_path: Path):
     with _serving(tmp_path) as (server, client, store):
         _create(client, "busy", threshold_kilobytes=100)

@@ -37,6 +37,7 @@ def round_of(turn: int, start: int) -> list[Point]:
     return [Point(photo_id(n), row, {"turn": turn}) for n in range(start, start + BATCH)]
 
 
+@pytest.mark.slow
 def test_a_snapshot_has_all_acknowledged_writes_and_a_prefix_of_later_ones(
     tmp_path: Path,
 ) -> None:

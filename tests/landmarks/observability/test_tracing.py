@@ -106,8 +106,8 @@ def test_one_trace_leads_from_the_command_through_celery_to_the_encoder_and_qdra
             ("indexer_worker", "run/indexer_worker.index_chunk"),
             ("indexer_worker", BATCH_ENCODE),
             ("encoder", BATCH_ENCODE),
-            ("indexer_worker", "/qdrant.Points/Upsert"),
-            ("qdrant-edge", "/qdrant.Points/Upsert"),
+            ("indexer_worker", "/qdrant.Points/UpdateBatch"),
+            ("qdrant-edge", "/qdrant.Points/UpdateBatch"),
         },
     )
     chunks = [span for _, span in trace if span.name == "run/indexer_worker.index_chunk"]
@@ -138,7 +138,7 @@ def test_frequent_calls_between_services_leave_no_spans(traced):
     name = "/landmarkapi.search.v1.SearchService/ListModels"
     traced.trace(name, {("landmarks", name), ("search", name), ("search", GET_MODEL)})
     for owner, span in traced.collector.spans:
-        assert "Health" not in span.name
+        assert "grpc.health" not in span.name
         if (owner, span.name) in {("search", GET_MODEL), ("encoder", GET_MODEL)}:
             assert span.parent_span_id, "a call of the health watch"
 

@@ -145,6 +145,7 @@ def test_what_a_backup_of_a_busy_stack_restores_answers_as_before_and_its_jobs_g
     assert not list(elsewhere.glob("qdrant/snapshots")), "no earlier snapshot is carried along"
 
 
+@pytest.mark.slow
 def test_a_damaged_or_incomplete_backup_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
     stack = Stack(tmp_path / "stack")  # never started
     nothing = stack.run("backup", tmp_path / "kept", "--data-dir", stack.data_dir)

@@ -174,6 +174,7 @@ def test_a_search_can_be_for_a_part_for_points_and_for_what_is_like_and_unlike(
         assert result.returncode == ExitCode.USAGE, result.stdout
 
 
+@pytest.mark.slow
 def test_a_map_is_drawn_once_and_a_calibrated_gallery_says_how_sure_it_is(
     stack: Stack, folder: Path
 ) -> None:
@@ -205,6 +206,7 @@ def test_on_a_terminal_a_model_has_one_bar_however_often_it_is_updated(
     assert "\x1b[1A" not in shown, "the cursor went up: there is more than one bar"
 
 
+@pytest.mark.slow
 def test_waiting_for_a_job_goes_on_when_the_search_service_dies_meanwhile(
     stack: Stack, folder: Path
 ) -> None:

@@ -138,6 +138,7 @@ def searched(client: Landmarks, photo: bytes) -> str:
     return ranking.digest
 
 
+@pytest.mark.slow
 async def test_an_encoder_that_finds_less_is_not_promoted_beyond_the_margin(rig):
     rig.index("g", rig.photos)
     queries = rig.photos / "queries.csv"
@@ -172,6 +173,7 @@ async def test_an_encoder_that_finds_less_is_not_promoted_beyond_the_margin(rig)
         await asyncio.to_thread(compare, client)
 
 
+@pytest.mark.slow
 async def test_a_collection_that_would_lose_photos_is_not_promoted(rig):
     before = rig.index("g", rig.photos).progress[0].collection
     (rig.photos / "a" / "3.png").rename(rig.photos / "kept")
@@ -191,6 +193,7 @@ async def test_a_collection_that_would_lose_photos_is_not_promoted(rig):
         await asyncio.to_thread(lose, client)
 
 
+@pytest.mark.slow
 async def test_a_photo_changed_since_it_was_indexed_does_not_restart_the_job(rig):
     rig.index("g", rig.photos)
     draw_alike(rig.photos / "a" / "0.png", 0, 500)
@@ -207,6 +210,7 @@ async def test_a_photo_changed_since_it_was_indexed_does_not_restart_the_job(rig
         await asyncio.to_thread(change, client)
 
 
+@pytest.mark.slow
 async def test_a_comparison_that_is_not_possible_fails_the_job(rig):
     rig.index("g", rig.photos)
     queries = rig.photos / "queries.csv"

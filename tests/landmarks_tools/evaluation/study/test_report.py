@@ -277,6 +277,7 @@ def test_a_study_of_one_landmark_is_refused(gallery: Path, cache, tmp_path: Path
         run(tmp_path, one, *SPLITS, "--models", "scratch")
 
 
+@pytest.mark.slow
 def test_a_model_with_a_card_shows_how_its_training_went(
     gallery: Path, cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
