@@ -72,6 +72,7 @@ class CollectionAdmin:
 
     def _selected_collections(self, request: pb.DeletePointsRequest) -> list[str]:
         """Return the collections of a selection; raises if it cannot be used in all of them."""
+        _check_selection(request)
         names = self._collection_names(request.gallery, request.models)
         if request.WhichOneof("points") == "filter":
             chosen = parse_filter(request.filter)
@@ -127,9 +128,10 @@ class CollectionAdmin:
         return [one.name for one in found if not models or one.model in models]
 
     def _delete(self, name: str, generation: int, request: pb.DeletePointsRequest) -> int:
-        count = self._count(name, request)
+        """Delete the points of a selection, and return how many there were."""
         match request.WhichOneof("points"):
             case "ids":
+                count = self._count(name, request)
                 self._writes.delete(name, generation, _uuids(request.ids.ids))
                 return count
             case "filter":
@@ -139,33 +141,40 @@ class CollectionAdmin:
                 return self._writes.delete_source(name, generation, source.name, source.path_prefix)
 
     def _count(self, name: str, request: pb.DeletePointsRequest) -> int:
-        """Count the points of a selection; raises InvalidInputError if it is none."""
         match request.WhichOneof("points"):
             case "ids":
                 return len(self._points.payloads(name, _uuids(request.ids.ids)))
             case "filter":
-                chosen = parse_filter(request.filter)
-                if not chosen:
-                    raise InvalidInputError(
-                        "the filter has no condition, so it would delete every point; to do that,"
-                        " drop the collection or the gallery",
-                        field="filter",
-                    )
-                return self._points.count(name, chosen)
-            case "source":
-                source = request.source
-                if not source.name:
-                    raise InvalidInputError("the source has no name", field="source.name")
-                return self._points.count_source(name, source.name, source.path_prefix)
+                return self._points.count(name, parse_filter(request.filter))
             case _:
-                raise InvalidInputError(
-                    "no points are selected: give ids, a filter or a source", field="points"
-                )
+                source = request.source
+                return self._points.count_source(name, source.name, source.path_prefix)
 
     def _state(self, name: str) -> pb.Collection:
         gallery = self._collections.lineage(name).gallery
         [state] = [s for s in self._collections.states(gallery) if s.lineage.name == name]
         return collection_message(state)
+
+
+def _check_selection(request: pb.DeletePointsRequest) -> None:
+    """Raise InvalidInputError if a request selects no points, or all of them by accident."""
+    match request.WhichOneof("points"):
+        case "ids":
+            _uuids(request.ids.ids)
+        case "filter":
+            if not parse_filter(request.filter):
+                raise InvalidInputError(
+                    "the filter has no condition, so it would delete every point; to do that,"
+                    " drop the collection or the gallery",
+                    field="filter",
+                )
+        case "source":
+            if not request.source.name:
+                raise InvalidInputError("the source has no name", field="source.name")
+        case _:
+            raise InvalidInputError(
+                "no points are selected: give ids, a filter or a source", field="points"
+            )
 
 
 def _uuids(ids: Sequence[str]) -> list[UUID]:
