@@ -45,7 +45,8 @@ class ModelEncoder:
 
     Photos that may crash the encoder are tried again in `exclusively`: one batch at a time in the
     whole system, as a crash makes every batch of that moment suspect. `exclusively` raises
-    UnavailableError if another worker is inside.
+    UnavailableError if another worker is inside. Made when the encoder is away, it raises
+    UnavailableError at once: waiting here would keep a thread from the work of other models.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class ModelEncoder:
         self._digest = digest
         self._timeout = timeout_seconds
         self._exclusively = exclusively
-        self._served = retry.call(self._find)
+        self._served = self._find()
         self.limits = request_limits(self._served.limits)
 
     def encode(self, photos: Sequence[bytes]) -> list[EncodedPhoto | LandmarksError]:

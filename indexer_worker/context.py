@@ -75,7 +75,7 @@ class WorkerContext:
         self._sender.send(work_message(job_id, field))
 
     def encoder(self, model: str, digest: str) -> ModelEncoder:
-        """Return the encoder with a digest, for one piece of work; waits until it is available."""
+        """Return the encoder with a digest, for one piece of work; see `ModelEncoder`."""
         seconds = self.settings.encode_timeout_seconds
         return ModelEncoder(
             once(self.encoders),

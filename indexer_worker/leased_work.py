@@ -13,6 +13,7 @@ from indexer_worker.context import WorkerContext
 from indexer_worker.leases import HeldLease
 from indexer_worker.retry import TRANSIENT_ERRORS, once
 from indexer_worker.shown_wait import PREFIX, ShownWait, shown_wait
+from indexer_worker.targets import opened
 from landmarks.errors import (
     DamagedError,
     DeadlineError,
@@ -99,6 +100,7 @@ def _begin(context: WorkerContext, held: HeldLease, model: str, wait: ShownWait)
     context.jobs.attempt(held.lease)  # not before: it may have waited to be alone
     job = context.jobs.get(held.lease.job_id)
     progress = next(one for one in job.progress if one.model == model)
+    progress = opened(context, job, progress)
     return Attempt(context, job, progress, held, wait)
 
 

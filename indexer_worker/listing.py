@@ -14,10 +14,10 @@ from indexer_worker.leases import HeldLease
 from indexer_worker.prune_guard import points_before, why_not_prune
 from indexer_worker.retry import TRANSIENT_ERRORS, once
 from indexer_worker.shown_wait import PREFIX
+from indexer_worker.targets import open_targets
 from landmarks.batched import batched
 from landmarks.errors import InvalidInputError
-from landmarks.job_store.records import Job, Listed, ModelProgress
-from landmarks.job_store.store import CollectionTarget
+from landmarks.job_store.records import Job, Listed
 from landmarks.job_store.task_messages import PRUNING
 from landmarks.photos.entry import Entry
 from landmarks.photos.sources import Source
@@ -94,32 +94,13 @@ def _check_name(context: WorkerContext, job: Job, source: Source) -> None:
 
 
 def _open_targets(context: WorkerContext, job: Job, source: Source, held: HeldLease) -> None:
-    """Find each model's encoder and its collection; create the collection if it does not exist."""
-    gallery = job.spec.gallery
-    targets = [
-        _retried(context, held, partial(_target, context, gallery, one, job.spec.dry_run))
-        for one in job.progress
-    ]
+    targets = _retried(context, held, partial(open_targets, context, job))
     name = job.spec.source_name or source.name
     context.jobs.set_targets(job.id, name, targets)
     listing = context.jobs.begin_listing(job, name)
     if not job.spec.dry_run:
         for target in targets:
             context.writes.sweep(target.collection, listing - context.settings.mark_generations)
-
-
-def _target(
-    context: WorkerContext, gallery: str, progress: ModelProgress, dry_run: bool
-) -> CollectionTarget:
-    collections, model = once(context.collections), progress.model
-    live = collections.find_live(gallery, model)
-    # A job keeps its first encoder: that of the live collection. Another may run beside it, for a
-    # collection that is being rebuilt.
-    served = once(context.encoders).find(model, progress.digest or (live.digest if live else None))
-    if dry_run and live is None:
-        return CollectionTarget(model, served.digest, "")
-    lineage = collections.to_write(gallery, model, served.digest, served.dimension)
-    return CollectionTarget(model, served.digest, lineage.name)
 
 
 def without(before: Counter[str], entries: Iterable[Entry], seen: set[bytes]) -> Iterator[Entry]:

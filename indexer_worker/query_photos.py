@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
 from indexer_worker.batch_encoder import EncodedPhoto
 from indexer_worker.change_detection import SourcePhoto
@@ -29,7 +30,8 @@ def encoded_photos(
     context: WorkerContext, lineage: Lineage, photos: Iterable[SourcePhoto]
 ) -> Iterator[tuple[str, str, FloatVector]]:
     """Yield the landmark, sha256 and vector of each photo that can be read and encoded."""
-    encoder = context.encoder(lineage.model, lineage.digest)
+    # Waits for it: the vectors of the models before this would be made again.
+    encoder = context.retry.call(partial(context.encoder, lineage.model, lineage.digest))
     for some in batched(photos, min(encoder.limits.photos, _AT_ONCE)):
         read = [
             one

@@ -13,6 +13,8 @@ from tests.support.valkey import running_valkey
 
 pytestmark = [pytest.mark.integration, pytest.mark.chaos]
 
+_PIECE = 16  # of a hash's characters: enough to be found nowhere else
+
 
 @pytest.fixture
 def rig(tmp_path: Path) -> Iterator[Rig]:
@@ -30,13 +32,22 @@ def damage(rig: Rig, photo: Path) -> None:
     damaged = 0
     for page in (rig.directory / "qdrant").rglob("payload_storage/*.dat"):
         data = bytearray(page.read_bytes())
-        place = -1
-        while (place := data.find(sha256, place + 1)) >= 0:  # and what it had before
-            for at in (*range(place - 60, place), *range(place + 40, place + 60)):
-                data[at] ^= 0xA5
+        for place in places_of(sha256, data):  # and what it had before
+            data[place] ^= 0xA5
             damaged += 1
         page.write_bytes(data)
     assert damaged
+
+
+def places_of(sha256: bytes, data: bytes) -> set[int]:
+    """Return the places around a hash in compressed data, which may hold only pieces of it."""
+    places: set[int] = set()
+    for offset in range(0, len(sha256) - _PIECE, 4):
+        piece, found = sha256[offset : offset + _PIECE], -1
+        while (found := data.find(piece, found + 1)) >= 0:
+            begin = found - offset
+            places.update(range(begin - 60, begin), range(begin + 40, begin + 60))
+    return places
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Jobs that succeed although a worker, an encoder, Qdrant or Redis was unavailable meanwhile."""
 
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -9,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from landmarks.job_store.records import Job, JobState, Listed
+from landmarks.job_store.records import Job, JobState, Listed, ModelProgress
 from landmarks.job_store.store import CollectionTarget
 from landmarks.job_store.task_messages import LISTING
 from landmarks.photos.entry import Entry
 from tests.support.colour_encoder import DIGEST
 from tests.support.indexing_rig import MODEL, Rig, draw_photo
-from tests.support.processes import ROOT, eventually
+from tests.support.processes import ROOT, eventually, free_port
 from tests.support.small_disk import small_disk
 
 pytestmark = pytest.mark.integration
@@ -74,6 +75,36 @@ def test_a_job_waits_for_an_encoder_and_for_qdrant(own_rig):
         stack.enter_context(rig.encoder())
         assert_all_stored(rig, rig.ended(job_id), 40)
         assert not rig.jobs.get(job_id).outcome
+
+
+def test_a_model_whose_encoder_is_away_keeps_no_other_waiting(own_rig):
+    rig = own_rig
+    photos = photos_in(rig, 40)
+    port = free_port()
+    encoders = {MODEL: rig.encoders, "other": [f"127.0.0.1:{port}"]}
+    # One thread, which waiting for the one would keep from the work of the other.
+    settings = {"encoders": json.dumps(encoders), "worker_concurrency": "1", **QUICK}
+
+    def one_model_goes_on(count: int, *, has_collection: bool) -> None:
+        job_id = rig.create("g", photos, models=("other", MODEL))
+
+        def progress(model: str) -> ModelProgress:
+            return next(one for one in rig.jobs.get(job_id).progress if one.model == model)
+
+        eventually(lambda: progress(MODEL).done == count, "one model's part is done")
+        assert not rig.jobs.get(job_id).ended
+        eventually(lambda: "'other'" in rig.jobs.get(job_id).outcome, "it says what it waits for")
+        assert bool(progress("other").collection) == has_collection
+        with rig.encoder_of("other", port):
+            job = rig.ended(job_id)
+        assert job.state is JobState.SUCCEEDED, job.error
+        assert {one.done for one in job.progress} == {count}
+        assert not job.outcome
+
+    with rig.qdrant(), rig.encoder(), rig.worker(**settings):
+        one_model_goes_on(40, has_collection=False)
+        draw_photo(photos / "atomium" / "40.png", 40)
+        one_model_goes_on(41, has_collection=True)
 
 
 @pytest.mark.slow

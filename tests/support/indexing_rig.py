@@ -116,10 +116,14 @@ class Rig:
     ) -> AbstractContextManager[subprocess.Popen[bytes]]:
         return self._encoder(self.newer_port, revision, seconds)
 
+    def encoder_of(self, model: str, port: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        """Run an encoder of another model."""
+        return self._encoder(port, 1, 0, model)
+
     def _encoder(
-        self, port: int, revision: int, seconds: float, **more: str
+        self, port: int, revision: int, seconds: float, model: str = MODEL, **more: str
     ) -> AbstractContextManager[subprocess.Popen[bytes]]:
-        arguments = (str(port), MODEL, str(seconds), str(self.encoded_log), str(revision))
+        arguments = (str(port), model, str(seconds), str(self.encoded_log), str(revision))
         return running_module("tests.support.colour_encoder", *arguments, **more)
 
     @property
@@ -165,10 +169,16 @@ class Rig:
             client.close()
 
     def create(
-        self, gallery: str, source: Path | str, *, enqueue: bool = True, **more: object
+        self,
+        gallery: str,
+        source: Path | str,
+        *,
+        models: tuple[str, ...] = (MODEL,),
+        enqueue: bool = True,
+        **more: object,
     ) -> str:
         """Create a job and enqueue it; return its id."""
-        spec = IndexSpec(gallery, str(source), (MODEL,), **more)
+        spec = IndexSpec(gallery, str(source), models, **more)
         job = self.jobs.create(spec)
         if enqueue:
             with TaskSender(celery_app(self.valkey.url)) as sender:
