@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from landmarks.addresses import parse_addresses
 from landmarks.broker_address import password_apart, with_password
 from landmarks.errors import ConfigurationError
 from landmarks.security.tls import Tls
@@ -167,8 +168,10 @@ class Settings(BaseSettings):
 class QdrantSettings(Settings):
     """Where Qdrant is; over gRPC, in production and embedded alike.
 
-    With `qdrant_tls`, its certificate must be signed by `tls_ca`, or if that is unset, by a public
-    authority.
+    `qdrant_host` is one host, a name with the addresses of several nodes, or a list of nodes with
+    commas between them; `qdrant_port` is the port of those that are given without one. With
+    `qdrant_tls`, its certificate must be signed by `qdrant_tls_ca`, or else by `tls_ca`, or if both
+    are unset, by a public authority.
     """
 
     qdrant_host: str = "127.0.0.1"
@@ -176,6 +179,20 @@ class QdrantSettings(Settings):
     qdrant_timeout_seconds: float = Field(30, gt=0)
     qdrant_api_key: OptionalSecret = None
     qdrant_tls: Switch = False
+    qdrant_tls_ca: OptionalPath = None
+
+    @model_validator(mode="after")
+    def _addresses_are_some(self) -> Self:
+        try:
+            parse_addresses(self.qdrant_host, self.qdrant_port)
+        except ValueError as error:
+            raise ValueError(f"{ENV_PREFIX}QDRANT_HOST: {error}") from None
+        return self
+
+    @property
+    def qdrant_addresses(self) -> tuple[str, ...]:
+        """Each address that is set, as `host:port`."""
+        return parse_addresses(self.qdrant_host, self.qdrant_port)
 
 
 class BrokerSettings(Settings):

@@ -9,12 +9,13 @@ the connections that are open already.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import grpc
 
-from landmarks.rpc.name_watch import NameWatch, name_in
+from landmarks.rpc.name_watch import NameWatch, SeveralAddresses, name_in
 
 _ChannelT = TypeVar("_ChannelT")
 
@@ -22,20 +23,42 @@ _ChannelT = TypeVar("_ChannelT")
 def following(target: str, open_one: Callable[[], grpc.Channel]) -> grpc.Channel:
     """Return a channel to `target` that `open_one` opens, as often as it is needed."""
     name = name_in(target)
-    return FollowingChannel(_Current(name, open_one)) if name else open_one()
+    return FollowingChannel(_Current(NameWatch(name), open_one)) if name else open_one()
 
 
 def following_aio(target: str, open_one: Callable[[], grpc.aio.Channel]) -> grpc.aio.Channel:
     """Do as `following`, for the running event loop."""
     name = name_in(target)
-    return FollowingAioChannel(_Current(name, open_one)) if name else open_one()
+    return FollowingAioChannel(_Current(NameWatch(name), open_one)) if name else open_one()
+
+
+def following_all(
+    addresses: Sequence[str], open_one: Callable[[str], grpc.Channel]
+) -> grpc.Channel:
+    """Return a channel to every `host:port` of `addresses`; `open_one` opens one to a target."""
+    if len(addresses) == 1:
+        return following(addresses[0], partial(open_one, addresses[0]))
+    several = SeveralAddresses(addresses)
+    return FollowingChannel(_Current(several, lambda: open_one(several.target())))
+
+
+def following_all_aio(
+    addresses: Sequence[str], open_one: Callable[[str], grpc.aio.Channel]
+) -> grpc.aio.Channel:
+    """Do as `following_all`, for the running event loop."""
+    if len(addresses) == 1:
+        return following_aio(addresses[0], partial(open_one, addresses[0]))
+    several = SeveralAddresses(addresses)
+    return FollowingAioChannel(_Current(several, lambda: open_one(several.target())))
 
 
 class _Current(Generic[_ChannelT]):
     """The channel that calls go to. One that was replaced lives as long as its calls."""
 
-    def __init__(self, name: str, open_one: Callable[[], _ChannelT]) -> None:
-        self._watch = NameWatch(name)
+    def __init__(
+        self, watch: NameWatch | SeveralAddresses, open_one: Callable[[], _ChannelT]
+    ) -> None:
+        self._watch = watch
         self._open_one = open_one
         self._lock = threading.Lock()
         self._seen = 0

@@ -73,7 +73,8 @@ def create_server(
         ("grpc.server_handshake_timeout_ms", 10_000),
         ("grpc.max_allowed_incoming_connections", _most_connections()),
         ("grpc.keepalive_permit_without_calls", 1),
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        # Callers that look for a node that hangs ask more than once a second, while a call waits.
+        ("grpc.http2.min_ping_interval_without_data_ms", 300),
         # Programs with gRPC channels of their own find added replicas only by resolving again.
         ("grpc.max_connection_age_ms", 300_000),
         ("grpc.max_connection_age_grace_ms", longest_call_seconds * 1000),

@@ -45,14 +45,21 @@ def edge_environment(data_dir: Path, port: int) -> dict[str, str]:
 
 @contextmanager
 def edge_process(
-    data_dir: Path, port: int | None = None, settings: Mapping[str, str] | None = None
+    data_dir: Path,
+    port: int | None = None,
+    settings: Mapping[str, str] | None = None,
+    host: str = "127.0.0.1",
 ) -> Iterator[EdgeProcess]:
     """Run a server on `data_dir` and wait until it serves; stop it in order at the end."""
     port = port or free_port()
-    environment = {**edge_environment(data_dir, port), **(settings or {})}
+    environment = {
+        **edge_environment(data_dir, port),
+        "LANDMARKS_EDGE_HOST": host,
+        **(settings or {}),
+    }
     command = [sys.executable, "-m", "landmarks.edge_server"]
     with running_command(command, environment, end_seconds=30) as process:
-        wait_until_serving(process, port)
+        wait_until_serving(process, port, host)
         yield EdgeProcess(port, process)
 
 
@@ -63,13 +70,15 @@ def edge_server(data_dir: Path, port: int | None = None) -> Iterator[int]:
         yield server.port
 
 
-def wait_until_serving(process: subprocess.Popen[bytes], port: int) -> None:
+def wait_until_serving(
+    process: subprocess.Popen[bytes], port: int, host: str = "127.0.0.1"
+) -> None:
     """Wait until a server answers; raises RuntimeError if it ends before."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}")
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        with grpc.insecure_channel(f"{host}:{port}") as channel:
             try:
                 answer = health_pb2_grpc.HealthStub(channel).Check(
                     health_pb2.HealthCheckRequest(service="qdrant.Points"), timeout=1
