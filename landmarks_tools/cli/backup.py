@@ -26,7 +26,8 @@ def backup(
     """Copy the vectors and jobs of `landmarks up` to a folder, whether it runs or not.
 
     Searches continue; writes wait while their files are copied. Photos, weights, trained models,
-    settings and logs are not included.
+    settings and logs are not included; nor are the vectors of `landmarks up --qdrant`, which are
+    that Qdrant's to back up.
     """
     from landmarks_tools.local_stack.backup import back_up
 
@@ -34,10 +35,19 @@ def backup(
     if as_json:
         print_json(done.as_json())
         return
+    what = "the jobs alone" if done.qdrant else f"{len(done.collections)} collections and the jobs"
     console.print(
-        f"{folder}: {len(done.collections)} collections and the jobs, {len(done.files)} files,"
-        f" {done.size / 1_000_000:.1f} MB; taken while the stack"
-        f" {'was running' if done.running else 'was stopped'}"
+        f"{folder}: {what}, {len(done.files)} files, {done.size / 1_000_000:.1f} MB; taken while"
+        f" the stack {'was running' if done.running else 'was stopped'}"
+    )
+    if done.qdrant:
+        console.print(f"The vectors are not in it. {_not_ours(done.qdrant)}")
+
+
+def _not_ours(qdrant: str) -> str:
+    return (
+        f"They are in Qdrant at {qdrant}, which `landmarks up` does not run: take its snapshots, or"
+        " `landmarks export` of each gallery, after this backup (docs/operations.md)"
     )
 
 
@@ -60,10 +70,16 @@ def restore(
     if as_json:
         print_json(done.as_json())
         return
+    what = "the jobs" if done.qdrant else f"{len(done.collections)} collections and the jobs"
     console.print(
-        f"restored {len(done.collections)} collections and the jobs of {done.made_at} to {target};"
+        f"restored {what} of {done.made_at} to {target};"
         f" start the stack with `landmarks up{f' --data-dir {data_dir}' if data_dir else ''}`"
     )
+    if done.qdrant:
+        console.print(
+            f"The vectors are not in it: they are those of Qdrant at {done.qdrant}, which the stack"
+            " will use; photos that it lacks are stored by indexing them again"
+        )
 
 
 def _data_dir(given: Path | None) -> Path:

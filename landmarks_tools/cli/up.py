@@ -19,6 +19,7 @@ from landmarks_tools.cli.weights import models_with_weights
 from landmarks_tools.local_stack.broker import broker_binary
 from landmarks_tools.local_stack.manager import StackManager
 from landmarks_tools.local_stack.plan import Process, StackPlan, plan_stack
+from landmarks_tools.local_stack.qdrant_place import OWN, qdrant_elsewhere, remembered
 from landmarks_tools.local_stack.settings import StackSettings
 
 _SAY_EVERY_SECONDS = 30.0
@@ -40,6 +41,15 @@ def up(
             " re-index with. Repeatable.",
         ),
     ] = None,
+    qdrant: Annotated[
+        str,
+        typer.Option(
+            metavar="HOST:PORT[,…]",
+            help="A Qdrant server that is running already, or several nodes of a cluster, in place"
+            " of the stack's own. The data folder remembers it; 'embedded' is the own again.",
+            show_default=False,
+        ),
+    ] = "",
     data_dir: Annotated[
         Path | None,
         typer.Option(help="Folder for vectors, jobs and logs.", show_default=False),
@@ -59,8 +69,14 @@ def up(
     counts = parse_scale(scale or [])
     others = parse_beside(beside or [])
     binary = broker_binary()  # where it is missing, before any weights are downloaded
+    elsewhere = qdrant_elsewhere(settings, qdrant)
+    if elsewhere is not None:
+        from landmarks_tools.local_stack.readiness import require_qdrant
+
+        require_qdrant(elsewhere)
     names = models_with_weights(comma_separated(models), settings)
-    plan = plan_stack(names, counts, settings, binary, beside=others)
+    plan = plan_stack(names, counts, settings, binary, beside=others, qdrant=elsewhere)
+    _say_whose_vectors(plan, given=bool(qdrant))
     # SIGINT too, as shells start background processes with it ignored.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
@@ -82,6 +98,17 @@ def up(
             _keep(manager)
     except KeyboardInterrupt:
         console.print("stopped; indexed photos are kept")
+
+
+def _say_whose_vectors(plan: StackPlan, *, given: bool) -> None:
+    own = plan.data_dir / "qdrant"
+    now = f"Qdrant at {plan.qdrant}" if plan.qdrant else str(own)
+    before = f"Qdrant at {last}" if (last := remembered(plan.data_dir)) else str(own)
+    if plan.qdrant or before != now:
+        why = "" if given else f", as at the last start (--qdrant {OWN}: in the stack's own)"
+        console.print(f"Vectors in {now}{why}", soft_wrap=True)
+    if before != now and (last or own.is_dir()):
+        console.print(f"Until now they were in {before}: what is there stays there", soft_wrap=True)
 
 
 def parse_scale(items: list[str]) -> dict[str, int]:

@@ -3,16 +3,18 @@
 A backup holds the vectors and Valkey's append-only file, which holds the jobs. Valkey is copied
 first, so that the backup's jobs refer to no photo that is missing from the vectors copied after
 them. Photos stored in between are indexed again after a restore, and found unchanged.
+
+Of a stack whose vectors are in a Qdrant that is not its own, a backup has the jobs alone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,9 +33,11 @@ from landmarks.vector_store.client import address_of, connect
 from landmarks.vector_store.errors import qdrant_failures
 from landmarks_tools.local_stack.append_only_file import copy_append_only_file
 from landmarks_tools.local_stack.data_lock import data_locked, stack_runs
+from landmarks_tools.local_stack.qdrant_place import remember, remembered
 
 _FORMAT = "landmarks-backup"
-_VERSION = 1
+# Of the whole; and of jobs alone, which earlier releases cannot restore.
+_WHOLE, _JOBS_ALONE = 1, 2
 _MANIFEST = "backup.json"
 _UNFINISHED = "backup.unfinished"
 _VECTORS, _JOBS = "qdrant", "valkey"
@@ -53,12 +57,21 @@ class BackedUpFile:
 
 @dataclass(frozen=True)
 class Backup:
-    """The contents of a backup; `files` by their path in it."""
+    """The contents of a backup; `files` by their path in it.
+
+    `qdrant` has the addresses of the Qdrant whose vectors are not in it; empty: they are in it.
+    """
 
     made_at: str
     running: bool
     collections: tuple[str, ...]
     files: Mapping[str, BackedUpFile]
+    qdrant: str = ""
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The folders that it has of a data folder."""
+        return (_JOBS,) if self.qdrant else (_VECTORS, _JOBS)
 
     @property
     def size(self) -> int:
@@ -71,6 +84,7 @@ class Backup:
             "made_at": self.made_at,
             "running": self.running,
             "collections": list(self.collections),
+            "qdrant": self.qdrant,
             "files": len(self.files),
             "bytes": self.size,
         }
@@ -86,29 +100,31 @@ def back_up(data_dir: Path, folder: Path) -> Backup:
         raise AlreadyExistsError(
             f"{folder} exists; name a new folder, such as one with today's date"
         )
-    if not (data_dir / _VECTORS).is_dir():
+    elsewhere = remembered(data_dir)
+    if not (data_dir / (_JOBS if elsewhere else _VECTORS)).is_dir():
         raise NotFoundError(
             f"{data_dir} has no data of `landmarks up`; choose its folder with --data-dir"
         )
     with _backup_locked(data_dir):
-        return _back_up(data_dir, folder)
+        return _back_up(data_dir, folder, elsewhere)
 
 
-def _back_up(data_dir: Path, folder: Path) -> Backup:
+def _back_up(data_dir: Path, folder: Path, elsewhere: str) -> Backup:
     partial = _new_partial(folder)
     try:
         running = stack_runs(data_dir)
         if running:
-            _copy_running(data_dir, partial)
+            copy_append_only_file(data_dir / _JOBS / _AOF, partial / _JOBS / _AOF)
+            if not elsewhere:
+                _copy_running_vectors(data_dir, partial)
         else:
-            # The engine may outlive a killed `landmarks up` by some seconds.
-            with data_locked(data_dir), lock(data_dir / _VECTORS / "server.lock", _ENDS_SECONDS):
-                _copy_stopped(data_dir, partial)
+            _copy_stopped(data_dir, partial, vectors=not elsewhere)
         made = Backup(
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
             running=running,
             collections=tuple(sorted((Catalog.load(partial / _VECTORS) or Catalog()).collections)),
             files={name: file for name, file in _files(partial) if name != _UNFINISHED},
+            qdrant=elsewhere,
         )
         _write_manifest(made, partial)
         (partial / _UNFINISHED).unlink()
@@ -146,37 +162,41 @@ def restore(folder: Path, data_dir: Path) -> Backup:
     made = _read_manifest(folder)
     _check(folder, made)
     with _backup_locked(data_dir), data_locked(data_dir):
-        taken = [data_dir / name for name in (_VECTORS, _JOBS) if _has_data(data_dir / name)]
+        taken = [data_dir / name for name in made.parts if _has_data(data_dir / name)]
         if taken:
             raise AlreadyExistsError(
                 f"there are data already; first move {' and '.join(map(str, taken))} elsewhere"
             )
         arriving = data_dir / "restoring"
         shutil.rmtree(arriving, ignore_errors=True)
-        for name in (_VECTORS, _JOBS):
+        for name in made.parts:
             copy_tree(folder / name, arriving / name)
         os.sync()
-        for name in (_VECTORS, _JOBS):
+        for name in made.parts:
             shutil.rmtree(data_dir / name, ignore_errors=True)  # empty, see _has_data
             (arriving / name).rename(data_dir / name)
         arriving.rmdir()
+        remember(data_dir, made.qdrant)
     return made
 
 
-def _backup_locked(data_dir: Path) -> AbstractContextManager[None]:
+def _backup_locked(data_dir: Path) -> contextlib.AbstractContextManager[None]:
     return data_locked(data_dir, "backup.lock", "another backup or restore is running")
 
 
-def _copy_stopped(data_dir: Path, target: Path) -> None:
-    for name in (_JOBS, _VECTORS):
-        copy_tree(data_dir / name, target / name, leave_out=_LEFT_OUT)
+def _copy_stopped(data_dir: Path, target: Path, *, vectors: bool) -> None:
+    with data_locked(data_dir), contextlib.ExitStack() as held:
+        if vectors:
+            # The engine may outlive a killed `landmarks up` by some seconds.
+            held.enter_context(lock(data_dir / _VECTORS / "server.lock", _ENDS_SECONDS))
+        for name in (_JOBS, _VECTORS) if vectors else (_JOBS,):
+            copy_tree(data_dir / name, target / name, leave_out=_LEFT_OUT)
 
 
-def _copy_running(data_dir: Path, target: Path) -> None:
+def _copy_running_vectors(data_dir: Path, target: Path) -> None:
     """Copy from the running stack; its plan has the addresses of its parts."""
     plan = json.loads((data_dir / "run" / "plan.json").read_text())
     environment = plan["qdrant"]["environment"]
-    copy_append_only_file(data_dir / _JOBS / _AOF, target / _JOBS / _AOF)
     settings = QdrantSettings.load(
         {
             "qdrant_host": environment[f"{ENV_PREFIX}QDRANT_HOST"],
@@ -185,7 +205,7 @@ def _copy_running(data_dir: Path, target: Path) -> None:
             "qdrant_tls": False,  # `landmarks up` never uses TLS, whatever the environment sets
         }
     )
-    with closing(connect(settings)) as client, qdrant_failures(address_of(settings)):
+    with contextlib.closing(connect(settings)) as client, qdrant_failures(address_of(settings)):
         snapshot = client.create_full_snapshot()
     if snapshot is None:
         raise LandmarksError("the vector database made no snapshot and gave no reason")
@@ -207,10 +227,11 @@ def _files(folder: Path) -> Iterator[tuple[str, BackedUpFile]]:
 def _write_manifest(made: Backup, folder: Path) -> None:
     content = {
         "format": _FORMAT,
-        "version": _VERSION,
+        "version": _JOBS_ALONE if made.qdrant else _WHOLE,
         "made_at": made.made_at,
         "running": made.running,
         "collections": list(made.collections),
+        "qdrant": made.qdrant,
         "files": {path: [file.bytes, file.sha256] for path, file in made.files.items()},
     }
     (folder / _MANIFEST).write_text(json.dumps(content, indent=1))
@@ -222,7 +243,7 @@ def _read_manifest(folder: Path) -> Backup:
         raise NotFoundError(f"{folder} is no backup: it has no {_MANIFEST}")
     try:
         found = json.loads(path.read_text())
-        if (found["format"], found["version"]) != (_FORMAT, _VERSION):
+        if found["format"] != _FORMAT or found["version"] not in (_WHOLE, _JOBS_ALONE):
             raise InvalidInputError(f"{path} was written by another version of the program")
         return Backup(
             made_at=str(found["made_at"]),
@@ -232,6 +253,7 @@ def _read_manifest(folder: Path) -> Backup:
                 name: BackedUpFile(int(size), str(sha))
                 for name, (size, sha) in found["files"].items()
             },
+            qdrant=str(found.get("qdrant", "")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInputError(f"{path} cannot be read: {error}") from error

@@ -19,6 +19,7 @@ from landmarks_tools.local_stack.free_ports import is_free
 from landmarks_tools.local_stack.manager_log import ManagerLog
 from landmarks_tools.local_stack.plan import Process, Role, StackPlan
 from landmarks_tools.local_stack.process_group import end_group
+from landmarks_tools.local_stack.qdrant_place import remember
 
 _STOP_SECONDS = 30
 # A process that ends so often before it is ready will not be; one that ends with the status of a
@@ -51,6 +52,7 @@ class StackManager:
         try:
             for process in self.plan.processes:
                 _require_free_ports(process)
+            remember(self.plan.data_dir, self.plan.qdrant)
             self._write_configuration()
             self._start()
         except BaseException:

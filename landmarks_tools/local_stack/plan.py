@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from landmarks.errors import InvalidInputError
-from landmarks.settings import ENV_PREFIX
+from landmarks.settings import ENV_PREFIX, QdrantSettings
 from landmarks_tools.local_stack.settings import StackSettings
 
 HOST = "127.0.0.1"
@@ -54,11 +54,15 @@ class Process:
 
 @dataclass(frozen=True)
 class StackPlan:
-    """The processes that `landmarks up` starts, in order."""
+    """The processes that `landmarks up` starts, in order.
+
+    `qdrant` has the addresses of a Qdrant that is there already; empty: the stack starts its own.
+    """
 
     processes: tuple[Process, ...]
     data_dir: Path
     redis_url: str
+    qdrant: str = ""
 
     @property
     def server(self) -> str:
@@ -83,10 +87,12 @@ def plan_stack(
     broker_binary: Path,
     *,
     beside: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    qdrant: QdrantSettings | None = None,
 ) -> StackPlan:
     """Plan the stack for `models`, each with `scale[model]` encoder processes (1 if absent).
 
-    `beside` has addresses of encoders that run outside the stack, such as a newer version.
+    `beside` has addresses of encoders that run outside the stack, such as a newer version;
+    `qdrant` says where the vectors are, if the stack starts no Qdrant of its own.
 
     Raises InvalidInputError for a scale of an unknown model or below 1, and where two processes
     would share a port.
@@ -124,23 +130,18 @@ def plan_stack(
             )
     redis_url = f"redis://{HOST}:{settings.redis_port}/0"
     shared = {
-        # On loopback TLS would protect nothing, and the embedded engine has one shard; values in
-        # the environment are meant for other stacks.
-        "QDRANT_SHARD_NUMBER": "1",
-        "QDRANT_REPLICATION_FACTOR": "1",
-        "QDRANT_WRITE_CONSISTENCY_FACTOR": "1",
+        # On loopback TLS would protect nothing; values in the environment are meant for other
+        # stacks.
         "TLS_CERTIFICATE": "",
         "TLS_KEY": "",
         "TLS_CA": "",
         "TLS_CLIENT_CERTIFICATES": "",
         "REDIS_PASSWORD": "",
-        "QDRANT_TLS": "false",
         "CACHE_DIR": str(settings.cache_dir),
         "LOG_LEVEL": settings.log_level,
         "LOG_FORMAT": settings.log_format,
         "OTLP_ENDPOINT": settings.otlp_endpoint,
-        "QDRANT_HOST": HOST,
-        "QDRANT_PORT": str(settings.qdrant_port),
+        **(_own_qdrant(settings) if qdrant is None else _given_qdrant(qdrant)),
         "REDIS_URL": redis_url,
         "ENCODERS": json.dumps(
             {model: [target, *beside.get(model, ())] for model, target in targets.items()}
@@ -148,16 +149,15 @@ def plan_stack(
         "SOURCE_ROOTS": json.dumps(settings.source_roots),
     }
 
-    processes = [
-        _broker(settings, broker_binary),
-        Process(
-            "qdrant",
-            Role.VECTORS,
-            _module("landmarks.edge_server"),
-            _environment(shared, EDGE_HOST=HOST, EDGE_DATA_DIR=str(settings.data_dir / "qdrant")),
-            settings.qdrant_port,
-        ),
-    ]
+    processes = [_broker(settings, broker_binary)]
+    if qdrant is None:
+        environment = _environment(
+            shared, EDGE_HOST=HOST, EDGE_DATA_DIR=str(settings.data_dir / "qdrant")
+        )
+        command = _module("landmarks.edge_server")
+        processes.append(
+            Process("qdrant", Role.VECTORS, command, environment, settings.qdrant_port)
+        )
     seen: dict[str, int] = {}
     for model, port in encoders:
         seen[model] = seen.get(model, 0) + 1
@@ -200,7 +200,30 @@ def plan_stack(
     if settings.metrics_port is not None:
         processes = _with_metrics(processes, len(models), settings, settings.metrics_port)
     _refuse_shared_ports(processes)
-    return StackPlan(tuple(processes), settings.data_dir, redis_url)
+    given = ",".join(qdrant.qdrant_addresses) if qdrant is not None else ""
+    return StackPlan(tuple(processes), settings.data_dir, redis_url, given)
+
+
+def _own_qdrant(settings: StackSettings) -> dict[str, str]:
+    return {
+        "QDRANT_HOST": HOST,
+        "QDRANT_PORT": str(settings.qdrant_port),
+        "QDRANT_TLS": "false",
+        # The embedded engine has one shard.
+        "QDRANT_SHARD_NUMBER": "1",
+        "QDRANT_REPLICATION_FACTOR": "1",
+        "QDRANT_WRITE_CONSISTENCY_FACTOR": "1",
+    }
+
+
+def _given_qdrant(qdrant: QdrantSettings) -> dict[str, str]:
+    """Return where it is; its key and the layout of collections are as the environment has them."""
+    return {
+        "QDRANT_HOST": ",".join(qdrant.qdrant_addresses),
+        "QDRANT_PORT": str(qdrant.qdrant_port),
+        "QDRANT_TLS": str(qdrant.qdrant_tls).lower(),
+        "QDRANT_TLS_CA": str(qdrant.qdrant_tls_ca or ""),
+    }
 
 
 def _broker(settings: StackSettings, binary: Path) -> Process:
@@ -223,8 +246,9 @@ def _with_metrics(
     """
     encoders = [process for process in processes if process.role == Role.ENCODER]
     added = [process.name for process in encoders[models:]]
-    ours = [process.name for process in processes if process.role != Role.BROKER]
-    ordered = [*(name for name in ours if name not in added), *added]
+    others = [p.name for p in processes if p.role not in (Role.BROKER, Role.VECTORS)]
+    # Qdrant's is kept for it where it runs elsewhere.
+    ordered = ["qdrant", *(name for name in others if name not in added), *added]
     ports = {name: first + index if first else 0 for index, name in enumerate(ordered)}
     if first + len(ordered) > _LAST_PORT:
         raise InvalidInputError(

@@ -6,19 +6,40 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 
 import grpc
 import redis
 
 from landmarkapi.encoder.v1.encoder_pb2 import GetModelRequest
 from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
-from landmarks.errors import LandmarksError
+from landmarks.errors import LandmarksError, UnavailableError
 from landmarks.probe import is_serving
 from landmarks.rpc.channel import open_channel
+from landmarks.settings import QdrantSettings
+from landmarks.vector_store.client import address_of, connect
+from landmarks.vector_store.errors import qdrant_failures
 from landmarks_tools.local_stack.free_ports import listens
 from landmarks_tools.local_stack.plan import Process, Role, StackPlan
+from landmarks_tools.local_stack.qdrant_place import OWN
 
 _PROBE_SECONDS = 2.0
+_QDRANT_SECONDS = 10.0
+
+
+def require_qdrant(settings: QdrantSettings) -> None:
+    """Raise UnavailableError unless a Qdrant that the stack does not start answers."""
+    patient = settings.model_copy(update={"qdrant_timeout_seconds": _QDRANT_SECONDS})
+    try:
+        with closing(connect(patient)) as client, qdrant_failures(address_of(settings)):
+            client.get_collections()
+    except UnavailableError as error:
+        raise UnavailableError(
+            f"{error}. Nothing was started. Is Qdrant running there, and is that its port for gRPC,"
+            " which is 6334 by default (6333 is for REST)? Its key and TLS are"
+            " LANDMARKS_QDRANT_API_KEY, LANDMARKS_QDRANT_TLS and LANDMARKS_QDRANT_TLS_CA."
+            f" `landmarks up --qdrant {OWN}` starts the stack's own"
+        ) from error
 
 
 def is_ready(process: Process, plan: StackPlan) -> bool:

@@ -40,6 +40,7 @@ class Stack:
             "LANDMARKS_METRICS_PORT": in_a_row + 4,  # and the four after it
         }
         self.server = f"127.0.0.1:{self.ports['LANDMARKS_SEARCH_PORT']}"
+        self.options: list[str] = []  # of `up`, beside the usual ones
         self.log = data_dir.with_name(f"{data_dir.name}.log")
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -55,7 +56,7 @@ class Stack:
         }
 
     def start(self) -> None:
-        arguments = ["up", "--models", "scratch", "--scale", "scratch=2"]
+        arguments = ["up", "--models", "scratch", "--scale", "scratch=2", *self.options]
         with self.log.open("w") as output:
             process = subprocess.Popen(
                 [LANDMARKS, *arguments, "--data-dir", self.data_dir],

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from landmarks.errors import InvalidInputError
+from landmarks.settings import QdrantSettings
 from landmarks_tools.cli.up import parse_beside
 from landmarks_tools.local_stack.plan import Role, StackPlan, plan_stack
 from landmarks_tools.local_stack.settings import StackSettings
@@ -64,6 +65,29 @@ def test_how_a_cluster_is_laid_out_is_not_for_the_embedded_engine() -> None:
         environment = process.environment
         for name in ("SHARD_NUMBER", "REPLICATION_FACTOR", "WRITE_CONSISTENCY_FACTOR"):
             assert environment[f"LANDMARKS_QDRANT_{name}"] == "1"
+
+
+def test_a_qdrant_that_is_there_already_is_not_started_and_has_its_own_layout_key_and_tls() -> None:
+    given = QdrantSettings(
+        qdrant_host="q1,q2:7000", qdrant_tls=True, qdrant_tls_ca=Path("/ca.pem"), qdrant_api_key="k"
+    )
+    settings = SETTINGS.model_copy(update={"metrics_port": 5000})
+    made = plan_stack(["a"], {}, settings, Path("/bin/valkey"), qdrant=given)
+    assert made.qdrant == "q1:6334,q2:7000"
+    own = plan(["a"], metrics_port=5000)
+    assert [(p.name, p.ports) for p in made.processes] == [
+        (p.name, p.ports) for p in own.processes if p.name != "qdrant"
+    ]
+    for process in made.processes[1:]:
+        found = {
+            name.removeprefix("LANDMARKS_QDRANT_"): value
+            for name, value in process.environment.items()
+            if "QDRANT" in name
+        }
+        assert found == {
+            "HOST": "q1:6334,q2:7000", "PORT": "6334", "TLS": "true", "TLS_CA": "/ca.pem"
+        }  # fmt: skip
+        assert process.environment["LANDMARKS_TLS_CA"] == ""
 
 
 def test_scaling_adds_processes_to_the_same_target_and_moves_no_port() -> None:
