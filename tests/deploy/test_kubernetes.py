@@ -205,7 +205,8 @@ def test_selectors_choose_what_they_are_meant_for(folder: str) -> None:
     spared = [name for one in budgets for name in chosen(one["spec"]["selector"])]
     assert sorted(spared) == sorted(deployments(folder))
     for name, service in named(folder, "Service").items():
-        assert chosen({"matchLabels": service["spec"]["selector"]}) == [name]
+        pods = name.removesuffix("-nodes")  # Qdrant's, beside the Service of its chart
+        assert chosen({"matchLabels": service["spec"]["selector"]}) == [pods]
     for policy in objects(folder, "NetworkPolicy"):
         assert chosen(policy["spec"]["podSelector"]), policy["metadata"]["name"]
         for rule in policy["spec"].get("ingress", ()):
@@ -363,7 +364,11 @@ def test_a_gateway_is_told_whether_the_front_door_speaks_tls(folder: str) -> Non
 def test_qdrants_chart_is_told_the_name_and_the_nodes_that_collections_need() -> None:
     values = yaml.safe_load((KUBERNETES / "qdrant-values.yaml").read_text())
     settings = settings_of(deployments("base")["search"], "base")
-    assert values["fullnameOverride"] == settings.qdrant_host
+    nodes = named("base", "Service")[settings.qdrant_host]["spec"]
+    assert nodes["clusterIP"] == "None"  # else callers would stay with one node
+    assert nodes["ports"][0]["port"] == settings.qdrant_port
+    [spread] = values["topologySpreadConstraints"]
+    assert nodes["selector"] == spread["labelSelector"]["matchLabels"]
     assert values["replicaCount"] >= 3 > settings.qdrant_replication_factor
     assert settings.qdrant_shard_number % values["replicaCount"] == 0
     assert values["containerSecurityContext"]["capabilities"] == {"drop": ["ALL"]}
