@@ -15,6 +15,7 @@ from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from landmarks import errors
+from landmarks.rpc.channel import MAX_MESSAGE_BYTES
 
 _CODES: dict[type[errors.LandmarksError], grpc.StatusCode] = {
     errors.TooLargeError: grpc.StatusCode.INVALID_ARGUMENT,
@@ -158,8 +159,11 @@ def too_large(status: Status) -> errors.TooLargeError | None:
     size, limit = (int(found["size"] or found["found"]), int(found["max"] or found["limit"]))
     request = found["way"] in ("CLIENT: Sent", "SERVER: Received") or found["coded"] == "decoded"
     what = "the request is too large" if request else "the answer is too large"
+    # What gRPC itself refuses here, nobody else may mind: Qdrant takes larger messages.
+    ours = (found["way"] or "").startswith("CLIENT") or limit == MAX_MESSAGE_BYTES
+    whose = "this program's own limit, which no setting raises" if ours else "the server's limit"
     return errors.TooLargeError(
-        f"{what}: it has {size:,} bytes, and a message may have {limit:,};"
+        f"{what}: it has {size:,} bytes, and a message may have {limit:,} ({whose});"
         f" {'send' if request else 'ask for'} less at once"
     )
 

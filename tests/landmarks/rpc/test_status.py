@@ -5,6 +5,7 @@ from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
 from landmarks import errors
+from landmarks.rpc.channel import MAX_MESSAGE_BYTES
 from landmarks.rpc.status import error_from_status, status_of, too_large
 
 KINDS = [
@@ -95,4 +96,11 @@ def test_a_message_over_a_cap_says_which_of_the_two_it_is_and_the_limit(
     assert isinstance(error, errors.TooLargeError)
     assert str(error).startswith(f"the {what} is too large: it has 200,000 bytes")
     assert "1,000" in str(error)
+    assert ("this program's own limit" in str(error)) == message.startswith("CLIENT")
     assert too_large(Status(code=Code.RESOURCE_EXHAUSTED, message="queue full")) is None
+
+
+def test_a_message_over_the_cap_of_our_servers_names_it_as_ours() -> None:
+    refused = f"SERVER: Received message larger than max (70000000 vs. {MAX_MESSAGE_BYTES})"
+    error = too_large(Status(code=Code.RESOURCE_EXHAUSTED, message=refused))
+    assert "67,108,864 (this program's own limit, which no setting raises)" in str(error)
