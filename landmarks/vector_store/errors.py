@@ -19,29 +19,25 @@ from landmarks.errors import (
     UnsupportedError,
 )
 from landmarks.rpc.status import error_from_status, rpc_status, too_large
+from landmarks.vector_store.cluster_failures import disk_is_full, peer_lags, peers_are_away
 
 # How gRPC for Python reports it, as our other services would.
 _NO_SUCH_METHOD = "Method not found!"
-# How a Qdrant server reports, as an internal error, that other nodes of its cluster are away.
-_PASSING = (
-    "The service is currently unavailable",
-    "does not have enough active replicas",
-    "Waiting for consensus operation commit failed",
-)
-# How a Qdrant server reports a full disk, as an internal error.
-_NO_ROOM = "No space left on device"
+# Qdrant's codes for nodes of its cluster that are away, or do not answer in time.
+_OF_PEERS = (Code.INTERNAL, Code.DEADLINE_EXCEEDED)
 
 
 @contextmanager
-def qdrant_failures(address: str) -> Iterator[None]:
+def qdrant_failures(address: str, *, callers_deadline: bool = False) -> Iterator[None]:
     """Turn the failures of a call of qdrant-client, sync or async, into `landmarks.errors`.
 
-    `address` is Qdrant's, for messages. Wrap only the call itself.
+    `address` is Qdrant's, for messages. Wrap only the call itself. `callers_deadline`: its time is
+    what the caller has left, so that it may be over without Qdrant being slow.
     """
     try:
         yield
     except grpc.RpcError as error:
-        raise _from_rpc(error, address) from error
+        raise _from_rpc(error, address, callers_deadline=callers_deadline) from error
     except ResourceExhaustedResponse as error:
         raise OverloadedError(
             f"Qdrant at {address}: {error.message}", retry_after=float(error.retry_after_s)
@@ -57,7 +53,7 @@ def is_engine_failure(error: LandmarksError) -> bool:
     return type(error) is LandmarksError
 
 
-def _from_rpc(error: grpc.RpcError, address: str) -> LandmarksError:
+def _from_rpc(error: grpc.RpcError, address: str, *, callers_deadline: bool) -> LandmarksError:
     status = rpc_status(error, f"Qdrant at {address}")
     if error_of_size := too_large(status):
         return error_of_size
@@ -71,12 +67,19 @@ def _from_rpc(error: grpc.RpcError, address: str) -> LandmarksError:
         return UnavailableError(
             f"{status.message}; set LANDMARKS_QDRANT_API_KEY to the key that Qdrant has"
         )
-    if status.code == Code.INTERNAL and any(one in status.message for one in _PASSING):
-        return UnavailableError(status.message)
-    if status.code == Code.INTERNAL and _NO_ROOM in status.message:
+    if status.code == Code.INTERNAL and disk_is_full(status.message):
         return DiskFullError(
             f"{status.message} (Qdrant's disk is full: searches go on, writes wait)"
         )
+    if status.code in _OF_PEERS and peers_are_away(status.message):
+        return UnavailableError(
+            f"{status.message} (nodes of Qdrant's cluster are away; what needs them waits)"
+        )
+    if status.code == Code.DEADLINE_EXCEEDED and not callers_deadline:
+        # A cluster may take that long to find that a node is away. The write is to be repeated.
+        return UnavailableError(f"{status.message} within LANDMARKS_QDRANT_TIMEOUT_SECONDS")
+    if status.code == Code.NOT_FOUND and peer_lags(status.message):
+        return UnavailableError(f"{status.message} (a node of Qdrant's cluster lags behind)")
     if status.code == Code.UNIMPLEMENTED and status.message.endswith(_NO_SUCH_METHOD):
         return UnsupportedError(
             f"{status.message} Is that address Qdrant's? Set LANDMARKS_QDRANT_HOST and"

@@ -214,7 +214,7 @@ class PointStore:
         if not queries:
             return []
         requests = [query_request(query) for query in queries]
-        with qdrant_failures(self._address):
+        with qdrant_failures(self._address, callers_deadline=timeout_seconds is not None):
             answers = self._client.query_batch_points(
                 collection, requests, timeout=whole_seconds(timeout_seconds)
             )
