@@ -103,7 +103,7 @@ def to_qdrant(conditions: Filter, *, under: str = "") -> models.Filter | None:
 
 def field_name(path: str) -> str:
     """Return the column of a path; Qdrant quotes fewer of them than `field_path`."""
-    return path.removeprefix('"').removesuffix('"')
+    return path.replace('"', "")
 
 
 def field_path(column: str) -> str:

@@ -10,7 +10,7 @@ from landmarks.errors import InvalidInputError
 from landmarks.vector_store.client import address_of
 from landmarks.vector_store.errors import qdrant_failures
 from landmarks.vector_store.filters import field_name, field_path
-from landmarks.vector_store.marks import GENERATION, MARK
+from landmarks.vector_store.marks import GENERATION, MARK, PLANNED
 from landmarks.vector_store.settings import VectorStoreSettings
 
 # Fields to filter or count by; the rest of a payload is searched without an index.
@@ -43,11 +43,14 @@ class PayloadIndexes:
     def ensure_words(self, name: str, fields: Collection[str]) -> None:
         """Create text indexes for those of the fields that the settings name.
 
-        Called when a photo has them, as even an empty text index takes 32 MiB of memory.
+        Called when a photo has them, as even an empty text index takes 32 MiB of memory. A
+        reservation's have one too: without, words are compared otherwise, and a deletion by words
+        would pass over photos that are being written.
         """
-        texts = [one for one in self._settings.qdrant_text_fields if one in fields]
-        if texts:
-            self.ensure(name, dict.fromkeys(map(field_path, texts), "text"))
+        paths = [field_path(one) for one in self._settings.qdrant_text_fields if one in fields]
+        if paths:
+            planned = [f"{PLANNED}.{path}" for path in paths]
+            self.ensure(name, dict.fromkeys([*paths, *planned], "text"))
 
     def ensure(self, name: str, kinds: Mapping[str, str]) -> None:
         """Create the payload indexes that do not exist, by the path of their field.
