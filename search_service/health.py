@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 import structlog
+from prometheus_client import Gauge
 
 from landmarks.encoders.directory_aio import AsyncEncoderDirectory
 from landmarks.errors import LandmarksError
@@ -18,6 +19,12 @@ _log = structlog.get_logger(__name__)
 _CHECK_SECONDS = 2.0
 # Less often: each collection is asked.
 _COLLECTIONS_SECONDS = 10.0
+
+_unsafe_layouts = Gauge(
+    "landmarks_collection_unsafe_layout",
+    "1 for a collection whose copies can differ for good; others are not there.",
+    ["collection"],
+)
 
 
 class HealthWatch:
@@ -36,6 +43,7 @@ class HealthWatch:
         self._store = store
         self._collections_at = 0.0
         self._known: frozenset[str] = frozenset()
+        self._unsafe: frozenset[str] = frozenset()
         self._encoders = encoders
         self._every_seconds = every_seconds
         self._last: str | None = None
@@ -91,6 +99,14 @@ class HealthWatch:
         for name in self._known - states.keys():  # dropped
             await self._health.set(name, SERVICE_UNKNOWN, listed=False)
         self._known = frozenset(states)
+        self._show_unsafe(frozenset(name for name, one in states.items() if one.unsafe_layout))
+
+    def _show_unsafe(self, names: frozenset[str]) -> None:
+        for name in names:
+            _unsafe_layouts.labels(name).set(1)
+        for name in self._unsafe - names:  # made safe, or dropped
+            _unsafe_layouts.remove(name)
+        self._unsafe = names
 
     async def _encoder(self) -> str:
         """Return why no encoder can be used, or an empty string."""

@@ -7,15 +7,18 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from qdrant_client import grpc as q
+from qdrant_client import models
 
-from landmarks.errors import LandmarksError, NotFoundError
+from landmarks.errors import LandmarksError, NotFoundError, UnsupportedError
 from landmarks.naming import parse_alias_name
 from landmarks.settings import QdrantSettings
 from landmarks.vector_store.client import address_of, connect_async, key_metadata, open_aio_channel
 from landmarks.vector_store.collection_info import (
     CollectionState,
     LiveCollection,
+    acknowledgements_of,
     aliases_of,
+    copies_of,
     is_of_gallery,
     live_collection_of,
     state_of,
@@ -99,12 +102,23 @@ class SearchStore:
                     marks = 0
                     if MARK in info.payload_schema:  # without, there are none
                         marks = (await self._client.count(name, only_marks(), exact=True)).count
-                found.append(state_of(name, info, live=name in live, marks=marks))
+                copies = await self._copies(name, info)
+                found.append(state_of(name, info, live=name in live, marks=marks, copies=copies))
             except NotFoundError:
                 continue  # dropped meanwhile
             except LandmarksError as error:  # the others are worth listing
                 found.append(unreadable_state(name, error, live=name in live))
         return found
+
+    async def _copies(self, name: str, info: models.CollectionInfo) -> int:
+        """Return how many copies of each shard there are; 1 where it does not matter."""
+        if acknowledgements_of(info) < 2:
+            return 1
+        try:
+            with qdrant_failures(self._address):
+                return copies_of(await self._client.collection_cluster_info(name))
+        except UnsupportedError:  # by an engine that has no cluster
+            return info.config.params.replication_factor or 1
 
     async def query(
         self, collection: str, queries: Sequence[Query], timeout_seconds: float | None = None
@@ -119,7 +133,7 @@ class SearchStore:
             timeout=whole,
         )
         # Through the client's own values, a search would take half as long again.
-        with qdrant_failures(self._address):
+        with qdrant_failures(self._address, callers_deadline=whole is not None):
             answer = await self._points.QueryBatch(
                 batch, timeout=whole or self._timeout_seconds, metadata=self._metadata
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,6 +12,7 @@ from qdrant_client import models
 from landmarks.errors import InvalidInputError, LandmarksError, LineageError, NotFoundError
 from landmarks.naming import check_gallery, check_model, parse_alias_name, parse_collection_name
 from landmarks.vector_store.filters import field_name
+from landmarks.vector_store.layout import unsafe_layout
 from landmarks.vector_store.marks import BOOKKEEPING
 
 # Keys of a collection's metadata, beside its lineage.
@@ -57,7 +59,7 @@ class CollectionState:
     """A collection as an operator sees it.
 
     Yellow is being optimised; grey waits to be; red has failed, and `problem` says why and, where
-    the engine knows it, what to do.
+    the engine knows it, what to do. `unsafe_layout` says why its copies can differ for good.
     """
 
     lineage: Lineage
@@ -67,6 +69,7 @@ class CollectionState:
     indexed_vectors: int
     calibrated: bool = False
     problem: str = ""
+    unsafe_layout: str = ""
 
 
 def not_indexed(gallery: str, model: str) -> NotFoundError:
@@ -110,23 +113,27 @@ def lineage_of(name: str, info: models.CollectionInfo) -> Lineage:
 
 def live_collection_of(name: str, info: models.CollectionInfo) -> LiveCollection:
     """Read a live collection; raises InvalidInputError if it is not one of ours."""
-    texts = {
-        field_name(path)
+    kinds = {
+        field: index.data_type
         for path, index in info.payload_schema.items()
-        if index.data_type == models.PayloadSchemaType.TEXT
+        if (field := field_name(path)).partition(".")[0] not in BOOKKEEPING
     }
+    texts = frozenset(one for one, kind in kinds.items() if kind == models.PayloadSchemaType.TEXT)
     return LiveCollection(
         lineage_of(name, info),
         info.config.metadata or {},
-        frozenset(texts),
-        frozenset(map(field_name, info.payload_schema)) - texts - BOOKKEEPING,
+        texts,
+        frozenset(kinds) - texts,
     )
 
 
 def state_of(
-    name: str, info: models.CollectionInfo, *, live: bool, marks: int = 0
+    name: str, info: models.CollectionInfo, *, live: bool, marks: int = 0, copies: int = 1
 ) -> CollectionState:
-    """Read a collection's state; `marks` are how many of its points are no photos."""
+    """Read a collection's state.
+
+    `marks` are how many of its points are no photos, `copies` how many it has of each shard.
+    """
     return CollectionState(
         lineage=lineage_of(name, info),
         live=live,
@@ -135,7 +142,23 @@ def state_of(
         indexed_vectors=info.indexed_vectors_count or 0,
         calibrated=CALIBRATION in (info.config.metadata or {}),
         problem=getattr(info.optimizer_status, "error", ""),
+        unsafe_layout=unsafe_layout(name, copies, acknowledgements_of(info)),
     )
+
+
+def acknowledgements_of(info: models.CollectionInfo) -> int:
+    """Return how many copies of a shard must confirm a write."""
+    return info.config.params.write_consistency_factor or 1
+
+
+def copies_of(cluster: models.CollectionClusterInfo) -> int:
+    """Return how many copies a collection has of the shard that has fewest.
+
+    They can be fewer than were requested: a cluster keeps one a node at most.
+    """
+    shards = Counter([one.shard_id for one in cluster.local_shards])
+    shards.update(one.shard_id for one in cluster.remote_shards)
+    return min(shards.values(), default=0)
 
 
 def unreadable_state(name: str, error: LandmarksError, *, live: bool) -> CollectionState:

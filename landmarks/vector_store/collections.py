@@ -8,11 +8,13 @@ from qdrant_client import QdrantClient, models
 
 from landmarks.errors import (
     AlreadyExistsError,
+    ConfigurationError,
     InvalidInputError,
     LandmarksError,
     LineageError,
     NotFoundError,
     UnavailableError,
+    UnsupportedError,
 )
 from landmarks.naming import (
     alias_name,
@@ -27,8 +29,10 @@ from landmarks.vector_store.collection_info import (
     CollectionState,
     Lineage,
     Status,
+    acknowledgements_of,
     aliases_of,
     check_lineage,
+    copies_of,
     is_of_gallery,
     lineage_of,
     live_collection_of,
@@ -37,6 +41,7 @@ from landmarks.vector_store.collection_info import (
     unreadable_state,
 )
 from landmarks.vector_store.errors import qdrant_failures
+from landmarks.vector_store.layout import acknowledgements_for, diverges, refused_collection
 from landmarks.vector_store.marks import MARK, only_marks
 from landmarks.vector_store.payload_indexes import PayloadIndexes
 from landmarks.vector_store.settings import VectorStoreSettings
@@ -72,9 +77,11 @@ class Collections:
     def to_write(self, gallery: str, model: str, digest: str, dimension: int) -> Lineage:
         """Return the collection that vectors of this encoder are written to.
 
-        It is the live one; if there is none yet, it is created and becomes live.
+        It is the live one; if there is none yet, it is created and becomes live. What an earlier
+        attempt has left half made is finished.
 
-        Raises LineageError if the live one was made by an encoder of another digest.
+        Raises LineageError if the live one was made by an encoder of another digest;
+        ConfigurationError if the copies of a new one could differ for good.
         """
         alias = alias_name(gallery, model)
         if alias not in self._aliases():
@@ -83,7 +90,9 @@ class Collections:
             # points afterwards counts for both.
             if alias not in self._aliases():
                 self._change_aliases(alias_change(alias, created.name, replace=False))
-        live = self.live(gallery, model)
+        live = self.find_live(gallery, model)
+        if live is None:
+            raise UnavailableError(f"{alias} was set, and the node that was asked lags behind")
         check_lineage(live, digest, dimension)
         self._indexes.ensure_usual(live.name)  # of a worker that died between the two
         return live
@@ -105,7 +114,8 @@ class Collections:
         for an import beside a collection of the same encoder. `noted`: the metadata of a new one,
         beside its lineage.
 
-        Raises LineageError if one of that name has another digest or dimension.
+        Raises LineageError if one of that name has another digest or dimension; ConfigurationError
+        if its copies can differ for good: a new one is then removed.
         """
         name = name or collection_name(gallery, model, digest)
         if noted is None:
@@ -117,19 +127,77 @@ class Collections:
             "digest": digest,
             "dimension": dimension,
         }
+        created = self._created(name, dimension, metadata, unindexed=unindexed)
         try:
-            if not self.exists(name):
-                with qdrant_failures(self._address):
-                    self._create(name, dimension, metadata, unindexed=unindexed)
+            with qdrant_failures(self._address):
+                info = self._client.get_collection(name)
+        except NotFoundError as error:  # by a node that lags behind, or it was refused elsewhere
+            raise UnavailableError(f"{name} was created, and is not there yet: {error}") from error
+        lineage = lineage_of(name, info)
+        check_lineage(lineage, digest, dimension)
+        self._refuse_divergence(name, info, created=created)
+        self._indexes.ensure_usual(name)
+        return lineage
+
+    def _created(
+        self, name: str, dimension: int, metadata: Mapping[str, object], *, unindexed: bool
+    ) -> bool:
+        """Create a collection, and say whether it was not there before."""
+        try:
+            if self.exists(name):
+                return False
+            with qdrant_failures(self._address):
+                self._create(name, dimension, metadata, unindexed=unindexed)
         except AlreadyExistsError:
-            pass  # created by another worker in between
+            return False  # created by another worker in between
         except InvalidInputError as error:
             if "already exists" not in str(error):
                 raise
-        lineage = self.lineage(name)
-        check_lineage(lineage, digest, dimension)
-        self._indexes.ensure_usual(name)
-        return lineage
+            return False
+        return True
+
+    def _refuse_divergence(self, name: str, info: models.CollectionInfo, *, created: bool) -> None:
+        """Raise ConfigurationError if copies can differ for good.
+
+        The server's defaults count where the settings say nothing, and it makes fewer copies than
+        are requested where it has fewer nodes; so what it made is looked at.
+        """
+        copies, needed = self._copies(name, info), acknowledgements_of(info)
+        if not diverges(copies, needed):
+            return
+        if created:  # else it may have points
+            with qdrant_failures(self._address):
+                self._client.delete_collection(name)
+        raise ConfigurationError(refused_collection(name, copies, needed, removed=created))
+
+    def _copies(self, name: str, info: models.CollectionInfo) -> int:
+        """Return how many copies of each shard there are; 1 where it does not matter."""
+        if acknowledgements_of(info) < 2:
+            return 1
+        try:
+            with qdrant_failures(self._address):
+                return copies_of(self._client.collection_cluster_info(name))
+        except UnsupportedError:  # by an engine that has no cluster
+            return info.config.params.replication_factor or 1
+
+    def fix_layout(self, name: str) -> int:
+        """Let so few copies confirm a write that they cannot differ for good.
+
+        Returns how many that are from now on. Copies that differ already stay so.
+        """
+        lineage = self._own(name)
+        with qdrant_failures(self._address):
+            info = self._client.get_collection(lineage.name)
+        copies, needed = self._copies(name, info), acknowledgements_of(info)
+        if not diverges(copies, needed):
+            return needed
+        needed = acknowledgements_for(copies)
+        with qdrant_failures(self._address):
+            self._client.update_collection(
+                name,
+                collection_params=models.CollectionParamsDiff(write_consistency_factor=needed),
+            )
+        return needed
 
     def _refuse_half_imported(self, name: str) -> None:
         try:
@@ -286,7 +354,8 @@ class Collections:
                     marks = 0
                     if MARK in info.payload_schema:  # without, there are none
                         marks = self._client.count(name, only_marks(), exact=True).count
-                found.append(state_of(name, info, live=name in live, marks=marks))
+                copies = self._copies(name, info)
+                found.append(state_of(name, info, live=name in live, marks=marks, copies=copies))
             except NotFoundError:
                 continue  # dropped meanwhile
             except LandmarksError as error:  # the others are worth listing
@@ -294,7 +363,8 @@ class Collections:
         return found
 
     def ensure_indexes(self, name: str, kinds: Mapping[str, str]) -> None:
-        """Create payload indexes; see `PayloadIndexes.ensure`."""
+        """Create payload indexes, and the usual ones; see `PayloadIndexes.ensure`."""
+        self._indexes.ensure_usual(name)  # not there if an import was interrupted early
         self._indexes.ensure(name, kinds)
 
     def index_words_of(self, name: str, fields: Collection[str]) -> None:
@@ -335,7 +405,7 @@ class Collections:
             else None,
             shard_number=settings.qdrant_shard_number,
             replication_factor=settings.qdrant_replication_factor,
-            write_consistency_factor=settings.qdrant_write_consistency_factor,
+            write_consistency_factor=settings.write_consistency,
             metadata=dict(metadata),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -43,6 +44,14 @@ def collections(
             help="Delete a collection with its points; asks first if it is live.",
         ),
     ] = "",
+    fix_layout: Annotated[
+        str,
+        typer.Option(
+            metavar="COLLECTION",
+            help="On a cluster: let fewer copies confirm a write, so that they cannot differ for"
+            " good. Calls Qdrant directly, at LANDMARKS_QDRANT_HOST and LANDMARKS_QDRANT_PORT.",
+        ),
+    ] = "",
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="With --drop: do not ask for confirmation.")
     ] = False,
@@ -50,8 +59,11 @@ def collections(
     as_json: JsonOption = False,
 ) -> None:
     """List collections, one per gallery, model and digest, or change which one is live."""
-    if sum(map(bool, (promote, rollback, drop))) > 1:
-        raise typer.BadParameter("give one of --promote, --rollback and --drop")
+    if sum(map(bool, (promote, rollback, drop, fix_layout))) > 1:
+        raise typer.BadParameter("give one of --promote, --rollback, --drop and --fix-layout")
+    if fix_layout:
+        _fix_layout(fix_layout)
+        return
     with connect(server) as client:
         if promote:
             _print_live(client.promote(promote).live)
@@ -75,6 +87,16 @@ def _drop(client: Landmarks, name: str, *, yes: bool) -> None:
         typer.confirm("Delete it?", abort=True, err=True)
     client.drop(name, live_too=live)
     console.print(f"deleted {name}")
+
+
+def _fix_layout(name: str) -> None:
+    """Make the layout of a collection safe, at Qdrant itself."""
+    from landmarks.vector_store.settings import VectorStoreSettings
+    from landmarks.vector_store.store import VectorStore
+
+    with closing(VectorStore(VectorStoreSettings.load())) as store:
+        needed = store.collections.fix_layout(name)
+    console.print(f"{name}: {needed} of its copies must confirm a write from now on")
 
 
 def print_collections(found: list[pb.Collection], *, as_json: bool) -> None:
@@ -114,8 +136,8 @@ def print_collections(found: list[pb.Collection], *, as_json: bool) -> None:
     )
     print_table(columns, rows)
     for item in found:
-        if item.problem:
-            console.print(f"{item.name}: {item.problem}", soft_wrap=True)
+        for wrong in filter(None, (item.problem, item.unsafe_layout)):
+            console.print(f"{item.name}: {wrong}", soft_wrap=True)
 
 
 def _print_live(live: pb.Collection) -> None:

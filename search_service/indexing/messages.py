@@ -147,6 +147,7 @@ def collection_message(
         recall=recall.share if recall else None,
         recall_queries=recall.queries if recall else 0,
         problem=state.problem,
+        unsafe_layout=state.unsafe_layout,
     )
 
 

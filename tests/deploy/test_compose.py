@@ -283,7 +283,7 @@ def test_in_a_cluster_collections_have_shards_and_copies_and_elsewhere_not() -> 
     for name in OURS:
         clustered, single = settings_of(config["services"][name]), settings_of(SERVICES[name])
         if isinstance(clustered, VectorStoreSettings):
-            assert layout(clustered) == (6, 2, 2)
+            assert layout(clustered) == (6, 2, 1)
             assert isinstance(single, VectorStoreSettings)
             assert layout(single) == (None, None, None)
 

@@ -370,6 +370,7 @@ def test_qdrants_chart_is_told_the_name_and_the_nodes_that_collections_need() ->
     [spread] = values["topologySpreadConstraints"]
     assert nodes["selector"] == spread["labelSelector"]["matchLabels"]
     assert values["replicaCount"] >= 3 > settings.qdrant_replication_factor
+    assert settings.qdrant_write_consistency_factor < settings.qdrant_replication_factor
     assert settings.qdrant_shard_number % values["replicaCount"] == 0
     assert values["containerSecurityContext"]["capabilities"] == {"drop": ["ALL"]}
     assert values["podSecurityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}

@@ -21,6 +21,7 @@ def test_the_alarms_are_those_that_the_documentation_names() -> None:
         "EncoderRefusing",
         "IndexDeadLetters",
         "IndexStalled",
+        "CollectionLayoutUnsafe",
     }
     assert all(rule["labels"]["severity"] in ("warning", "critical") for rule in RULES)
 

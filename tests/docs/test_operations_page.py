@@ -18,6 +18,7 @@ from prometheus_client import REGISTRY
 import encoder_service.metrics
 import indexer_worker.metrics
 import landmarks.observability.metrics
+import search_service.health
 import search_service.search.recall_monitor
 from landmarks.probe import is_serving
 from tests.support.edge import edge_process
@@ -32,9 +33,11 @@ COUNTED = (
     encoder_service.metrics,
     indexer_worker.metrics,
     landmarks.observability.metrics,
+    search_service.health,
     search_service.search.recall_monitor,
 )
 ALARMS = (
+    "CollectionLayoutUnsafe",
     "EncoderQueueWaitHigh",
     "EncoderRefusing",
     "IndexDeadLetters",

@@ -51,7 +51,7 @@ function collection(one, beside) {
       one.calibrated ? h("span", { class: "chip accent" }, "calibrated") : h("span", { class: "chip warn" }, "not calibrated"),
       one.mapped ? h("span", { class: "chip accent" }, "map drawn") : null,
       one.status === "green" ? null : h("span", { class: `chip ${one.status === "red" ? "bad" : "warn"}` }, status(one.status))),
-    one.problem ? h("p", { class: "problem", role: "alert" }, one.problem) : null,
+    ...[one.problem, one.unsafe_layout].filter(Boolean).map((text) => h("p", { class: "problem", role: "alert" }, text)),
     meter("In the index", indexed ? indexed / points : null, indexed ? `${number(indexed)} of ${plural(points, "photo", "photos")}` : "none: searched exactly"),
     meter("Recall of the index", one.recall ?? null, one.recall === undefined ? "not measured yet" : `${percent(one.recall, 1)} over ${plural(one.recall_queries, "query", "queries")}`),
     h("div", { class: "actions" },

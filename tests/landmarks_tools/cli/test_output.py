@@ -115,14 +115,17 @@ def test_json_stays_json_and_sends_a_terminal_nothing_either(
 def test_what_is_wrong_with_a_collection_follows_the_table(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    unsafe = "its 2 copies differ once a node has been away"
     problem = "it cannot be loaded; restore a backup, or delete it and index its sources again"
     print_collections(
         [
             pb.Collection(name="a__m__00000000", gallery="a", model="m", status="green"),
             pb.Collection(name="b__m__00000000", gallery="b", status="red", problem=problem),
+            pb.Collection(name="c__m__00000000", status="green", unsafe_layout=unsafe),
         ],
         as_json=False,
     )
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == f"b__m__00000000: {problem}"
-    assert "red" in lines[-2]
+    assert lines[-2] == f"b__m__00000000: {problem}"
+    assert lines[-1] == f"c__m__00000000: {unsafe}"
+    assert "red" in lines[-4]

@@ -448,6 +448,7 @@ class Collection(_message.Message):
     RECALL_QUERIES_FIELD_NUMBER: _builtins.int
     MAPPED_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
+    UNSAFE_LAYOUT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, `<gallery>__<model>__<digest8>`."""
     gallery: _builtins.str
@@ -480,6 +481,8 @@ class Collection(_message.Message):
     """What is wrong with it, and what to do; empty if nothing is. Its status is "red" if it is
     damaged; where only the disk is full, it can be searched.
     """
+    unsafe_layout: _builtins.str
+    """Why the copies of its shards can differ for good, and what to do; empty if they cannot."""
     def __init__(
         self,
         *,
@@ -497,10 +500,11 @@ class Collection(_message.Message):
         recall_queries: _builtins.int = ...,
         mapped: _builtins.bool = ...,
         problem: _builtins.str = ...,
+        unsafe_layout: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "recall", b"recall"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "calibrated", b"calibrated", "digest", b"digest", "dimension", b"dimension", "gallery", b"gallery", "indexed_vectors", b"indexed_vectors", "live", b"live", "mapped", b"mapped", "model", b"model", "name", b"name", "points", b"points", "problem", b"problem", "recall", b"recall", "recall_queries", b"recall_queries", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "calibrated", b"calibrated", "digest", b"digest", "dimension", b"dimension", "gallery", b"gallery", "indexed_vectors", b"indexed_vectors", "live", b"live", "mapped", b"mapped", "model", b"model", "name", b"name", "points", b"points", "problem", b"problem", "recall", b"recall", "recall_queries", b"recall_queries", "status", b"status", "unsafe_layout", b"unsafe_layout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__recall: _TypeAlias = _typing.Literal["recall"]  # noqa: Y015
     _WhichOneofArgType__recall: _TypeAlias = _typing.Literal["_recall", b"_recall"]  # noqa: Y015
