@@ -17,10 +17,12 @@ from indexer_worker.photo_reader import PhotoReader
 from indexer_worker.requeue import Sweeper
 from indexer_worker.retry import RetryPolicy, once
 from indexer_worker.settings import IndexerSettings
+from indexer_worker.unacknowledged import Unacknowledged
 from landmarks.encoders.directory import EncoderDirectory
 from landmarks.errors import LandmarksError
 from landmarks.job_store.celery_app import TaskSender
 from landmarks.job_store.maps import MapStore
+from landmarks.job_store.open_writes import OpenWrites
 from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.source_names import SourceNames
 from landmarks.job_store.store import JobStore
@@ -49,7 +51,9 @@ class WorkerContext:
         self.settings = settings
         self.stopping = threading.Event()
         self.retry = retry = RetryPolicy(settings.outage_patience_seconds, self.stopping)
-        jobs = JobStore(connect_redis(settings.broker_url), settings.redis_url)
+        redis = connect_redis(settings.broker_url)
+        jobs = JobStore(redis, settings.redis_url)
+        open_writes = OpenWrites(redis, settings.redis_url)
         self.jobs = retry.retrying(jobs, retried_calls.JOBS)
         maps = MapStore(connect_redis(settings.broker_url), settings.redis_url)
         self.source_names = SourceNames(connect_redis(settings.broker_url), settings.redis_url)
@@ -63,12 +67,20 @@ class WorkerContext:
         self.reader = PhotoReader(self.sources, self.stopping, settings.read_threads)
         client = connect(settings)
         self.collections = retry.retrying(Collections(client, settings), retried_calls.COLLECTIONS)
-        self.points = retry.retrying(PointStore(client, settings), retried_calls.POINTS)
-        self.writes = retry.retrying(FencedWrites(client, settings), retried_calls.WRITES)
+        points, writes = PointStore(client, settings), FencedWrites(client, settings)
+        self.points = retry.retrying(points, retried_calls.POINTS)
+        self.writes = retry.retrying(writes, retried_calls.WRITES)
+        self.open_writes = retry.retrying(open_writes, retried_calls.OPEN_WRITES)
+        seconds = settings.lease_seconds
+        self.unacknowledged = Unacknowledged(
+            self.jobs, self.open_writes, self.points, self.writes, seconds
+        )
         self.name = settings.name
         self._sender = retry.retrying(sender, retried_calls.SENDER)
         self._closed = threading.Event()
         self._sweeper = Sweeper(jobs, self.send_work)
+        # It comes again anyway.
+        self.unacknowledged_sweep = Unacknowledged(jobs, open_writes, points, writes, seconds).sweep
 
     def send_work(self, job_id: str, field: str) -> None:
         """Enqueue a piece of a job's work; `field` is as in `Lease`."""
@@ -92,6 +104,7 @@ class WorkerContext:
         metrics.begun(self.settings.consumed_models)
         self._repeat("leases", lease / _RENEWALS_PER_LEASE, self.leases.renew_all)
         self._repeat("sweeper", sweep, self._sweeper.sweep)
+        self._repeat("unacknowledged", sweep, self.unacknowledged_sweep)
         self._repeat("announcer", sweep, self._announce)
         self._repeat("counter", sweep, self._count)
 

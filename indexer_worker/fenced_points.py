@@ -1,18 +1,24 @@
-"""A worker's writes to points: claimed first, then allowed by Redis, then made.
+"""A worker's writes to points: noted, claimed, then allowed by Redis, then made.
 
-See `landmarks.vector_store.fenced_writes` for why.
+See `landmarks.vector_store.fenced_writes` for why, and `landmarks.job_store.open_writes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from uuid import UUID
 
 from indexer_worker.context import WorkerContext
 from indexer_worker.leases import HeldLease
 from landmarks.errors import UnavailableError
+from landmarks.job_store.open_writes import new_name
 from landmarks.vector_store.marks import Claim, Mark, Seen
 from landmarks.vector_store.points import Point, Scalar
+
+
+class _ChangedError(UnavailableError):
+    """Somebody else changed the points, and nothing of the write is left."""
 
 
 class FencedPoints:
@@ -30,8 +36,8 @@ class FencedPoints:
         ]
         if not damaged:
             return {}
-        generation = self._context.jobs.next_generation()
-        self._context.writes.give_up_payloads(self._collection, generation, damaged)
+        with self._noted(damaged) as claim:
+            self._context.writes.give_up_payloads(self._collection, claim.generation, damaged)
         return self._context.writes.seen(self._collection, damaged)
 
     def await_others(self, seen: Mapping[UUID, Seen]) -> None:
@@ -58,15 +64,17 @@ class FencedPoints:
         if not planned:
             return
         writes = self._context.writes
-        claim = self._claimed({one: seen[one] for one in planned if one in seen}, planned)
-        writes.write(self._collection, claim, points, payloads)
+        with self._claimed({one: seen[one] for one in planned if one in seen}, planned) as claim:
+            writes.write(self._collection, claim, points, payloads)
         if writes.refused(self._collection, claim, list(planned)):
-            raise _changed(self._collection)
+            raise self._changed()
 
     def let_be(self, seen: Mapping[UUID, Seen], ids: Iterable[UUID]) -> None:
         """Make sure that nobody who began earlier writes these points any more."""
         claims = {one: claim for one in ids if one in seen and (claim := seen[one].claim)}
-        self._context.writes.release(self._collection, claims)
+        if claims:
+            with self._noted(claims):
+                self._context.writes.release(self._collection, claims)
 
     def delete(self, seen: Mapping[UUID, Seen], allow: Callable[[], bool]) -> bool:
         """Delete photos if that is still allowed once they are claimed; return whether it was.
@@ -76,27 +84,52 @@ class FencedPoints:
         photos = {one: state for one, state in seen.items() if not state.mark}
         if not photos:
             return True
-        claim = self._claimed(photos, {})
-        if not allow():
-            self._context.writes.release(self._collection, dict.fromkeys(photos, claim))
-            return False
-        self._context.writes.delete_claimed(self._collection, claim, list(photos))
-        return True
+        with self._claimed(photos, {}) as claim:
+            allowed = allow()
+            if allowed:
+                self._context.writes.delete_claimed(self._collection, claim, list(photos))
+            else:
+                self._context.writes.release(self._collection, dict.fromkeys(photos, claim))
+        return allowed
 
+    @contextmanager
     def _claimed(
         self, seen: Mapping[UUID, Seen], planned: Mapping[UUID, Mapping[str, Scalar]]
-    ) -> Claim:
-        """Claim points that were seen, and those planned that were not."""
+    ) -> Iterator[Claim]:
+        """Claim points that were seen, and those planned that were not, for what the block does."""
+        context, ids = self._context, {**seen, **planned}.keys()
         newest = max((one.newest for one in seen.values()), default=0)
-        generation = self._context.jobs.next_generation(newest)
-        claim = Claim(generation, self._held.lease.holder)
-        if lost := self._context.writes.claim(self._collection, claim, seen, planned):
-            claims = dict.fromkeys({**seen, **planned}.keys() - lost, claim)
-            self._context.writes.release(self._collection, claims)
-            raise _changed(self._collection)
-        self._context.retry.call(self._held.confirm)
-        return claim
+        with self._noted(ids, newest) as claim:
+            swept_before = claim.generation - context.settings.mark_generations
+            lost = context.writes.claim(self._collection, claim, seen, planned, swept_before)
+            if lost:
+                context.writes.release(self._collection, dict.fromkeys(ids - lost, claim))
+                raise self._changed()
+            context.retry.call(self._held.confirm)
+            yield claim
 
+    @contextmanager
+    def _noted(self, ids: Collection[UUID], newest: int = 0) -> Iterator[Claim]:
+        """Note a write to these points until the block ends, and for longer if it fails."""
+        open_writes, holder = self._context.open_writes, self._held.lease.holder
+        write = open_writes.begin(self._collection, holder, ids, seen=newest, name=new_name())
+        if write is None:
+            raise UnavailableError(
+                f"other work writes the same points of {self._collection}; waiting for it"
+            )
+        try:
+            yield Claim(write.generation, holder)
+        except _ChangedError:
+            open_writes.close(write)
+            raise
+        except Exception:
+            # If this worker was stopped for long, another has taken its note, and ended its write.
+            with suppress(UnavailableError):
+                open_writes.keep(write)
+            raise
+        open_writes.close(write)
 
-def _changed(collection: str) -> UnavailableError:
-    return UnavailableError(f"other work changed points of {collection} meanwhile; trying again")
+    def _changed(self) -> _ChangedError:
+        return _ChangedError(
+            f"other work changed points of {self._collection} meanwhile; trying again"
+        )

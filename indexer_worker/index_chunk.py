@@ -137,11 +137,16 @@ class ChunkRun:
         if not self._collection:  # a dry run, which creates none
             return {}
         ids = [one.point for one in photos]
-        states = self._context.points.states(self._collection, ids)
-        self._seen = {one: seen for one, (seen, _) in states.items()}
-        if not self._job.spec.dry_run:
+        holder = self._held.lease.holder
+        while True:
+            states = self._context.points.states(self._collection, ids)
+            self._seen = {one: seen for one, (seen, _) in states.items()}
+            if self._job.spec.dry_run:
+                break
             self._seen.update(self._fenced.without_damage(self._seen))
             self._fenced.await_others(self._seen)
+            if not self._context.unacknowledged.end_those_of(self._collection, ids, holder):
+                break
         return {one: payload for one, (seen, payload) in states.items() if not seen.mark}
 
     def _source_photo(self, one: Listed) -> SourcePhoto:

@@ -33,6 +33,8 @@ def _prune(attempt: Attempt) -> ChunkOutcome:
     fenced = FencedPoints(context, attempt.held, collection)
     pruned = 0
     problem = _problem(context, job)
+    if collection and not job.spec.dry_run:
+        context.unacknowledged.end_all(collection, attempt.held.lease.holder)
     if collection and not problem:  # a dry run may have no collection
         for gone in batched(points_gone(context, job, collection), _AT_ONCE):
             attempt.held.check()

@@ -45,6 +45,8 @@ def list_live(context: WorkerContext, job: Job, held: HeldLease) -> None:
     """List in chunks what the new collection lacks."""
     (model,) = job.spec.models
     live, beside = _collections(context, job, model)
+    for name in (live.name, beside.name):
+        context.unacknowledged.end_all(name, held.lease.holder)
     if job.spec.reindex and job.spec.reindex.queries:  # rather than hours later
         _check_queries(context, job.spec.reindex, live)
     listed = {
@@ -137,6 +139,8 @@ def _promote(attempt: Attempt) -> None:
     """Catch up with the live collection, promote, and catch up with what was written meanwhile."""
     context, job, held = attempt.context, attempt.job, attempt.held
     live, beside = _collections(context, job, attempt.progress.model)
+    for name in (live.name, beside.name):
+        context.unacknowledged.end_all(name, held.lease.holder)
     pruned = 0
     before = job.replaced
     if live.name != beside.name:  # else an earlier attempt has promoted it

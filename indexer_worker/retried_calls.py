@@ -10,6 +10,7 @@ from __future__ import annotations
 from landmarks.encoders.directory import EncoderDirectory
 from landmarks.job_store.celery_app import TaskSender
 from landmarks.job_store.maps import MapStore
+from landmarks.job_store.open_writes import OpenWrites
 from landmarks.job_store.store import JobStore
 from landmarks.photos.sources import Sources
 from landmarks.vector_store.collections import Collections
@@ -38,6 +39,8 @@ JOBS = (
     JobStore.fail,
 )
 MAPS = (MapStore.keep,)
+# The name of a write is its caller's, so it is noted once.
+OPEN_WRITES = (OpenWrites.begin, OpenWrites.keep, OpenWrites.close, OpenWrites.find)
 COLLECTIONS = (
     Collections.live,
     Collections.find_live,
@@ -58,6 +61,10 @@ WRITES = (
     FencedWrites.claim,
     FencedWrites.write,
     FencedWrites.give_up_payloads,
+    FencedWrites.settle_claim,
+    FencedWrites.settled,
+    FencedWrites.write_back,
+    FencedWrites.delete,
     FencedWrites.delete_claimed,
     FencedWrites.release,
     FencedWrites.refused,

@@ -431,6 +431,42 @@ return next_generation(ARGV[1])
 """
 )
 
+# collection, name, header, ids of 16 bytes each, a number, 1 if no other write may be to these ids,
+# then the names of writes that it takes the place of → its generation: above the number, and above
+# any before; or 0 if there is such another
+BEGIN_WRITE = (
+    _COMMON
+    + """
+local collection, name, header, ids = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local key, own, replaced = 'landmarks:writes:' .. collection, {}, {[name] = true}
+for i = 7, #ARGV do replaced[ARGV[i]] = true end
+if ARGV[6] == '1' then
+  for i = 1, #ids, 16 do own[string.sub(ids, i, i + 15)] = true end
+  local found = redis.call('HGETALL', key)
+  for i = 1, #found, 2 do
+    local record = found[i + 1]
+    local _, before = string.find(record, '^[^\\n]*\\n[^\\n]*\\n')
+    for at = before + 1, replaced[found[i]] and 0 or #record, 16 do
+      if own[string.sub(record, at, at + 15)] then return 0 end
+    end
+  end
+end
+local generation = next_generation(ARGV[5])
+for i = 7, #ARGV do redis.call('HDEL', key, ARGV[i]) end
+redis.call('HSET', key, name, generation .. '\\n' .. header .. '\\n' .. ids)
+redis.call('SADD', 'landmarks:writes', collection)
+return generation
+"""
+)
+
+# collection, names of writes
+CLOSE_WRITES = """
+local key = 'landmarks:writes:' .. ARGV[1]
+for i = 2, #ARGV do redis.call('HDEL', key, ARGV[i]) end
+if redis.call('EXISTS', key) == 0 then redis.call('SREM', 'landmarks:writes', ARGV[1]) end
+return 1
+"""
+
 # job, gallery/source, its splits, 1 if the listing counts for others → the listing's generation
 BEGIN_LISTING = (
     _COMMON

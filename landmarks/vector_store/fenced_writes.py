@@ -9,12 +9,17 @@ when it writes. The store itself compares, in each write:
 3. `write` and `delete_claimed` change only points that still have the claim, and add none.
 
 Who gets the lease after step 2 finds the claim, and takes it away. `delete` takes away all, and
-leaves marks of its own generation. Repeating a step does no harm.
+leaves marks of its own generation.
+
+Each copy of a point evaluates the conditions by itself, and only one copy is read. So a step that
+failed is repeated until it is acknowledged: it does nothing on a copy that has it already. Where it
+never was, the copies may differ, and nothing that a copy says is true of the point. `settle_claim`,
+`settled` and `write_back` make the copies equal again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from uuid import UUID
 
 from qdrant_client import QdrantClient, models
@@ -71,10 +76,12 @@ class FencedWrites:
         claim: Claim,
         seen: Mapping[UUID, Seen],
         planned: Mapping[UUID, _Payload],
+        swept_before: int = 0,
     ) -> set[UUID]:
         """Claim points that are as they were seen, or do not exist and were not seen.
 
         `planned` are the payloads that ids without a photo will have, by which deletions find them.
+        `swept_before`: deletion marks that are older may be gone from some copies only.
         Returns the ids that are not claimed, as somebody else has changed them.
         """
         self._check_version()
@@ -87,6 +94,7 @@ class FencedWrites:
             [
                 *(_claim_photos(claim, some, state) for state, some in _alike(photos)),
                 *_reservations(claim, seen, {i: planned[i] for i in ids if i not in photos}),
+                *_claim_old_marks(claim, [one for one in ids if one not in seen], swept_before),
             ],
         )
         states = self.seen(collection, ids)
@@ -127,6 +135,76 @@ class FencedWrites:
         payload = {MARK: Mark.DAMAGED.value, GENERATION: generation}
         condition = older_than(generation, claims=False)
         self._batch(collection, [_update([_vectorless(one, payload) for one in ids], condition)])
+
+    def settle_claim(
+        self, collection: str, claim: Claim, ids: Collection[UUID], newest: int
+    ) -> None:
+        """Claim points whose copies may differ, but none that is newer than `newest`.
+
+        A copy that lacks one of the ids gets a reservation.
+        """
+        self._check_version()
+        operations: list[models.UpdateOperation] = []
+        for some in batched(ids, _POINTS):
+            condition = older_than(newest + 1)
+            condition.must = [_with_ids(some)]
+            change = models.SetPayload(payload={CLAIM: claim.to_payload()}, filter=condition)
+            operations += [
+                _insertion([_reservation(one, claim, {}, 0) for one in some]),
+                models.SetPayloadOperation(set_payload=change),
+            ]
+        self._batch(collection, operations)
+
+    def settled(
+        self, collection: str, claim: Claim, ids: Sequence[UUID]
+    ) -> list[models.PointStruct]:
+        """Return what claimed points shall be on all copies: what one copy says of them."""
+        return [
+            point
+            for some in batched(ids, _POINTS)
+            for part in in_parts(some, lambda few: self._settled(collection, claim, few))
+            for point in part
+        ]
+
+    def _settled(
+        self, collection: str, claim: Claim, ids: Sequence[UUID]
+    ) -> list[models.PointStruct]:
+        with qdrant_failures(self._address):
+            records = self._client.retrieve(
+                collection, point_ids(ids), with_payload=True, with_vectors=True
+            )
+        found: list[models.PointStruct] = []
+        for record in records:
+            payload = dict(record.payload or {})
+            if Seen.of(payload).claim != claim:
+                continue  # it is newer than what was in doubt
+            if is_mark(payload):
+                found += _deleted([uuid_of(record.id)], claim.generation)
+                continue
+            del payload[CLAIM]
+            found.append(
+                models.PointStruct(id=str(record.id), vector=record.vector or {}, payload=payload)
+            )
+        return found
+
+    def write_back(
+        self, collection: str, claim: Claim, points: Sequence[models.PointStruct]
+    ) -> None:
+        """Write what `settled` returned, only if claimed.
+
+        The generation of a photo stays as it was, as nobody has indexed it again.
+        """
+        condition = models.Filter(must=[claimed(claim.generation)])
+        marks = [one for one in points if not one.vector]
+        photos = [one for one in points if one.vector]
+        self._batch(
+            collection,
+            [
+                _update(list(some), condition)
+                for kind in (photos, marks)
+                for some in batched(kind, _POINTS)
+            ],
+        )
 
     def delete_claimed(self, collection: str, claim: Claim, ids: Sequence[UUID]) -> None:
         """Delete points that are still claimed."""
@@ -180,32 +258,43 @@ class FencedWrites:
     def delete(self, collection: str, generation: int, ids: Sequence[UUID]) -> None:
         """Delete points and reservations, but none newer than `generation`.
 
-        Ids that do not exist are no error.
+        Ids that do not exist are no error: they get marks too, as another copy may have them.
         """
         self._check_version()
         self._indexes.ensure_usual(collection)  # of a collection of an earlier release
         for some in batched(ids, _PAGE):
-            operation = _update(_deleted(some, generation), older_than(generation))
-            self._batch(collection, [operation])
+            marks = _deleted(some, generation)
+            self._batch(collection, [_insertion(marks), _update(marks, older_than(generation))])
 
-    def delete_where(self, collection: str, generation: int, conditions: Filter) -> int:
+    def delete_where(
+        self,
+        collection: str,
+        generation: int,
+        conditions: Filter,
+        delete: Callable[[list[UUID]], None] | None = None,
+    ) -> int:
         """Delete what passes a filter, as `delete` does; return how many were photos.
 
-        Raises ValueError for the empty filter.
+        `delete` deletes a page of them, if given. Raises ValueError for the empty filter.
         """
         if not conditions:
             raise ValueError("an empty filter would delete every point; drop the collection")
-        return self._delete_where(collection, generation, conditions)
+        return self._delete_where(collection, generation, conditions, "", delete)
 
     def delete_source(
-        self, collection: str, generation: int, source: str, path_prefix: str = ""
+        self,
+        collection: str,
+        generation: int,
+        source: str,
+        path_prefix: str = "",
+        delete: Callable[[list[UUID]], None] | None = None,
     ) -> int:
         """Delete the photos of a source whose path has this prefix, and return how many.
 
-        As `delete` does.
+        As `delete_where` does.
         """
         chosen = Filter(must=(Equals("source", source),))
-        return self._delete_where(collection, generation, chosen, path_prefix)
+        return self._delete_where(collection, generation, chosen, path_prefix, delete)
 
     def sweep(self, collection: str, before: int) -> None:
         """Remove marks that are older than a generation."""
@@ -214,8 +303,14 @@ class FencedWrites:
             self._client.delete(collection, models.FilterSelector(filter=old), wait=True)
 
     def _delete_where(
-        self, collection: str, generation: int, conditions: Filter, path_prefix: str = ""
+        self,
+        collection: str,
+        generation: int,
+        conditions: Filter,
+        path_prefix: str,
+        delete: Callable[[list[UUID]], None] | None,
     ) -> int:
+        delete = delete or (lambda ids: self.delete(collection, generation, ids))
         photos = 0
         planned = to_qdrant(conditions, under=PLANNED) or models.Filter()
         reserved = models.FieldCondition(key=MARK, match=models.MatchValue(value=Mark.RESERVED))
@@ -223,7 +318,7 @@ class FencedWrites:
         for chosen in (to_qdrant(conditions), planned):
             found = self._scroll(collection, chosen, path_prefix)
             for some in batched(found, _PAGE):
-                self.delete(collection, generation, [one for one, _ in some])
+                delete([one for one, _ in some])
                 photos += sum(not mark for _, mark in some)
         return photos
 
@@ -287,13 +382,23 @@ def _reservations(
     claim: Claim, seen: Mapping[UUID, Seen], planned: Mapping[UUID, _Payload]
 ) -> Iterator[models.UpdateOperation]:
     for absent in batched((one for one in planned if one not in seen), _POINTS):
-        points = [_reservation(one, claim, planned[one], 0) for one in absent]
-        yield models.UpsertOperation(
-            upsert=models.PointsList(points=points, update_mode=models.UpdateMode.INSERT_ONLY)
-        )
+        yield _insertion([_reservation(one, claim, planned[one], 0) for one in absent])
     for state, ids in _alike({one: seen[one] for one in planned if one in seen}):
         points = [_reservation(one, claim, planned[one], state.generation) for one in ids]
         yield _update(points, unchanged(state))
+        # A sweep that was not acknowledged may have removed the mark from another copy.
+        yield _insertion(points)
+
+
+def _claim_old_marks(
+    claim: Claim, absent: Sequence[UUID], swept_before: int
+) -> Iterator[models.UpdateOperation]:
+    """Claim marks that a sweep which was not acknowledged has left on some copies."""
+    if absent and swept_before > 0:
+        condition = older_than(swept_before)
+        condition.must = [_with_ids(absent), *(only_marks().must or [])]
+        change = models.SetPayload(payload={CLAIM: claim.to_payload()}, filter=condition)
+        yield models.SetPayloadOperation(set_payload=change)
 
 
 def _reservation(one: UUID, claim: Claim, planned: _Payload, generation: int) -> models.PointStruct:
@@ -322,6 +427,13 @@ def _update(points: list[models.PointStruct], condition: models.Filter) -> model
         upsert=models.PointsList(
             points=points, update_filter=condition, update_mode=models.UpdateMode.UPDATE_ONLY
         )
+    )
+
+
+def _insertion(points: list[models.PointStruct]) -> models.UpdateOperation:
+    """Return the insertion of those of the points that do not exist."""
+    return models.UpsertOperation(
+        upsert=models.PointsList(points=points, update_mode=models.UpdateMode.INSERT_ONLY)
     )
 
 

@@ -10,6 +10,7 @@ import structlog
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.errors import InvalidInputError, NotFoundError, UnavailableError
 from landmarks.job_store.maps import MapStore
+from landmarks.job_store.open_writes import OpenWrites
 from landmarks.job_store.store import JobStore
 from landmarks.naming import check_gallery, check_model
 from landmarks.vector_store.collection_info import Lineage
@@ -17,6 +18,7 @@ from landmarks.vector_store.filters import words_in
 from landmarks.vector_store.source_points import uri_of_source
 from landmarks.vector_store.store import VectorStore
 from search_service.indexing.messages import collection_message
+from search_service.indexing.recorded_deletion import RecordedDeletion
 from search_service.search.parse_filter import parse_filter
 from search_service.search.parse_request import parse_point_id
 
@@ -28,12 +30,15 @@ _MAX_IDS = 10_000
 class CollectionAdmin:
     """The methods of IndexingService that change collections; they block."""
 
-    def __init__(self, store: VectorStore, jobs: JobStore, maps: MapStore) -> None:
+    def __init__(
+        self, store: VectorStore, jobs: JobStore, maps: MapStore, open_writes: OpenWrites
+    ) -> None:
         self._collections = store.collections
         self._points = store.points
         self._writes = store.writes
         self._jobs = jobs
         self._maps = maps
+        self._open_writes = open_writes
 
     def live_collection(self, gallery: str, model: str) -> Lineage:
         """Return a model's live collection; raises NotFoundError if the gallery has none."""
@@ -55,12 +60,23 @@ class CollectionAdmin:
         return uri_of_source(self._collections, self._points, gallery, source)
 
     def delete_points(self, request: pb.DeletePointsRequest) -> pb.DeletePointsResponse:
-        """Delete points in all collections of a gallery, or in those of the given models."""
+        """Delete points in all collections of a gallery, or in those of the given models.
+
+        Raises UnavailableError if Qdrant has not confirmed all of it; it says what happens then.
+        """
         answer = pb.DeletePointsResponse()
         names = self._selected_collections(request)
         generation = self._jobs.next_generation()
+        failures: list[UnavailableError] = []
         for name in names:
-            answer.deleted.add(collection=name, points=self._delete(name, generation, request))
+            try:
+                deleted = self._delete(name, generation, request)
+            except UnavailableError as error:  # the other collections are deleted from all the same
+                failures.append(error)
+            else:
+                answer.deleted.add(collection=name, points=deleted)
+        if failures:
+            raise UnavailableError("; ".join(map(str, failures))) from failures[0]
         return answer
 
     def count_points(self, request: pb.DeletePointsRequest) -> pb.CountPointsResponse:
@@ -129,16 +145,22 @@ class CollectionAdmin:
 
     def _delete(self, name: str, generation: int, request: pb.DeletePointsRequest) -> int:
         """Delete the points of a selection, and return how many there were."""
+        deletion = RecordedDeletion(self._writes, self._open_writes, name, generation)
+        deletion.complete_earlier()
         match request.WhichOneof("points"):
             case "ids":
                 count = self._count(name, request)
-                self._writes.delete(name, generation, _uuids(request.ids.ids))
-                return count
+                deletion.delete(_uuids(request.ids.ids))
             case "filter":
-                return self._writes.delete_where(name, generation, parse_filter(request.filter))
+                chosen = parse_filter(request.filter)
+                count = self._writes.delete_where(name, generation, chosen, deletion.delete)
             case _:
                 source = request.source
-                return self._writes.delete_source(name, generation, source.name, source.path_prefix)
+                count = self._writes.delete_source(
+                    name, generation, source.name, source.path_prefix, deletion.delete
+                )
+        deletion.check()
+        return count
 
     def _count(self, name: str, request: pb.DeletePointsRequest) -> int:
         match request.WhichOneof("points"):

@@ -14,6 +14,7 @@ from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarkapi.indexing.v1.indexing_pb2_grpc import IndexingServiceServicer
 from landmarks.errors import InvalidInputError, LineageError, NotFoundError, UnavailableError
 from landmarks.job_store.maps import MapStore
+from landmarks.job_store.open_writes import OpenWrites
 from landmarks.job_store.records import Job
 from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.source_names import SourceNames
@@ -67,7 +68,8 @@ def create_indexing_servicer(
     jobs = JobStore(connect_redis(redis_url), redis_url)
     maps = MapStore(connect_redis(redis_url), redis_url)
     store = VectorStore(qdrant)
-    admin = CollectionAdmin(store, jobs, maps)
+    open_writes = OpenWrites(connect_redis(redis_url), redis_url)
+    admin = CollectionAdmin(store, jobs, maps, open_writes)
     names = SourceNames(connect_redis(redis_url), redis_url)
     submitter = JobSubmitter(jobs, names, redis_url, models, sources, admin)
     return IndexingServicer(

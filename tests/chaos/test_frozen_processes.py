@@ -10,6 +10,7 @@ import pytest
 
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.job_store.maps import MapStore
+from landmarks.job_store.open_writes import OpenWrites
 from landmarks.job_store.redis_client import connect_redis
 from landmarks.vector_store.settings import VectorStoreSettings
 from landmarks.vector_store.store import VectorStore
@@ -31,8 +32,10 @@ def test_what_was_deleted_stays_deleted_when_a_frozen_worker_comes_back(stack: S
         stack.up(),
         closing(VectorStore(VectorStoreSettings(qdrant_port=stack.qdrant_port))) as store,
     ):
-        maps = MapStore(connect_redis(stack.valkey.url), stack.valkey.url)
-        admin = CollectionAdmin(store, stack.jobs, maps)
+        url = stack.valkey.url
+        maps = MapStore(connect_redis(url), url)
+        open_writes = OpenWrites(connect_redis(url), url)
+        admin = CollectionAdmin(store, stack.jobs, maps, open_writes)
         for turn in range(ROUNDS):
             job_id = stack.start()
             eventually(lambda job_id=job_id: stack.progress(job_id) > 0, "the job has begun")

@@ -170,7 +170,7 @@ def new_world(rig: Rig, gallery: str, workers: int = 3, *, keep: bool = False) -
         folder,
         queues,
         store,
-        CollectionAdmin(store, rig.jobs, maps),
+        CollectionAdmin(store, rig.jobs, maps, rig.open_writes),
         [SteppedWorker(rig, f"stepped-{number}") for number in range(workers)],
     )
     try:

@@ -16,6 +16,7 @@ from qdrant_client import QdrantClient
 
 from landmarks.errors import LandmarksError
 from landmarks.job_store.celery_app import TaskSender, celery_app
+from landmarks.job_store.open_writes import OpenWrites
 from landmarks.job_store.records import Job
 from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.spec import IndexSpec
@@ -147,6 +148,10 @@ class Rig:
     @property
     def jobs(self) -> JobStore:
         return JobStore(connect_redis(self.valkey.url), self.valkey.url)
+
+    @property
+    def open_writes(self) -> OpenWrites:
+        return OpenWrites(connect_redis(self.valkey.url), self.valkey.url)
 
     def client(self) -> QdrantClient:
         return connect(VectorStoreSettings(qdrant_port=self.qdrant_port))

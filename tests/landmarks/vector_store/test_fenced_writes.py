@@ -168,3 +168,74 @@ def test_an_export_has_neither_marks_nor_generations(
     assert (result.points, result.changed, count) == (4, False, 4)
     exported = {UUID(str(one.id)): dict(one.payload) for one in read_points(file, header)}
     assert exported == {one: PAYLOADS[one] for one in IDS[:4]}
+
+
+def test_what_one_copy_says_of_points_in_doubt_is_written_to_all(
+    engine: StoreUnderTest, stored: _Stored
+):
+    name, rows = stored(engine, 4)
+    engine.writes.delete(name, 5, IDS[:1])
+    claim_of(engine, name, 6, IDS[1:2])
+    engine.writes.delete(name, 9, IDS[2:3])
+    doubtful = [*IDS[:3], IDS[5]]  # the last does not exist
+    claim = Claim(10, "job|work|10")
+    for _ in range(2):
+        engine.writes.settle_claim(name, claim, doubtful, newest=8)
+    states = engine.writes.seen(name, doubtful)
+    assert [states[one].claim == claim for one in doubtful] == [True, True, False, True]
+    points = engine.writes.settled(name, claim, doubtful)
+    for _ in range(2):
+        engine.writes.write_back(name, claim, points)
+    assert engine.writes.seen(name, IDS) == {
+        IDS[0]: Seen(10, None, Mark.DELETED),
+        IDS[1]: Seen(),
+        IDS[2]: Seen(9, None, Mark.DELETED),
+        IDS[3]: Seen(),
+        IDS[5]: Seen(10, None, Mark.DELETED),
+    }
+    assert engine.points.payloads(name, IDS) == {one: PAYLOADS[one] for one in (IDS[1], IDS[3])}
+    assert engine.points.vectors(name, IDS[1:2])[IDS[1]] == pytest.approx(rows[1], abs=1e-6)
+
+
+def test_points_in_doubt_are_written_back_only_while_they_are_claimed(
+    engine: StoreUnderTest, stored: _Stored
+):
+    name, _ = stored(engine, 2)
+    claim = Claim(10, "job|work|10")
+    engine.writes.settle_claim(name, claim, IDS[:2], newest=8)
+    points = engine.writes.settled(name, claim, IDS[:2])
+    engine.writes.delete(name, 11, IDS[:1])
+    engine.writes.write_back(name, claim, points)
+    assert set(engine.points.payloads(name, IDS)) == {IDS[1]}
+
+
+def test_a_deletion_is_known_where_the_point_was_missing(engine: StoreUnderTest, stored: _Stored):
+    name, _ = stored(engine, 2)
+    engine.writes.delete(name, 5, IDS[:3])
+    late = Claim(4, "job|work|4")
+    assert engine.writes.claim(name, late, {}, {IDS[2]: PAYLOADS[IDS[2]]}) == {IDS[2]}
+    assert engine.points.payloads(name, IDS) == {}
+
+
+def test_a_mark_that_a_sweep_removes_from_other_copies_is_claimed(
+    engine: StoreUnderTest, stored: _Stored
+):
+    name, rows = stored(engine, 2)
+    engine.writes.delete(name, 5, IDS[:2])
+    planned = {IDS[0]: PAYLOADS[IDS[0]]}
+    young, old = (Claim(20, "job|work|20"), Claim(21, "job|work|21"))
+    assert engine.writes.claim(name, young, {}, planned, swept_before=5) == {IDS[0]}
+    assert engine.writes.claim(name, old, {}, planned, swept_before=6) == set()
+    engine.writes.write(name, old, [Point(IDS[0], rows[0], PAYLOADS[IDS[0]])], {})
+    assert engine.points.payloads(name, IDS) == {IDS[0]: PAYLOADS[IDS[0]]}
+
+
+def test_a_mark_that_is_missing_from_other_copies_is_claimed(
+    engine: StoreUnderTest, stored: _Stored
+):
+    name, rows = stored(engine, 2)
+    claim = Claim(20, "job|work|20")
+    seen = {IDS[2]: Seen(5, None, Mark.DELETED)}  # as the copy that was read had it
+    assert engine.writes.claim(name, claim, seen, {IDS[2]: PAYLOADS[IDS[2]]}) == set()
+    engine.writes.write(name, claim, [Point(IDS[2], rows[0], PAYLOADS[IDS[2]])], {})
+    assert IDS[2] in engine.points.payloads(name, IDS)
