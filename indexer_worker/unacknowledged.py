@@ -8,7 +8,7 @@ of any other write, one copy's version is written to all.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from uuid import UUID
 
 import structlog
@@ -22,12 +22,12 @@ from landmarks.vector_store.point_store import PointStore
 
 _log = structlog.get_logger(__name__)
 
-# In place of a lease. Whoever looks for such a job finds none, and ends what it left.
-SWEEPER = "sweeper"
+# In place of a lease. There is no such job.
+_SWEEPER = "sweeper"
 
 
 class Unacknowledged:
-    """Ends writes of the dead; one worker at a time for a collection."""
+    """Ends the writes of those who died, or gave up."""
 
     def __init__(
         self,
@@ -48,8 +48,7 @@ class Unacknowledged:
         """End the writes to these points; return False if there were none.
 
         Ask after the points were read: what is not noted then, was acknowledged before, or began
-        later. Raises UnavailableError while somebody who still works is about to write them, or
-        another worker ends them.
+        later. Raises UnavailableError while somebody who still works is about to write them.
         """
         if not (found := _touching(self._open_writes.find(collection), ids)):
             return False
@@ -58,17 +57,13 @@ class Unacknowledged:
                 raise UnavailableError(
                     f"job {running.partition('|')[0]} writes the same photos; waiting for it"
                 )
-        self._end(collection, {one.name for one in found}, holder)
+        self._end(collection, found, holder)
         return True
 
     def end_all(self, collection: str, holder: str) -> None:
-        """End all writes to a collection, but those of others who still work.
-
-        Raises UnavailableError if another worker ends them.
-        """
+        """End all writes to a collection, but those of others who still work."""
         found = _nobodys(self._open_writes.find(collection), self._jobs.holds)
-        if found:
-            self._end(collection, {one.name for one in found}, holder)
+        self._end(collection, found, holder)
 
     def sweep(self) -> None:
         """End the writes of jobs that have ended, and the deletions of people.
@@ -84,8 +79,8 @@ class Unacknowledged:
         self._suspects = frozenset(found - due)
         for collection in {write.collection for write in due}:
             try:
-                names = {one.name for one in due if one.collection == collection}
-                self._end(collection, names, SWEEPER)
+                with self._sweeping(collection):
+                    self._end(collection, [one for one in due if one.collection == collection])
             except NotFoundError:  # the collection was dropped
                 for write in self._open_writes.find(collection):
                     self._open_writes.close(write)
@@ -96,6 +91,10 @@ class Unacknowledged:
                     reason=str(error),
                 )
 
+    def _sweeping(self, collection: str) -> AbstractContextManager[None]:
+        """Hold the lock that says that a sweep is at its writes, as it has no lease."""
+        return self._jobs.exclusive(f"writes.{collection}", self._lock_seconds)
+
     def _has_job(self, holder: str) -> bool:
         """Return whether work of this lease will be done yet; it ends what it finds."""
         try:
@@ -103,21 +102,22 @@ class Unacknowledged:
         except NotFoundError:
             return False
 
-    def _end(self, collection: str, names: Collection[str], holder: str) -> None:
-        with self._jobs.exclusive(f"writes.{collection}", self._lock_seconds):
-            # Another worker may have ended some before it gave the lock away.
-            left = [one for one in self._open_writes.find(collection) if one.name in names]
-            for write in left:
-                if write.deletes:
-                    self._writes.delete(collection, write.generation, sorted(write.ids))
-                    self._open_writes.close(write)
-            if others := [one for one in left if not one.deletes]:
-                self._settle(collection, others, holder)
+    def _end(self, collection: str, found: Sequence[OpenWrite], holder: str = _SWEEPER) -> None:
+        if holder != _SWEEPER and any(one.holder == _SWEEPER for one in found):
+            with self._sweeping(collection):
+                pass  # it died
+        for write in found:
+            if write.deletes:
+                self._writes.delete(collection, write.generation, sorted(write.ids))
+                self._open_writes.close(write)
+        if others := [one for one in found if not one.deletes]:
+            self._settle(collection, others, holder)
 
     def _settle(self, collection: str, writes: Sequence[OpenWrite], holder: str) -> None:
         """Make the copies of these writes' points equal, as one of them is."""
         ids = sorted({point for one in writes for point in one.ids})
-        # Together: of two writes to a point, a copy may have either.
+        # Together: of two writes to a point, a copy may have either. Of two workers that find the
+        # same writes, the second finds that the first has taken their place.
         newest = max(one.generation for one in writes)
         write = self._open_writes.begin(
             collection, holder, ids, seen=newest, instead_of=writes, name=new_name()

@@ -290,6 +290,31 @@ def test_photos_that_are_indexed_after_a_deletion_in_doubt_stay(copied, only, re
     copied.check(set(world.paths))
 
 
+@BOTH_WAYS
+def test_what_somebody_who_works_has_not_finished_is_waited_for(copied, only, reading):
+    world = copied.world
+    for number in range(2):
+        world.draw(f"a/{number}.png")
+    completed(copied, world.index())
+    for after in count():
+        world.draw("a/0.png")
+        first = world.index()
+        failed = copied.dies(after=after, only=only, reading=reading)
+        copied.dying.frozen = False
+        copied.dying.finish()  # which gives the work back, and has its lease still
+        second = world.index()
+        while world.begin(copied.next):
+            copied.next.finish()
+        written = world.rig.open_writes.collections()
+        assert not written or not world.rig.jobs.get(second).ended
+        completed(copied, second)
+        completed(copied, first)
+        copied.check({"a/0.png", "a/1.png"})
+        if not failed:
+            break
+    assert after > 1
+
+
 def test_a_settling_worker_may_die_as_well(copied):
     world, copies = copied.world, copied.copies
     world.draw("first.png")
