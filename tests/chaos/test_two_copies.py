@@ -6,17 +6,21 @@ In the end, both copies are equal: they have every photo, and none that was dele
 from __future__ import annotations
 
 import csv
+import random
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import count
 
 import pytest
 
+from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.errors import UnavailableError
-from tests.chaos.world import World, new_world
+from landmarks.job_store.records import Job
+from tests.chaos.world import World, new_world, run_schedule
 from tests.support.edge import edge_server
 from tests.support.indexing_rig import Rig
 from tests.support.processes import eventually, free_port, listens
+from tests.support.stepped_workers import SteppedWorker
 from tests.support.two_copies import TwoCopies, two_copies
 from tests.support.valkey import running_valkey
 
@@ -24,7 +28,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.chaos]
 
 # The copy that the lost write reached, and the one that is read from then on.
 BOTH_WAYS = pytest.mark.parametrize(("only", "reading"), [(0, 0), (0, 1), (1, 0), (1, 1)])
-CHUNK = "colours/0"
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +53,7 @@ class CopiedWorld:
     def __init__(self, world: World, copies: TwoCopies) -> None:
         self.world = world
         self.copies = copies
-        self.dying, self.next = world.workers
+        self.dying, self.next, *_ = world.workers
 
     def dies(self, *, after: int, only: int, reading: int) -> bool:
         """Let the first worker die at a write; False if it makes no so many."""
@@ -64,6 +67,11 @@ class CopiedWorld:
                     return True
         self.copies.heal()
         return False
+
+    def lossy(self, seed: int) -> None:
+        """Lose writes from now on, but in the jobs that must succeed."""
+        self.world.__class__ = _LossyWorld
+        self.world.copies, self.world.chance = self.copies, random.Random(seed)
 
     def sweep(self) -> None:
         for _ in range(2):
@@ -97,7 +105,7 @@ def copied(copies_and_rig, gallery) -> Iterator[CopiedWorld]:
     copies, rig = copies_and_rig
     copies.heal()
     copies.reads_from = 0
-    with new_world(rig, gallery, workers=2) as world:
+    with new_world(rig, gallery, workers=3) as world:
         yield CopiedWorld(world, copies)
 
 
@@ -337,3 +345,49 @@ def test_a_settling_worker_may_die_as_well(copied):
         if settled:
             break
     assert after > 1
+
+
+class _LossyWorld(World):
+    """Writes get lost, but not in the jobs that must succeed."""
+
+    copies: TwoCopies
+    chance: random.Random
+    calm: bool = False
+
+    def begin(self, worker: SteppedWorker) -> bool:
+        if not self.calm:
+            self.copies.lose_sometimes(self.chance)
+        return super().begin(worker)
+
+    def completed(self, worker: SteppedWorker, job_id: str) -> Job:
+        self.calm = True
+        self.copies.heal()
+        job = super().completed(worker, job_id)
+        for _ in range(2):
+            worker.context.unacknowledged_sweep()
+        self.calm = False
+        return job
+
+    def _delete(self, request: pb.DeletePointsRequest) -> None:
+        with suppress(UnavailableError):
+            super()._delete(request)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_copies_are_equal_after_much_was_done_in_any_order(copied, seed):
+    copied.lossy(seed)
+    run_schedule(copied.world, seed)
+    assert copied.copies.lost
+    copied.check(copied.world.stored())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_same_with_many_more_schedules(copies_and_rig, gallery):
+    copies, rig = copies_and_rig
+    for seed in range(100, 140):
+        with new_world(rig, f"{gallery}-{seed}") as world:
+            copied = CopiedWorld(world, copies)
+            copied.lossy(seed)
+            run_schedule(world, seed)
+            copied.check(world.stored())

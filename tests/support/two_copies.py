@@ -6,6 +6,7 @@ a copy misses, the caller gets the error that a real cluster gives, and nothing 
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,7 @@ _MISSED = (
 _POINT_READS = frozenset(
     {"Get", "Scroll", "Count", "Facet", "Search", "Query", "QueryBatch", "SearchBatch"}
 )
+_LOST = 0.1
 _NEVER_LOST = frozenset({"CreateFieldIndex", "DeleteFieldIndex"})
 _COLLECTION_WRITES = frozenset({"Create", "Update", "Delete", "UpdateAliases"})
 
@@ -36,6 +38,7 @@ class TwoCopies:
     reads_from: int = 0
     lost: bool = False
     """Whether a write was lost since the last call of `lose`."""
+    _chance: random.Random | None = None
     _countdown: int = -1
     _only: int = 0
     _lasting: bool = False
@@ -49,16 +52,21 @@ class TwoCopies:
         with self._lock:
             self._countdown, self._only, self._lasting, self.lost = after, only, lasting, False
 
+    def lose_sometimes(self, chance: random.Random) -> None:
+        """Let one write in ten reach only one of the copies, until `heal`; reads ask any."""
+        self._chance = chance
+
     def heal(self) -> None:
         with self._lock:
-            self._countdown = -1
+            self._countdown, self._chance = -1, None
 
     def call(self, method: str, request: bytes, context: grpc.ServicerContext) -> bytes:
         service, name = method.split("/")[1:]
         collections = service == "qdrant.Collections" and name in _COLLECTION_WRITES
         points = service == "qdrant.Points" and name not in _POINT_READS
         if not collections and not points:
-            return self._forward(self.reads_from, method, request, context)
+            copy = self._chance.randint(0, 1) if self._chance else self.reads_from
+            return self._forward(copy, method, request, context)
         with self._lock:  # writes come in the same order to both
             if points and name not in _NEVER_LOST and self._is_lost():
                 self._forward(self._only, method, request, context)
@@ -67,6 +75,8 @@ class TwoCopies:
             return self._forward(0, method, request, context)
 
     def _is_lost(self) -> bool:
+        if self._chance and self._chance.random() < _LOST:
+            self._countdown, self._only = 0, self._chance.randint(0, 1)
         missed = self._countdown == 0
         self.lost |= missed
         if self._countdown > 0 or (missed and not self._lasting):
