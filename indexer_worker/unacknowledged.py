@@ -1,8 +1,8 @@
 """Bringing to an end what was begun to be written and never acknowledged.
 
 Copies of such points may differ, and a read asks one copy. So before anybody decides something by
-what is stored, the copies are made equal again: a deletion that a person asked for is repeated, and
-of any other write, one copy's version is written to all.
+what is stored, the copies are made equal again: a deletion is repeated, and of any other write, one
+copy's version is written to all.
 """
 
 from __future__ import annotations

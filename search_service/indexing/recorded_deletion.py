@@ -16,7 +16,7 @@ from landmarks.errors import (
 from landmarks.job_store.open_writes import OpenWrite, OpenWrites
 from landmarks.vector_store.fenced_writes import FencedWrites
 
-_HOLDER = "deletion"  # not a lease: whoever finds it may complete it
+_HOLDER = "deletion"  # not a lease: any worker may complete it
 _AT_ONCE = 1000
 # Of these errors, nothing was done.
 _REFUSED = (InvalidInputError, NotFoundError, UnsupportedError)
