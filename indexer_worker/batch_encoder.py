@@ -16,9 +16,15 @@ from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarks.batched import batched
 from landmarks.encoders.directory import EncoderDirectory, ServedModel
 from landmarks.encoders.limits import request_limits
-from landmarks.errors import InvalidPhotoError, LandmarksError, LineageError, UnavailableError
+from landmarks.errors import (
+    InvalidInputError,
+    InvalidPhotoError,
+    LandmarksError,
+    LineageError,
+    UnavailableError,
+)
 from landmarks.rpc.status import error_from_rpc, error_from_status
-from landmarks.vector_store.points import FloatVector
+from landmarks.vector_store.points import FloatVector, check_vector
 
 _log = structlog.get_logger(__name__)
 
@@ -163,6 +169,12 @@ class ModelEncoder:
         if result.WhichOneof("outcome") != "embedding":
             return error_from_status(result.error)
         vector = np.array(result.embedding.values, dtype=np.float32)
-        if len(vector) != self._served.dimension or not np.isfinite(vector).all():
-            return InvalidPhotoError("the encoder returned a vector that cannot be stored")
+        if len(vector) != self._served.dimension:
+            return InvalidPhotoError(
+                f"the encoder returned {len(vector)} numbers instead of {self._served.dimension}"
+            )
+        try:
+            check_vector(vector, "the vector that the encoder returned")
+        except InvalidInputError as error:
+            return InvalidPhotoError(str(error))
         return EncodedPhoto(vector, result.photo.width, result.photo.height)

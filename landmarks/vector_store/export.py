@@ -45,7 +45,7 @@ from landmarks.vector_store.export_format import (
 from landmarks.vector_store.marks import is_mark, of_photo
 from landmarks.vector_store.paging import in_parts, scroll_pages
 from landmarks.vector_store.point_store import PointStore
-from landmarks.vector_store.queries import vector_of
+from landmarks.vector_store.queries import point_struct, vector_of
 from landmarks.vector_store.settings import VectorStoreSettings
 
 Report = Callable[[str, int, "int | None"], None]
@@ -111,8 +111,9 @@ class CollectionTransfer:
         Called again after an interruption, it goes on; after it was complete, it changes nothing.
         `beside`: the live collection stays live.
 
-        Raises InvalidInputError if the file is not whole, before anything is written;
-        LineageError if the live collection is of another encoder, unless `beside`.
+        Raises InvalidInputError if the file is not whole, or has a vector that cannot be searched
+        for, before anything is written; LineageError if the live collection is of another encoder,
+        unless `beside`.
         """
         self._report("checking the file", 0, None)
         header, count = check_export(path)
@@ -246,12 +247,7 @@ class CollectionTransfer:
         self._collections.ensure_indexes(name, header.indexes)
         done = 0
         for some in _pages(read_points(path, header), _page(header.dimension)):
-            structs = [
-                models.PointStruct(
-                    id=point.id, vector=point.vector.tolist(), payload=dict(point.payload)
-                )
-                for point in some
-            ]
+            structs = [point_struct(one.id, one.vector, one.payload) for one in some]
 
             def upsert(part: Sequence[models.PointStruct]) -> int:
                 with qdrant_failures(self._address):

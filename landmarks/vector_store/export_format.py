@@ -25,7 +25,7 @@ import numpy as np
 
 from landmarks.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from landmarks.files import replace_file
-from landmarks.vector_store.points import FloatVector
+from landmarks.vector_store.points import FloatVector, check_vector
 
 FORMAT = "landmarks-collection"
 VERSION = 1
@@ -72,7 +72,7 @@ def write_export(path: Path, header: ExportHeader, points: Iterable[ExportedPoin
     """Write a file and return how many points it has; it appears when it is complete.
 
     Raises AlreadyExistsError if a file of that name exists, InvalidInputError for a point that
-    `read_points` would refuse for its size.
+    `read_points` would refuse for its size or its vector.
     """
     if path.exists():
         raise AlreadyExistsError(f"{path} exists; give another name, or delete it first")
@@ -106,11 +106,22 @@ def write_export(path: Path, header: ExportHeader, points: Iterable[ExportedPoin
 def check_export(path: Path) -> tuple[ExportHeader, int]:
     """Read a file to its end; return its header and how many points it has.
 
-    Raises InvalidInputError if it is not an export, cut off or damaged; NotFoundError.
+    Raises InvalidInputError if it is not an export, cut off or damaged, or has a point that cannot
+    be stored; NotFoundError.
     """
     lines = _lines(path)
     header = _header(next(lines, b""), path)
-    return header, sum(1 for _ in lines)
+    count, refused = 0, None
+    for number, line in enumerate(lines, start=2):
+        count += 1
+        try:
+            if refused is None:
+                _point(line, number, path, header)
+        except InvalidInputError as error:
+            refused = error  # if the file turns out to be damaged, that is what to say of it
+    if refused is not None:
+        raise refused
+    return header, count
 
 
 def read_points(path: Path, header: ExportHeader) -> Iterator[ExportedPoint]:
@@ -121,10 +132,29 @@ def read_points(path: Path, header: ExportHeader) -> Iterator[ExportedPoint]:
     lines = _lines(path)
     next(lines, b"")
     for number, line in enumerate(lines, start=2):
-        try:
-            yield _decoded(line, header.dimension)
-        except (ValueError, KeyError, TypeError) as error:
-            raise InvalidInputError(f"{path}, line {number}: not a point: {error}") from error
+        yield _point(line, number, path, header)
+
+
+def _point(line: bytes, number: int, path: Path, header: ExportHeader) -> ExportedPoint:
+    try:
+        point = _decoded(line, header.dimension)
+        _check_vector_of(point)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInputError(f"{path}, line {number}: not a point: {error}") from error
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}, line {number}: {error}", field="vector") from error
+    return point
+
+
+def _check_vector_of(point: ExportedPoint) -> None:
+    try:
+        check_vector(point.vector, f"the vector of point {point.id}")
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            f"{error}; where it is stored, index its photo again or delete the point, and export"
+            " again",
+            field="vector",
+        ) from error
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -179,6 +209,7 @@ def _line(value: object) -> bytes:
 
 
 def _encoded(point: ExportedPoint) -> dict[str, object]:
+    _check_vector_of(point)
     numbers = np.asarray(point.vector, dtype="<f4").tobytes()
     vector = base64.b64encode(numbers).decode()
     return {"id": point.id, "vector": vector, "payload": dict(point.payload)}
@@ -188,7 +219,9 @@ def _decoded(line: bytes, dimension: int) -> ExportedPoint:
     found = json.loads(line)
     vector = np.frombuffer(base64.b64decode(found["vector"], validate=True), dtype="<f4")
     if vector.shape != (dimension,):
-        raise ValueError(f"its vector has {vector.size} numbers instead of {dimension}")
+        raise ValueError(
+            f"the vector of point {found['id']} has {vector.size} numbers instead of {dimension}"
+        )
     if not isinstance(found["id"], (int, str)) or not isinstance(found["payload"], dict):
         raise TypeError("its id or payload is of another type")
     return ExportedPoint(

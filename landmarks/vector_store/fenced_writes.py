@@ -48,7 +48,7 @@ from landmarks.vector_store.marks import (
 from landmarks.vector_store.paging import in_parts
 from landmarks.vector_store.payload_indexes import PayloadIndexes
 from landmarks.vector_store.points import Point, Scalar
-from landmarks.vector_store.queries import point_ids, uuid_of
+from landmarks.vector_store.queries import point_ids, point_struct, uuid_of
 from landmarks.vector_store.settings import VectorStoreSettings
 
 _PAGE = 1000
@@ -107,18 +107,16 @@ class FencedWrites:
         points: Sequence[Point],
         payloads: Mapping[UUID, _Payload],
     ) -> None:
-        """Store points, and other payloads of points whose vectors stay; both only if claimed."""
+        """Store points, and other payloads of points whose vectors stay; both only if claimed.
+
+        Raises InvalidInputError, and stores none, if a vector cannot be searched for.
+        """
         generation = {GENERATION: claim.generation}
         still_claimed = claimed(claim.generation)
         operations: list[models.UpdateOperation] = []
         for some in batched(points, _POINTS):
             structs = [
-                models.PointStruct(
-                    id=str(one.id),
-                    vector=one.vector.tolist(),
-                    payload={**one.payload, **generation},
-                )
-                for one in some
+                point_struct(one.id, one.vector, {**one.payload, **generation}) for one in some
             ]
             operations.append(_update(structs, models.Filter(must=[still_claimed])))
         for one, payload in payloads.items():

@@ -120,10 +120,13 @@ class PointStore:
         return vectors(records)
 
     def upsert(self, collection: str, points: Sequence[Point]) -> None:
-        """Store points, replacing those with the same ids, payload included."""
+        """Store points, replacing those with the same ids, payload included.
+
+        Raises InvalidInputError, and stores none, if a vector cannot be searched for.
+        """
         if not points:
             return
-        structs = [point_struct(point) for point in points]
+        structs = [point_struct(one.id, one.vector, one.payload) for one in points]
         with qdrant_failures(self._address):
             self._client.upsert(collection, structs, wait=True)
 

@@ -158,6 +158,18 @@ class PhotoPayload:
             ) from error
 
 
+def check_vector(vector: FloatVector, what: str) -> None:
+    """Raise InvalidInputError for a vector that no search can rank: NaN, infinity, or all zeros.
+
+    `what` names the vector in the message. A Qdrant server stores all three without a word, and
+    ranks NaN before every other point.
+    """
+    if not np.isfinite(vector).all():
+        raise InvalidInputError(f"{what} has NaN or infinity in it", field="vector")
+    if not vector.any():
+        raise InvalidInputError(f"{what} is all zeros, which has no direction", field="vector")
+
+
 @dataclass(frozen=True, eq=False)
 class Point:
     """A point to store: `vector` is float32, unit length, shape (dimension,)."""

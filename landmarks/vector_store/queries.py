@@ -12,7 +12,7 @@ from qdrant_client import models
 
 from landmarks.vector_store.filters import EVERYTHING, Filter, to_qdrant
 from landmarks.vector_store.marks import ALWAYS_READ, Seen, is_mark, of_photo, only_marks
-from landmarks.vector_store.points import FloatVector, Point
+from landmarks.vector_store.points import FloatVector, check_vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,10 +117,16 @@ def counted(conditions: Filter) -> list[models.Filter | None]:
     return [chosen, marks]
 
 
-def point_struct(point: Point) -> models.PointStruct:
-    """Return a point for Qdrant."""
+def point_struct(
+    id_: UUID | int | str, vector: FloatVector, payload: Mapping[str, object]
+) -> models.PointStruct:
+    """Return a point for Qdrant; every vector that is stored passes here.
+
+    Raises InvalidInputError, which names the point, as `check_vector`.
+    """
+    check_vector(vector, f"the vector of point {id_}")
     return models.PointStruct(
-        id=str(point.id), vector=point.vector.tolist(), payload=dict(point.payload)
+        id=id_ if isinstance(id_, int) else str(id_), vector=vector.tolist(), payload=dict(payload)
     )
 
 

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from landmarks.errors import NotFoundError
 from landmarks.job_store.records import Job, JobState, ModelProgress
@@ -18,7 +19,7 @@ from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.filters import Filter, Words
 from landmarks.vector_store.point_store import PointStore
 from landmarks.vector_store.settings import VectorStoreSettings
-from tests.support.colour_encoder import DIGEST, MAX_PHOTO_BYTES
+from tests.support.colour_encoder import DIGEST, MAX_PHOTO_BYTES, NOWHERE
 from tests.support.indexing_rig import MODEL, Rig, draw_photo
 from tests.support.processes import ROOT
 
@@ -118,6 +119,21 @@ def test_bad_photos_become_dead_letters_and_the_rest_is_indexed(rig, gallery, fo
         (folder / f"taj/{name}.jpg").unlink()
     assert counts(rig.index(gallery, folder)) == {"listed": 10, "stored": 1, "unchanged": 9}
     assert "stale" not in rig.payloads(gallery)["atomium/0.png"]
+
+
+def test_a_photo_whose_vector_cannot_be_searched_for_is_a_dead_letter(rig, gallery, folder):
+    for width in NOWHERE:
+        Image.new("RGB", (width, 9)).save(folder / f"{width}.png")
+
+    job = rig.index(gallery, folder)
+
+    assert counts(job) == {"listed": 13, "stored": 10, "encoded": 10, "dead": 3}
+    letters, _ = rig.jobs.dead_letters(job.id, 10, "")
+    reasons = {letter.entry.path: letter.reason for letter in letters}
+    assert set(reasons) == {"11.png", "17.png", "19.png"}
+    assert "all zeros" in reasons["11.png"]
+    assert "NaN or infinity" in reasons["17.png"]
+    assert "NaN or infinity" in reasons["19.png"]
 
 
 def test_a_manifests_columns_become_payload_and_a_change_of_them_encodes_nothing(rig, gallery):

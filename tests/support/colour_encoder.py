@@ -10,6 +10,7 @@ LANDMARKS_ENCODER_HOST and TLS are as for the real one.
 import asyncio
 import hashlib
 import io
+import math
 import os
 import sys
 import time
@@ -40,6 +41,8 @@ DIGEST = digest_of(1)
 MAX_PHOTO_BYTES = 200_000
 MAX_BATCH_PHOTOS = 4
 POISON = 13
+# Photos of these widths get a vector with this at its first place, and zeros after it.
+NOWHERE = {11: 0.0, 17: math.nan, 19: math.inf}
 
 
 def embedded(photo: bytes, revision: int = 1) -> pb.BatchEncodeResult:
@@ -58,6 +61,8 @@ def embedded(photo: bytes, revision: int = 1) -> pb.BatchEncodeResult:
         seed = int.from_bytes(hashlib.sha256(photo).digest()[:8])
         pixels = np.random.default_rng(seed).normal(size=DIMENSION)
     vector = pixels / np.linalg.norm(pixels)
+    if image.width in NOWHERE:
+        vector = np.array([NOWHERE[image.width], *[0.0] * (DIMENSION - 1)])
     return pb.BatchEncodeResult(
         embedding=pb.Embedding(values=vector.tolist()),
         photo=pb.PhotoInfo(width=image.width, height=image.height, format=image.format),

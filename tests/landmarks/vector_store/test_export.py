@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -405,6 +407,59 @@ def test_a_point_of_another_length_is_named_by_its_line(tmp_path: Path) -> None:
     write_export(tmp_path / "it", HEADER, (ExportedPoint(n, rows[n], {}) for n in range(2)))
     with pytest.raises(InvalidInputError, match=r"line 2: not a point: .* 6 numbers instead of 4"):
         list(read_points(tmp_path / "it", HEADER))
+
+
+NOWHERE = [
+    ([float("nan"), 0.5, 0.5, 0.5], "NaN or infinity"),
+    ([0.5, float("-inf"), 0.5, 0.5], "NaN or infinity"),
+    ([0.0, 0.0, 0.0, 0.0], "all zeros"),
+]
+
+
+def with_vector(path: Path, place: int, row: list[float]) -> None:
+    """Replace the vector of a point in a file, as a writer of another make would have."""
+    header, *points, _ = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+    point = json.loads(points[place])
+    point["vector"] = base64.b64encode(np.array(row, "<f4").tobytes()).decode()
+    points[place] = json.dumps(point, separators=(",", ":")).encode() + b"\n"
+    digest = hashlib.sha256(b"".join([header, *points])).hexdigest()
+    trailer = json.dumps({"points": len(points), "sha256": digest}, separators=(",", ":"))
+    path.write_bytes(gzip.compress(b"".join([header, *points, trailer.encode() + b"\n"])))
+
+
+@pytest.mark.parametrize(
+    ("row", "complaint"), [*NOWHERE, ([0.5, 0.5, 0.5], "3 numbers instead of 4")]
+)
+def test_a_file_with_a_vector_that_cannot_be_searched_for_is_refused_before_anything_is_written(
+    tmp_path: Path, row: list[float], complaint: str
+) -> None:
+    small(tmp_path / "it")
+    with_vector(tmp_path / "it", 3, row)
+    client = QdrantClient(":memory:")  # takes all of them without a word, as a server does
+    with pytest.raises(InvalidInputError, match=f"line 5: .*vector of point 3 .*{complaint}"):
+        CollectionTransfer(client, VectorStoreSettings.load(), lambda *_: None).import_(
+            tmp_path / "it"
+        )
+    assert client.get_collections().collections == []
+
+
+def test_a_damaged_file_is_called_damaged_even_if_a_vector_is_bad_too(tmp_path: Path) -> None:
+    small(tmp_path / "it")
+    with_vector(tmp_path / "it", 0, [0.0] * 4)
+    content = gzip.decompress((tmp_path / "it").read_bytes())
+    (tmp_path / "it").write_bytes(gzip.compress(content[:-40]))
+    with pytest.raises(InvalidInputError, match="cut off or damaged"):
+        check_export(tmp_path / "it")
+
+
+@pytest.mark.parametrize(("row", "complaint"), NOWHERE)
+def test_a_vector_that_could_not_be_imported_is_not_exported(
+    tmp_path: Path, row: list[float], complaint: str
+) -> None:
+    point = ExportedPoint(7, np.array(row, np.float32), {})
+    with pytest.raises(InvalidInputError, match=f"point 7 .*{complaint}.*index its photo again"):
+        write_export(tmp_path / "it", HEADER, [point])
+    assert list(tmp_path.iterdir()) == []
 
 
 assert DIMENSION == 16  # pages of a thousand points: 1,500 are two of them

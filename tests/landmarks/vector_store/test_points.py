@@ -1,3 +1,5 @@
+import ast
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
@@ -5,7 +7,11 @@ import pytest
 
 from landmarks.errors import InvalidInputError
 from landmarks.vector_store.points import RESERVED_COLUMNS, PhotoPayload, check_column, point_id
+from tests.support.processes import ROOT
 from tests.support.stores import photo
+
+PROGRAM = ("landmarks", "indexer_worker", "search_service", "encoder_service", "landmarks_tools")
+WRITERS = {"PointStruct", "PointVectors", "update_vectors", "upload_points", "upload_collection"}
 
 
 def test_ids_never_change():
@@ -71,3 +77,25 @@ def test_a_payload_of_another_program_is_refused(change: dict):
         PhotoPayload.from_payload({**photo(1).to_payload(), **change})
     with pytest.raises(InvalidInputError, match="uri"):
         PhotoPayload.from_payload({})
+
+
+def test_no_other_file_than_the_one_that_checks_them_makes_points_with_vectors():
+    makers = {
+        str(file.relative_to(ROOT))
+        for package in PROGRAM
+        for file in (ROOT / package).rglob("*.py")
+        for call in _calls(ast.parse(file.read_text(encoding="utf-8")))
+        if call.func.attr in WRITERS and not _without_vector(call)
+    }
+    assert makers == {"landmarks/vector_store/queries.py"}
+
+
+def _calls(tree: ast.AST) -> Iterator[ast.Call]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            yield node
+
+
+def _without_vector(call: ast.Call) -> bool:
+    vectors = [one.value for one in call.keywords if one.arg == "vector"]
+    return all(isinstance(one, ast.Dict) and not one.keys for one in vectors) and bool(vectors)

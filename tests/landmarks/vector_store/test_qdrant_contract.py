@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from uuid import UUID, uuid4
 
+import grpc
 import numpy as np
 import pytest
 from qdrant_client import models
@@ -18,7 +19,7 @@ from landmarks.errors import (
 from landmarks.naming import alias_name
 from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.filters import AnyOf, Condition, Equals, Filter, Range, Words, words_in
-from landmarks.vector_store.marks import GENERATION, MARK
+from landmarks.vector_store.marks import GENERATION, MARK, Claim
 from landmarks.vector_store.payload_indexes import INDEXED_FIELDS
 from landmarks.vector_store.points import PhotoPayload, Point
 from landmarks.vector_store.queries import Hit, Query
@@ -634,7 +635,7 @@ def test_a_vector_of_the_wrong_length_is_refused(wire_engine: StoreUnderTest, st
     assert wire_engine.points.count(name) == 2
 
 
-@pytest.mark.parametrize(
+NOWHERE = pytest.mark.parametrize(
     ("numbers", "complaint"),
     [
         ([float("nan")] + [0.5] * (DIMENSION - 1), "NaN"),
@@ -643,16 +644,43 @@ def test_a_vector_of_the_wrong_length_is_refused(wire_engine: StoreUnderTest, st
         ([0.0] * DIMENSION, "all zeros"),
     ],
 )
+
+
+@NOWHERE
 def test_a_vector_that_points_nowhere_is_refused_and_named(
+    engine: StoreUnderTest, stored, numbers: list[float], complaint: str
+):
+    name, rows = stored(engine, 2)
+    points = [
+        Point(photo_id(1), rows[0], {}),
+        Point(photo_id(9), np.array(numbers, np.float32), {}),
+    ]
+    claim = Claim(5, "job|work|1")
+    ids = [one.id for one in points]
+    engine.writes.claim(name, claim, engine.writes.seen(name, ids), {one: {} for one in ids})
+    for write in (
+        lambda: engine.points.upsert(name, points),
+        lambda: engine.writes.write(name, claim, points, {}),
+    ):
+        with pytest.raises(InvalidInputError, match=complaint) as caught:
+            write()
+        assert str(photo_id(9)) in str(caught.value)
+    assert engine.points.count(name) == 2  # all or nothing
+    assert np.allclose(engine.points.vectors(name, [photo_id(1)])[photo_id(1)], rows[1])
+
+
+@NOWHERE
+def test_the_embedded_engine_refuses_such_a_vector_from_any_client(
     embedded: StoreUnderTest, stored, numbers: list[float], complaint: str
 ):
     name, rows = stored(embedded, 2)
-    bad = np.array(numbers, np.float32)
-    with pytest.raises(InvalidInputError, match=complaint) as caught:
-        embedded.points.upsert(name, [Point(photo_id(8), rows[0], {}), Point(photo_id(9), bad, {})])
-    assert str(photo_id(9)) in str(caught.value)
+    rows = [rows[0].tolist(), numbers]
+    structs = [models.PointStruct(id=n, vector=row) for n, row in enumerate(rows, start=8)]
+    with pytest.raises(grpc.RpcError, match=complaint) as caught:
+        embedded.client.upsert(name, structs, wait=True)
+    assert "the vector of point 9" in str(caught.value)
     with pytest.raises(InvalidInputError, match="the query vector"):
-        embedded.points.query(name, [Query(bad)])
+        embedded.points.query(name, [Query(np.array(numbers, np.float32))])
     assert embedded.points.count(name) == 2  # all or nothing
 
 
