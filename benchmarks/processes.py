@@ -64,9 +64,10 @@ def running(
     environment: Mapping[str, str] | None = None,
     cores: Sequence[int] = (),
     *,
+    folder: Path = ROOT,
     talks: bool = False,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command in the repository until the block ends, then end it and its children.
+    """Run a command in a folder, the repository, until the block ends; then end its processes.
 
     If the block raises CannotMeasureError, the last line of its log is added to the message.
     `talks`: its standard input and output are pipes.
@@ -76,7 +77,7 @@ def running(
         with on_cores(cores):
             process = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=folder,
                 env={**os.environ, **_paths(), **(environment or {})},
                 stdin=pipe,
                 stdout=pipe,

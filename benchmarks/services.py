@@ -71,6 +71,22 @@ def edge_server(folder: Path, settings: Mapping[str, str] | None = None) -> Iter
 
 
 @contextlib.contextmanager
+def qdrant_server(binary: Path, folder: Path) -> Iterator[Server]:
+    """Run a Qdrant server with its data, and all else that it writes, in `folder`."""
+    http_port, port = free_ports(2)
+    environment = {
+        "QDRANT__TELEMETRY_DISABLED": "true",
+        "QDRANT__LOG_LEVEL": "WARN",
+        "QDRANT__SERVICE__HOST": HOST,
+        "QDRANT__SERVICE__HTTP_PORT": str(http_port),
+        "QDRANT__SERVICE__GRPC_PORT": str(port),
+    }
+    with running([str(binary)], environment, folder=folder) as process:
+        wait_until(process, partial(serves, port, ""), "the Qdrant server")
+        yield Server(process, port)
+
+
+@contextlib.contextmanager
 def worker(jobs: JobStore, settings: Mapping[str, str]) -> Iterator[Popen[bytes]]:
     """Run an indexing worker; `jobs` is the store in which it announces itself."""
     environment = {**_QUIET, "LANDMARKS_WORKER_NAME": _WORKER, **settings}

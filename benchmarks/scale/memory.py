@@ -17,7 +17,12 @@ def resident_bytes_of_group(group: int) -> int:
 
     Mapped files count as far as they are in RAM. 0 where the system does not say.
     """
-    return sum(_proportional_bytes(process) for process in _members(group))
+    return sum(_bytes(process, "Pss") for process in _members(group))
+
+
+def resident_sum_of_group(group: int) -> int:
+    """Return the sum of what each process has in RAM; shared pages count once in each."""
+    return sum(_bytes(process, "Rss") for process in _members(group))
 
 
 @dataclass
@@ -64,9 +69,10 @@ def _members(group: int) -> list[Path]:
     return found
 
 
-def _proportional_bytes(process: Path) -> int:
+def _bytes(process: Path, field: str) -> int:
     try:
         lines = (process / "smaps_rollup").read_text().splitlines()
     except OSError:  # it has just ended
         return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
+    of_field = (int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+    return 1024 * next(of_field, 0)

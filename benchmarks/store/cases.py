@@ -27,6 +27,7 @@ from benchmarks.points import point
 from benchmarks.scale.synthetic_vectors import EmbeddingStatistics, SyntheticCollection
 from benchmarks.search.query_load import Ask
 from benchmarks.search.stack import qdrant_running
+from benchmarks.store import beside_server
 from landmarks.vector_store.client import connect
 from landmarks.vector_store.points import FloatVector
 
@@ -43,8 +44,12 @@ _BUILT_WITHIN_SECONDS = 600.0
 
 
 def store_cases() -> Iterator[Case]:
-    """Yield the figures `store-1` (upserts), `store-2` (queries), `store-3` (filtered ones)."""
+    """Yield the figures `store-1` (upserts), `store-2` (queries), `store-3` (filtered ones).
+
+    They compare with the local mode; `store-4` with a Qdrant server.
+    """
     yield Case({"store-1": ">= 6", "store-2": ">= 10", "store-3": ">= 50"}, _measure)
+    yield beside_server.case()
 
 
 def _measure(bench: Bench) -> Mapping[str, Measurement]:
