@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import TypeAlias, cast
 from uuid import UUID
 
-import numpy as np
 import qdrant_edge as edge
 from google.protobuf.timestamp_pb2 import Timestamp
 from qdrant_client import grpc as q
@@ -222,7 +221,10 @@ def _match(message: q.Match) -> edge.MatchType:
         case "integer":
             return edge.MatchValue(message.integer)
         case "boolean":
-            # Edge reads Python's booleans as the numbers 0 and 1, and numpy's as booleans.
+            # Edge reads Python's booleans as the numbers 0 and 1, and numpy's as booleans. It takes
+            # 20 MB, so only a process that needs it imports it.
+            import numpy as np
+
             return edge.MatchValue(cast("bool", np.bool_(message.boolean)))
         case "text":
             return edge.MatchText(message.text)

@@ -1,13 +1,16 @@
 """The protocol between the server and a shard process: length-prefixed frames.
 
 A request is a method's name, a zero byte and a payload. An answer is a kind and a payload: the
-result, the status of an error for the caller, or the traceback of a fault.
+result, an error for the caller, or the traceback of a fault.
 """
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
+
+from landmarks import errors
 
 LENGTH = struct.Struct("<I")
 RESULT, REFUSAL, FAULT = b"r", b"e", b"f"
@@ -32,6 +35,19 @@ def read_request(connection: socket.socket) -> tuple[str, bytes] | None:
 def write_answer(connection: socket.socket, kind: bytes, payload: bytes) -> None:
     """Send an answer."""
     connection.sendall(LENGTH.pack(len(payload) + 1) + kind + payload)
+
+
+def refusal(error: errors.LandmarksError) -> bytes:
+    """Write an error for the caller, as it was raised."""
+    return json.dumps([type(error).__name__, str(error), vars(error)]).encode()
+
+
+def refused(payload: bytes) -> errors.LandmarksError:
+    """Read what `refusal` wrote."""
+    name, message, fields = json.loads(payload)
+    error: errors.LandmarksError = getattr(errors, name)(message)
+    vars(error).update(fields)
+    return error
 
 
 def _read(connection: socket.socket, size: int) -> bytes | None:

@@ -9,13 +9,13 @@ gone.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
 
+from landmarks.edge_server.no_room import NO_ROOM
 from landmarks.errors import DiskFullError
 
 _log = structlog.get_logger(__name__)
@@ -24,8 +24,6 @@ _SPARE_FILE = "spare.room"
 _MB = 1024 * 1024
 # What is kept free: enough for all that is under way, and little of any disk.
 _KEPT_SHARE, _KEPT_LEAST, _KEPT_MOST = 0.05, 4 * _MB, 64 * _MB
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-_NO_ROOM_TEXTS = ("No space left on device", "Disk quota exceeded")
 
 
 class Room:
@@ -87,18 +85,13 @@ class Room:
         try:
             yield
         except OSError as error:
-            if error.errno in _NO_ROOM:
+            if error.errno in NO_ROOM:
                 raise DiskFullError(self.problem or f"no room on the disk: {error}") from error
             raise
 
     def _free_and_total(self) -> tuple[int, int]:
         found = os.statvfs(self._directory)
         return found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize
-
-
-def is_for_lack_of_room(text: str) -> bool:
-    """Say whether the engine's complaint is that the disk is full."""
-    return any(one in text for one in _NO_ROOM_TEXTS)
 
 
 def taken_by(folder: Path) -> int:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 from collections import deque
 from pathlib import Path
 
 import structlog
-from google.rpc.status_pb2 import Status
 from qdrant_client import grpc as q
 
+from landmarks.edge_server.answer_reader import AnswerReader
 from landmarks.edge_server.fork_server import ForkServer
-from landmarks.edge_server.ipc import FAULT, LENGTH, REFUSAL, request_frame
+from landmarks.edge_server.ipc import FAULT, REFUSAL, refused, request_frame
 from landmarks.edge_server.services.methods import WRITES
 from landmarks.errors import LandmarksError, UnavailableError
-from landmarks.rpc.status import error_from_status
 
 _log = structlog.get_logger(__name__)
 
@@ -29,9 +29,8 @@ _MAX_JOURNAL_BYTES = 256 * 1024 * 1024
 class ShardClient:
     """Sends requests to a shard process and matches the answers, which come in order."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport
         self._slots = asyncio.Semaphore(_IN_FLIGHT)
         self._calls = 0
         self._idle = asyncio.Event()
@@ -47,13 +46,21 @@ class ShardClient:
         self.gone = False
         """Whether the process has ended."""
         self._ending = False
-        self._receiving = asyncio.create_task(self._receive())
+        self._ended = asyncio.Event()
 
     @classmethod
     async def start(cls, fork_server: ForkServer) -> ShardClient:
         """Start a process; it has no shard yet."""
-        reader, writer = await asyncio.open_connection(sock=fork_server.fork())
-        return cls(reader, writer)
+        return await cls.over(fork_server.fork())
+
+    @classmethod
+    async def over(cls, connection: socket.socket) -> ShardClient:
+        """Return the client of the process at the other end of a connection."""
+        client = cls()
+        client._transport, _ = await asyncio.get_running_loop().create_connection(
+            lambda: AnswerReader(client._settle, client._lost), sock=connection
+        )
+        return client
 
     async def open(self, method: str, path: Path, config: q.CreateCollection) -> str:
         """Create or load ("create", "load") the shard in a folder.
@@ -90,7 +97,7 @@ class ShardClient:
         answer.add_done_callback(self._free_slot)
         self._waiting.append(answer)
         self._record(method, payload)
-        self._writer.write(request_frame(method, payload))
+        self._transport.write(request_frame(method, payload))
         return await asyncio.shield(answer)
 
     def begin_journal(self) -> None:
@@ -131,38 +138,29 @@ class ShardClient:
     async def discard(self) -> None:
         """End the process after its present request, without a flush, and wait for its end."""
         if not (self.gone or self._ending):
-            self._writer.write_eof()
+            self._transport.write_eof()
         self._ending = True  # requests that still wait are not sent
-        await self._receiving
-        self._writer.close()
+        await self._ended.wait()
+        self._transport.close()
 
-    async def _receive(self) -> None:
-        try:
-            while True:
-                head = await self._reader.readexactly(LENGTH.size)
-                body = await self._reader.readexactly(LENGTH.unpack(head)[0])
-                _settle(self._waiting.popleft(), body[:1], body[1:])
-        except (asyncio.IncompleteReadError, OSError):
-            pass
-        finally:
-            self.gone = True
-            while self._waiting:
-                answer = self._waiting.popleft()
-                if not answer.done():
-                    answer.set_exception(died())
+    def _settle(self, kind: bytes, payload: bytes) -> None:
+        answer = self._waiting.popleft()
+        if kind == REFUSAL:
+            answer.set_exception(refused(payload))
+        elif kind == FAULT:
+            fault = payload.decode()
+            _log.error("a shard process failed at a request", fault=fault)
+            answer.set_exception(RuntimeError(fault.rstrip().rpartition("\n")[2]))
+        else:
+            answer.set_result(payload)
+
+    def _lost(self) -> None:
+        self.gone = True
+        while self._waiting:
+            self._waiting.popleft().set_exception(died())
+        self._ended.set()
 
 
 def died() -> UnavailableError:
     """Return the error of a call whose shard process has died."""
     return UnavailableError("the process of the collection has died; it is being restarted")
-
-
-def _settle(answer: asyncio.Future[bytes], kind: bytes, payload: bytes) -> None:
-    if kind == REFUSAL:
-        answer.set_exception(error_from_status(Status.FromString(payload)))
-    elif kind == FAULT:
-        fault = payload.decode()
-        _log.error("a shard process failed at a request", fault=fault)
-        answer.set_exception(RuntimeError(fault.rstrip().rpartition("\n")[2]))
-    else:
-        answer.set_result(payload)

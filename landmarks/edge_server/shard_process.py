@@ -18,11 +18,11 @@ from pathlib import Path
 from qdrant_client import grpc as q
 
 from landmarks.edge_server.dir_lock import lock
-from landmarks.edge_server.ipc import FAULT, REFUSAL, RESULT, read_request, write_answer
-from landmarks.edge_server.room import is_for_lack_of_room
+from landmarks.edge_server.ipc import FAULT, REFUSAL, RESULT, read_request, refusal, write_answer
+from landmarks.edge_server.mapped_files import give_back
+from landmarks.edge_server.no_room import is_for_lack_of_room
 from landmarks.edge_server.shard import Shard
 from landmarks.errors import DiskFullError, LandmarksError
-from landmarks.rpc.status import status_of
 
 _IDLE_SECONDS = 1.0
 _FLUSH_SECONDS = 10.0
@@ -36,6 +36,7 @@ class ShardProcess:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._shard: Shard | None = None
+        self._folder = Path()
         self._lock = ExitStack()
         self._flushed_at = time.monotonic()
         self._flush_failure = ""
@@ -63,7 +64,7 @@ class ShardProcess:
                 write_answer(self._connection, RESULT, answer)
 
     def _refuse(self, error: LandmarksError) -> None:
-        write_answer(self._connection, REFUSAL, status_of(error).SerializeToString())
+        write_answer(self._connection, REFUSAL, refusal(error))
 
     def _handle(self, method: str, payload: bytes) -> bytes:
         if method in ("create", "load"):
@@ -94,6 +95,8 @@ class ShardProcess:
             self._shard = Shard.create(path, config)
         else:
             self._shard = Shard.load(path, config)
+            give_back(path)
+        self._folder = path
         return self._shard
 
     def _close(self) -> None:
@@ -117,3 +120,4 @@ class ShardProcess:
                 self._flush_failure = str(error)
             else:
                 self._flush_failure = ""
+                give_back(self._folder)

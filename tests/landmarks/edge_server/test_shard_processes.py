@@ -20,7 +20,7 @@ from tests.support.edge import edge_process
 async def host_and_process() -> tuple[ShardClient, socket.socket]:
     """A host, and the other end of its connection, where its process would be."""
     here, there = socket.socketpair()
-    return ShardClient(*await asyncio.open_connection(sock=here)), there
+    return await ShardClient.over(here), there
 
 
 async def settled() -> None:
@@ -94,11 +94,13 @@ async def test_a_process_is_loaded_once_even_if_the_first_caller_leaves(
 @pytest.mark.integration
 @pytest.mark.needs(system="linux")
 @pytest.mark.parametrize("given", [None, "glibc.malloc.hugetlb=0"])
-def test_large_pages_are_requested_unless_configured_otherwise(
+def test_shards_request_large_pages_unless_configured_otherwise(
     given: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
     with edge_process(tmp_path, settings={"GLIBC_TUNABLES": given} if given else None) as server:
-        began_with = Path(f"/proc/{server.process.pid}/environ").read_bytes().split(b"\0")
+        number = server.process.pid
+        (forking,) = Path(f"/proc/{number}/task/{number}/children").read_text().split()
+        began_with = Path(f"/proc/{forking}/environ").read_bytes().split(b"\0")
         wanted = given or "glibc.malloc.hugetlb=1"
         assert f"GLIBC_TUNABLES={wanted}".encode() in began_with
