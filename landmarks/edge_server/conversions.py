@@ -30,9 +30,12 @@ def point_id(message: q.PointId) -> PointId:
     raise InvalidInputError("a point has no id", field="id")
 
 
-def point_id_message(value: int | UUID | str) -> q.PointId:
-    """Write a point's id."""
-    return q.PointId(num=value) if isinstance(value, int) else q.PointId(uuid=str(value))
+def fill_point_id(target: q.PointId, value: int | UUID | str) -> None:
+    """Write a point's id into a message."""
+    if isinstance(value, int):
+        target.num = value
+    else:
+        target.uuid = str(value)
 
 
 def vector(data: Sequence[float], dimension: int, what: str) -> list[float]:

@@ -92,13 +92,10 @@ class ShardClient:
             self._slots.release()
             raise died()
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        # The slot is kept until the answer is here, even if the caller leaves before: the process
-        # is busy with it.
-        answer.add_done_callback(self._free_slot)
         self._waiting.append(answer)
         self._record(method, payload)
         self._transport.write(request_frame(method, payload))
-        return await asyncio.shield(answer)
+        return await answer
 
     def begin_journal(self) -> None:
         """Record the writes from now on."""
@@ -110,11 +107,6 @@ class ShardClient:
             self._journal_bytes += len(payload)
             if self._journal_bytes > _MAX_JOURNAL_BYTES:
                 self.journal = None
-
-    def _free_slot(self, answer: asyncio.Future[bytes]) -> None:
-        self._slots.release()
-        if not answer.cancelled():
-            answer.exception()  # retrieved, in case nobody waits for it any more
 
     async def drained(self) -> None:
         """Wait until every request sent has been carried out."""
@@ -144,23 +136,38 @@ class ShardClient:
         self._transport.close()
 
     def _settle(self, kind: bytes, payload: bytes) -> None:
-        answer = self._waiting.popleft()
-        if kind == REFUSAL:
-            answer.set_exception(refused(payload))
-        elif kind == FAULT:
-            fault = payload.decode()
+        answer = self._answered()
+        fault = payload.decode() if kind == FAULT else ""
+        if fault:
             _log.error("a shard process failed at a request", fault=fault)
-            answer.set_exception(RuntimeError(fault.rstrip().rpartition("\n")[2]))
+        if answer.cancelled():  # its caller has left
+            return
+        if kind == REFUSAL:
+            _fail(answer, refused(payload))
+        elif fault:
+            _fail(answer, RuntimeError(fault.rstrip().rpartition("\n")[2]))
         else:
             answer.set_result(payload)
 
     def _lost(self) -> None:
         self.gone = True
         while self._waiting:
-            self._waiting.popleft().set_exception(died())
+            answer = self._answered()
+            if not answer.cancelled():
+                _fail(answer, died())
         self._ended.set()
+
+    def _answered(self) -> asyncio.Future[bytes]:
+        # The slot is kept until here, even if the caller leaves before: the process was busy.
+        self._slots.release()
+        return self._waiting.popleft()
 
 
 def died() -> UnavailableError:
     """Return the error of a call whose shard process has died."""
     return UnavailableError("the process of the collection has died; it is being restarted")
+
+
+def _fail(answer: asyncio.Future[bytes], error: Exception) -> None:
+    answer.set_exception(error)
+    answer.exception()  # retrieved, in case the caller leaves right now

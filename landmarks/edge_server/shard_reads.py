@@ -59,7 +59,7 @@ class ShardReads:
         for record in records:
             _fill_record(answer.result.add(), record)
         if following is not None:
-            answer.next_page_offset.CopyFrom(convert.point_id_message(following))
+            convert.fill_point_id(answer.next_page_offset, following)
         return answer
 
     def _count(self, request: q.CountPoints) -> q.CountResponse:
@@ -156,7 +156,7 @@ def _limit(given: int, is_set: bool) -> int:
 
 
 def _fill_hit(target: q.ScoredPoint, hit: edge.ScoredPoint) -> None:
-    target.id.CopyFrom(convert.point_id_message(hit.id))
+    convert.fill_point_id(target.id, hit.id)
     target.score = hit.score
     target.version = hit.version
     convert.fill_payload(target.payload, hit.payload)
@@ -165,7 +165,7 @@ def _fill_hit(target: q.ScoredPoint, hit: edge.ScoredPoint) -> None:
 
 
 def _fill_record(target: q.RetrievedPoint, record: edge.Record) -> None:
-    target.id.CopyFrom(convert.point_id_message(record.id))
+    convert.fill_point_id(target.id, record.id)
     convert.fill_payload(target.payload, record.payload)
     if record.vector:  # some points have none
         target.vectors.vector.dense.data.extend(_plain(record.vector))
