@@ -1,8 +1,8 @@
 """Qdrant's messages without Qdrant's client, and without gRPC.
 
 Importing the client takes 50 MB and a second; gRPC takes 15 MB. What only serves needs neither the
-one nor, in a shard's process, the other. Both are for the main module of a process: what asks for
-the rest of these packages afterwards does not find it.
+one nor, in a shard's process, the other. Both are for the main module of a process: code
+that needs the rest of these packages afterwards does not find it.
 """
 
 from __future__ import annotations
