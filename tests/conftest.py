@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from tests.support import needs
+from tests.support.engine import BINARY, qdrant_binary
 from tests.support.stores import SERVER_URL
 
 if TYPE_CHECKING:
@@ -68,8 +69,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_report_header() -> str:
-    """Say which engines the contract suite of the vector store runs against."""
-    server = os.environ.get(SERVER_URL) or f"none ({SERVER_URL} is not set)"
+    """Say which engines the tests run against."""
+    server = os.environ.get(SERVER_URL) or qdrant_binary()
+    server = server or f"none (neither {BINARY} nor {SERVER_URL} is set)"
     return f"vector store: embedded and :memory:; Qdrant server: {server}"
 
 

@@ -21,7 +21,7 @@ import landmarks.observability.metrics
 import search_service.health
 import search_service.search.recall_monitor
 from landmarks.probe import is_serving
-from tests.support.edge import edge_process
+from tests.support.engine import engine_process
 from tests.support.indexing_rig import MODEL, Rig
 from tests.support.local_stack import COLOURS, Stack, photo
 from tests.support.processes import eventually, free_port, running_module
@@ -172,7 +172,7 @@ def test_exporting_importing_and_moving_to_another_qdrant(stack: Stack, tmp_path
     assert "8 written; live, replacing" in run(back, tmp_path, environment(stack))
     assert stack.points("landmarks") == 16, "the one before is the way back"
     [move] = blocks("From one machine to a cluster")
-    with edge_process(tmp_path / "cluster") as other:
+    with engine_process(tmp_path / "cluster") as other:
         # The embedded server has one shard; what a cluster has is in the settings alone.
         move = move.replace("qdrant.example", "127.0.0.1").replace("6334", str(other.port))
         move = re.sub(r"(NUMBER|FACTOR)=\d", r"\1=1", move)

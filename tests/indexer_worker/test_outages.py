@@ -108,7 +108,7 @@ def test_a_model_whose_encoder_is_away_keeps_no_other_waiting(own_rig):
 
 
 @pytest.mark.slow
-@pytest.mark.needs(mount="tmpfs")
+@pytest.mark.needs(mount="tmpfs", engine="embedded")
 def test_jobs_wait_while_the_disk_of_the_vectors_is_full_and_lose_no_photo(own_rig):
     rig = own_rig
     photos = photos_in(rig, 40)

@@ -12,6 +12,7 @@ from landmarks.vector_store.client import connect
 from landmarks.vector_store.points import FloatVector, Point
 from landmarks.vector_store.settings import VectorStoreSettings
 from tests.support.edge import edge_process
+from tests.support.engine import engine_process, qdrant_binary
 from tests.support.stores import SERVER_URL, Filled, StoreUnderTest, photo, photo_id, unit_rows
 
 
@@ -21,19 +22,26 @@ def edge_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VectorSt
         yield VectorStoreSettings.load({"qdrant_port": server.port})
 
 
+@pytest.fixture(scope="session")
+def server_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VectorStoreSettings]:
+    """The server whose address is named, or one that runs the program that is."""
+    if url := os.environ.get(SERVER_URL):
+        parts = urlsplit(url if "//" in url else f"//{url}")
+        yield VectorStoreSettings.load(
+            {"qdrant_host": parts.hostname, "qdrant_port": parts.port or 6334}
+        )
+        return
+    with engine_process(tmp_path_factory.mktemp("server")) as server:
+        yield VectorStoreSettings.load({"qdrant_port": server.port})
+
+
 def _opened(name: str, request: pytest.FixtureRequest) -> Iterator[StoreUnderTest]:
     if name == "memory":
         settings = VectorStoreSettings.load()
         client = QdrantClient(":memory:")
     else:
-        if name == "embedded":
-            settings = request.getfixturevalue("edge_settings")
-        else:
-            url = os.environ[SERVER_URL]
-            parts = urlsplit(url if "//" in url else f"//{url}")
-            settings = VectorStoreSettings.load(
-                {"qdrant_host": parts.hostname, "qdrant_port": parts.port or 6334}
-            )
+        named = "edge_settings" if name == "embedded" else "server_settings"
+        settings = request.getfixturevalue(named)
         client = connect(settings)
     gallery = f"t{uuid4().hex[:12]}"
     yield StoreUnderTest(name, client, settings, gallery)
@@ -45,7 +53,7 @@ def _opened(name: str, request: pytest.FixtureRequest) -> Iterator[StoreUnderTes
 
 _EMBEDDED = pytest.param("embedded", marks=pytest.mark.integration)
 # A real server is one more engine wherever one is named; pytest's header says if not.
-_NAMED = SERVER_URL in os.environ
+_NAMED = SERVER_URL in os.environ or qdrant_binary()
 _SERVER = [pytest.param("server", marks=pytest.mark.integration)] if _NAMED else []
 
 

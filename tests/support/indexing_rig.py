@@ -1,4 +1,4 @@
-"""Real parts for tests of indexing: Valkey, the embedded Qdrant, an encoder, a Celery worker."""
+"""Real parts for tests of indexing: Valkey, Qdrant, an encoder, a Celery worker."""
 
 import json
 import subprocess
@@ -27,6 +27,7 @@ from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.point_store import PointStore
 from landmarks.vector_store.settings import VectorStoreSettings
 from tests.support.colour_encoder import DIGEST, DIMENSION
+from tests.support.engine import running_engine
 from tests.support.processes import eventually, free_port, running_module
 from tests.support.valkey import Valkey
 
@@ -94,12 +95,7 @@ class Rig:
         }
 
     def qdrant(self, **more: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
-        return running_module(
-            "landmarks.edge_server",
-            qdrant_port=str(self.qdrant_port),
-            edge_data_dir=str(self.directory / "qdrant"),
-            **more,
-        )
+        return running_engine(self.directory / "qdrant", self.qdrant_port, **more)
 
     @property
     def encoders(self) -> list[str]:

@@ -18,6 +18,7 @@ from typing import NoReturn
 import pytest
 
 from tests.support.closed_network import can_be_closed
+from tests.support.engine import qdrant_binary
 from tests.support.processes import ROOT
 
 _PROGRAMS = {
@@ -61,6 +62,12 @@ def _device(name: str) -> None:
     assert name == "cuda"
     if not torch.cuda.is_available():
         pytest.skip("there is no CUDA device")
+
+
+def _engine(name: str) -> None:
+    assert name == "embedded"
+    if qdrant_binary():
+        pytest.skip("this is about the embedded engine, and a real server runs in its place")
 
 
 def _folder(path: str) -> None:
@@ -121,6 +128,7 @@ def _missing_weights(model: str) -> str:
 
 _CHECKS: Mapping[str, Callable[[str], None]] = {
     "device": _device,
+    "engine": _engine,
     "folder": _folder,
     "mount": _mount,
     "network": _network,

@@ -29,7 +29,8 @@ from landmarks.vector_store.points import PhotoPayload, Point, point_id
 from landmarks.vector_store.settings import VectorStoreSettings
 from search_service.server import running
 from search_service.settings import SearchSettings
-from tests.support.edge import edge_process, free_port
+from tests.support.engine import engine_process
+from tests.support.processes import free_port
 from tests.support.search_encoder import MODELS, ColourEncoder, digest_of, encode
 
 GALLERY = "colours"
@@ -72,7 +73,7 @@ def photos(each: int = PHOTOS_EACH) -> list[Photo]:
 
 
 class Qdrant:
-    """The embedded Qdrant as a process that can be ended and started again over its data."""
+    """A Qdrant as a process that can be ended and started again over its data."""
 
     def __init__(self, folder: Path) -> None:
         self.settings = VectorStoreSettings(qdrant_port=free_port(), qdrant_timeout_seconds=10)
@@ -81,7 +82,7 @@ class Qdrant:
 
     def start(self) -> None:
         """Start, and wait until it answers."""
-        self._process.enter_context(edge_process(self.folder, self.settings.qdrant_port))
+        self._process.enter_context(engine_process(self.folder, self.settings.qdrant_port))
 
     def stop(self) -> None:
         """End it, if it runs."""
@@ -90,7 +91,7 @@ class Qdrant:
 
 @contextmanager
 def qdrant_running(folder: Path) -> Iterator[Qdrant]:
-    """Run an embedded Qdrant with its data in `folder`."""
+    """Run a Qdrant with its data in `folder`."""
     qdrant = Qdrant(folder)
     try:
         qdrant.start()

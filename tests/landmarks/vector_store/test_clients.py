@@ -32,24 +32,24 @@ from landmarks.vector_store.point_store import PointStore
 from landmarks.vector_store.points import PhotoPayload, Point
 from landmarks.vector_store.queries import Query
 from landmarks.vector_store.settings import VectorStoreSettings
-from tests.support.edge import free_port
+from tests.support.processes import free_port
 from tests.support.stores import DIGEST, StoreUnderTest, photo, photo_id, unit_rows
 
 
 async def test_a_collection_that_cannot_be_read_is_listed_with_its_problem(
-    embedded: StoreUnderTest,
+    wire_engine: StoreUnderTest,
 ) -> None:
-    ours = await asyncio.to_thread(embedded.collection)
-    foreign = f"{embedded.gallery}__vgg16__00000000"  # named as one of ours, and not made by us
+    ours = await asyncio.to_thread(wire_engine.collection)
+    foreign = f"{wire_engine.gallery}__vgg16__00000000"  # named as one of ours, and not made by us
     await asyncio.to_thread(
-        embedded.client.create_collection,
+        wire_engine.client.create_collection,
         foreign,
         models.VectorParams(size=4, distance=models.Distance.COSINE),
     )
-    store = SearchStore(embedded.settings)
+    store = SearchStore(wire_engine.settings)
     for states in (
-        embedded.collections.states(embedded.gallery),
-        await store.states(embedded.gallery),
+        wire_engine.collections.states(wire_engine.gallery),
+        await store.states(wire_engine.gallery),
     ):
         found = {one.lineage.name: one for one in states}
         assert found.keys() == {ours.name, foreign}
@@ -183,15 +183,15 @@ def test_a_fault_of_qdrant_that_will_pass_is_none_that_will_not(
 
 
 def test_no_call_falls_back_to_rest(
-    embedded: StoreUnderTest, monkeypatch: pytest.MonkeyPatch, stored
+    wire_engine: StoreUnderTest, monkeypatch: pytest.MonkeyPatch, stored
 ):
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a call went over REST")
 
     monkeypatch.setattr(httpx.Client, "send", refuse)
-    collections, points = embedded.collections, embedded.points
-    name, rows = stored(embedded, 20)
-    other = collections.create_beside(embedded.gallery, "vgg16", "cd" * 32, 4)
+    collections, points = wire_engine.collections, wire_engine.points
+    name, rows = stored(wire_engine, 20)
+    other = collections.create_beside(wire_engine.gallery, "vgg16", "cd" * 32, 4)
     collections.promote(other.name)
     collections.promote(name)
     collections.states()
@@ -202,33 +202,33 @@ def test_no_call_falls_back_to_rest(
     points.overwrite_payloads(name, {photo_id(1): photo(1).to_payload()})
     points.facet(name, "landmark")
     list(points.scan(name))
-    embedded.writes.delete(name, 1, [photo_id(3)])
-    embedded.writes.delete_where(name, 2, Filter(must=(Equals("source", "photos"),)))
+    wire_engine.writes.delete(name, 1, [photo_id(3)])
+    wire_engine.writes.delete_where(name, 2, Filter(must=(Equals("source", "photos"),)))
     assert points.count(name) == 10
 
 
 @pytest.fixture
-async def search(embedded: StoreUnderTest) -> AsyncIterator[SearchStore]:
-    store = SearchStore(embedded.settings)
+async def search(wire_engine: StoreUnderTest) -> AsyncIterator[SearchStore]:
+    store = SearchStore(wire_engine.settings)
     yield store
     await store.close()
 
 
 @pytest.mark.integration
 async def test_the_search_service_finds_what_the_indexer_stored(
-    embedded: StoreUnderTest, search: SearchStore
+    wire_engine: StoreUnderTest, search: SearchStore
 ):
-    lineage = await asyncio.to_thread(embedded.collection)
+    lineage = await asyncio.to_thread(wire_engine.collection)
     rows = unit_rows(40)
     points = [Point(photo_id(n), rows[n], photo(n).to_payload()) for n in range(40)]
-    await asyncio.to_thread(embedded.points.upsert, lineage.name, points)
+    await asyncio.to_thread(wire_engine.points.upsert, lineage.name, points)
 
-    [live] = await search.live_of(embedded.gallery)
+    [live] = await search.live_of(wire_engine.gallery)
     assert live.lineage == lineage
     assert not live.text_fields
     assert live.value_fields == set(INDEXED_FIELDS)
-    assert embedded.gallery in await search.galleries()
-    (state,) = await search.states(embedded.gallery)
+    assert wire_engine.gallery in await search.galleries()
+    (state,) = await search.states(wire_engine.gallery)
     assert (state.lineage.digest, state.live, state.status, state.points) == (
         DIGEST,
         True,
@@ -249,10 +249,10 @@ async def test_the_search_service_finds_what_the_indexer_stored(
 
 @pytest.mark.integration
 async def test_missing_collections_and_points_are_not_found(
-    embedded: StoreUnderTest, search: SearchStore
+    wire_engine: StoreUnderTest, search: SearchStore
 ):
-    assert await search.live_of(embedded.gallery) == []
-    name = (await asyncio.to_thread(embedded.collection)).name
+    assert await search.live_of(wire_engine.gallery) == []
+    name = (await asyncio.to_thread(wire_engine.collection)).name
     with pytest.raises(NotFoundError, match="no point"):
         await search.point(name, uuid4())
     with pytest.raises(InvalidInputError, match="expected dim"):
@@ -261,13 +261,13 @@ async def test_missing_collections_and_points_are_not_found(
 
 @pytest.mark.integration
 async def test_searches_find_the_same_through_qdrants_messages_and_through_its_client(
-    embedded: StoreUnderTest, search: SearchStore
+    wire_engine: StoreUnderTest, search: SearchStore
 ):
-    lineage = await asyncio.to_thread(embedded.collection)
+    lineage = await asyncio.to_thread(wire_engine.collection)
     rows = unit_rows(40)
     odd = {"none": None, "list": [1, "two", 3.5, [True]], "nested": {"a": {"b": -1}}, "π": "π"}
     points = [Point(photo_id(n), rows[n], {**photo(n).to_payload(), **odd}) for n in range(40)]
-    await asyncio.to_thread(embedded.points.upsert, lineage.name, points)
+    await asyncio.to_thread(wire_engine.points.upsert, lineage.name, points)
     some = Filter(must=(Equals("source", "photos"),))
     queries = [
         Query(rows[0]),
@@ -279,7 +279,7 @@ async def test_searches_find_the_same_through_qdrants_messages_and_through_its_c
         Query(photo_id(8), filter=some, limit=40),
     ]
     found = await search.query(lineage.name, queries)
-    expected = await asyncio.to_thread(embedded.points.query, lineage.name, queries)
+    expected = await asyncio.to_thread(wire_engine.points.query, lineage.name, queries)
     assert found == expected
     assert [len(hits) for hits in found][:2] == [10, 5]
     for ours, theirs in zip(found[5], expected[5], strict=True):

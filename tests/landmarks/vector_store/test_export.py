@@ -36,7 +36,7 @@ from landmarks.vector_store.export_format import (
 )
 from landmarks.vector_store.points import FloatVector, Point
 from landmarks.vector_store.settings import VectorStoreSettings
-from tests.support.edge import edge_process
+from tests.support.engine import engine_process
 from tests.support.stores import DIGEST, DIMENSION, StoreUnderTest, photo, photo_id, unit_rows
 
 Store = Callable[[StoreUnderTest, int], tuple[str, FloatVector]]
@@ -66,7 +66,7 @@ def metadata(engine: StoreUnderTest, name: str) -> dict[str, object]:
 @pytest.fixture
 def target(wire_engine: StoreUnderTest, tmp_path: Path) -> Iterator[StoreUnderTest]:
     """Another Qdrant, an embedded one, empty."""
-    with edge_process(tmp_path / "other") as server:
+    with engine_process(tmp_path / "other") as server:
         settings = VectorStoreSettings.load({"qdrant_port": server.port})
         client = connect(settings)
         yield StoreUnderTest("target", client, settings, wire_engine.gallery)

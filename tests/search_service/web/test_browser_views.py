@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from landmarks.errors import NotFoundError
 from tests.support.browser import Opened, answered, search_by
 from tests.support.browser_stack import GALLERY, LANDMARKS, SCRATCH, BrowserStack
-from tests.support.edge import edge_process
+from tests.support.engine import engine_process
 from tests.support.indexing_rig import MODEL, draw_photo
 from tests.support.processes import free_port, running_module
 
@@ -208,7 +208,7 @@ def test_an_empty_stack_shows_how_to_index(
 ) -> None:
     port, qdrant = free_port(), free_port()
     settings = stack.rig.settings(qdrant_port=str(qdrant), page_port=str(port), search_port="0")
-    with edge_process(tmp_path, qdrant), running_module("search_service", **settings):
+    with engine_process(tmp_path, qdrant), running_module("search_service", **settings):
         page = opened_when_served(opened, f"http://127.0.0.1:{port}")
         expect(page.locator("#answer")).to_contain_text("Nothing is indexed yet")
         expect(page.locator("#answer code")).to_have_text("landmarks index ~/photos --wait")
