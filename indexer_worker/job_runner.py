@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from indexer_worker.calibration import calibrate_gallery
+from indexer_worker.check_copies import check_copies
 from indexer_worker.context import WorkerContext
 from indexer_worker.draw_map import draw_map
 from indexer_worker.leased_work import leased
@@ -21,6 +22,8 @@ _RUN: Mapping[JobKind, Callable[[WorkerContext, Job, HeldLease], None]] = {
     JobKind.REINDEX: list_live,
     JobKind.CALIBRATE: calibrate_gallery,
     JobKind.MAP: draw_map,
+    JobKind.CHECK: check_copies,
+    JobKind.REPAIR: check_copies,
 }
 
 # More than a chunk's attempts: a listing is long, and continues where a stopped worker left it.

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from itertools import chain
 from typing import TypeVar
 
+from indexer_worker.check_copies import known_to_agree
 from indexer_worker.context import WorkerContext
 from indexer_worker.leases import HeldLease
 from indexer_worker.prune_guard import points_before, why_not_prune
@@ -100,7 +101,9 @@ def _open_targets(context: WorkerContext, job: Job, source: Source, held: HeldLe
     listing = context.jobs.begin_listing(job, name)
     if not job.spec.dry_run:
         for target in targets:
-            context.writes.sweep(target.collection, listing - context.settings.mark_generations)
+            old = listing - context.settings.mark_generations
+            known = known_to_agree(context, target.collection)
+            context.writes.sweep(target.collection, int(min(old, known)))
 
 
 def without(before: Counter[str], entries: Iterable[Entry], seen: set[bytes]) -> Iterator[Entry]:

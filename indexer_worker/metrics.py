@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import Counter, Gauge
 
@@ -14,6 +14,11 @@ _photos = Counter(
     "landmarks_indexer_photos", "Photos of chunks that have ended.", ["model", "outcome"]
 )
 _active = Gauge("landmarks_indexer_active_jobs", "Jobs of the whole system that have not ended.")
+_differing = Gauge(
+    "landmarks_collection_differing_points",
+    "Points that were not the same on all nodes when the collection's copies were last checked.",
+    ["collection"],
+)
 _waiting = Gauge(
     "landmarks_indexer_queue_length", "Messages that wait in a model's queue.", ["model"]
 )
@@ -38,6 +43,13 @@ def chunk_ended(model: str, outcome: ChunkOutcome) -> None:
 def jobs_are_active(count: int) -> None:
     """Set how many jobs have not ended."""
     _active.set(count)
+
+
+def copies_differ(points: Mapping[str, int]) -> None:
+    """Set how many points of each collection differed when it was last checked."""
+    _differing.clear()  # of collections that were dropped
+    for collection, count in points.items():
+        _differing.labels(collection).set(count)
 
 
 def messages_wait(model: str, count: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from landmarks.encoders.directory import EncoderDirectory
 from landmarks.job_store.celery_app import TaskSender
+from landmarks.job_store.copy_checks import CopyChecks
 from landmarks.job_store.maps import MapStore
 from landmarks.job_store.open_writes import OpenWrites
 from landmarks.job_store.store import JobStore
@@ -41,6 +42,7 @@ JOBS = (
 MAPS = (MapStore.keep,)
 # The name of a write is its caller's, so it is noted once.
 OPEN_WRITES = (OpenWrites.begin, OpenWrites.keep, OpenWrites.close, OpenWrites.find)
+CHECKS = (CopyChecks.keep, CopyChecks.find)
 COLLECTIONS = (
     Collections.live,
     Collections.find_live,

@@ -13,7 +13,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from landmarkapi.indexing.v1 import indexing_pb2
 from landmarkapi.search.v1 import search_pb2
 from landmarks.errors import ForbiddenError, RateLimitedError
-from landmarks.naming import parse_collection_name
+from landmarks.naming import parse_alias_name, parse_collection_name
 from landmarks.rpc.auth_interceptor import bearer_of
 from landmarks.security.api_keys import KeyRing, Permission
 from landmarks.security.caller import ANYBODY, Caller
@@ -50,6 +50,7 @@ REQUIRED_PERMISSIONS: dict[str, dict[str, Permission | None]] = {
         "CalibrateGallery": WRITE,
         "DrawMap": WRITE,
         "GetMap": READ,
+        "CheckCopies": WRITE,
         "DropCollection": WRITE,
         "DropGallery": WRITE,
     },
@@ -71,7 +72,10 @@ def _gallery(request: Any) -> Iterable[str]:  # noqa: ANN401 - one of the messag
 
 def _gallery_of_collection(request: Any) -> Iterable[str]:  # noqa: ANN401 - of those with a name
     name = parse_collection_name(request.name)
-    return (name.gallery if name else request.name,)
+    if name is not None:
+        return (name.gallery,)
+    alias = parse_alias_name(request.name)
+    return (alias[0] if alias else request.name,)
 
 
 def _no_gallery(_request: object) -> Iterable[str]:
@@ -107,6 +111,7 @@ REQUESTED_GALLERIES: dict[str, Callable[[Any], Iterable[str]]] = {
     "CalibrateGallery": _gallery,
     "DrawMap": _gallery,
     "GetMap": _gallery,
+    "CheckCopies": _gallery_of_collection,
     "DropCollection": _gallery_of_collection,
     "DropGallery": _gallery,
     "ServerReflectionInfo": _no_gallery,

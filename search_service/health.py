@@ -11,6 +11,7 @@ from prometheus_client import Gauge
 
 from landmarks.encoders.directory_aio import AsyncEncoderDirectory
 from landmarks.errors import LandmarksError
+from landmarks.job_store.copy_checks import CopyChecks
 from landmarks.rpc.server import NOT_SERVING, SERVICE_UNKNOWN, SERVING, HealthServicer
 from landmarks.vector_store.async_store import SearchStore
 
@@ -36,14 +37,17 @@ class HealthWatch:
         services: Sequence[str],
         store: SearchStore,
         encoders: AsyncEncoderDirectory,
+        checks: CopyChecks,
         every_seconds: float,
     ) -> None:
         self._health = health
         self._services = services
         self._store = store
+        self._checks = checks
         self._collections_at = 0.0
         self._known: frozenset[str] = frozenset()
         self._unsafe: frozenset[str] = frozenset()
+        self._differing: set[str] = set()
         self._encoders = encoders
         self._every_seconds = every_seconds
         self._last: str | None = None
@@ -83,7 +87,10 @@ class HealthWatch:
         return ""
 
     async def _collections(self) -> None:
-        """Set the health of each collection by its name: NOT_SERVING where one is damaged."""
+        """Set the health of each collection by its name.
+
+        NOT_SERVING: it is damaged, or its copies differ.
+        """
         if time.monotonic() < self._collections_at:
             return
         try:
@@ -92,10 +99,10 @@ class HealthWatch:
         except (TimeoutError, LandmarksError):
             return  # that Qdrant is away is the health of the whole
         self._collections_at = time.monotonic() + _COLLECTIONS_SECONDS
+        await self._compared()
         for name, state in states.items():
-            await self._health.set(
-                name, NOT_SERVING if state.status == "red" else SERVING, listed=False
-            )
+            well = state.status != "red" and name not in self._differing
+            await self._health.set(name, SERVING if well else NOT_SERVING, listed=False)
         for name in self._known - states.keys():  # dropped
             await self._health.set(name, SERVICE_UNKNOWN, listed=False)
         self._known = frozenset(states)
@@ -107,6 +114,14 @@ class HealthWatch:
         for name in self._unsafe - names:  # made safe, or dropped
             _unsafe_layouts.remove(name)
         self._unsafe = names
+
+    async def _compared(self) -> None:
+        """Read which collections' copies differed when they were last compared."""
+        try:
+            checks = await asyncio.to_thread(self._checks.all)
+        except LandmarksError:
+            return  # Redis is away; what was known of copies still holds
+        self._differing = {name for name, check in checks.items() if not check.agree}
 
     async def _encoder(self) -> str:
         """Return why no encoder can be used, or an empty string."""

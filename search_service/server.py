@@ -17,6 +17,8 @@ from landmarkapi.search.v1 import search_pb2
 from landmarkapi.search.v1.search_pb2_grpc import add_SearchServiceServicer_to_server
 from landmarks.encoders.directory_aio import AsyncEncoderDirectory
 from landmarks.errors import ConfigurationError, LandmarksError
+from landmarks.job_store.copy_checks import CopyChecks
+from landmarks.job_store.redis_client import connect_redis
 from landmarks.observability.telemetry import untraced
 from landmarks.photos.source_roots import ROOTS_SETTING, SourceRoots
 from landmarks.photos.sources import Sources
@@ -90,7 +92,10 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
     add_IndexingServiceServicer_to_server(indexing, server)
     health = add_health_and_reflection(server, services)
 
-    watch = HealthWatch(health, ("", *services), store, encoders, settings.search_health_seconds)
+    checks = CopyChecks(connect_redis(settings.broker_url), settings.redis_url)
+    watch = HealthWatch(
+        health, ("", *services), store, encoders, checks, settings.search_health_seconds
+    )
     watching: list[asyncio.Task[None]] = []
     sockets = ExitStack()
     try:
@@ -127,6 +132,7 @@ async def running(settings: SearchSettings) -> AsyncIterator[RunningService]:
         await recall.close()
         await indexing.close()
         await encoders.close()
+        await asyncio.to_thread(checks.close)
         await store.close()
 
 

@@ -218,6 +218,24 @@ class AsyncLandmarks:
         present = await self.collections(gallery)
         return await self._call(calls.roll_back(gallery, model, present))
 
+    async def check_copies(
+        self,
+        collection: str,
+        *,
+        repair: bool = False,
+        delete_unclear: bool = False,
+        request_id: str = "",
+    ) -> indexing_pb2.IndexJob:
+        """Start a job that compares the copies of a collection in a cluster.
+
+        `repair`: each copy is first given what it lacks. `delete_unclear`: photos without a
+        generation that a copy lacks are deleted instead.
+        """
+        call = calls.check_copies(
+            collection, repair=repair, delete_unclear=delete_unclear, request_id=request_id
+        )
+        return (await self._call(call)).job
+
     async def drop(self, collection: str, *, live_too: bool = False) -> None:
         """Delete a collection and its points."""
         await self._call(calls.drop(collection, live_too=live_too))

@@ -308,6 +308,19 @@ def roll_back(
     return RpcCall(_INDEXING + "RollbackCollection", request, ipb.RollbackCollectionResponse)
 
 
+def check_copies(
+    collection: str, *, repair: bool, delete_unclear: bool, request_id: str
+) -> RpcCall[ipb.CheckCopiesResponse]:
+    """Start a job that compares or repairs the copies of a collection."""
+    request = ipb.CheckCopiesRequest(
+        name=collection,
+        repair=repair,
+        delete_unclear=delete_unclear,
+        request_id=_own_or_new(request_id),
+    )
+    return RpcCall(_INDEXING + "CheckCopies", request, ipb.CheckCopiesResponse, SEARCH_SECONDS)
+
+
 def drop_gallery(gallery: str, *, dry_run: bool) -> RpcCall[ipb.DropGalleryResponse]:
     """Delete a gallery."""
     request = ipb.DropGalleryRequest(gallery=gallery, dry_run=dry_run)

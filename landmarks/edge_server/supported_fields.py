@@ -128,6 +128,7 @@ _ALLOWED: Mapping[str, Mapping[str, _Check]] = {
     "QuantizationConfig": _fields("scalar"),
     "ScalarQuantization": _fields("type quantile always_ram"),
     "GetCollectionInfoRequest": _fields("collection_name"),
+    "CollectionClusterInfoRequest": _fields("collection_name"),
     "CollectionExistsRequest": _fields("collection_name"),
     "ListCollectionsRequest": {},
     "DeleteCollection": _fields("collection_name timeout"),

@@ -23,6 +23,8 @@ class JobKind(StrEnum):
     REINDEX = "reindex"
     CALIBRATE = "calibrate"
     MAP = "map"
+    CHECK = "check"
+    REPAIR = "repair"
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class IndexSpec:
     `reindex`, the job indexes the photos of the live collection instead of a source, into a new
     collection for a newer encoder. Jobs of the kinds CALIBRATE and MAP index nothing: they read the
     live collections of the models; the source of a CALIBRATE job, if it has one, holds photos of
-    landmarks that the gallery lacks.
+    landmarks that the gallery lacks. The source of a CHECK or REPAIR job is the collection whose
+    copies are compared; `delete_unclear` is for a REPAIR job, see `CopyRepair`.
     """
 
     gallery: str
@@ -71,6 +74,7 @@ class IndexSpec:
     verify: bool = False
     reindex: ReindexOptions | None = None
     kind: JobKind = JobKind.INDEX
+    delete_unclear: bool = False
 
     def to_json(self) -> str:
         """Return the spec as JSON."""
@@ -95,6 +99,7 @@ class IndexSpec:
             **{name: _flag(values, name) for name in FLAGS},
             reindex=ReindexOptions.from_values(again) if isinstance(again, Mapping) else None,
             kind=JobKind(_text(values, "kind") or kind),
+            delete_unclear=_flag(values, "delete_unclear"),
         )
 
 

@@ -185,7 +185,7 @@ class Collections:
 
         Returns how many that are from now on. Copies that differ already stay so.
         """
-        lineage = self._own(name)
+        lineage = self.own(name)
         with qdrant_failures(self._address):
             info = self._client.get_collection(lineage.name)
         copies, needed = self._copies(name, info), acknowledgements_of(info)
@@ -237,7 +237,7 @@ class Collections:
 
     def claim_promotion(self, name: str, generation: int) -> None:
         """Announce a promotion; any other that comes before it takes the claim away."""
-        lineage = self._own(name)
+        lineage = self.own(name)
         claim = _promotion_claim(alias_name(lineage.gallery, lineage.model), str(generation))
         self._change_aliases(alias_change(claim, name, replace=False))
 
@@ -247,7 +247,7 @@ class Collections:
         `claim`: only if this claim is still there, else it raises UnavailableError. Raises
         NotFoundError, or InvalidInputError for a collection that is not one of ours.
         """
-        lineage = self._own(name)
+        lineage = self.own(name)
         self._refuse_half_imported(name)
         alias = alias_name(lineage.gallery, lineage.model)
         with qdrant_failures(self._address):
@@ -303,14 +303,14 @@ class Collections:
 
         Raises NotFoundError; LineageError for a live one, unless `live_too`.
         """
-        lineage = self._own(name)
+        lineage = self.own(name)
         alias = alias_name(lineage.gallery, lineage.model)
         if self._aliases().get(alias) == name and not live_too:
             raise LineageError(f"{name} is live; promote another collection first")
         with qdrant_failures(self._address):
             self._client.delete_collection(name)
 
-    def _own(self, name: str) -> Lineage:
+    def own(self, name: str) -> Lineage:
         """Return the lineage of a collection by its own name; an alias stands for another."""
         if parse_collection_name(name) is None:
             raise InvalidInputError(
@@ -338,6 +338,12 @@ class Collections:
         with qdrant_failures(self._address):
             info = self._client.get_collection(name)
         return live_collection_of(name, info).text_fields
+
+    def names(self) -> list[str]:
+        """Return the names of all collections of ours."""
+        with qdrant_failures(self._address):
+            names = [one.name for one in self._client.get_collections().collections]
+        return sorted(name for name in names if is_of_gallery(name, None))
 
     def states(self, gallery: str | None = None) -> list[CollectionState]:
         """Return all collections of ours, or those of one gallery, by name."""

@@ -12,6 +12,7 @@ from landmarks.client import DEFAULT_TARGET, Landmarks
 from landmarks.errors import InvalidInputError
 from landmarks.naming import parse_alias_name, parse_collection_name
 from landmarks_tools.cli.connection import connect
+from landmarks_tools.cli.copies import check_copies, repair_copies
 from landmarks_tools.cli.output import (
     JsonOption,
     ServerOption,
@@ -52,15 +53,42 @@ def collections(
             " good. Calls Qdrant directly, at LANDMARKS_QDRANT_HOST and LANDMARKS_QDRANT_PORT.",
         ),
     ] = "",
+    check: Annotated[
+        str,
+        typer.Option(
+            metavar="COLLECTION",
+            help="Compare the copies of a collection in a cluster; status 6 if they differ.",
+        ),
+    ] = "",
+    repair: Annotated[
+        str,
+        typer.Option(
+            metavar="COLLECTION",
+            help="Make the copies of a collection the same again, while it is in use.",
+        ),
+    ] = "",
+    delete_unclear: Annotated[
+        bool,
+        typer.Option(
+            "--delete-unclear",
+            help="With --repair: delete photos of an earlier release that a copy lacks, instead of"
+            " writing them to it.",
+        ),
+    ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="With --drop: do not ask for confirmation.")
+        bool,
+        typer.Option("--yes", "-y", help="With --drop or --repair: do not ask for confirmation."),
     ] = False,
     server: ServerOption = DEFAULT_TARGET,
     as_json: JsonOption = False,
 ) -> None:
     """List collections, one per gallery, model and digest, or change which one is live."""
-    if sum(map(bool, (promote, rollback, drop, fix_layout))) > 1:
-        raise typer.BadParameter("give one of --promote, --rollback, --drop and --fix-layout")
+    if sum(map(bool, (promote, rollback, drop, fix_layout, check, repair))) > 1:
+        raise typer.BadParameter(
+            "give one of --promote, --rollback, --drop, --fix-layout, --check and --repair"
+        )
+    if delete_unclear and not repair:
+        raise typer.BadParameter("--delete-unclear needs --repair")
     if fix_layout:
         _fix_layout(fix_layout)
         return
@@ -71,6 +99,10 @@ def collections(
             _print_live(client.roll_back(*_gallery_and_model(rollback)).live)
         elif drop:
             _drop(client, drop, yes=yes)
+        elif check:
+            check_copies(client, check, as_json=as_json)
+        elif repair:
+            repair_copies(client, repair, delete_unclear=delete_unclear, yes=yes, as_json=as_json)
         else:
             print_collections(list(client.collections(gallery)), as_json=as_json)
 

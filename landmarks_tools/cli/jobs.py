@@ -12,7 +12,12 @@ from landmarks_tools.cli.connection import connect
 from landmarks_tools.cli.index import finish, follow, none_indexed, print_totals
 from landmarks_tools.cli.output import JsonOption, ServerOption, console, print_json, print_table
 
-_WITHOUT_PHOTOS = (pb.JOB_KIND_CALIBRATE, pb.JOB_KIND_MAP)
+_WITHOUT_PHOTOS = (
+    pb.JOB_KIND_CALIBRATE,
+    pb.JOB_KIND_MAP,
+    pb.JOB_KIND_CHECK,
+    pb.JOB_KIND_REPAIR,
+)
 
 
 def jobs(
@@ -122,6 +127,10 @@ def _subject(job: pb.IndexJob) -> str:
             return f"(verdicts of {models} calibrated)"
         case pb.JOB_KIND_MAP:
             return f"(map of {models})"
+        case pb.JOB_KIND_CHECK:
+            return f"(copies of {job.spec.source} compared)"
+        case pb.JOB_KIND_REPAIR:
+            return f"(copies of {job.spec.source} repaired)"
         case _:
             return job.spec.source
 

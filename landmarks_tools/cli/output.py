@@ -96,6 +96,7 @@ class ExitCode(IntEnum):
     NOT_FOUND = 3
     UNAVAILABLE = 4
     DEAD_LETTERS = 5
+    COPIES_DIFFER = 6
 
 
 def exit_code_of(error: errors.LandmarksError) -> ExitCode:

@@ -12,7 +12,7 @@ from landmarks.errors import InvalidInputError, NotFoundError, UnavailableError
 from landmarks.job_store.maps import MapStore
 from landmarks.job_store.open_writes import OpenWrites
 from landmarks.job_store.store import JobStore
-from landmarks.naming import check_gallery, check_model
+from landmarks.naming import check_gallery, check_model, parse_alias_name
 from landmarks.vector_store.collection_info import Lineage
 from landmarks.vector_store.filters import words_in
 from landmarks.vector_store.source_points import uri_of_source
@@ -43,6 +43,14 @@ class CollectionAdmin:
     def live_collection(self, gallery: str, model: str) -> Lineage:
         """Return a model's live collection; raises NotFoundError if the gallery has none."""
         return self._collections.live(gallery, model)
+
+    def collection(self, name: str) -> Lineage:
+        """Return a collection by its name, or the live one by `<gallery>__<model>`.
+
+        Raises NotFoundError, or InvalidInputError for a name that is neither.
+        """
+        alias = parse_alias_name(name)
+        return self._collections.live(*alias) if alias else self._collections.own(name)
 
     def live_models(self, gallery: str) -> set[str]:
         """Return the models a gallery is indexed with; raises NotFoundError if there are none."""

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.errors import InvalidInputError
+from landmarks.job_store.copy_checks import CopyCheck
 from landmarks.job_store.maps import GalleryMap
 from landmarks.job_store.records import DeadLetter, Job, JobState, ModelProgress
 from landmarks.job_store.spec import IndexSpec, JobKind
@@ -29,6 +30,8 @@ _KINDS = {
     JobKind.REINDEX: pb.JOB_KIND_REINDEX,
     JobKind.CALIBRATE: pb.JOB_KIND_CALIBRATE,
     JobKind.MAP: pb.JOB_KIND_MAP,
+    JobKind.CHECK: pb.JOB_KIND_CHECK,
+    JobKind.REPAIR: pb.JOB_KIND_REPAIR,
 }
 
 
@@ -129,7 +132,11 @@ def map_message(found: GalleryMap) -> pb.GetMapResponse:
 
 
 def collection_message(
-    state: CollectionState, recall: Recall | None = None, *, mapped: bool = False
+    state: CollectionState,
+    recall: Recall | None = None,
+    check: CopyCheck | None = None,
+    *,
+    mapped: bool = False,
 ) -> pb.Collection:
     """Return a collection's message."""
     return pb.Collection(
@@ -146,8 +153,31 @@ def collection_message(
         mapped=mapped,
         recall=recall.share if recall else None,
         recall_queries=recall.queries if recall else 0,
-        problem=state.problem,
+        problem="; ".join(filter(None, (state.problem, _differing(state.lineage.name, check)))),
         unsafe_layout=state.unsafe_layout,
+        copy_check=_check_message(check) if check else None,
+    )
+
+
+def _differing(name: str, check: CopyCheck | None) -> str:
+    """Return what is wrong with a collection whose copies differ; else ""."""
+    if check is None or check.agree:
+        return ""
+    return (
+        f"{check.points:,} of its {check.compared:,} points are not the same on all nodes, so what"
+        f" is found depends on which answers: `landmarks collections --repair {name}`"
+    )
+
+
+def _check_message(check: CopyCheck) -> pb.CopyCheck:
+    return pb.CopyCheck(
+        time=_timestamp(check.began),
+        agree=check.agree,
+        compared=check.compared,
+        differing=check.points,
+        harmless=check.harmless,
+        nodes=[pb.NodeCopies(**asdict(one)) for one in check.nodes],
+        examples=check.examples,
     )
 
 

@@ -13,6 +13,7 @@ import structlog
 from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarkapi.indexing.v1.indexing_pb2_grpc import IndexingServiceServicer
 from landmarks.errors import InvalidInputError, LineageError, NotFoundError, UnavailableError
+from landmarks.job_store.copy_checks import CopyChecks
 from landmarks.job_store.maps import MapStore
 from landmarks.job_store.open_writes import OpenWrites
 from landmarks.job_store.records import Job
@@ -23,6 +24,7 @@ from landmarks.naming import check_gallery, check_model
 from landmarks.photos.sources import Sources
 from landmarks.security.caller import present_caller
 from landmarks.vector_store.async_store import SearchStore
+from landmarks.vector_store.cluster import Cluster
 from landmarks.vector_store.settings import VectorStoreSettings
 from landmarks.vector_store.store import VectorStore
 from search_service.indexing.blocking_methods import in_thread, starting_job
@@ -70,10 +72,19 @@ def create_indexing_servicer(
     store = VectorStore(qdrant)
     open_writes = OpenWrites(connect_redis(redis_url), redis_url)
     admin = CollectionAdmin(store, jobs, maps, open_writes)
+    checks = CopyChecks(connect_redis(redis_url), redis_url)
     names = SourceNames(connect_redis(redis_url), redis_url)
-    submitter = JobSubmitter(jobs, names, redis_url, models, sources, admin)
+    submitter = JobSubmitter(jobs, names, redis_url, models, sources, admin, Cluster(qdrant))
     return IndexingServicer(
-        jobs, JobChanges(redis_url), submitter, collections, store, admin, maps, recall
+        jobs,
+        JobChanges(redis_url),
+        submitter,
+        collections,
+        store,
+        admin,
+        maps,
+        checks,
+        recall,
     )
 
 
@@ -89,6 +100,7 @@ class IndexingServicer(IndexingServiceServicer):
         store: VectorStore,
         admin: CollectionAdmin,
         maps: MapStore,
+        checks: CopyChecks,
         recall: RecallMonitor,
     ) -> None:
         self._jobs = jobs
@@ -98,6 +110,7 @@ class IndexingServicer(IndexingServiceServicer):
         self._store = store
         self._admin = admin
         self._maps = maps
+        self._checks = checks
         self._recall = recall
         self.starting = ThreadPoolExecutor(_STARTING_THREADS, thread_name_prefix="start-job")
 
@@ -108,6 +121,7 @@ class IndexingServicer(IndexingServiceServicer):
         await asyncio.to_thread(self._store.close)
         await asyncio.to_thread(self._submitter.close)
         await asyncio.to_thread(self._maps.close)
+        await asyncio.to_thread(self._checks.close)
         await asyncio.to_thread(self._jobs.close)
 
     def _job(self, job_id: str) -> Job:
@@ -146,6 +160,12 @@ class IndexingServicer(IndexingServiceServicer):
     def DrawMap(self, request: pb.DrawMapRequest) -> pb.DrawMapResponse:
         """Check the request as far as is quick, record the job and enqueue it."""
         return pb.DrawMapResponse(job=job_message(self._submitter.draw_map(request)))
+
+    @starting_job
+    def CheckCopies(self, request: pb.CheckCopiesRequest) -> pb.CheckCopiesResponse:
+        """Check the request, record the job and enqueue it."""
+        job = self._submitter.check_copies(request)
+        return pb.CheckCopiesResponse(job=job_message(job))
 
     @in_thread
     def GetIndexJob(self, request: pb.GetIndexJobRequest) -> pb.GetIndexJobResponse:
@@ -300,13 +320,17 @@ class IndexingServicer(IndexingServiceServicer):
         try:
             names = [one.lineage.name for one in states]
             mapped = await asyncio.to_thread(self._maps.mapped, names)
+            checks = await asyncio.to_thread(self._checks.all)
         except UnavailableError as error:  # the collections are worth listing without it
-            _log.warning("cannot read which collections have a map", reason=str(error))
-            mapped = set()
+            _log.warning("cannot read what Redis has of collections", reason=str(error))
+            mapped, checks = set(), {}
         return pb.ListCollectionsResponse(
             collections=[
                 collection_message(
-                    one, self._recall.of(one.lineage.name), mapped=one.lineage.name in mapped
+                    one,
+                    self._recall.of(one.lineage.name),
+                    checks.get(one.lineage.name),
+                    mapped=one.lineage.name in mapped,
                 )
                 for one in states
             ]

@@ -23,6 +23,7 @@ from landmarks.job_store.store import JobStore
 from landmarks.job_store.task_messages import job_message
 from landmarks.naming import check_gallery, check_model
 from landmarks.photos.sources import Sources
+from landmarks.vector_store.cluster import Cluster
 from search_service.indexing.collection_admin import CollectionAdmin
 
 _log = structlog.get_logger(__name__)
@@ -39,17 +40,20 @@ class JobSubmitter:
         models: Collection[str],
         sources: Sources,
         admin: CollectionAdmin,
+        cluster: Cluster,
     ) -> None:
         self._jobs = jobs
         self._source_names = source_names
         self._models = tuple(models)
         self._sources = sources
         self._admin = admin
+        self._cluster = cluster
         self._sender = TaskSender(celery_app(redis_url), retries=2)
 
     def close(self) -> None:
         """Close the connections to the broker."""
         self._sender.close()
+        self._cluster.close()
         self._source_names.close()
 
     def index(self, spec: IndexSpec, request_id: str) -> Job:
@@ -123,6 +127,22 @@ class JobSubmitter:
         return self._start(
             spec, request.request_id, lambda: self._admin.live_collection(gallery, model)
         )
+
+    def check_copies(self, request: pb.CheckCopiesRequest) -> Job:
+        """Start comparing the copies of a collection, or repairing them."""
+        if request.delete_unclear and not request.repair:
+            raise InvalidInputError(
+                "`delete_unclear` is for a repair; set `repair` too", field="delete_unclear"
+            )
+        lineage = self._admin.collection(request.name)
+        spec = IndexSpec(
+            lineage.gallery,
+            source=lineage.name,
+            models=(lineage.model,),
+            kind=JobKind.REPAIR if request.repair else JobKind.CHECK,
+            delete_unclear=request.delete_unclear,
+        )
+        return self._start(spec, request.request_id, lambda: self._cluster.nodes_of(lineage.name))
 
     def resume(self, job_id: str) -> Job:
         """Resume a cancelled or failed job."""

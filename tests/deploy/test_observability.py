@@ -16,6 +16,7 @@ def test_the_alarms_are_those_that_the_documentation_names() -> None:
         "ServiceDown",
         "SearchErrors",
         "SearchSlow",
+        "CopiesDiffer",
         "RecallLow",
         "EncoderQueueWaitHigh",
         "EncoderRefusing",

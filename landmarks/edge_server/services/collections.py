@@ -38,6 +38,7 @@ class CollectionsService:
             "CollectionExists": typed(q.CollectionExistsRequest, self._exists),
             "UpdateAliases": typed(q.ChangeAliases, self._update_aliases),
             "ListAliases": typed(q.ListAliasesRequest, self._list_aliases),
+            "CollectionClusterInfo": typed(q.CollectionClusterInfoRequest, self._cluster_info),
             "ListCollectionAliases": typed(
                 q.ListCollectionAliasesRequest, self._list_collection_aliases
             ),
@@ -69,6 +70,11 @@ class CollectionsService:
     async def _exists(self, request: q.CollectionExistsRequest) -> Message:
         found = self._engine.catalog.resolve(request.collection_name) is not None
         return q.CollectionExistsResponse(result=q.CollectionExists(exists=found))
+
+    async def _cluster_info(self, request: q.CollectionClusterInfoRequest) -> Message:
+        info = await self._engine.collection(request.collection_name).info()
+        shard = q.LocalShardInfo(points_count=info.points_count, state=q.ReplicaState.Active)
+        return q.CollectionClusterInfoResponse(shard_count=1, local_shards=[shard])
 
     async def _update_aliases(self, request: q.ChangeAliases) -> Message:
         await self._engine.change_aliases(lambda catalog: changed_aliases(catalog, request))

@@ -3,7 +3,7 @@
 import { api } from "./api.js";
 import { byId, confirm, failure, h, notify, whileBusy } from "./dom.js";
 import { onGallery, readCollections, state } from "./state.js";
-import { number, percent, plural } from "./format.js";
+import { number, percent, plural, timeAgo } from "./format.js";
 
 let visible = false;
 
@@ -50,6 +50,7 @@ function collection(one, beside) {
       one.live ? h("span", { class: "chip good" }, "live") : h("span", { class: "chip" }, "not live"),
       one.calibrated ? h("span", { class: "chip accent" }, "calibrated") : h("span", { class: "chip warn" }, "not calibrated"),
       one.mapped ? h("span", { class: "chip accent" }, "map drawn") : null,
+      one.copy_check ? h("span", { class: `chip ${one.copy_check.agree ? "good" : "bad"}`, title: `Compared ${timeAgo(one.copy_check.time)}` }, one.copy_check.agree ? "copies agree" : "copies differ") : null,
       one.status === "green" ? null : h("span", { class: `chip ${one.status === "red" ? "bad" : "warn"}` }, status(one.status))),
     ...[one.problem, one.unsafe_layout].filter(Boolean).map((text) => h("p", { class: "problem", role: "alert" }, text)),
     meter("In the index", indexed ? indexed / points : null, indexed ? `${number(indexed)} of ${plural(points, "photo", "photos")}` : "none: searched exactly"),

@@ -5,7 +5,7 @@ import { announce, byId, confirm, failure, h, notify, whileBusy } from "./dom.js
 import { readCollections, state } from "./state.js";
 import { timeLeft, number, plural, timeAgo } from "./format.js";
 
-const KINDS = { JOB_KIND_INDEX: "Index", JOB_KIND_REINDEX: "Rebuild", JOB_KIND_CALIBRATE: "Calibrate", JOB_KIND_MAP: "Draw the map of" };
+const KINDS = { JOB_KIND_INDEX: "Index", JOB_KIND_REINDEX: "Rebuild", JOB_KIND_CALIBRATE: "Calibrate", JOB_KIND_MAP: "Draw the map of", JOB_KIND_CHECK: "Compare copies of", JOB_KIND_REPAIR: "Repair copies of" };
 const STATES = {
   JOB_STATE_QUEUED: ["queued", ""], JOB_STATE_RUNNING: ["running", "accent"], JOB_STATE_SUCCEEDED: ["done", "good"],
   JOB_STATE_FAILED: ["failed", "bad"], JOB_STATE_CANCELLED: ["cancelled", "warn"],

@@ -74,6 +74,10 @@ class _JobKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobKind.Value
     """It calibrates the verdicts of a gallery."""
     JOB_KIND_MAP: _JobKind.ValueType  # 4
     """It draws the map of a collection."""
+    JOB_KIND_CHECK: _JobKind.ValueType  # 5
+    """It compares the copies of a collection."""
+    JOB_KIND_REPAIR: _JobKind.ValueType  # 6
+    """It repairs the copies of a collection, and compares them."""
 
 class JobKind(_JobKind, metaclass=_JobKindEnumTypeWrapper):
     """The kind of a job."""
@@ -88,6 +92,10 @@ JOB_KIND_CALIBRATE: JobKind.ValueType  # 3
 """It calibrates the verdicts of a gallery."""
 JOB_KIND_MAP: JobKind.ValueType  # 4
 """It draws the map of a collection."""
+JOB_KIND_CHECK: JobKind.ValueType  # 5
+"""It compares the copies of a collection."""
+JOB_KIND_REPAIR: JobKind.ValueType  # 6
+"""It repairs the copies of a collection, and compares them."""
 Global___JobKind: _TypeAlias = JobKind  # noqa: Y015
 
 @_typing.final
@@ -449,6 +457,7 @@ class Collection(_message.Message):
     MAPPED_FIELD_NUMBER: _builtins.int
     PROBLEM_FIELD_NUMBER: _builtins.int
     UNSAFE_LAYOUT_FIELD_NUMBER: _builtins.int
+    COPY_CHECK_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, `<gallery>__<model>__<digest8>`."""
     gallery: _builtins.str
@@ -483,6 +492,10 @@ class Collection(_message.Message):
     """
     unsafe_layout: _builtins.str
     """Why the copies of its shards can differ for good, and what to do; empty if they cannot."""
+    @_builtins.property
+    def copy_check(self) -> Global___CopyCheck:
+        """The last comparison of its copies; unset if there was none, as where there is one copy."""
+
     def __init__(
         self,
         *,
@@ -501,16 +514,117 @@ class Collection(_message.Message):
         mapped: _builtins.bool = ...,
         problem: _builtins.str = ...,
         unsafe_layout: _builtins.str = ...,
+        copy_check: Global___CopyCheck | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "recall", b"recall"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "copy_check", b"copy_check", "recall", b"recall"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "calibrated", b"calibrated", "digest", b"digest", "dimension", b"dimension", "gallery", b"gallery", "indexed_vectors", b"indexed_vectors", "live", b"live", "mapped", b"mapped", "model", b"model", "name", b"name", "points", b"points", "problem", b"problem", "recall", b"recall", "recall_queries", b"recall_queries", "status", b"status", "unsafe_layout", b"unsafe_layout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_recall", b"_recall", "calibrated", b"calibrated", "copy_check", b"copy_check", "digest", b"digest", "dimension", b"dimension", "gallery", b"gallery", "indexed_vectors", b"indexed_vectors", "live", b"live", "mapped", b"mapped", "model", b"model", "name", b"name", "points", b"points", "problem", b"problem", "recall", b"recall", "recall_queries", b"recall_queries", "status", b"status", "unsafe_layout", b"unsafe_layout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__recall: _TypeAlias = _typing.Literal["recall"]  # noqa: Y015
     _WhichOneofArgType__recall: _TypeAlias = _typing.Literal["_recall", b"_recall"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__recall) -> _WhichOneofReturnType__recall | None: ...
 
 Global___Collection: _TypeAlias = Collection  # noqa: Y015
+
+@_typing.final
+class CopyCheck(_message.Message):
+    """A comparison of the copies of a collection, through each node that has some."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    AGREE_FIELD_NUMBER: _builtins.int
+    COMPARED_FIELD_NUMBER: _builtins.int
+    DIFFERING_FIELD_NUMBER: _builtins.int
+    HARMLESS_FIELD_NUMBER: _builtins.int
+    NODES_FIELD_NUMBER: _builtins.int
+    EXAMPLES_FIELD_NUMBER: _builtins.int
+    agree: _builtins.bool
+    """True if no point differed."""
+    compared: _builtins.int
+    """How many points were compared, marks of deleted ones included."""
+    differing: _builtins.int
+    """How many of them were wrong on some node."""
+    harmless: _builtins.int
+    """How many differed only in the marks of deleted or expected photos, which no search finds."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When it began."""
+
+    @_builtins.property
+    def nodes(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeCopies]:
+        """Each node."""
+
+    @_builtins.property
+    def examples(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of some points that differed."""
+
+    def __init__(
+        self,
+        *,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        agree: _builtins.bool = ...,
+        compared: _builtins.int = ...,
+        differing: _builtins.int = ...,
+        harmless: _builtins.int = ...,
+        nodes: _abc.Iterable[Global___NodeCopies] | None = ...,
+        examples: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agree", b"agree", "compared", b"compared", "differing", b"differing", "examples", b"examples", "harmless", b"harmless", "nodes", b"nodes", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopyCheck: _TypeAlias = CopyCheck  # noqa: Y015
+
+@_typing.final
+class NodeCopies(_message.Message):
+    """What a node has of a collection: what is found through it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    PHOTOS_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    OLDER_FIELD_NUMBER: _builtins.int
+    RETURNED_FIELD_NUMBER: _builtins.int
+    UNCLEAR_FIELD_NUMBER: _builtins.int
+    DIFFERENT_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """Its address."""
+    photos: _builtins.int
+    """How many photos it has."""
+    missing: _builtins.int
+    """Photos that it lacks."""
+    older: _builtins.int
+    """Photos of which it has an older version."""
+    returned: _builtins.int
+    """Photos that it has and that were deleted."""
+    unclear: _builtins.int
+    """Photos of an earlier release, or imported, that it lacks: it missed their writing, or the other
+    nodes missed their deletion.
+    """
+    different: _builtins.int
+    """Photos of an earlier release, or imported, of which it has not the latest version."""
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        photos: _builtins.int = ...,
+        missing: _builtins.int = ...,
+        older: _builtins.int = ...,
+        returned: _builtins.int = ...,
+        unclear: _builtins.int = ...,
+        different: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["different", b"different", "missing", b"missing", "node", b"node", "older", b"older", "photos", b"photos", "returned", b"returned", "unclear", b"unclear"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeCopies: _TypeAlias = NodeCopies  # noqa: Y015
 
 @_typing.final
 class CreateIndexJobRequest(_message.Message):
@@ -1347,6 +1461,66 @@ class RollbackCollectionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RollbackCollectionResponse: _TypeAlias = RollbackCollectionResponse  # noqa: Y015
+
+@_typing.final
+class CheckCopiesRequest(_message.Message):
+    """Compares the copies of a collection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REPAIR_FIELD_NUMBER: _builtins.int
+    DELETE_UNCLEAR_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The collection's name, or `<gallery>__<model>` for the live one."""
+    repair: _builtins.bool
+    """Repair what differs first."""
+    delete_unclear: _builtins.bool
+    """With `repair`: delete the photos that are `NodeCopies.unclear` on some node, instead of writing
+    them to the nodes that lack them.
+    """
+    request_id: _builtins.str
+    """If set, a second request with the same id returns the first one's job."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        repair: _builtins.bool = ...,
+        delete_unclear: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete_unclear", b"delete_unclear", "name", b"name", "repair", b"repair", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckCopiesRequest: _TypeAlias = CheckCopiesRequest  # noqa: Y015
+
+@_typing.final
+class CheckCopiesResponse(_message.Message):
+    """The new job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___IndexJob:
+        """The job."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___IndexJob | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckCopiesResponse: _TypeAlias = CheckCopiesResponse  # noqa: Y015
 
 @_typing.final
 class DropCollectionRequest(_message.Message):

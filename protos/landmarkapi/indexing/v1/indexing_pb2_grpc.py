@@ -120,6 +120,11 @@ class IndexingServiceStub:
                 request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.GetMapRequest.SerializeToString,
                 response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.GetMapResponse.FromString,
                 _registered_method=True)
+        self.CheckCopies = channel.unary_unary(
+                '/landmarkapi.indexing.v1.IndexingService/CheckCopies',
+                request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CheckCopiesRequest.SerializeToString,
+                response_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CheckCopiesResponse.FromString,
+                _registered_method=True)
         self.DropCollection = channel.unary_unary(
                 '/landmarkapi.indexing.v1.IndexingService/DropCollection',
                 request_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.DropCollectionRequest.SerializeToString,
@@ -282,6 +287,21 @@ class IndexingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CheckCopies(self, request, context):
+        """Starts a job that compares the copies of a collection in a cluster: by the points' ids and the
+        numbers of their last writes, deletions included, through each node. The result is in
+        `Collection.copy_check`. Workers start it by themselves after a node was away. With `repair`, it
+        first writes to each copy what it lacks and deletes what should be gone; searches and indexing go
+        on meanwhile, and nothing is encoded.
+
+        INVALID_ARGUMENT: the name cannot be used. NOT_FOUND: it does not exist. UNAVAILABLE: a node is
+        away or its address is not known, or a copy is being recovered. ALREADY_EXISTS: `request_id` was
+        used for another job.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DropCollection(self, request, context):
         """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
         set. NOT_FOUND: it does not exist.
@@ -388,6 +408,11 @@ def add_IndexingServiceServicer_to_server(servicer, server):
                     servicer.GetMap,
                     request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.GetMapRequest.FromString,
                     response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.GetMapResponse.SerializeToString,
+            ),
+            'CheckCopies': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckCopies,
+                    request_deserializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CheckCopiesRequest.FromString,
+                    response_serializer=landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CheckCopiesResponse.SerializeToString,
             ),
             'DropCollection': grpc.unary_unary_rpc_method_handler(
                     servicer.DropCollection,
@@ -860,6 +885,33 @@ class IndexingService:
             '/landmarkapi.indexing.v1.IndexingService/GetMap',
             landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.GetMapRequest.SerializeToString,
             landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.GetMapResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckCopies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/landmarkapi.indexing.v1.IndexingService/CheckCopies',
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CheckCopiesRequest.SerializeToString,
+            landmarkapi_dot_indexing_dot_v1_dot_indexing__pb2.CheckCopiesResponse.FromString,
             options,
             channel_credentials,
             insecure,

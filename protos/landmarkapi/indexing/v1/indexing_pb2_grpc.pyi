@@ -101,6 +101,17 @@ class IndexingServiceStub:
     """
     GetMap: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.GetMapRequest, _indexing_pb2.GetMapResponse]
     """Reads the map of a live collection. NOT_FOUND: nothing is live, or no map has been drawn of it."""
+    CheckCopies: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.CheckCopiesRequest, _indexing_pb2.CheckCopiesResponse]
+    """Starts a job that compares the copies of a collection in a cluster: by the points' ids and the
+    numbers of their last writes, deletions included, through each node. The result is in
+    `Collection.copy_check`. Workers start it by themselves after a node was away. With `repair`, it
+    first writes to each copy what it lacks and deletes what should be gone; searches and indexing go
+    on meanwhile, and nothing is encoded.
+
+    INVALID_ARGUMENT: the name cannot be used. NOT_FOUND: it does not exist. UNAVAILABLE: a node is
+    away or its address is not known, or a copy is being recovered. ALREADY_EXISTS: `request_id` was
+    used for another job.
+    """
     DropCollection: _grpc.UnaryUnaryMultiCallable[_indexing_pb2.DropCollectionRequest, _indexing_pb2.DropCollectionResponse]
     """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
     set. NOT_FOUND: it does not exist.
@@ -186,6 +197,17 @@ class IndexingServiceAsyncStub(IndexingServiceStub):
     """
     GetMap: _aio.UnaryUnaryMultiCallable[_indexing_pb2.GetMapRequest, _indexing_pb2.GetMapResponse]  # type: ignore[assignment]
     """Reads the map of a live collection. NOT_FOUND: nothing is live, or no map has been drawn of it."""
+    CheckCopies: _aio.UnaryUnaryMultiCallable[_indexing_pb2.CheckCopiesRequest, _indexing_pb2.CheckCopiesResponse]  # type: ignore[assignment]
+    """Starts a job that compares the copies of a collection in a cluster: by the points' ids and the
+    numbers of their last writes, deletions included, through each node. The result is in
+    `Collection.copy_check`. Workers start it by themselves after a node was away. With `repair`, it
+    first writes to each copy what it lacks and deletes what should be gone; searches and indexing go
+    on meanwhile, and nothing is encoded.
+
+    INVALID_ARGUMENT: the name cannot be used. NOT_FOUND: it does not exist. UNAVAILABLE: a node is
+    away or its address is not known, or a copy is being recovered. ALREADY_EXISTS: `request_id` was
+    used for another job.
+    """
     DropCollection: _aio.UnaryUnaryMultiCallable[_indexing_pb2.DropCollectionRequest, _indexing_pb2.DropCollectionResponse]  # type: ignore[assignment]
     """Deletes a collection and its points. FAILED_PRECONDITION: it is live, and `live_too` is not
     set. NOT_FOUND: it does not exist.
@@ -370,6 +392,23 @@ class IndexingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_indexing_pb2.GetMapResponse, _abc.Awaitable[_indexing_pb2.GetMapResponse]]:
         """Reads the map of a live collection. NOT_FOUND: nothing is live, or no map has been drawn of it."""
+
+    @_abc_1.abstractmethod
+    def CheckCopies(
+        self,
+        request: _indexing_pb2.CheckCopiesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_indexing_pb2.CheckCopiesResponse, _abc.Awaitable[_indexing_pb2.CheckCopiesResponse]]:
+        """Starts a job that compares the copies of a collection in a cluster: by the points' ids and the
+        numbers of their last writes, deletions included, through each node. The result is in
+        `Collection.copy_check`. Workers start it by themselves after a node was away. With `repair`, it
+        first writes to each copy what it lacks and deletes what should be gone; searches and indexing go
+        on meanwhile, and nothing is encoded.
+
+        INVALID_ARGUMENT: the name cannot be used. NOT_FOUND: it does not exist. UNAVAILABLE: a node is
+        away or its address is not known, or a copy is being recovered. ALREADY_EXISTS: `request_id` was
+        used for another job.
+        """
 
     @_abc_1.abstractmethod
     def DropCollection(
