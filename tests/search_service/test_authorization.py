@@ -80,7 +80,7 @@ def test_every_method_has_a_required_permission() -> None:
 
 def test_a_method_that_writes_requires_a_key_with_write_permission() -> None:
     changing = re.compile(
-        "Create|Cancel|Resume|Retry|Delete|Reindex|Promote|Rollback|Drop|Draw|Cal"
+        "Create|Cancel|Resume|Retry|Delete|Reindex|Promote|Rollback|Drop|Draw|Cal|Check"
     )
     for service, methods in REQUIRED_PERMISSIONS.items():
         for name, needed in methods.items():

@@ -120,7 +120,7 @@ def test_every_other_method_is_refused_by_name(channel: grpc.Channel):
     others += [
         f"/qdrant.Collections/{one.name}"
         for one in collections
-        if "Shard" in one.name or "Cluster" in one.name
+        if "Shard" in one.name or "ClusterSetup" in one.name
     ]
     for method in others:
         error = _refusal(channel, method)

@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 from qdrant_client import models
 
+from landmarks.errors import NotFoundError
 from landmarks.vector_store.client import connect
+from landmarks.vector_store.cluster import Cluster, has_several_copies
 from landmarks.vector_store.copies import (
     Copy,
     CopyComparer,
@@ -218,6 +220,17 @@ def test_a_photo_that_only_some_copies_have_can_be_deleted_instead(nodes: Nodes)
 
 
 @pytest.mark.integration
+def test_of_one_copy_there_is_nothing_to_compare(nodes: Nodes) -> None:
+    first = nodes.each[0]
+    with closing(Cluster(first.settings)) as cluster:
+        assert cluster.nodes_of(nodes.name) == []
+        assert cluster.away() == []
+        with pytest.raises(NotFoundError):
+            cluster.nodes_of("nothing__vgg16__00000000")
+    assert not has_several_copies(first.client, "node1", nodes.name)
+
+
+@pytest.mark.integration
 def test_a_write_on_its_way_is_no_difference(nodes: Nodes) -> None:
     one, two, three = nodes.each
     put(nodes.all, nodes.name, range(10), 5)
@@ -309,6 +322,7 @@ def test_what_is_newer_wins_on_every_copy(nodes: Nodes, event: str, before: int)
     assert comparer.compare(nodes.name).agree
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_many_points_are_compared_page_by_page(nodes: Nodes) -> None:
     count = 20_000

@@ -181,6 +181,23 @@ async def test_models_without_common_photos_are_not_calibrated_together_and_the_
     assert "collections of all of one, two: index the same photos" in last.error
 
 
+async def test_a_check_says_that_there_is_one_copy(rig: Rig) -> None:
+    async with serving(rig) as (_, indexing):
+        for repair in (False, True):
+            asked = pb.CheckCopiesRequest(name=f"g__{MODEL}", repair=repair)
+            last = await ended(indexing, (await indexing.CheckCopies(asked, timeout=20)).job)
+            assert last.state == pb.JOB_STATE_SUCCEEDED, last.error
+            assert last.outcome.startswith("there is one copy of g__")
+        unknown = pb.CheckCopiesRequest(name="nothing__vgg16__00000000")
+        assert isinstance(await error_of(indexing.CheckCopies(unknown, timeout=20)), NotFoundError)
+        unclear = pb.CheckCopiesRequest(name=f"g__{MODEL}", delete_unclear=True)
+        refused = await error_of(indexing.CheckCopies(unclear, timeout=20))
+        assert isinstance(refused, InvalidInputError)
+        request = pb.ListCollectionsRequest(gallery="g")
+        [collection] = (await indexing.ListCollections(request, timeout=20)).collections
+        assert not collection.HasField("copy_check")
+
+
 async def test_a_map_is_drawn_kept_and_dropped_with_its_collection(rig: Rig) -> None:
     rig.index("m", rig.photos)
     async with serving(rig) as (_, indexing):
