@@ -9,21 +9,9 @@ from qdrant_client import QdrantClient, models
 
 from landmarks.errors import LandmarksError, UnavailableError
 from landmarks.settings import QdrantSettings
-from landmarks.vector_store.client import connect
+from landmarks.vector_store.client import connect_to, nodes_of
 from landmarks.vector_store.copies import Node
 from landmarks.vector_store.errors import qdrant_failures
-
-
-def nodes_of(settings: QdrantSettings) -> tuple[str, ...]:
-    """Return the address of each node, as host:port."""
-    hosts = [one.strip() for one in settings.qdrant_host.split(",") if one.strip()]
-    return tuple(one if ":" in one else f"{one}:{settings.qdrant_port}" for one in hosts)
-
-
-def connect_to(settings: QdrantSettings, address: str) -> QdrantClient:
-    """Return a client of one node."""
-    host, _, port = address.rpartition(":")
-    return connect(settings.model_copy(update={"qdrant_host": host, "qdrant_port": int(port)}))
 
 
 class Cluster:
