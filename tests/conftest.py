@@ -25,6 +25,7 @@ os.environ["LANDMARKS_PAGE_PORT"] = ""
 # of each, and these groups come first, so that none of them is left for the end.
 _GROUPS = (
     "tests/chaos",
+    "tests/cluster",
     "tests/landmarks_tools/local_stack",
     "tests/landmarks_tools/training",
     "tests/search_service/web/test_browser",
@@ -73,6 +74,21 @@ def pytest_report_header() -> str:
     server = os.environ.get(SERVER_URL) or qdrant_binary()
     server = server or f"none (neither {BINARY} nor {SERVER_URL} is set)"
     return f"vector store: embedded and :memory:; Qdrant server: {server}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how searches fared in the tests that break a cluster."""
+    rows = [
+        f"{report.nodeid.partition('::')[2]}: {text}"
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "teardown"
+        for name, text in report.user_properties
+        if name == "searches"
+    ]
+    if rows:
+        terminalreporter.section("searches meanwhile")
+        terminalreporter.write_line("\n".join(rows))
 
 
 @pytest.fixture(autouse=True, scope="session")
