@@ -87,8 +87,13 @@ def test_points_with_vectors_are_made_only_where_they_are_checked():
         for function, call in _calls(ast.parse(file.read_text(encoding="utf-8")))
         if call.func.attr in WRITERS and not _without_vector(call)
     }
-    # The other writes on all copies what one of them has, which was checked when it came.
-    assert makers == {("queries.py", "point_struct"), ("fenced_writes.py", "_settled")}
+    # The others write to all copies what one of them has, which was checked when it came.
+    assert makers == {
+        ("queries.py", "point_struct"),
+        ("fenced_writes.py", "_settled"),
+        ("copy_repair.py", "_newest"),
+        ("copy_repair.py", "_with_claim"),
+    }
 
 
 def _calls(tree: ast.AST) -> Iterator[tuple[ast.FunctionDef, ast.Call]]:
