@@ -42,6 +42,8 @@ _OVER_CAP = re.compile(
     r"|(?P<coded>decoded|encoded) message length too large: found (?P<found>\d+) bytes,"
     r" the limit is: (?P<limit>\d+) bytes"
 )
+# Of a compressed answer, as a Qdrant server sends it, gRPC gives no size.
+_OVER_CAP_UNPACKED = "Decompressed message larger than max"
 STATUS_DETAILS_KEY = "grpc-status-details-bin"
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -153,6 +155,12 @@ def too_large(status: Status) -> errors.TooLargeError | None:
 
     gRPC itself, and Qdrant's server, report it before or instead of the method.
     """
+    if status.code == Code.RESOURCE_EXHAUSTED and _OVER_CAP_UNPACKED in status.message:
+        return errors.TooLargeError(
+            f"the answer is too large: unpacked, it has more than the {MAX_MESSAGE_BYTES:,} bytes"
+            " that a message may have (this program's own limit, which no setting raises); ask for"
+            " less at once"
+        )
     found = _OVER_CAP.search(status.message)
     if found is None or status.code not in (Code.RESOURCE_EXHAUSTED, Code.OUT_OF_RANGE):
         return None

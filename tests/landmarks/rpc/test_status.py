@@ -100,6 +100,13 @@ def test_a_message_over_a_cap_says_which_of_the_two_it_is_and_the_limit(
     assert too_large(Status(code=Code.RESOURCE_EXHAUSTED, message="queue full")) is None
 
 
+def test_a_compressed_answer_over_the_cap_is_too_large() -> None:
+    refused = "Qdrant at q:6334: Decompressed message larger than max"
+    error = too_large(Status(code=Code.RESOURCE_EXHAUSTED, message=refused))
+    assert "the answer is too large: " in str(error)
+    assert f"{MAX_MESSAGE_BYTES:,} bytes" in str(error)
+
+
 def test_a_message_over_the_cap_of_our_servers_names_it_as_ours() -> None:
     refused = f"SERVER: Received message larger than max (70000000 vs. {MAX_MESSAGE_BYTES})"
     error = too_large(Status(code=Code.RESOURCE_EXHAUSTED, message=refused))

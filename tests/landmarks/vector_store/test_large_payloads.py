@@ -71,5 +71,5 @@ def test_a_point_that_fits_no_message_by_itself_is_an_error_that_says_so(
     wire_engine: StoreUnderTest, narrow: StoreUnderTest
 ) -> None:
     name = fill(wire_engine, 11 * NOTES)
-    with pytest.raises(TooLargeError, match=r"the answer is too large: .* 1,000,000"):
+    with pytest.raises(TooLargeError, match="the answer is too large: "):
         list(narrow.points.scan(name))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.request
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from tests.support.browser import Opened, answered, search_by
 from tests.support.browser_stack import GALLERY, LANDMARKS, SCRATCH, BrowserStack
 from tests.support.engine import engine_process
 from tests.support.indexing_rig import MODEL, draw_photo
-from tests.support.processes import free_port, running_module
+from tests.support.processes import eventually, free_port, running_module
 
 pytestmark = [pytest.mark.needs(program="chromium"), pytest.mark.integration]
 
@@ -215,12 +214,14 @@ def test_an_empty_stack_shows_how_to_index(
 
 
 def opened_when_served(opened: Opened, url: str) -> Page:
-    for _ in range(200):
+    def served() -> bool:
         try:
             urllib.request.urlopen(url).close()
-            break
         except OSError:
-            time.sleep(0.1)
+            return False
+        return True
+
+    eventually(served, "the page is served")
     return opened(url=url)
 
 
