@@ -1,7 +1,8 @@
 """A cluster answers as a real one of three nodes was recorded to: the stand-in, or another.
 
-Of each layout, `recorded_steps.json` has what every step came to. Addresses, peers and the words of
-a connection that is refused, of which there are two forms, differ from one time to the next.
+Of each layout, `recorded_steps.json` has what every step came to. Addresses, peers, the shard that is
+named of several, and the words of a connection that is refused, of which there are two forms, differ
+from one time to the next.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _AWAY = (
     + rf'(?:"tcp connect error", source: .*{_ADDRESS}.*"Connection refused" \}}\)\)\)'
     + rf'|"Failed to connect to http://{_ADDRESS}/, error: transport error")'
 )
-_VARYING = {"{away}": _AWAY, "{address}": _ADDRESS, "{peer}": r"\d+"}
+_VARYING = {"{away}": _AWAY, "{address}": _ADDRESS, "{peer}": r"\d+", "{shard}": r"\d+"}
 
 
 @pytest.fixture

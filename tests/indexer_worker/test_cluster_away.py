@@ -27,6 +27,7 @@ CREATION = ("Collections/ListAliases", "Collections/Create", "Points/CreateField
 WRITING = ("Points/Get", "Points/UpdateBatch")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("methods", [CREATION, WRITING])
 def test_a_job_waits_for_nodes_that_are_away_and_stores_every_photo(
     own_rig: Rig, methods: tuple[str, ...]

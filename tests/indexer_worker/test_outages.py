@@ -58,6 +58,7 @@ def test_a_job_survives_workers_that_are_killed_while_they_work(own_rig):
             assert_all_stored(rig, rig.ended(job_id), 40)
 
 
+@pytest.mark.slow
 def test_a_job_waits_for_an_encoder_and_for_qdrant(own_rig):
     rig = own_rig
     photos = photos_in(rig, 40)
@@ -77,6 +78,7 @@ def test_a_job_waits_for_an_encoder_and_for_qdrant(own_rig):
         assert not rig.jobs.get(job_id).outcome
 
 
+@pytest.mark.slow
 def test_a_model_whose_encoder_is_away_keeps_no_other_waiting(own_rig):
     rig = own_rig
     photos = photos_in(rig, 40)
