@@ -1,6 +1,6 @@
 """A cluster answers as a real one of three nodes was recorded to: the stand-in, or another.
 
-Of each layout, `recorded_steps.json` has what every step came to. Addresses, peers, which of several
+Of each layout, `recorded_steps.json` has what every step came to. Addresses, peers, which of the
 shards is named, and the words of a connection that is refused, of which there are two forms, differ
 from one time to the next.
 """
