@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 from prometheus_client import Gauge
@@ -14,6 +14,7 @@ from landmarks.errors import LandmarksError
 from landmarks.job_store.copy_checks import CopyChecks
 from landmarks.rpc.server import NOT_SERVING, SERVICE_UNKNOWN, SERVING, HealthServicer
 from landmarks.vector_store.async_store import SearchStore
+from landmarks.vector_store.collection_info import CollectionState
 
 _log = structlog.get_logger(__name__)
 
@@ -46,7 +47,6 @@ class HealthWatch:
         self._checks = checks
         self._collections_at = 0.0
         self._known: frozenset[str] = frozenset()
-        self._unsafe: frozenset[str] = frozenset()
         self._differing: set[str] = set()
         self._encoders = encoders
         self._every_seconds = every_seconds
@@ -103,17 +103,16 @@ class HealthWatch:
         for name, state in states.items():
             well = state.status != "red" and name not in self._differing
             await self._health.set(name, SERVING if well else NOT_SERVING, listed=False)
+        self._show_layouts(states)
         for name in self._known - states.keys():  # dropped
             await self._health.set(name, SERVICE_UNKNOWN, listed=False)
         self._known = frozenset(states)
-        self._show_unsafe(frozenset(name for name, one in states.items() if one.unsafe_layout))
 
-    def _show_unsafe(self, names: frozenset[str]) -> None:
-        for name in names:
-            _unsafe_layouts.labels(name).set(1)
-        for name in self._unsafe - names:  # made safe, or dropped
+    def _show_layouts(self, states: Mapping[str, CollectionState]) -> None:
+        for name, state in states.items():
+            _unsafe_layouts.labels(name).set(bool(state.unsafe_layout))
+        for name in self._known - states.keys():
             _unsafe_layouts.remove(name)
-        self._unsafe = names
 
     async def _compared(self) -> None:
         """Read which collections' copies differed when they were last compared."""

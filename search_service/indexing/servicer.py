@@ -19,6 +19,7 @@ from landmarks.job_store.open_writes import OpenWrites
 from landmarks.job_store.records import Job
 from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.source_names import SourceNames
+from landmarks.job_store.spec import JobKind
 from landmarks.job_store.store import JobStore, no_such_job
 from landmarks.naming import check_gallery, check_model
 from landmarks.photos.sources import Sources
@@ -252,13 +253,15 @@ class IndexingServicer(IndexingServiceServicer):
         return self._admin.drop_gallery(request.gallery, dry_run=request.dry_run)
 
     def _refuse_active_jobs(self, gallery: str) -> None:
-        """Raise LineageError if a job of a gallery has not ended: it would create it again."""
+        """Raise LineageError if a job of a gallery has not ended that would create it again."""
         for id_ in self._jobs.active():
             try:
                 job = self._jobs.get(id_)
             except NotFoundError:  # it has expired
                 continue
-            if job.spec.gallery == gallery and not job.ended:
+            # These run by themselves, too, and end when the collection is gone.
+            compares = job.spec.kind in (JobKind.CHECK, JobKind.REPAIR)
+            if job.spec.gallery == gallery and not job.ended and not compares:
                 raise LineageError(
                     f"job {id_} of gallery {gallery!r} has not ended, and would create it again;"
                     f" cancel it first, as with `landmarks jobs {id_} --cancel`"

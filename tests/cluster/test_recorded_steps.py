@@ -82,6 +82,8 @@ def _pattern(details: str) -> re.Pattern[str]:
     text = re.escape(details)
     for name, pattern in _VARYING.items():
         text = text.replace(re.escape(name), pattern)
+    if details.startswith("failed to connect"):
+        text += "|" + re.escape("Stream removed (Socket closed)")  # a connection that just closes
     return re.compile(text, re.DOTALL)
 
 
