@@ -22,9 +22,6 @@ from landmarks.edge_server.services.registration import Handler
 from landmarks.edge_server.sparse_copy import copy_tree
 from landmarks.errors import DiskFullError
 
-# Of copying a shard whose engine removes old files meanwhile.
-_TRIES = 4
-
 
 class SnapshotsService:
     """Creates full snapshots. Only the last one is kept: the caller moves it elsewhere."""
@@ -64,7 +61,7 @@ async def take_snapshot(engine: Engine) -> Path:
                     if not path.is_dir():
                         continue  # a damaged shard; it is as damaged in the snapshot
                     await in_thread(
-                        lambda path=path: _copy_shard(  # type: ignore[misc]
+                        lambda path=path: copy_tree(  # type: ignore[misc]
                             path, partial / "shards" / path.name
                         )
                     )
@@ -78,21 +75,6 @@ async def take_snapshot(engine: Engine) -> Path:
         finally:
             await in_thread(lambda: shutil.rmtree(partial, ignore_errors=True))
     return done
-
-
-def _copy_shard(source: Path, target: Path) -> None:
-    """Copy a shard at rest. Its engine may still remove files that it no longer needs."""
-    for _ in range(_TRIES):
-        try:
-            copy_tree(source, target)
-        except OSError as error:
-            missing = isinstance(error, FileNotFoundError) or "[Errno 2]" in str(error)
-            if not missing:
-                raise
-            shutil.rmtree(target, ignore_errors=True)
-        else:
-            return
-    copy_tree(source, target)
 
 
 def _bytes_in(folder: Path) -> int:
