@@ -104,6 +104,11 @@ def exported(composed: RunningCompose) -> dict[str, dict[str, set[str]]]:
             return any(name == "landmarks_search_recall" for name, _ in scrape(port))
 
         eventually(recall_is_exported, "recall is exported", 120)
+
+        def layouts_are_exported() -> bool:  # looked at once in a while
+            return any(name == "landmarks_collection_unsafe_layout" for name, _ in scrape(port))
+
+        eventually(layouts_are_exported, "layouts are exported", 120)
     found: dict[str, dict[str, set[str]]] = {}
     for service in composed.services.values():
         if port := service.environment.get("LANDMARKS_METRICS_PORT"):
