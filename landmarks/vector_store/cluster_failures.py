@@ -19,12 +19,12 @@ PEERS_AWAY: Mapping[str, str] = {
     "tcp connect error": _SEEN,
     "h2 protocol error": _READ,
     "code: 'The operation was cancelled'": _READ,
-    "code: 'Deadline expired before operation could complete'": _READ,
-    "Healthcheck timeout": _READ,  # of a node that is stopped, not gone
+    "code: 'Deadline expired before operation could complete'": _SEEN,
+    "Healthcheck timeout": _SEEN,  # of a node that is stopped, not gone
     # A node that is shutting down; a copy that took too long, or that is being made.
     "Operation cancelled: ": _READ,
     "\n  Operation Cancelled: ": _READ,
-    "\n  Timeout error: ": _READ,
+    "\n  Timeout error: ": _SEEN,
     "\n  Precondition failed: ": _READ,
     "\n  Shard temporarily unavailable: ": _READ,
     # Too few copies take part.

@@ -278,18 +278,22 @@ def test_any_process_that_is_killed_comes_back_with_all_points(stack: Stack, fol
     stack.json("index", folder, "--gallery", "colours", "--wait")
     points = stack.points()
     assert points >= 40
-    for line in set(stack.below().values()):
+    lines, killed = set(stack.below().values()), 0
+    for line in lines:
         count = len(stack.below())
         victim = next((pid for pid, command in stack.below().items() if command == line), None)
         if victim is None:
             continue  # it was started again since, by its parent, with other arguments
         os.kill(victim, signal.SIGKILL)
+        killed += 1
         eventually(lambda pid=victim: not is_running(pid), "killed")
         eventually(
             lambda number=count: len(stack.below()) == number and stack.answers(),
             f"{line} is back",
         )
         eventually(lambda: stack.points() == points, "all points are there")
+    # Of those with the engine's parent, only one process or another may have other arguments.
+    assert killed > len(lines) // 2
 
 
 @pytest.mark.slow
