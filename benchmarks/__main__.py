@@ -49,12 +49,13 @@ def bench(
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     effort = QUICK if quick else Effort()
     large = only.startswith(SCALE)  # which takes hours, and no photos
-    chosen = [] if large else photos_of(photos) if photos else drawn_photos(quick=quick)
     cases = list(scale_cases()) if large else _cases([one.strip() for one in models.split(",")])
     cache = Settings.load().cache_dir / "benchmarks"
-    asked = Bench([photo.absolute() for photo in chosen], effort, cache, only)
+    asked = Bench([], effort, cache, only)
     if not any(asked.wants(name) for case in cases for name in case.goals):
         raise typer.BadParameter(f"no figure's id begins with {only!r}", param_hint="--only")
+    chosen = [] if large else photos_of(photos) if photos else drawn_photos(quick=quick)
+    asked = replace(asked, photos=[photo.absolute() for photo in chosen])
     say(f"{machine()}; {versions()}; {len(chosen)} photos")
     rows = read_rows(out)
     for case in cases:  # saved one by one, as the run may be interrupted

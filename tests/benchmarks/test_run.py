@@ -26,6 +26,7 @@ def measured(tmp_path, only, *options):
     return read_rows(out)
 
 
+@pytest.mark.slow
 def test_a_part_of_the_benchmarks_makes_rows_and_a_table_and_keeps_the_others(tmp_path):
     table = tmp_path / "benchmarks.md"
     figure, other = measured(tmp_path, "serve-1", "--table", str(table))

@@ -29,7 +29,8 @@ from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.settings import VectorStoreSettings
 from tests.support.colour_encoder import embedded
 from tests.support.indexing_rig import Kept, kept_running
-from tests.support.processes import eventually, free_port, running_module
+from tests.support.ports import free_port
+from tests.support.processes import eventually, running_module
 from tests.support.valkey import Valkey
 
 LONG = os.environ.get("LANDMARKS_CHAOS") == "long"

@@ -19,7 +19,8 @@ from landmarks.job_store.records import Job
 from tests.chaos.world import World, new_world, run_schedule
 from tests.support.edge import edge_server
 from tests.support.indexing_rig import Rig
-from tests.support.processes import eventually, free_port, listens
+from tests.support.ports import free_port
+from tests.support.processes import eventually, listens
 from tests.support.stepped_workers import SteppedWorker
 from tests.support.two_copies import TwoCopies, two_copies
 from tests.support.valkey import running_valkey

@@ -19,7 +19,8 @@ from landmarks.vector_store.settings import VectorStoreSettings
 from landmarks.vector_store.store import VectorStore
 from tests.support.colour_encoder import digest_of, embedded
 from tests.support.indexing_rig import MODEL, Rig, draw_photo
-from tests.support.processes import eventually, free_port, running_module
+from tests.support.ports import free_port
+from tests.support.processes import eventually, running_module
 from tests.support.qdrant_cluster.clusters import NODES, Cluster
 from tests.support.valkey import running_valkey
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.dockerfile import stages
 from tests.support.image import Building
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.scrape import is_healthy
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(3600)]

@@ -28,7 +28,8 @@ from landmarks.vector_store.errors import qdrant_failures
 from landmarks.vector_store.settings import VectorStoreSettings
 from tests.support.certificates import Authority, served_serial
 from tests.support.indexing_rig import MODEL
-from tests.support.processes import eventually, free_port, running_module
+from tests.support.ports import free_port
+from tests.support.processes import eventually, running_module
 from tests.support.scrape import is_healthy
 from tests.support.secured_stack import (
     PASSWORD,

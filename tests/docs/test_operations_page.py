@@ -24,7 +24,8 @@ from landmarks.probe import is_serving
 from tests.support.engine import engine_process
 from tests.support.indexing_rig import MODEL, Rig
 from tests.support.local_stack import COLOURS, Stack, photo
-from tests.support.processes import eventually, free_port, running_module
+from tests.support.ports import free_port
+from tests.support.processes import eventually, running_module
 from tests.support.valkey import running_valkey
 
 ROOT = Path(__file__).parents[2]

@@ -13,8 +13,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from landmarkapi.encoder.v1 import encoder_pb2
 from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
-from landmarks_tools.local_stack.free_ports import free_ports
 from tests.support.photos import drawn_photo, saved
+from tests.support.ports import free_ports
 from tests.support.processes import eventually
 from tests.support.scrape import is_healthy, scrape
 

@@ -15,7 +15,8 @@ import pytest
 from landmarks.client import Landmarks
 from landmarks.probe import is_serving
 from tests.support.indexing_rig import draw_photo
-from tests.support.processes import eventually, free_port, running_module
+from tests.support.ports import free_port
+from tests.support.processes import eventually, running_module
 from tests.support.valkey import running_valkey
 
 pytestmark = pytest.mark.integration

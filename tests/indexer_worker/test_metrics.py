@@ -6,7 +6,8 @@ import subprocess
 import pytest
 
 from tests.support.indexing_rig import MODEL, Rig, draw_photo
-from tests.support.processes import eventually, free_port, running_module
+from tests.support.ports import free_port
+from tests.support.processes import eventually, running_module
 from tests.support.scrape import is_healthy, scrape
 
 pytestmark = pytest.mark.integration

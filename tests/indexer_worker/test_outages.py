@@ -16,7 +16,8 @@ from landmarks.job_store.task_messages import LISTING
 from landmarks.photos.entry import Entry
 from tests.support.colour_encoder import DIGEST
 from tests.support.indexing_rig import MODEL, Rig, draw_photo
-from tests.support.processes import ROOT, eventually, free_port
+from tests.support.ports import free_port
+from tests.support.processes import ROOT, eventually
 from tests.support.small_disk import small_disk
 
 pytestmark = pytest.mark.integration

@@ -19,7 +19,8 @@ from landmarks.job_store.store import JobStore
 from landmarks.job_store.task_messages import INDEX_QUEUE, TaskMessage
 from landmarks.settings import BrokerSettings
 from tests.support.certificates import Authority, Files
-from tests.support.processes import eventually, free_port, running_module
+from tests.support.ports import free_port
+from tests.support.processes import eventually, running_module
 from tests.support.valkey import Valkey, running_valkey
 
 pytestmark = pytest.mark.integration

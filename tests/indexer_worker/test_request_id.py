@@ -8,7 +8,8 @@ from landmarks.client import Landmarks
 from landmarks.errors import LandmarksError
 from landmarks.observability import request_id
 from tests.support.indexing_rig import MODEL, Rig, draw_photo
-from tests.support.processes import eventually, free_port, running_module
+from tests.support.ports import free_port
+from tests.support.processes import eventually, running_module
 
 pytestmark = pytest.mark.integration
 

@@ -38,7 +38,7 @@ from search_service.authorization import REQUIRED_PERMISSIONS, Authorizer, requi
 from search_service.server import running
 from search_service.settings import SearchSettings
 from tests.support.certificates import Authority
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.search_encoder import ColourEncoder
 from tests.support.search_stack import GALLERY, Qdrant, draw
 

@@ -20,7 +20,7 @@ from landmarks.errors import (
     OverloadedError,
     UnavailableError,
 )
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.search_encoder import MODELS, encode
 from tests.support.search_stack import GALLERY, LANDMARKS, PHOTOS_EACH, Stack, draw, photos
 

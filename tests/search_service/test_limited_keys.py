@@ -31,7 +31,7 @@ from search_service.authorization import (
 )
 from search_service.web import job_routes, photo_routes, search_routes
 from tests.support.page_stack import Page, page_running
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.search_stack import GALLERY, Qdrant, draw, fill
 from tests.support.valkey import running_valkey
 

@@ -25,7 +25,8 @@ from landmarks.probe import is_serving
 from landmarks.rpc.channel import open_aio_channel
 from search_service.server import serve
 from search_service.settings import SearchSettings
-from tests.support.processes import eventually, free_port
+from tests.support.ports import free_port
+from tests.support.processes import eventually
 from tests.support.search_encoder import ColourEncoder
 from tests.support.search_stack import GALLERY, Qdrant, draw, error_of
 

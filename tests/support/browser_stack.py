@@ -13,7 +13,8 @@ from landmarks.errors import LandmarksError
 from landmarks.probe import is_serving
 from landmarks_tools.sample_gallery.gallery import ensure_sample_gallery, read_manifest
 from tests.support.indexing_rig import MODEL, Rig
-from tests.support.processes import eventually, free_port, running_module
+from tests.support.ports import free_port
+from tests.support.processes import eventually, running_module
 from tests.support.valkey import running_valkey
 
 GALLERY = "sample"

@@ -14,7 +14,8 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.support.processes import free_port, running_command
+from tests.support.ports import free_port
+from tests.support.processes import running_command
 
 _START_SECONDS = 180
 

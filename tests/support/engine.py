@@ -12,7 +12,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from tests.support.edge import EdgeProcess, wait_until_serving
-from tests.support.processes import free_port, running_command, running_module
+from tests.support.ports import free_port
+from tests.support.processes import running_command, running_module
 
 BINARY = "LANDMARKS_TEST_QDRANT_BINARY"
 

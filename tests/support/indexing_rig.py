@@ -28,7 +28,8 @@ from landmarks.vector_store.point_store import PointStore
 from landmarks.vector_store.settings import VectorStoreSettings
 from tests.support.colour_encoder import DIGEST, DIMENSION
 from tests.support.engine import running_engine
-from tests.support.processes import eventually, free_port, running_module
+from tests.support.ports import free_port
+from tests.support.processes import eventually, running_module
 from tests.support.valkey import Valkey
 
 MODEL = "colours"

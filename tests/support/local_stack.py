@@ -13,13 +13,8 @@ from PIL import Image, ImageDraw
 
 from landmarks.client import Landmarks
 from landmarks.errors import LandmarksError
-from landmarks_tools.local_stack.free_ports import free_ports_in_a_row
-from tests.support.processes import (
-    command_line,
-    descendants,
-    eventually,
-    free_port,
-)
+from tests.support.ports import free_port, free_ports_in_a_row
+from tests.support.processes import command_line, descendants, eventually
 
 LANDMARKS = Path(sys.executable).with_name("landmarks")
 COLOURS = ("red", "green", "blue", "orange", "purple")

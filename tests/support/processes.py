@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from landmarks_tools.local_stack.free_ports import free_ports
-
 ROOT = Path(__file__).parents[2]
 _END_SECONDS = 15
 
@@ -69,12 +67,6 @@ def end(process: subprocess.Popen[bytes], seconds: float = _END_SECONDS) -> None
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on now."""
-    (port,) = free_ports(1)
-    return port
 
 
 def descendants(pid: int) -> Iterator[int]:

@@ -30,7 +30,7 @@ from landmarks.vector_store.settings import VectorStoreSettings
 from search_service.server import running
 from search_service.settings import SearchSettings
 from tests.support.engine import engine_process
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.search_encoder import MODELS, ColourEncoder, digest_of, encode
 
 GALLERY = "colours"

@@ -25,7 +25,8 @@ from landmarks.security.api_keys import Permission
 from landmarks.security.tls import Tls
 from tests.support.certificates import SERVER_NAME, Authority, Files
 from tests.support.indexing_rig import MODEL, draw_photo
-from tests.support.processes import eventually, free_port, running_module
+from tests.support.ports import free_port
+from tests.support.processes import eventually, running_module
 from tests.support.scrape import scrape
 from tests.support.valkey import Valkey, running_valkey
 

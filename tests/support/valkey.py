@@ -10,7 +10,8 @@ from pathlib import Path
 import redis
 
 from landmarks_tools.local_stack.broker import broker_binary
-from tests.support.processes import end, eventually, free_port
+from tests.support.ports import free_port
+from tests.support.processes import end, eventually
 
 
 @dataclass

@@ -18,7 +18,7 @@ def server(binary: str, options: list[str]) -> None:
     if "--tls-port" not in options:
         os.execv(binary, [binary, *options])
     sys.path.insert(0, str(Path(__file__).parents[2]))
-    from tests.support.processes import free_port
+    from tests.support.ports import free_port
     from tests.support.tls_relay import serve
 
     pairs = zip(options[::2], options[1::2], strict=False)

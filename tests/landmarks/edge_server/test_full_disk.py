@@ -15,7 +15,8 @@ from landmarks.vector_store.points import Point
 from landmarks.vector_store.queries import Query
 from landmarks.vector_store.settings import VectorStoreSettings
 from tests.support.edge import edge_environment, wait_until_serving
-from tests.support.processes import descendants, eventually, free_port, running_command
+from tests.support.ports import free_port
+from tests.support.processes import descendants, eventually, running_command
 from tests.support.small_disk import small_disk
 from tests.support.stores import StoreUnderTest, photo, photo_id, unit_rows
 

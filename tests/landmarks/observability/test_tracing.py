@@ -13,7 +13,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from landmarks.probe import is_serving
 from tests.support.collector import Collector, running_collector
 from tests.support.indexing_rig import Rig, draw_photo
-from tests.support.processes import ROOT, eventually, free_port, running_module
+from tests.support.ports import free_port
+from tests.support.processes import ROOT, eventually, running_module
 from tests.support.valkey import running_valkey
 
 pytestmark = pytest.mark.integration

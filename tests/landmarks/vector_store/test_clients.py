@@ -32,7 +32,7 @@ from landmarks.vector_store.point_store import PointStore
 from landmarks.vector_store.points import PhotoPayload, Point
 from landmarks.vector_store.queries import Query
 from landmarks.vector_store.settings import VectorStoreSettings
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.stores import DIGEST, StoreUnderTest, photo, photo_id, unit_rows
 
 

@@ -35,7 +35,7 @@ from landmarks.vector_store.settings import VectorStoreSettings
 from tests.support.certificates import SERVER_NAME, Authority
 from tests.support.dns_server import dns_server
 from tests.support.edge import EdgeProcess, edge_process
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.stores import photo_id, unit_rows
 
 NAME = "photos"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from landmarks_tools.cli.output import ExitCode
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.integration
 

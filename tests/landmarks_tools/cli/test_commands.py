@@ -14,7 +14,7 @@ from landmarks_tools.cli.app import app
 from landmarks_tools.cli.output import ExitCode, comma_separated, exit_code_of
 from landmarks_tools.cli.up import parse_scale
 from landmarks_tools.cli.weights import models_with_weights
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.integration
 

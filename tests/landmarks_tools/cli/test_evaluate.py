@@ -20,7 +20,7 @@ from tests.support.files import cache_of_its_own
 from tests.support.local_stack import LANDMARKS
 from tests.support.photos import saved
 from tests.support.places import FIGURES, asked, draw_places, evaluate, view
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.integration
 

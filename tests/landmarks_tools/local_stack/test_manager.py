@@ -13,7 +13,8 @@ from landmarks.errors import LandmarksError
 from landmarks_tools.cli.up import await_ready
 from landmarks_tools.local_stack.manager import StackManager
 from landmarks_tools.local_stack.plan import Process, Role, StackPlan
-from tests.support.processes import descendants, eventually, free_port
+from tests.support.ports import free_port
+from tests.support.processes import descendants, eventually
 from tests.support.small_disk import small_disk
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]

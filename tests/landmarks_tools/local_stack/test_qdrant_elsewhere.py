@@ -21,7 +21,8 @@ from landmarks_tools.local_stack.settings import StackSettings
 from tests.support.certificates import Authority
 from tests.support.edge import edge_process
 from tests.support.local_stack import Stack
-from tests.support.processes import eventually, free_port, running_module
+from tests.support.ports import free_port
+from tests.support.processes import eventually, running_module
 
 KEY = "a-key-of-somebody-else"
 

@@ -179,6 +179,7 @@ def test_of_a_folder_every_fifth_photo_of_each_landmark_is_kept_for_validation(t
     assert len(photos.train) == 12
 
 
+@pytest.mark.slow
 def test_a_transferred_model_is_served_under_its_name(transferred, manifest):
     card, out, _ = transferred
     path = out / "model.safetensors"

@@ -14,7 +14,8 @@ from tests.support.browser import Opened, answered, search_by
 from tests.support.browser_stack import GALLERY, LANDMARKS, SCRATCH, BrowserStack
 from tests.support.engine import engine_process
 from tests.support.indexing_rig import MODEL, draw_photo
-from tests.support.processes import eventually, free_port, running_module
+from tests.support.ports import free_port
+from tests.support.processes import eventually, running_module
 
 pytestmark = [pytest.mark.needs(program="chromium"), pytest.mark.integration]
 

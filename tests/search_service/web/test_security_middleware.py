@@ -11,7 +11,7 @@ import pytest
 import search_service.web
 from landmarks.errors import ConfigurationError
 from tests.support.page_stack import Page, page_running
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 from tests.support.search_stack import GALLERY, Qdrant, draw
 
 pytestmark = pytest.mark.integration

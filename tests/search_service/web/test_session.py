@@ -20,7 +20,8 @@ from tests.support.browser import BOUND_MS
 from tests.support.certificates import Authority, served_serial
 from tests.support.page_gallery import Files
 from tests.support.page_stack import Page, page_running
-from tests.support.processes import eventually, free_port, running_module
+from tests.support.ports import free_port
+from tests.support.processes import eventually, running_module
 from tests.support.search_stack import GALLERY, Qdrant, draw
 
 pytestmark = pytest.mark.integration

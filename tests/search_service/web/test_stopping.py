@@ -12,7 +12,8 @@ from landmarks.job_store.redis_client import connect_redis
 from landmarks.job_store.spec import IndexSpec
 from landmarks.job_store.store import JobStore
 from landmarks.probe import is_serving
-from tests.support.processes import eventually, free_port, running_module
+from tests.support.ports import free_port
+from tests.support.processes import eventually, running_module
 from tests.support.search_stack import Qdrant
 from tests.support.valkey import running_valkey
 

@@ -18,9 +18,9 @@ import grpc
 from qdrant_client import QdrantClient
 from qdrant_client import grpc as q
 
-from landmarks_tools.local_stack.free_ports import free_ports
 from tests.support.edge import edge_process, wait_until_serving
 from tests.support.engine import qdrant_binary, running_server
+from tests.support.ports import free_ports
 from tests.support.processes import ROOT, end, eventually
 
 NODES = (1, 2, 3)
