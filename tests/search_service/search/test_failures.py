@@ -237,6 +237,7 @@ async def test_health_follows_qdrant_and_the_encoders(own_qdrant: Qdrant) -> Non
         await eventually(lambda: serving(True), "Qdrant is back")
 
 
+@pytest.mark.needs(engine="embedded")
 async def test_a_damaged_collection_fails_alone_and_says_what_to_do(own_qdrant: Qdrant) -> None:
     own_qdrant.stop()
     shards = own_qdrant.folder / "shards"
