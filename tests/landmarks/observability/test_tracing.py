@@ -17,7 +17,8 @@ from tests.support.ports import free_port
 from tests.support.processes import ROOT, eventually, running_module
 from tests.support.valkey import running_valkey
 
-pytestmark = pytest.mark.integration
+# A Qdrant server sends no spans.
+pytestmark = [pytest.mark.integration, pytest.mark.needs(engine="embedded")]
 
 GALLERY = "traced"
 SEARCH = "/landmarkapi.search.v1.SearchService/Search"
