@@ -51,7 +51,11 @@ class Pipeline:
         self.spec: EncoderSpec = encoder.spec
         self.plan: ExecutionPlan = encoder.plan
         self._metrics = metrics
-        self._photo_limits = PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels)
+        self._photo_limits = PhotoLimits(
+            settings.max_photo_bytes,
+            settings.max_photo_pixels,
+            max_decoding_bytes=settings.max_decoding_bytes,
+        )
         self._decoder = PhotoDecoder(encoder, self._photo_limits, metrics)
         self._decode_threads = decode_threads
         # Else the workers decode their own photos.

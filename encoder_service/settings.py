@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 
 from encoder_service.execution_plan import PlanOverrides, Precision, RuntimeName
+from landmarks.photos.limits import DEFAULT_MAX_DECODING_BYTES, DEFAULT_MAX_PHOTO_PIXELS
 from landmarks.rpc.channel import MAX_MESSAGE_BYTES
 from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES, NameList, Settings
 
@@ -39,7 +40,9 @@ class EncoderSettings(WeightsSettings):
     models: NameList = ("efficientnet_lite0_landmarks",)
 
     max_photo_bytes: int = Field(DEFAULT_MAX_PHOTO_BYTES, gt=0)
-    max_photo_pixels: int = Field(64_000_000, gt=0)
+    max_photo_pixels: int = Field(DEFAULT_MAX_PHOTO_PIXELS, gt=0)
+    # What decoding one photo may take; larger ones of all threads together wait for each other.
+    max_decoding_bytes: int = Field(DEFAULT_MAX_DECODING_BYTES, gt=0)
     max_batch_photos: int = Field(64, gt=0)
     max_request_bytes: int = Field(MAX_MESSAGE_BYTES, gt=0)
 
@@ -47,7 +50,8 @@ class EncoderSettings(WeightsSettings):
     # that they declare.
     max_queued_photos: int = Field(512, gt=0)
     max_queued_bytes: int = Field(512_000_000, gt=0)
-    max_queued_pixels: int = Field(1_000_000_000, gt=0)
+    # A batch of 64 photos of 50 megapixels has 3.2 billion.
+    max_queued_pixels: int = Field(4_000_000_000, gt=0)
 
     # How each model runs. Unset or 0: the measured default for the device, see
     # `encoder_service.execution_plan`.

@@ -33,7 +33,8 @@ ENV_PREFIX = "LANDMARKS_"
 # Kubernetes mount them. The environment takes precedence.
 SECRETS_DIR = f"{ENV_PREFIX}SECRETS_DIR"
 # The maximum bytes of one photo, unless LANDMARKS_MAX_PHOTO_BYTES says otherwise.
-DEFAULT_MAX_PHOTO_BYTES = 20_000_000
+# A TIFF of 24 megapixels and 16 bits has 144 million.
+DEFAULT_MAX_PHOTO_BYTES = 150_000_000
 
 
 def _split_names(value: object) -> object:

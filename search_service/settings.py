@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from landmarks.photos.limits import DEFAULT_MAX_DECODING_BYTES, DEFAULT_MAX_PHOTO_PIXELS
 from landmarks.settings import (
     DEFAULT_MAX_PHOTO_BYTES,
     BrokerSettings,
@@ -52,5 +53,7 @@ class SearchSettings(VectorStoreSettings, BrokerSettings, EncoderEndpoints):
     # Host names besides localhost that the page accepts; addresses are always accepted.
     page_hosts: NameList = ()
     # Photos that declare more pixels get no thumbnail. The default is the encoders'.
-    page_max_pixels: int = Field(64_000_000, gt=0)
+    page_max_pixels: int = Field(DEFAULT_MAX_PHOTO_PIXELS, gt=0)
+    # As the encoders' setting; what a thumbnail may take to make.
+    max_decoding_bytes: int = Field(DEFAULT_MAX_DECODING_BYTES, gt=0)
     page_cache_bytes: int = Field(64_000_000, ge=0)

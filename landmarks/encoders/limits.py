@@ -11,13 +11,18 @@ from landmarks.rpc.channel import MAX_MESSAGE_BYTES
 # For an encoder that states no limit.
 _DEFAULT_PHOTO_BYTES = 20 * 1024 * 1024
 _DEFAULT_BATCH_PHOTOS = 32
+# Of several photos: more in one request gain nothing, and take memory at both ends.
+_BATCH_BYTES = 64 * 1024 * 1024
 # Besides the photos' bytes: names, and some bytes per photo.
 _OVERHEAD_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
 class RequestLimits:
-    """The most that one request to an encoder may hold."""
+    """The most that one request to an encoder may hold; `total_bytes` is of several photos.
+
+    A photo that has more goes alone.
+    """
 
     photo_bytes: int
     photos: int
@@ -26,7 +31,7 @@ class RequestLimits:
     def parts(self, sizes: Sequence[int]) -> Iterator[slice]:
         """Yield the slices of photos of these sizes in bytes that fit one request each.
 
-        A photo that is too large goes alone, so that only it is refused.
+        A photo that is too large for a request with others goes alone.
         """
         start, total = 0, 0
         for place, size in enumerate(sizes):
@@ -48,5 +53,5 @@ def request_limits(limits: pb.InputLimits) -> RequestLimits:
     return RequestLimits(
         photo_bytes=min(limits.max_photo_bytes or _DEFAULT_PHOTO_BYTES, total),
         photos=limits.max_batch_photos or _DEFAULT_BATCH_PHOTOS,
-        total_bytes=total,
+        total_bytes=min(total, _BATCH_BYTES - _OVERHEAD_BYTES),
     )

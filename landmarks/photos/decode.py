@@ -1,36 +1,33 @@
-"""Decodes photos to RGB, and refuses bytes that are not a photo or over a limit.
+"""Decodes photos to upright RGB, and refuses bytes that are not a photo or over a limit.
 
-JPEG, PNG, WebP, GIF (first frame), BMP and TIFF (first page). The limits are checked against the
-file's header, before anything is decoded. Colour profiles are not applied.
+What phones, cameras and scanners write: JPEG, PNG, WebP, GIF (first frame), BMP, TIFF (first page),
+HEIC, AVIF, JPEG XL, JPEG 2000 and RAW. Each format's reader is a file of its own, and is an
+`OpenedPhoto`. The limits are checked against the file's header, before anything is decoded.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from io import BytesIO
 
 from PIL import Image, UnidentifiedImageError
-from PIL.ImageFile import ImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
 from landmarks.errors import InvalidPhotoError
-from landmarks.photos.bounded_reads import BoundedReads
 from landmarks.photos.box import Box
 from landmarks.photos.colours import to_rgb
-from landmarks.photos.file_headers import (
-    JPEG_START,
-    SCAN,
-    excessive_header,
-    jpeg_scans,
-    webp_size,
-)
-from landmarks.photos.limits import MAX_PHOTO_BYTES_SETTING, PhotoLimits
+from landmarks.photos.decoding_room import DECODING_ROOM
+from landmarks.photos.file_headers import JPEG_START
+from landmarks.photos.file_kinds import JXL_CONTAINER, JXL_STREAM, isobmff_kind, refuse_video
+from landmarks.photos.heif_photo import HeifPhoto
+from landmarks.photos.jxl_photo import JxlPhoto
+from landmarks.photos.limits import PhotoLimits
+from landmarks.photos.opened_photo import LoadedPhoto, OpenedPhoto
+from landmarks.photos.pillow_photo import PillowPhoto
+from landmarks.photos.raw_kind import raw_kind
+from landmarks.photos.raw_photo import RawPhoto
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-_NAMES = "JPEG, PNG, WebP, GIF, BMP or TIFF"
-_EXIF_ORIENTATION = 0x0112
+_NAMES = "JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF, JPEG XL, JPEG 2000 or a camera's RAW format"
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -40,21 +37,12 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# A progressive photo has about ten. Each takes as long as all pixels do, in as few as 36 bytes.
-_MOST_SCANS = 100
-# A TIFF's tags, and how many pixels its tiles may hold for each that is accepted.
-_TILE_SIDES = (322, 323)
-_TILES_SHARE = 2
-# Calls to read a file, by Pillow's parsers: some for each part of it. The limits leave room for a
-# GIF's description in blocks of 255 bytes, and for a PNG's pixels in chunks of a kilobyte.
-_HEADER_READS = 10_000
-_PIXEL_READS = 100_000
+# Those that lay a photo on its side.
+_SIDEWAYS = frozenset({5, 6, 7, 8})
 # Enough for a JPEG's own header; the metadata of cameras and editors may be longer.
 _EARLY_BYTES = 4096
 # Of a box, in pixels: fewer show nothing.
 _LEAST_SIDE = 8
-# Pillow's own guard warns or raises by a constant; ours is a setting, and checked on each header.
-Image.MAX_IMAGE_PIXELS = None
 
 
 @dataclass(frozen=True)
@@ -62,13 +50,14 @@ class RgbPhoto:
     """A decoded photo, upright, mode RGB. `width` and `height` are the file's own, upright.
 
     `image` may be smaller than that, if scaling down while decoding was allowed, and is only the
-    requested part, if there was one.
+    requested part, if there was one. `marks` says in words what was amiss with the file.
     """
 
     image: Image.Image
     width: int
     height: int
     format: str
+    marks: tuple[str, ...] = ()
 
 
 def declared_pixels(data: bytes, limits: PhotoLimits) -> int:
@@ -76,8 +65,9 @@ def declared_pixels(data: bytes, limits: PhotoLimits) -> int:
 
     Raises InvalidPhotoError if the bytes are not a photo, or over a limit.
     """
-    with _opened(data, limits) as image:
-        return image.width * image.height
+    photo = _opened(data, limits)
+    photo.close()
+    return photo.width * photo.height
 
 
 def pixels_declared_early(data: bytes, limits: PhotoLimits) -> int | None:
@@ -97,9 +87,13 @@ def pixels_declared_early(data: bytes, limits: PhotoLimits) -> int | None:
 
 
 def format_of(data: bytes, limits: PhotoLimits) -> str:
-    """Return the format of a photo, by Pillow's name, from its header; raises as above."""
-    with _opened(data, limits) as image:
-        return _kind(image)
+    """Return the format of a photo, by Pillow's name, from its header; raises as above.
+
+    A RAW file's is its usual suffix, such as "DNG".
+    """
+    photo = _opened(data, limits)
+    photo.close()
+    return photo.format
 
 
 def decode(
@@ -107,37 +101,44 @@ def decode(
 ) -> RgbPhoto:
     """Return the photo in `data`, or the part of it in `box`.
 
-    JPEGs may be scaled down while decoding, but not below `decode_size`.
+    With `decode_size` a photo may be scaled down while decoding, but not below it: JPEG, JPEG 2000
+    and RAW wherever that saves work, others where they have more than 64 million pixels.
 
     Raises InvalidPhotoError if the bytes are not a photo, damaged, or over a limit, and if the part
     has next to no pixels.
     """
-    with _opened(data, limits) as image:
-        kind = _kind(image)
-        width, height = image.size
-        try:
-            if decode_size is not None and kind == "JPEG":
-                least = decode_size if box is None else math.ceil(decode_size / _narrowest(box))
-                image.draft(image.mode, (least, least))
-            if isinstance(image, ImageFile) and isinstance(image.fp, BoundedReads):
-                image.fp.allow(_PIXEL_READS)
-            image.load()
-            if kind == "TIFF":  # Pillow has applied the orientation to these
-                width, height = image.size
-            turn = _UPRIGHT.get(_orientation(image))
-            upright = to_rgb(image if turn is None else image.transpose(turn))
-        except (MemoryError, InvalidPhotoError):
-            raise
-        except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
-            raise InvalidPhotoError(
-                f"the {kind} file is truncated or damaged ({error}); send the whole file, or save"
-                " it again from an image editor"
-            ) from error
-    if turn is not None and turn.name in {"TRANSPOSE", "ROTATE_270", "TRANSVERSE", "ROTATE_90"}:
+    photo = _opened(data, limits)
+    try:
+        least = decode_size
+        if decode_size is not None and box is not None:
+            least = math.ceil(decode_size / _narrowest(box))
+        size = photo.decoding_bytes(least)
+        limits.check_decoding(photo.format, size)
+        with DECODING_ROOM.held(size):
+            loaded, upright = _upright(photo, least)
+    finally:
+        photo.close()
+    width, height = loaded.width, loaded.height
+    if loaded.orientation in _SIDEWAYS:
         width, height = height, width
     if box is not None:
         upright = _part(upright, box, width, height)
-    return RgbPhoto(upright, width, height, kind)
+    return RgbPhoto(upright, width, height, photo.format, loaded.marks)
+
+
+def _upright(photo: OpenedPhoto, least: int | None) -> tuple[LoadedPhoto, Image.Image]:
+    try:
+        loaded = photo.load(least)
+        turn = _UPRIGHT.get(loaded.orientation)
+        return loaded, to_rgb(loaded.image if turn is None else loaded.image.transpose(turn))
+    except (MemoryError, InvalidPhotoError):
+        raise
+    except Exception as error:  # decoders raise nearly anything on damaged files
+        why = str(error).split("\n")[0].strip().rstrip(".")
+        raise InvalidPhotoError(
+            f"the {photo.format} file is truncated or damaged ({why}); send the whole file, or"
+            " save it again from an image editor"
+        ) from error
 
 
 def _part(image: Image.Image, box: Box, width: int, height: int) -> Image.Image:
@@ -156,96 +157,36 @@ def _narrowest(box: Box) -> float:
     return min(box.right - box.left, box.bottom - box.top)
 
 
-def _opened(data: bytes, limits: PhotoLimits) -> Image.Image:
-    if not data:
-        raise InvalidPhotoError("the photo is empty (0 bytes); send the contents of its file")
-    if len(data) > limits.max_bytes:
-        raise InvalidPhotoError(
-            f"the photo has {len(data):,} bytes, and at most {limits.max_bytes:,} are accepted"
-            f" ({MAX_PHOTO_BYTES_SETTING}); send a smaller copy"
-        )
-    _silence_pillow()
-    if excess := excessive_header(data):
-        raise InvalidPhotoError(
-            f"the photo's header has far more {excess} than a photo needs; save it again from an"
-            " image editor"
-        )
-    if (declared := webp_size(data)) is not None:  # Pillow allocates a WebP's canvas to open it
-        _check_pixels(*declared, limits)
+def _opened(data: bytes, limits: PhotoLimits) -> OpenedPhoto:
+    limits.check_bytes(len(data))
     try:
-        image = Image.open(BoundedReads(data, _HEADER_READS), formats=_FORMATS)
+        photo = _reader(data, limits)
+        limits.check_pixels(photo.width, photo.height)
     except UnidentifiedImageError as error:
+        refuse_video(data)
         raise InvalidPhotoError(
             f"the bytes are not a photo that can be read: they are no {_NAMES}; convert it to one"
             " of these"
         ) from error
     except (MemoryError, InvalidPhotoError):
         raise
-    except Exception as error:  # Pillow's parsers raise nearly anything on damaged files
+    except Exception as error:  # parsers raise nearly anything on damaged files
         raise InvalidPhotoError(
             f"the photo's header is damaged ({error}); save it again from an image editor"
         ) from error
-    try:
-        _check_pixels(*image.size, limits)
-        _check_work(image, data, limits)
-    except InvalidPhotoError:
-        image.close()
-        raise
-    return image
+    return photo
 
 
-def _check_work(image: Image.Image, data: bytes, limits: PhotoLimits) -> None:
-    """Refuse files that take far more time or memory than their pixels would."""
-    may_be_many = _kind(image) == "JPEG" and data.count(SCAN) > _MOST_SCANS
-    if may_be_many and jpeg_scans(data, _MOST_SCANS) > _MOST_SCANS:
-        raise InvalidPhotoError(
-            f"the JPEG has more than {_MOST_SCANS} scans, or far more segments than a photo needs;"
-            " save it again from an image editor"
-        )
-    if isinstance(image, TiffImageFile):
-        width, height = (image.tag_v2.get(tag, 0) for tag in _TILE_SIDES)
-        if not (isinstance(width, int) and isinstance(height, int) and width and height):
-            return
-        # What is decoded is whole tiles.
-        tiles = math.ceil(image.width / width) * math.ceil(image.height / height)
-        if tiles * width * height > _TILES_SHARE * limits.max_pixels:
-            raise InvalidPhotoError(
-                f"the TIFF's {tiles:,} tiles of {width:,} × {height:,} pixels hold far more than"
-                " the photo; save it again from an image editor"
-            )
-
-
-def _check_pixels(width: int, height: int, limits: PhotoLimits) -> None:
-    if width * height > limits.max_pixels:
-        raise InvalidPhotoError(
-            f"the photo declares {width:,} × {height:,} pixels, and at most"
-            f" {limits.max_pixels:,} in all are accepted ({limits.pixels_setting}); send a smaller"
-            " copy"
-        )
-
-
-def _kind(image: Image.Image) -> str:
-    # A JPEG with further pictures inside, as of many phones, is opened as MPO.
-    return "JPEG" if image.format == "MPO" else image.format or ""
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001 - damaged EXIF does not make a photo unusable
-        return 1
-
-
-def _silence_pillow() -> None:
-    # Pillow warns of oddities in files that it reads all the same. Checked each time, as other code
-    # may have replaced the filters; catch_warnings is not safe between threads.
-    wanted = ("ignore", None, Warning)
-    if not any(entry[:3] == wanted and _is_ours(entry[3]) for entry in warnings.filters):
-        warnings.filterwarnings("ignore", module=_PILLOW_MODULES)
-
-
-_PILLOW_MODULES = r"PIL\."
-
-
-def _is_ours(module: object) -> bool:
-    return getattr(module, "pattern", module) == _PILLOW_MODULES
+def _reader(data: bytes, limits: PhotoLimits) -> OpenedPhoto:
+    if data.startswith(JPEG_START):
+        return PillowPhoto(data, "JPEG", limits)
+    if data.startswith((JXL_STREAM, JXL_CONTAINER)):
+        return JxlPhoto(data, limits)
+    if kind := raw_kind(data):
+        return RawPhoto(data, kind, limits)
+    match isobmff_kind(data):
+        case "HEIF":
+            return HeifPhoto(data)
+        case "AVIF":
+            return PillowPhoto(data, "AVIF", limits)
+    return PillowPhoto(data, "", limits)

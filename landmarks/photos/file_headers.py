@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Literal
+
+from landmarks.photos.tiff_directories import tiff_directories
 
 JPEG_START = b"\xff\xd8\xff"
 SCAN = b"\xff\xda"
@@ -12,6 +12,7 @@ _JPEG_END = b"\xd9"
 # Markers of segments: not those without a length, nor those inside the image data. Any number of
 # FF may precede one; a pattern with FF+ would try each of them again, up to the end of all.
 _JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
+_JPEG_MARKER_OR_START = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
 
 # Before a JPEG's first scan. A panorama with its depth has some hundred segments.
 _MOST_SEGMENTS = 2000
@@ -45,7 +46,7 @@ def excessive_header(data: bytes) -> str:
         return _excessive_jpeg(data)
     if data.startswith(b"\x89PNG") and data.count(_PROFILE) > _MOST_PROFILES:
         return "colour profiles"
-    if data[:4] in _TIFF_LAYOUTS and _tiff_strips(data) > _MOST_STRIPS:
+    if _tiff_strips(data) > _MOST_STRIPS:
         return "strips or tiles"
     return ""
 
@@ -78,33 +79,10 @@ def _excessive_jpeg(data: bytes) -> str:
     return "image resources" if resources > _MOST_RESOURCES else ""
 
 
-# Of the first bytes: the order of bytes in numbers, the sizes of a directory's count and of an
-# entry, and the place of a value in that.
-_TIFF_LAYOUTS: Mapping[bytes, tuple[Literal["little", "big"], int, int]] = {
-    b"II*\0": ("little", 2, 4),
-    b"MM\0*": ("big", 2, 4),
-    b"II+\0": ("little", 8, 8),
-    b"MM\0+": ("big", 8, 8),
-}
-
-
 def _tiff_strips(data: bytes) -> int:
-    """Return how many strips or tiles the first directory of a TIFF declares."""
-    order, count_size, size = _TIFF_LAYOUTS[data[:4]]
-
-    def number(place: int, length: int) -> int:
-        return int.from_bytes(data[place : place + length], order)
-
-    place = number(size, size)
-    entry = 4 + 2 * size
-    most = 0
-    for index in range(min(number(place, count_size), _MOST_STRIPS)):
-        at = place + count_size + index * entry
-        if at >= len(data):
-            break
-        if number(at, 2) in _STRIP_TAGS:
-            most = max(most, number(at + 4, size))
-    return most
+    """Return the most strips or tiles that a directory of a TIFF declares."""
+    directories = tiff_directories(data)
+    return max((one.counts.get(tag, 0) for one in directories for tag in _STRIP_TAGS), default=0)
 
 
 def jpeg_scans(data: bytes, most: int) -> int:
@@ -121,6 +99,23 @@ def jpeg_scans(data: bytes, most: int) -> int:
             return max(scans, most + 1)
         place += int.from_bytes(data[place : place + 2], "big")
     return scans
+
+
+def jpeg_length(data: bytes | memoryview) -> tuple[int, bool]:
+    """Return how many bytes the first JPEG in `data` has, and whether it has an end marker.
+
+    One without it ends where another starts, or with the data. Source: ITU-T T.81, annex B. A
+    picture inside a segment does not end it.
+    """
+    place = len(JPEG_START) - 1
+    while found := _JPEG_MARKER_OR_START.search(data, place):
+        place = found.end()
+        if found[1] == _JPEG_END:
+            return place, True
+        if found[1] == JPEG_START[1:2]:
+            return found.start(), False
+        place += int.from_bytes(data[place : place + 2], "big")
+    return len(data), False
 
 
 def webp_size(data: bytes) -> tuple[int, int] | None:

@@ -50,7 +50,8 @@ _SERVICE_CONFIG = json.dumps(
     }
 )
 
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+# Room for the largest photo that is accepted by default.
+MAX_MESSAGE_BYTES = 160 * 1024 * 1024
 # The metadata of a caller's API key: `authorization: Bearer KEY`.
 KEY_HEADER = "authorization"
 

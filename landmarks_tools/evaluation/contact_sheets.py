@@ -1,10 +1,13 @@
 """Contact sheets: rows of small pictures with captions, drawn with Pillow alone."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from landmarks.errors import InvalidPhotoError
+from landmarks.photos.decode import decode
+from landmarks.photos.limits import ANY_SIZE
 
 _TILE = 160
 _GAP = 12
@@ -134,9 +137,8 @@ def _picture(image: bytes | None, tile: int) -> Image.Image | None:
     if image is None:
         return None
     try:
-        with Image.open(io.BytesIO(image)) as opened:
-            upright = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
+        upright = decode(image, ANY_SIZE, tile).image
+    except InvalidPhotoError:
         return None
     return ImageOps.fit(upright, (tile, tile), Image.Resampling.LANCZOS)
 

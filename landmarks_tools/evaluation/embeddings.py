@@ -71,7 +71,11 @@ def _made(
     workers: ThreadPoolExecutor,
 ) -> Iterator[list[tuple[bytes, FloatVector]]]:
     """Yield the rows of `missing` by key, a batch at a time."""
-    limits = PhotoLimits(settings.max_photo_bytes, settings.max_photo_pixels)
+    limits = PhotoLimits(
+        settings.max_photo_bytes,
+        settings.max_photo_pixels,
+        max_decoding_bytes=settings.max_decoding_bytes,
+    )
     plan = encoder.plan
     ahead = _READ_AHEAD_BATCHES * plan.workers
 

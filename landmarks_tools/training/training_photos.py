@@ -16,13 +16,11 @@ from encoder_service.models.model_card import TrainingData
 from encoder_service.models.preprocessing import Resized
 from landmarks.errors import InvalidInputError, InvalidPhotoError
 from landmarks.photos.decode import decode
-from landmarks.photos.limits import PhotoLimits
+from landmarks.photos.limits import ANY_SIZE
 from landmarks.retrieval.labelled_photos import LabelledPhoto, read_photos
 
 Progress = Callable[[int, int], None]  # done, total
 
-# No limits, as the photos are the user's own.
-_ANY_SIZE = PhotoLimits(max_bytes=1 << 30, max_pixels=1 << 30)
 # A folder has no splits: one photo in this many of each landmark is used for validation.
 _VALIDATION_SHARE = 5
 _AT_ONCE = 64
@@ -136,7 +134,7 @@ def read_pixels(
 def _squashed(photo: LabelledPhoto, size: int) -> torch.Tensor:
     squash = Resized(size, "squash", (0.0,) * 3, (1.0,) * 3, decode_size=2 * size)
     try:
-        image = decode(photo.path.read_bytes(), _ANY_SIZE, squash.decode_size).image
+        image = decode(photo.path.read_bytes(), ANY_SIZE, squash.decode_size).image
     except (InvalidPhotoError, OSError) as error:
         raise InvalidInputError(f"{photo.path} cannot be trained on: {error}") from error
     return torch.from_numpy(squash(image)).to(torch.uint8)

@@ -14,7 +14,7 @@ from search_service.web.thumbnails import SIZES, PointPhoto, Thumbnails
 THUMBNAILS = web.AppKey("thumbnails", Thumbnails)
 
 # Types that browsers show as an image and that cannot contain a script.
-_INLINE_TYPES = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp"}
+_INLINE_TYPES = {"image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/avif"}
 _CACHE_CONTROL = "private, max-age=300"
 
 

@@ -58,6 +58,7 @@ async def serving_page(
         settings.max_photo_bytes,
         settings.page_max_pixels,
         pixels_setting="LANDMARKS_PAGE_MAX_PIXELS",
+        max_decoding_bytes=settings.max_decoding_bytes,
     )
     thumbnails = Thumbnails(roots, limits, settings.page_cache_bytes)
     app = web.Application(

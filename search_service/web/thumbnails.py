@@ -24,8 +24,9 @@ from landmarks.photos.source_roots import SourceRoots
 
 SIZES = (320, 160, 960)
 
-# Pillow's own limit is a constant; ours is a setting, checked on each photo's header.
-Image.MAX_IMAGE_PIXELS = None
+# Of the formats whose media type Pillow does not know, or knows otherwise; RAW files have none.
+_MEDIA_TYPES = {"HEIF": "image/heif", "JXL": "image/jxl"}
+_ANY_BYTES = "application/octet-stream"
 
 _THREADS = 4
 _SECONDS = 20.0
@@ -122,13 +123,16 @@ class Thumbnails:
     def _read_original(self, photo: PointPhoto, size: int) -> ServedPhoto:
         del size
         data = self._roots.read(photo.uri, self._limits.max_bytes)
-        return ServedPhoto(
-            data, Image.MIME[format_of(data, self._limits)], _is_indexed(photo, data)
-        )
+        return ServedPhoto(data, _media_type(data, self._limits), _is_indexed(photo, data))
 
 
 def _is_indexed(photo: PointPhoto, data: bytes) -> bool:
     return sha256(data).hexdigest() == photo.sha256
+
+
+def _media_type(data: bytes, limits: PhotoLimits) -> str:
+    kind = format_of(data, limits)
+    return _MEDIA_TYPES.get(kind) or Image.MIME.get(kind, _ANY_BYTES)
 
 
 def _scaled(data: bytes, size: int, limits: PhotoLimits) -> bytes:

@@ -9,15 +9,16 @@ from pathlib import Path
 
 from PIL import Image, ImageOps
 
+from landmarks.photos.decode import decode
+from landmarks.photos.limits import ANY_SIZE
+
 _QUALITY = 80
 
 
 @lru_cache(maxsize=4096)
 def thumbnail(path: Path, side: int) -> bytes:
     """Return the photo's middle square as a JPEG of `side` × `side` pixels, upright."""
-    with Image.open(path) as opened:
-        opened.draft("RGB", (2 * side, 2 * side))
-        upright = ImageOps.exif_transpose(opened).convert("RGB")
+    upright = decode(path.read_bytes(), ANY_SIZE, 2 * side).image
     small = ImageOps.fit(upright, (side, side), Image.Resampling.LANCZOS)
     return jpeg(small)
 

@@ -32,7 +32,9 @@ def test_each_accepted_format_is_decoded(kind):
 
 @pytest.mark.parametrize("kind", ["PPM", "ICO", "TGA"])
 def test_other_formats_are_refused_by_name_of_those_accepted(kind):
-    with pytest.raises(InvalidPhotoError, match="JPEG, PNG, WebP, GIF, BMP or TIFF"):
+    with pytest.raises(
+        InvalidPhotoError, match=r"JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC, AVIF.* RAW"
+    ):
         decode(saved(PHOTO.resize((64, 64)), kind), LIMITS)
 
 
