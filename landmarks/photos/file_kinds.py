@@ -1,4 +1,4 @@
-"""Which kind of file some bytes are, by their first ones; video is no photo, and is told so."""
+"""Which kind of file some bytes are, by their first ones; video is refused as such."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class HeifPhoto:
         # Cores are divided among photos, not within one.
         options.DECODE_THREADS = 1
         options.THUMBNAILS = options.DEPTH_IMAGES = options.AUX_IMAGES = False
-        opened = pillow_heif.HeifFile(data, convert_hdr_to_8bit=True, remove_stride=False)
+        opened = pillow_heif.open_heif(data, convert_hdr_to_8bit=True, remove_stride=False)
         self._image: HeifImage = opened[opened.primary_index]
         self.width, self.height = self._image.size
 

@@ -69,9 +69,10 @@ def _as_bytes(pixels: bytes, count: int) -> bytes:
     if len(pixels) == count:
         return pixels
     if len(pixels) == 2 * count:
-        return (np.frombuffer(pixels, "<u2") // 257).astype(np.uint8).tobytes()
-    values = np.frombuffer(pixels, "<f4")
-    return np.rint(np.clip(np.nan_to_num(values), 0, 1) * 255).astype(np.uint8).tobytes()
+        shades = np.frombuffer(pixels, "<u2") // 257
+    else:
+        shades = np.rint(np.clip(np.nan_to_num(np.frombuffer(pixels, "<f4")), 0, 1) * 255)
+    return bytes(shades.astype(np.uint8))
 
 
 def _stream_start(data: bytes) -> bytes:

@@ -53,7 +53,7 @@ class OpenedPhoto(Protocol):
         """Decode the photo; raises nearly anything on damaged files."""
 
     def close(self) -> None:
-        """Let go of the file's bytes."""
+        """Release the file's bytes."""
 
 
 def reduction(width: int, height: int, least: int | None) -> int:

@@ -85,7 +85,7 @@ class PillowPhoto:
             raise
 
     def close(self) -> None:
-        """Let go of the file's bytes."""
+        """Release the file's bytes."""
         self._image.close()
 
     def decoding_bytes(self, least: int | None) -> int:
@@ -103,7 +103,7 @@ class PillowPhoto:
 
     def load(self, least: int | None) -> LoadedPhoto:
         """Decode the pixels; raises nearly anything on damaged files."""
-        image, marks = self._image, ()
+        image, marks = self._image, tuple[str, ...]()
         if self.format == "TIFF":
             tiff_pixels.prepare(image)
         self._scale_while_decoding(image, least)
@@ -152,7 +152,7 @@ class PillowPhoto:
         if self.format == "JPEG":
             image.draft(image.mode, (least, least))
         elif isinstance(image, Jpeg2KImageFile):
-            image.reduce = self._halvings(least)  # type: ignore[method-assign] # its own property
+            image.reduce = self._halvings(least)
 
     def _jpeg_scale(self, least: int | None) -> int:
         """Return what Pillow's draft mode divides the sides by."""

@@ -69,7 +69,7 @@ class RawPhoto:
         return sensor
 
     def close(self) -> None:
-        """Let go of the file's bytes."""
+        """Release the file's bytes."""
         if self._raw is not None:
             self._raw.close()
         if self._preview is not None:

@@ -110,4 +110,4 @@ def test_a_compressed_answer_over_the_cap_is_too_large() -> None:
 def test_a_message_over_the_cap_of_our_servers_names_it_as_ours() -> None:
     refused = f"SERVER: Received message larger than max (70000000 vs. {MAX_MESSAGE_BYTES})"
     error = too_large(Status(code=Code.RESOURCE_EXHAUSTED, message=refused))
-    assert "67,108,864 (this program's own limit, which no setting raises)" in str(error)
+    assert "167,772,160 (this program's own limit, which no setting raises)" in str(error)
