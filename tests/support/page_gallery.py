@@ -9,6 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
+import pillow_jxl
 from PIL import Image
 
 from landmarks.vector_store.client import connect
@@ -16,9 +18,12 @@ from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.point_store import PointStore
 from landmarks.vector_store.points import PhotoPayload, Point, point_id
 from landmarks.vector_store.settings import VectorStoreSettings
+from tests.support.raw_files import dng, planes
 from tests.support.search_encoder import MODELS, digest_of, encode
 from tests.support.search_stack import draw
 
+pillow_heif.register_heif_opener()
+assert pillow_jxl.Encoder
 GALLERY = "files"
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -58,6 +63,12 @@ def fill_with_files(qdrant: VectorStoreSettings, folder: Path) -> Files:
         "clear.png": picture(64, 48, "PNG"),
         "page.webp": picture(64, 48, "WEBP"),
         "print.tif": picture(64, 48, "TIFF"),
+        "deep.tif": planes(np.full((48, 64, 3), 40_000, np.uint16), 48, 16),
+        "phone.heic": picture(64, 48, "HEIF"),
+        "web.avif": picture(64, 48, "AVIF"),
+        "new.jxl": picture(64, 48, "JXL"),
+        "film.jp2": picture(64, 48, "JPEG2000"),
+        "camera.dng": dng(Image.open(io.BytesIO(picture(400, 300)))),
         "cut.jpg": picture()[:3000],
         "text.jpg": b"<script>alert(1)</script>",
         "bomb.png": bomb.getvalue(),

@@ -76,7 +76,7 @@ def test_a_photo_over_the_cap_of_a_message_is_no_overload(
     stack: Stack, job: dict[str, Any]
 ) -> None:
     with Landmarks(stack.server) as client, pytest.raises(InvalidInputError, match="too large"):
-        client.search(photo=bytes(70_000_000), gallery=GALLERY)
+        client.search(photo=bytes(170_000_000), gallery=GALLERY)
 
 
 @pytest.mark.parametrize("name", ODD)

@@ -29,6 +29,13 @@ def path_of(files: Files, name: str, kind: str = "thumbnail") -> str:
         ("clear.png", 320, (64, 48)),
         ("page.webp", 320, (64, 48)),
         ("print.tif", 320, (64, 48)),
+        ("deep.tif", 320, (64, 48)),
+        ("phone.heic", 320, (64, 48)),
+        ("web.avif", 320, (64, 48)),
+        ("new.jxl", 320, (64, 48)),
+        ("film.jp2", 320, (64, 48)),
+        ("camera.dng", 320, (320, 240)),
+        ("camera.dng", 960, (400, 300)),
     ],
 )
 async def test_a_thumbnail_is_a_small_upright_jpeg(
@@ -38,6 +45,26 @@ async def test_a_thumbnail_is_a_small_upright_jpeg(
         assert (answer.status, answer.content_type) == (200, "image/jpeg")
         image = Image.open(io.BytesIO(await answer.read()))
     assert (image.format, image.mode, image.size) == ("JPEG", "RGB", shown)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "how"),
+    [
+        ("good.jpg", "image/jpeg", "inline"),
+        ("web.avif", "image/avif", "inline"),
+        ("print.tif", "image/tiff", "attachment"),
+        ("phone.heic", "image/heif", "attachment"),
+        ("new.jxl", "image/jxl", "attachment"),
+        ("camera.dng", "application/octet-stream", "attachment"),
+    ],
+)
+async def test_an_original_is_shown_if_browsers_can_and_else_downloaded(
+    page: Page, files: Files, name: str, kind: str, how: str
+) -> None:
+    async with page.http.get(path_of(files, name, "original")) as answer:
+        assert (answer.status, answer.content_type) == (200, kind)
+        assert answer.headers["Content-Disposition"].startswith(how)
+        assert await answer.read() == (files.root / name).read_bytes()
 
 
 async def test_an_unchanged_photo_is_not_sent_again(page: Page, files: Files) -> None:
