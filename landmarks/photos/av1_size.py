@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 _SEQUENCE_HEADER, _TEMPORAL_DELIMITER = 1, 2
-_MOST_ITEMS = 1000
+_MOST_EXTENTS = 5000
+_MOST_BOXES = 200
 _HEADER_BYTES = 128
 
 
@@ -23,10 +24,13 @@ def largest_av1_picture(data: bytes) -> tuple[int, int]:
 
 def _item_places(data: bytes) -> Iterator[int]:
     """Yield where the data of each item start: of its first extent in the file."""
-    box = data.find(b"iloc")
-    if box < 0:
+    meta, meta_end = _box(data, 0, len(data), b"meta")
+    inside = meta + 4, meta_end  # after its version
+    place, end = _box(data, *inside, b"iloc")
+    if end - place < 8:
         return
-    version, place = data[box + 4], box + 8
+    version, place = data[place], place + 4
+    left = _MOST_EXTENTS
 
     def number(size: int) -> int:
         nonlocal place
@@ -37,23 +41,42 @@ def _item_places(data: bytes) -> Iterator[int]:
     sizes = number(2)
     offset_size, length_size, base_size = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
     index_size = sizes & 15 if version in {1, 2} else 0
-    for _ in range(min(number(4 if version == 2 else 2), _MOST_ITEMS)):
+    for _ in range(number(4 if version == 2 else 2)):
+        if place >= end:
+            return
         number(4 if version == 2 else 2)  # the item's id
         from_start = number(2) & 15 == 0 if version in {1, 2} else True
         number(2)
         base = number(base_size)
-        for extent in range(min(number(2), _MOST_ITEMS)):
+        for extent in range(number(2)):
+            left -= 1
+            if left < 0 or place >= end:
+                return
             number(index_size)
             offset = number(offset_size)
             number(length_size)
             if extent == 0:
                 # Data inside the box `idat` are those of the items that have no file offset.
-                yield base + offset if from_start else _inside(data, base + offset)
+                start = 0 if from_start else _box(data, *inside, b"idat")[0]
+                yield start + base + offset
 
 
-def _inside(data: bytes, offset: int) -> int:
-    box = data.find(b"idat")
-    return box + 4 + offset if box >= 0 else len(data)
+def _box(data: bytes, place: int, end: int, name: bytes) -> tuple[int, int]:
+    """Return where the contents of the first box of a name start and end; an empty place if none.
+
+    Source: ISO/IEC 14496-12, 4.2.
+    """
+    for _ in range(_MOST_BOXES):
+        size, start = int.from_bytes(data[place : place + 4], "big"), place + 8
+        if size == 1:
+            size, start = int.from_bytes(data[start : start + 8], "big"), start + 8
+        stop = place + size if size else end
+        if place + 8 > end or stop < start:
+            break
+        if data[place + 4 : place + 8] == name:
+            return start, min(stop, end)
+        place = stop
+    return end, end
 
 
 def _size(start: bytes) -> tuple[int, int]:

@@ -12,9 +12,9 @@ _FRAMES = frozenset({0xC0, 0xC1, 0xC2})
 _OTHER_FRAMES = frozenset({0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)})
 _SCAN = 0xDA
 # Before a preview's frame: tables and what a camera writes of a photo.
-_MOST_SEGMENTS = 64
+_MOST_SEGMENTS = 40
 # A DNG of 100 megapixels has a lossless JPEG in each of some thousand tiles.
-_MOST_STARTS = 20_000
+_MOST_STARTS = 5_000
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from landmarks.photos.tiff_directories import tiff_directories
+from landmarks.photos.tiff_directories import MOST_ENTRIES, tiff_directories
 
 JPEG_START = b"\xff\xd8\xff"
 SCAN = b"\xff\xda"
@@ -47,7 +47,7 @@ def excessive_header(data: bytes) -> str:
     if data.startswith(b"\x89PNG") and data.count(_PROFILE) > _MOST_PROFILES:
         return "colour profiles"
     if _tiff_strips(data) > _MOST_STRIPS:
-        return "strips or tiles"
+        return "tags, strips or tiles"
     return ""
 
 
@@ -80,8 +80,13 @@ def _excessive_jpeg(data: bytes) -> str:
 
 
 def _tiff_strips(data: bytes) -> int:
-    """Return the most strips or tiles that a directory of a TIFF declares."""
+    """Return the most strips or tiles that a directory of a TIFF declares.
+
+    One with too many tags to look at counts as one of too many strips.
+    """
     directories = tiff_directories(data)
+    if any(one.entries > MOST_ENTRIES for one in directories):
+        return _MOST_STRIPS + 1
     return max((one.counts.get(tag, 0) for one in directories for tag in _STRIP_TAGS), default=0)
 
 
@@ -108,7 +113,10 @@ def jpeg_length(data: bytes | memoryview) -> tuple[int, bool]:
     picture inside a segment does not end it.
     """
     place = len(JPEG_START) - 1
-    while found := _JPEG_MARKER_OR_START.search(data, place):
+    for _ in range(_MOST_SEGMENTS):
+        found = _JPEG_MARKER_OR_START.search(data, place)
+        if found is None:
+            break
         place = found.end()
         if found[1] == _JPEG_END:
             return place, True

@@ -253,3 +253,12 @@ def test_a_heic_whose_picture_is_larger_than_its_header_says_is_refused():
     data[place : place + 8] = struct.pack(">II", 32, 24)
     with pytest.raises(InvalidPhotoError):
         decode(bytes(data), LIMITS)
+
+
+def test_a_box_that_only_looks_like_the_one_with_places_does_not_hide_an_avifs_size():
+    data = bytearray(written("AVIF"))
+    start, picture = int.from_bytes(data[:4], "big"), data.index(b"mdat") + 4
+    decoy = struct.pack(">I", 24) + b"free" + b"iloc" + bytes(12)
+    place = data.index(struct.pack(">I", picture), data.index(b"iloc"))
+    data[place : place + 4] = struct.pack(">I", picture + len(decoy))
+    assert largest_av1_picture(bytes(data[:start] + decoy + data[start:])) == (320, 240)
