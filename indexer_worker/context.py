@@ -75,7 +75,9 @@ class WorkerContext:
         self.encoders = retry.retrying(encoders, retried_calls.ENCODERS)
         sources = Sources(SourceRoots(settings.source_roots))
         self.sources = retry.retrying(sources, retried_calls.SOURCES)
-        self.reader = PhotoReader(self.sources, self.stopping, settings.read_threads)
+        self.reader = PhotoReader(
+            self.sources, self.stopping, settings.read_threads, settings.facts_wanted
+        )
         self._client = client = connect(settings)
         self.cluster = Cluster(settings)
         checks = CopyChecks(connect_redis(settings.broker_url), settings.redis_url)

@@ -17,7 +17,7 @@ from indexer_worker.change_detection import (
     SourcePhoto,
     decide,
     is_stale,
-    known_version,
+    known_of,
     payload_of,
 )
 from indexer_worker.context import WorkerContext
@@ -168,7 +168,7 @@ class ChunkRun:
         batch: list[ReadPhoto] = []
         batch_bytes = 0
         known = {
-            photo.point: known_version(existing.get(photo.point))
+            photo.point: known_of(existing.get(photo.point))
             for photo in readable
             if not self._job.spec.verify
         }
@@ -192,7 +192,9 @@ class ChunkRun:
     def _needs_encoding(
         self, read: ReadPhoto | UnchangedPhoto, sha256: str, existing: Mapping[str, object] | None
     ) -> bool:
-        decision = decide(read.photo, sha256, read.version, existing, self._job.id, self._now)
+        decision = decide(
+            read.photo, sha256, read.version, existing, self._job.id, self._now, read.inside
+        )
         if decision.action is Action.ENCODE:
             return True
         if decision.payload is None:
@@ -222,6 +224,7 @@ class ChunkRun:
             height=encoded.height,
             indexed_at=self._now,
             job_id=self._job.id,
+            inside=read.inside,
         )
         return Point(read.photo.point, encoded.vector, payload.to_payload())
 
@@ -241,6 +244,7 @@ class ChunkRun:
                 payloads[photo.point] = {**before, "stale": True}
         # Columns of unchanged photos too: the settings may name more columns since then.
         columns = {column for photo in photos for column in photo.entry.columns}
+        columns.update(*(point.payload for point in self._points), *payloads.values())
         self._held.check()
         self._context.collections.index_words_of(self._collection, columns)
         self._fenced.store(self._seen, self._points, payloads)

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from hashlib import blake2b
-from itertools import chain
 from typing import TypeVar
 
+from indexer_worker.change_detection import MOST_TEXT_BYTES, text_bytes
 from indexer_worker.check_copies import known_to_agree
 from indexer_worker.context import WorkerContext
 from indexer_worker.leases import HeldLease
@@ -26,8 +26,6 @@ from landmarks.vector_store.points import RESERVED_COLUMNS, check_column
 from landmarks.vector_store.source_points import uri_of_source
 
 _Result = TypeVar("_Result")
-# Stored with a photo. A page of a thousand payloads must fit one message, twice over.
-_MOST_TEXT_BYTES = 32 * 1024
 _SHOWN = 1000  # characters of the path of a photo whose texts are too long
 
 
@@ -143,12 +141,11 @@ def checked(entries: Iterable[Entry]) -> Iterator[Entry]:
 
 
 def _bounded(entry: Entry) -> Entry:
-    texts = (entry.path, entry.uri, entry.landmark or "", *chain(*entry.columns.items()))
-    size = sum(len(text.encode(errors="replace")) for text in texts)
-    if size <= _MOST_TEXT_BYTES:
+    size = text_bytes(entry)
+    if size <= MOST_TEXT_BYTES:
         return entry
     problem = (
-        f"its path, landmark and columns have {size:,} bytes, and at most {_MOST_TEXT_BYTES:,} are"
+        f"its path, landmark and columns have {size:,} bytes, and at most {MOST_TEXT_BYTES:,} are"
         " stored with a photo; shorten them, or leave columns out of the manifest"
     )
     return Entry(entry.path[:_SHOWN], "", problem=problem)

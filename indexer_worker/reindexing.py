@@ -30,7 +30,7 @@ from landmarks.photos.entry import Entry
 from landmarks.retrieval.metrics import DEPTH, average_precision
 from landmarks.vector_store.collection_info import Lineage
 from landmarks.vector_store.filters import Equals, Filter
-from landmarks.vector_store.points import PhotoPayload, point_id
+from landmarks.vector_store.points import PhotoPayload, facts_in, point_id
 from landmarks.vector_store.queries import Query
 
 _log = structlog.get_logger(__name__)
@@ -38,7 +38,10 @@ _log = structlog.get_logger(__name__)
 _SCAN = 500
 _MOST_CHUNKS = 1000
 # Fields in which two payloads may differ: read from the photo, and when and by which job.
-_OWN = frozenset({"sha256", "width", "height", "file_version", "stale", "indexed_at", "job_id"})
+_OWN = frozenset(
+    {"sha256", "width", "height", "file_version", "stale", "indexed_at", "job_id"}
+    | {"payload_version"}
+)
 
 
 def list_live(context: WorkerContext, job: Job, held: HeldLease) -> None:
@@ -124,15 +127,18 @@ def _is_behind(
     With other photo bytes, only if it was: a photo that was changed since it was indexed has,
     rightly, other bytes in the new collection.
     """
-    ours, theirs = ({k: v for k, v in one.items() if k not in _OWN} for one in (payload, live))
+    ours, theirs = (
+        {k: v for k, v in one.items() if k not in _OWN and k not in facts_in(one)}
+        for one in (payload, live)
+    )
     other = payload.get("sha256") != live.get("sha256")
     return (ours != theirs and (later or not promoted)) or (other and later)
 
 
 def _listed(payload: Mapping[str, object]) -> Listed:
     photo = PhotoPayload.from_payload(payload)
-    columns = {name: str(value) for name, value in photo.columns.items()}
-    return Listed(Entry(photo.path, photo.uri, photo.landmark, columns), source=photo.source)
+    entry = Entry(photo.path, photo.uri, photo.landmark, photo.columns, sidecars=photo.sidecars)
+    return Listed(entry, source=photo.source)
 
 
 def _promote(attempt: Attempt) -> None:

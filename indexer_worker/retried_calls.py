@@ -74,5 +74,5 @@ WRITES = (
     FencedWrites.sweep,
 )
 ENCODERS = (EncoderDirectory.find, EncoderDirectory.find_another)
-SOURCES = (Sources.version, Sources.read)
+SOURCES = (Sources.version, Sources.read, Sources.facts)
 SENDER = (TaskSender.send,)

@@ -7,6 +7,7 @@ import socket
 from pydantic import Field
 
 from landmarks.job_store.store import GENERATIONS_PER_SECOND
+from landmarks.photos.metadata.read import FactsWanted
 from landmarks.settings import BrokerSettings, EncoderEndpoints, NameList
 from landmarks.vector_store.settings import VectorStoreSettings
 
@@ -27,6 +28,9 @@ class IndexerSettings(VectorStoreSettings, BrokerSettings, EncoderEndpoints):
     worker_concurrency: int = Field(4, ge=1, le=256)
     worker_name: str = ""
     read_threads: int = Field(8, ge=1, le=64)
+    # Where photos were taken, and which camera took them, for those who must not keep it.
+    index_places: bool = True
+    index_serials: bool = False
     encode_timeout_seconds: float = Field(120, gt=0)
     # How long calls to an encoder, Qdrant or Redis are retried before the work is postponed.
     outage_patience_seconds: float = Field(600, ge=0)
@@ -39,6 +43,11 @@ class IndexerSettings(VectorStoreSettings, BrokerSettings, EncoderEndpoints):
     # How long it is known of a photo that it was deleted: longer than any copy of a collection is
     # away and comes back. The next job of the gallery removes what is older.
     deletion_mark_days: float = Field(7, gt=0)
+
+    @property
+    def facts_wanted(self) -> FactsWanted:
+        """Which facts of a photo are stored."""
+        return FactsWanted(places=self.index_places, serials=self.index_serials)
 
     @property
     def mark_generations(self) -> int:

@@ -158,7 +158,9 @@ class DeadLetter:
     def from_json(cls, text: str | bytes) -> Self:
         """Read what `to_json` returned."""
         values = json.loads(text)
-        entry, time = Entry(**values["entry"]), datetime.fromisoformat(values["time"])
+        of_entry = values["entry"]
+        entry = Entry(**of_entry | {"sidecars": tuple(of_entry.get("sidecars", ()))})
+        time = datetime.fromisoformat(values["time"])
         return cls(**values | {"entry": entry, "time": time})
 
 
@@ -244,6 +246,7 @@ def unpack_chunk(packed: bytes) -> list[Listed]:
     found = []
     for row in rows:
         duplicate, source = row.pop("listed")
+        row["sidecars"] = tuple(row.get("sidecars", ()))
         found.append(Listed(Entry(**row), duplicate, source))
     return found
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from landmarks.errors import ForbiddenError
+from landmarks.photos.column_types import PayloadValue
 from landmarks.photos.location import Location
 from landmarks.photos.source_roots import SourceRoots
 
@@ -17,13 +18,15 @@ class Entry:
 
     `path` is relative to the source's root, with `/`. `columns` are the manifest's others.
     `problem` says why the photo cannot be read, if that is already known; `uri` is empty then.
+    `sidecars` are the paths, relative as `path`, of files in its folder that describe the photo.
     """
 
     path: str
     uri: str
     landmark: str | None = None
-    columns: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, PayloadValue] = field(default_factory=dict)
     problem: str = ""
+    sidecars: tuple[str, ...] = ()
 
 
 def entry_below(
@@ -31,7 +34,7 @@ def entry_below(
     folder: Location,
     path: str,
     landmark: str | None,
-    columns: Mapping[str, str],
+    columns: Mapping[str, PayloadValue],
 ) -> Entry:
     """Return the entry of a normalised path below a folder, which may be a link out."""
     location = folder.below(path)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from io import BytesIO
 
 from landmarks.errors import InvalidInputError, NotFoundError
 from landmarks.photos.address_list import LIST_SUFFIX, AddressList, is_list
+from landmarks.photos.column_types import PayloadValue
 from landmarks.photos.entry import Entry
 from landmarks.photos.folder import Folder
 from landmarks.photos.identity import SourceIdentity, without_links
 from landmarks.photos.location import Location, parse_location
 from landmarks.photos.manifest import SPLIT, Manifest, is_manifest
+from landmarks.photos.metadata.read import FactsWanted, Sidecar, facts_of
+from landmarks.photos.source_errors import read_errors
 from landmarks.photos.source_roots import SourceRoots
 
 
@@ -109,6 +115,25 @@ class Sources:
     def version(self, entry: Entry) -> str:
         """Return a string that changes with the photo; see `SourceRoots.version`."""
         return "" if entry.problem else self._roots.version(entry.uri)
+
+    def facts(
+        self, entry: Entry, max_bytes: int, sidecars: Sequence[Sidecar], wanted: FactsWanted
+    ) -> dict[str, PayloadValue]:
+        """Return what is inside a photo; raises as `read`.
+
+        Of a file on this machine only its headers are read.
+        """
+        location = parse_location(entry.uri)
+        if location.is_remote or location.inside is not None:
+            return facts_of(BytesIO(self.read(entry, max_bytes)), sidecars, wanted)
+        with self._roots.open(location) as file, read_errors(location):
+            return facts_of(file, sidecars, wanted)
+
+
+def sidecar_entry(entry: Entry, path: str) -> Entry:
+    """Return a sidecar of a photo as an entry, so that it can be read; it is in the same folder."""
+    beside = parse_location(entry.uri).parent().below(posixpath.basename(path))
+    return replace(entry, path=path, uri=beside.uri, sidecars=())
 
 
 def _check_local(location: Location) -> None:

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmarks.errors import InvalidInputError
+from landmarks.photos.column_types import PayloadValue
+from landmarks.photos.metadata.facts import FACT_NAMES
 from landmarks.vector_store.marks import BOOKKEEPING
 
 FloatVector: TypeAlias = NDArray[np.float32]
-Scalar: TypeAlias = str | int | float | bool | None
+Scalar: TypeAlias = PayloadValue
 Payload: TypeAlias = dict[str, Scalar]
 
 # Never change it: another namespace would give every photo a second point.
@@ -33,6 +35,9 @@ RESERVED_COLUMNS = frozenset(
         "indexed_at",
         "job_id",
         "file_version",
+        "payload_version",
+        "facts_stated",
+        "sidecars",
         "stale",
         *BOOKKEEPING,
     }
@@ -82,8 +87,12 @@ class PhotoPayload:
     `landmark` is None if unknown. `file_version` is the source's version of the file, such as size
     and time, from before it was read; while it is the same, the file need not be read again.
     `stale` marks a point whose photo could not be read when it was last indexed, so that the vector
-    is of an older version. `columns` are the manifest's other columns. Raises InvalidInputError as
-    `check_column`.
+    is of an older version. `columns` are the manifest's other columns.
+
+    `facts` are what is inside the photo, by names of `FACT_NAMES`; a column of such a name is
+    stored instead of the fact. `payload_version` changes with how they are read, "" if they were
+    not; `sidecars` are the files beside the photo that they were read from too, relative to the
+    source's root. Raises InvalidInputError as `check_column`.
     """
 
     uri: str
@@ -98,6 +107,9 @@ class PhotoPayload:
     file_version: str = ""
     stale: bool = False
     columns: Mapping[str, Scalar] = field(default_factory=dict)
+    facts: Mapping[str, Scalar] = field(default_factory=dict)
+    payload_version: str = ""
+    sidecars: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in self.columns:
@@ -108,6 +120,7 @@ class PhotoPayload:
     def to_payload(self) -> Payload:
         """Return the payload as it is stored; absent and false fields are left out."""
         payload: Payload = {
+            **self.facts,
             **self.columns,
             "uri": self.uri,
             "source": self.source,
@@ -124,6 +137,12 @@ class PhotoPayload:
             payload["file_version"] = self.file_version
         if self.stale:
             payload["stale"] = True
+        if self.payload_version:
+            payload["payload_version"] = self.payload_version
+            if stated := sorted(FACT_NAMES & self.columns.keys()):
+                payload["facts_stated"] = stated
+        if self.sidecars:
+            payload["sidecars"] = list(self.sidecars)
         return payload
 
     @classmethod
@@ -134,6 +153,7 @@ class PhotoPayload:
         """
         try:
             landmark = payload.get("landmark")
+            facts = facts_in(payload)
             return cls(
                 uri=_text(payload["uri"]),
                 source=_text(payload["source"]),
@@ -149,13 +169,26 @@ class PhotoPayload:
                 columns={
                     name: _scalar(value)
                     for name, value in payload.items()
-                    if name not in RESERVED_COLUMNS
+                    if name not in RESERVED_COLUMNS and name not in facts
                 },
+                facts={name: _scalar(payload[name]) for name in facts},
+                payload_version=_text(payload.get("payload_version", "")),
+                sidecars=_texts(payload.get("sidecars", [])),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidInputError(
                 f"the payload is not one of a photo: {type(error).__name__}: {error}"
             ) from error
+
+
+def facts_in(payload: Mapping[str, object]) -> frozenset[str]:
+    """Return the names of a stored payload's fields that were read from the photo.
+
+    Those of the same name that a manifest stated are none, nor are those of earlier releases.
+    """
+    if not payload.get("payload_version"):
+        return frozenset()
+    return (FACT_NAMES & payload.keys()) - set(_texts(payload.get("facts_stated", [])))
 
 
 def check_vector(vector: FloatVector, what: str) -> None:
@@ -191,7 +224,16 @@ def _whole(value: object) -> int:
     return value
 
 
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is not a list of texts")
+    return tuple(map(_text, value))
+
+
 def _scalar(value: object) -> Scalar:
     if value is None or isinstance(value, (str, int, float)):
         return value
-    raise TypeError(f"{value!r} is not a text, number or boolean")
+    parts = value.values() if isinstance(value, dict) else value
+    if isinstance(value, dict | list) and all(isinstance(one, str | int | float) for one in parts):
+        return value
+    raise TypeError(f"{value!r} is not a text, number, boolean, place or list of those")

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer_worker.change_detection import Action, SourcePhoto, decide, payload_of
+from indexer_worker.change_detection import (
+    Action,
+    Inside,
+    SourcePhoto,
+    decide,
+    known_of,
+    payload_of,
+    payload_version,
+)
 from indexer_worker.listing import checked, marked, without
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarks.batched import batched
@@ -18,11 +26,13 @@ from landmarks.encoders.limits import request_limits
 from landmarks.errors import InvalidInputError
 from landmarks.job_store.spec import IndexSpec, checked_spec
 from landmarks.photos.entry import Entry
+from landmarks.photos.metadata.read import FactsWanted
 from landmarks.rpc.channel import MAX_MESSAGE_BYTES
 from landmarks.vector_store.points import point_id
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
+INSIDE = Inside({"camera": "Canon", "taken": "2024-05-01T12:00:00Z", "taken_zone": "unknown"}, "1")
 ENTRY = Entry("a/1.jpg", "file:///photos/a/1.jpg", "atomium", {"licence": "cc0", "sha256": "no"})
 
 
@@ -39,6 +49,7 @@ def stored(entry: Entry = ENTRY, **changes: object) -> Mapping[str, object]:
         height=2,
         indexed_at=THEN,
         job_id="old",
+        inside=INSIDE,
     )
     return {**payload.to_payload(), **changes}
 
@@ -175,3 +186,58 @@ def test_a_photo_with_more_text_than_a_payload_may_have_is_a_dead_letter(long):
 def test_a_photo_with_a_long_description_is_indexed():
     entry = replace(ENTRY, columns={"text": "x" * 32_000})
     assert list(checked([entry])) == [entry]
+
+
+def test_a_payload_of_an_earlier_release_is_completed_without_encoding_and_once():
+    old = {
+        name: value
+        for name, value in stored().items()
+        if name not in INSIDE.facts and name != "payload_version"
+    }
+    assert known_of(old).payload_version == ""
+    decision = decide(described(), "aa", "1-2", old, "new", NOW, INSIDE)
+    assert decision.action is Action.PAYLOAD
+    assert decision.payload is not None
+    completed = decision.payload.to_payload()
+    assert completed == {**stored(), "job_id": "new", "indexed_at": NOW.isoformat()}
+    assert decide(described(), "aa", "1-2", completed, "newer", NOW).action is Action.NOTHING
+
+
+def test_a_column_is_stored_instead_of_the_fact_of_its_name_and_makes_way_for_it_again():
+    entry = replace(ENTRY, columns={"taken": "1958", "lens": ""})
+    decision = decide(described(entry), "aa", "1-2", stored(), "new", NOW, INSIDE)
+    assert decision.payload is not None
+    payload = decision.payload.to_payload()
+    assert (payload["taken"], payload["lens"], payload["camera"]) == ("1958", "", "Canon")
+    assert "taken_zone" not in payload, "of a time that is not stored"
+    same = decide(described(entry), "aa", "1-2", payload, "newer", NOW)
+    assert same.action is Action.NOTHING
+    without = decide(described(), "aa", "1-2", payload, "newer", NOW, INSIDE)
+    assert without.payload is not None
+    again = without.payload.to_payload()
+    assert (again["taken"], again["taken_zone"]) == ("2024-05-01T12:00:00Z", "unknown")
+    assert "lens" not in again
+
+
+def test_a_photo_is_read_again_when_what_its_facts_depend_on_has_changed():
+    wanted = FactsWanted()
+    beside = replace(ENTRY, sidecars=("a/1.xmp",))
+    versions = [
+        payload_version(ENTRY, [], wanted),
+        payload_version(ENTRY, [], FactsWanted(places=False)),
+        payload_version(ENTRY, [], FactsWanted(serials=True)),
+        payload_version(beside, ["5-6"], wanted),
+        payload_version(beside, ["5-7"], wanted),
+        payload_version(replace(ENTRY, sidecars=("a/1.jpg.xmp",)), ["5-6"], wanted),
+        payload_version(replace(ENTRY, columns={"camera": "x"}), [], wanted),
+    ]
+    assert len(set(versions)) == len(versions)
+    assert payload_version(replace(ENTRY, columns={"licence": "x"}), [], wanted) == versions[0]
+
+
+def test_facts_that_a_payload_has_no_room_for_are_left_out():
+    entry = replace(ENTRY, columns={"text": "x" * 32_600})
+    inside = Inside({"camera": "Canon", "caption": "c" * 1000}, "1")
+    decision = decide(described(entry), "aa", "1-2", stored(), "new", NOW, inside)
+    assert decision.payload is not None
+    assert decision.payload.facts == {"camera": "Canon"}

@@ -5,6 +5,7 @@ import zipfile
 from pathlib import Path
 
 from indexer_worker.photo_reader import PhotoReader, ReadPhoto, SourcePhoto, UnreadablePhoto
+from landmarks.photos.metadata.read import FactsWanted
 from landmarks.photos.source_roots import SourceRoots
 from landmarks.photos.sources import Sources
 from landmarks.vector_store.points import point_id
@@ -23,7 +24,7 @@ def test_an_encrypted_member_of_an_archive_is_that_photos_failure_alone(tmp_path
     sources = Sources(SourceRoots([str(tmp_path)]))
     source = sources.open(f"zip://::file://{archive}")
     photos = [SourcePhoto(entry, point_id("g", "s", entry.path), "s") for entry in source.entries()]
-    reader = PhotoReader(sources, threading.Event(), threads=2)
+    reader = PhotoReader(sources, threading.Event(), threads=2, wanted=FactsWanted())
     try:
         locked, readable = reader.read(photos, 1000, {})
     finally:
