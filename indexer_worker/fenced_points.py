@@ -14,7 +14,7 @@ from indexer_worker.leases import HeldLease
 from landmarks.errors import UnavailableError
 from landmarks.job_store.open_writes import new_name
 from landmarks.vector_store.marks import Claim, Mark, Seen
-from landmarks.vector_store.points import Point, Scalar
+from landmarks.vector_store.points import PayloadValue, Point
 
 
 class _ChangedError(UnavailableError):
@@ -53,7 +53,7 @@ class FencedPoints:
         self,
         seen: Mapping[UUID, Seen],
         points: Sequence[Point],
-        payloads: Mapping[UUID, Mapping[str, Scalar]],
+        payloads: Mapping[UUID, Mapping[str, PayloadValue]],
     ) -> None:
         """Store points, and other payloads of points whose vectors stay.
 
@@ -94,7 +94,7 @@ class FencedPoints:
 
     @contextmanager
     def _claimed(
-        self, seen: Mapping[UUID, Seen], planned: Mapping[UUID, Mapping[str, Scalar]]
+        self, seen: Mapping[UUID, Seen], planned: Mapping[UUID, Mapping[str, PayloadValue]]
     ) -> Iterator[Claim]:
         """Claim points that were seen, and those planned that were not, for what the block does."""
         context, ids = self._context, {**seen, **planned}.keys()

@@ -29,7 +29,7 @@ from landmarks.batched import batched
 from landmarks.errors import LandmarksError
 from landmarks.job_store.records import ChunkOutcome, DeadLetter, Listed
 from landmarks.vector_store.marks import Seen
-from landmarks.vector_store.points import PhotoPayload, Point, Scalar, point_id
+from landmarks.vector_store.points import PayloadValue, PhotoPayload, Point, point_id
 
 _log = structlog.get_logger(__name__)
 
@@ -234,13 +234,13 @@ class ChunkRun:
         """Write what changed. Each write can be repeated, so an attempt that dies does no harm."""
         if self._job.spec.dry_run:
             return
-        payloads: dict[UUID, Mapping[str, Scalar]] = {
+        payloads: dict[UUID, Mapping[str, PayloadValue]] = {
             point: payload.to_payload() for point, payload in self._payloads.items()
         }
         fresh = {point.id for point in self._points} | payloads.keys()
         for photo, _ in self._dead:
             if is_stale(existing.get(photo.point)) is False and photo.point not in fresh:
-                before = cast("Mapping[str, Scalar]", existing[photo.point])
+                before = cast("Mapping[str, PayloadValue]", existing[photo.point])
                 payloads[photo.point] = {**before, "stale": True}
         # Columns of unchanged photos too: the settings may name more columns since then.
         columns = {column for photo in photos for column in photo.entry.columns}

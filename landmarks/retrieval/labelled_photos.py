@@ -96,7 +96,7 @@ def read_photos(source: Path, splits: Sequence[str]) -> list[LabelledPhoto]:
     sources = Sources(SourceRoots(["/"]))  # the user's own files
     try:
         entries = list(sources.open(str(place), splits).entries())
-        present = {entry.columns.get(_SPLIT, "") for entry in entries}
+        present = {str(entry.columns.get(_SPLIT, "")) for entry in entries}
         for split in splits:
             if split not in present:
                 sources.open(str(place), [split]).check()  # raises, and lists those that exist
@@ -125,8 +125,8 @@ def _usable(
             path=root / entry.path,
             name=entry.path,
             landmark=entry.landmark or "",
-            split=entry.columns.get(_SPLIT, ""),
-            columns=entry.columns,
+            split=str(entry.columns.get(_SPLIT, "")),
+            columns={name: str(value) for name, value in entry.columns.items()},
         )
         for entry in once
     ]

@@ -47,7 +47,7 @@ from landmarks.vector_store.marks import (
 )
 from landmarks.vector_store.paging import in_parts
 from landmarks.vector_store.payload_indexes import PayloadIndexes
-from landmarks.vector_store.points import Point, Scalar
+from landmarks.vector_store.points import PayloadValue, Point
 from landmarks.vector_store.queries import point_ids, point_struct, uuid_of
 from landmarks.vector_store.settings import VectorStoreSettings
 
@@ -57,7 +57,7 @@ _POINTS = 64
 # An older server takes `update_mode` for an unknown field, and a reservation would replace a photo.
 _FIRST_VERSION = (1, 17)
 
-_Payload = Mapping[str, Scalar]
+_Payload = Mapping[str, PayloadValue]
 
 
 class FencedWrites:

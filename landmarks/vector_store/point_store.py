@@ -15,7 +15,7 @@ from landmarks.vector_store.errors import is_engine_failure, qdrant_failures
 from landmarks.vector_store.filters import EVERYTHING, Equals, Filter, to_qdrant
 from landmarks.vector_store.marks import MARK, Mark, Seen, of_photo
 from landmarks.vector_store.paging import in_parts, scroll_pages
-from landmarks.vector_store.points import FloatVector, Point, Scalar
+from landmarks.vector_store.points import FloatVector, PayloadValue, Point
 from landmarks.vector_store.queries import (
     FacetCount,
     Hit,
@@ -131,7 +131,7 @@ class PointStore:
             self._client.upsert(collection, structs, wait=True)
 
     def set_payload(
-        self, collection: str, ids: Sequence[UUID], payload: Mapping[str, Scalar]
+        self, collection: str, ids: Sequence[UUID], payload: Mapping[str, PayloadValue]
     ) -> None:
         """Set these fields of the points' payloads, such as `stale`, and keep the others."""
         if not ids:
@@ -142,7 +142,7 @@ class PointStore:
             )
 
     def overwrite_payloads(
-        self, collection: str, payloads: Mapping[UUID, Mapping[str, Scalar]]
+        self, collection: str, payloads: Mapping[UUID, Mapping[str, PayloadValue]]
     ) -> None:
         """Replace the payload of each point; vectors stay."""
         if not payloads:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Self, TypeAlias
@@ -12,13 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from landmarks.errors import InvalidInputError
-from landmarks.photos.column_types import PayloadValue
+from landmarks.photos.column_types import PayloadValue as PayloadValue  # what payloads hold
 from landmarks.photos.metadata.facts import FACT_NAMES
 from landmarks.vector_store.marks import BOOKKEEPING
 
 FloatVector: TypeAlias = NDArray[np.float32]
-Scalar: TypeAlias = PayloadValue
-Payload: TypeAlias = dict[str, Scalar]
+Payload: TypeAlias = dict[str, PayloadValue]
 
 # Never change it: another namespace would give every photo a second point.
 POINT_NAMESPACE = UUID("f7eec2c3-1e7d-4e91-b6d8-022dc421e075")
@@ -106,8 +105,8 @@ class PhotoPayload:
     landmark: str | None = None
     file_version: str = ""
     stale: bool = False
-    columns: Mapping[str, Scalar] = field(default_factory=dict)
-    facts: Mapping[str, Scalar] = field(default_factory=dict)
+    columns: Mapping[str, PayloadValue] = field(default_factory=dict)
+    facts: Mapping[str, PayloadValue] = field(default_factory=dict)
     payload_version: str = ""
     sidecars: tuple[str, ...] = ()
 
@@ -167,11 +166,11 @@ class PhotoPayload:
                 file_version=_text(payload.get("file_version", "")),
                 stale=payload.get("stale") is True,
                 columns={
-                    name: _scalar(value)
+                    name: _value(value)
                     for name, value in payload.items()
                     if name not in RESERVED_COLUMNS and name not in facts
                 },
-                facts={name: _scalar(payload[name]) for name in facts},
+                facts={name: _value(payload[name]) for name in facts},
                 payload_version=_text(payload.get("payload_version", "")),
                 sidecars=_texts(payload.get("sidecars", [])),
             )
@@ -209,7 +208,7 @@ class Point:
 
     id: UUID
     vector: FloatVector
-    payload: Mapping[str, Scalar]
+    payload: Mapping[str, PayloadValue]
 
 
 def _text(value: object) -> str:
@@ -230,10 +229,13 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(map(_text, value))
 
 
-def _scalar(value: object) -> Scalar:
+def _value(value: object) -> PayloadValue:
     if value is None or isinstance(value, (str, int, float)):
         return value
-    parts = value.values() if isinstance(value, dict) else value
-    if isinstance(value, dict | list) and all(isinstance(one, str | int | float) for one in parts):
-        return value
-    raise TypeError(f"{value!r} is not a text, number, boolean, place or list of those")
+    if isinstance(value, Mapping) and value.keys() == {"lat", "lon"}:
+        return {name: float(one) for name, one in value.items()}
+    if isinstance(value, Sequence):
+        for kind in (str, int, float):
+            if all(isinstance(one, kind) for one in value):
+                return list(value)
+    raise TypeError(f"{value!r} is not a text, number, boolean, place or list of one type")

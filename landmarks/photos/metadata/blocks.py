@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 from functools import partial
 from io import BytesIO
-from typing import BinaryIO
+from typing import IO
 
 from landmarks.photos.metadata.boxes import is_boxes, read_boxes
 from landmarks.photos.metadata.exif import MOST_BLOCK_BYTES, read_exif
@@ -28,7 +28,7 @@ _MOST_SEGMENTS, _MOST_CHUNKS = 500, 10_000
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 
 
-def blocks_of(file: BinaryIO) -> Blocks:
+def blocks_of(file: IO[bytes]) -> Blocks:
     """Return what a photo's file has of EXIF, XMP and IPTC.
 
     A format that has none, or is not known, has nothing. Raises RefusedError for a file whose parts
@@ -52,14 +52,14 @@ def blocks_of(file: BinaryIO) -> Blocks:
     return found
 
 
-def _tiff(found: Blocks, file: BinaryIO) -> None:
+def _tiff(found: Blocks, file: IO[bytes]) -> None:
     found.take_exif(lambda: read_exif(file))
     if exif := found.exif:
         found.xmp += [exif.xmp] if exif.xmp else []
         found.iptc = exif.iptc or iptc_in_photoshop(exif.photoshop)
 
 
-def _jpeg(found: Blocks, file: BinaryIO, place: int) -> None:
+def _jpeg(found: Blocks, file: IO[bytes], place: int) -> None:
     """Source: ITU-T T.81, annex B; Exif 3.0, 4.5.4; XMP part 3."""
     place += 2
     for _ in range(_MOST_SEGMENTS):
@@ -88,7 +88,7 @@ def _application(found: Blocks, data: bytes) -> None:
         found.iptc = found.iptc or iptc_in_photoshop(data[len(_PHOTOSHOP_START) :])
 
 
-def _png(found: Blocks, file: BinaryIO) -> None:
+def _png(found: Blocks, file: IO[bytes]) -> None:
     """Source: PNG, third edition, 11.3.3.4 and 11.3.4.5."""
     place = len(_PNG)
     for _ in range(_MOST_CHUNKS):
@@ -123,7 +123,7 @@ def _png_text(data: bytes) -> bytes:
     return unpacked
 
 
-def _webp(found: Blocks, file: BinaryIO) -> None:
+def _webp(found: Blocks, file: IO[bytes]) -> None:
     """Source: RFC 9649, section 2.7.1."""
     place = 12
     for _ in range(_MOST_CHUNKS):
@@ -142,7 +142,7 @@ def _webp(found: Blocks, file: BinaryIO) -> None:
     found.problems.append("the WebP has more parts than are looked at")
 
 
-def _read(file: BinaryIO, size: int) -> bytes:
+def _read(file: IO[bytes], size: int) -> bytes:
     if size > MOST_BLOCK_BYTES:
         raise RefusedError(f"the metadata have more than {MOST_BLOCK_BYTES} bytes")
     return file.read(size)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
-from typing import BinaryIO
+from typing import IO
 from uuid import UUID
 
 from landmarks.photos.metadata.exif import MOST_BLOCK_BYTES, Exif, read_exif, read_parts
@@ -29,7 +29,7 @@ def is_boxes(start: bytes) -> bool:
     return start[4:8] == b"ftyp" or start.startswith((_JXL, _JP2))
 
 
-def read_boxes(found: Blocks, file: BinaryIO) -> None:
+def read_boxes(found: Blocks, file: IO[bytes]) -> None:
     """Read the EXIF and XMP of a file of boxes; raises RefusedError if they are damaged."""
     for kind, place, size in boxes(file, 0, file.seek(0, 2)):
         if kind == b"meta":
@@ -54,7 +54,7 @@ def read_boxes(found: Blocks, file: BinaryIO) -> None:
                 found.take_exif(partial(read_exif, BytesIO(data)))
 
 
-def boxes(file: BinaryIO, place: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def boxes(file: IO[bytes], place: int, end: int) -> Iterator[tuple[bytes, int, int]]:
     """Yield each box: its kind, and where its contents begin and how long they are."""
     for _ in range(_MOST_BOXES):
         file.seek(place)
@@ -72,7 +72,7 @@ def boxes(file: BinaryIO, place: int, end: int) -> Iterator[tuple[bytes, int, in
         place += size
 
 
-def _canon(found: Blocks, file: BinaryIO, place: int, size: int) -> None:
+def _canon(found: Blocks, file: IO[bytes], place: int, size: int) -> None:
     for kind, at, length in boxes(file, place, place + size):
         if kind == b"uuid" and _block(file, at, 16) == _CANON:
             parts = {
@@ -90,7 +90,7 @@ def _with_offset(data: bytes) -> Exif:
     return read_exif(BytesIO(data), 4 + int.from_bytes(data[:4], "big"))
 
 
-def _block(file: BinaryIO, place: int, size: int) -> bytes:
+def _block(file: IO[bytes], place: int, size: int) -> bytes:
     if size > MOST_BLOCK_BYTES:
         raise RefusedError(f"the metadata have more than {MOST_BLOCK_BYTES} bytes")
     file.seek(place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import BinaryIO
+from typing import IO
 
 from landmarks.photos.column_types import PayloadValue
 from landmarks.photos.metadata.facts import Facts, RefusedError, caption_of, clean
@@ -51,7 +51,7 @@ class Exif:
         return self.image[_PHOTOSHOP].data if _PHOTOSHOP in self.image else b""
 
 
-def read_exif(file: BinaryIO, start: int = 0) -> Exif:
+def read_exif(file: IO[bytes], start: int = 0) -> Exif:
     """Read the EXIF at a place of a file; raises RefusedError if there is none."""
     tiff = Tiff(file, start)
     image = tiff.directory(tiff.first, _MAIN, _MOST_BYTES)
@@ -63,10 +63,10 @@ def read_exif(file: BinaryIO, start: int = 0) -> Exif:
     return Exif(image, *below)
 
 
-def read_parts(image: BinaryIO, shot: BinaryIO | None, place: BinaryIO | None) -> Exif:
+def read_parts(image: IO[bytes], shot: IO[bytes] | None, place: IO[bytes] | None) -> Exif:
     """Read EXIF whose directories are TIFFs of their own, as in a CR3."""
 
-    def only(file: BinaryIO | None, wanted: tuple[int, ...]) -> dict[int, Value]:
+    def only(file: IO[bytes] | None, wanted: tuple[int, ...]) -> dict[int, Value]:
         if file is None:
             return {}
         tiff = Tiff(file)

@@ -6,7 +6,7 @@ Source: ISO 14496-12, 8.11.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO
 
 from landmarks.photos.metadata.exif import MOST_BLOCK_BYTES
 from landmarks.photos.metadata.facts import RefusedError
@@ -18,7 +18,7 @@ _MOST_ITEMS, _MOST_EXTENTS = 20_000, 64
 class MetaItems:
     """The items of a `meta` box, whose contents are `data`."""
 
-    def __init__(self, file: BinaryIO, data: bytes) -> None:
+    def __init__(self, file: IO[bytes], data: bytes) -> None:
         self._file = file
         self._data = data
         parts = {kind: data[place:end] for kind, place, end in _boxes(data, 4)}

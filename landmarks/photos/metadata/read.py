@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import BinaryIO
+from typing import IO
 
 from landmarks.photos.column_types import PayloadValue
 from landmarks.photos.metadata.blocks import blocks_of
@@ -54,7 +54,7 @@ class Sidecar:
 
 
 def facts_of(
-    file: BinaryIO,
+    file: IO[bytes],
     sidecars: Sequence[Sidecar],
     wanted: FactsWanted,
     now: datetime | None = None,
@@ -75,7 +75,7 @@ def facts_of(
 
 def _offer_all(
     facts: Facts,
-    file: BinaryIO,
+    file: IO[bytes],
     sidecars: Sequence[Sidecar],
     wanted: FactsWanted,
     now: datetime,
@@ -115,7 +115,7 @@ def _offer_file(facts: Facts, blocks: Blocks, wanted: FactsWanted, now: datetime
     offer_xmp_other_dates(facts, xmp, now)
 
 
-def _blocks(facts: Facts, file: BinaryIO) -> Blocks:
+def _blocks(facts: Facts, file: IO[bytes]) -> Blocks:
     try:
         blocks = blocks_of(file)
     except RefusedError as error:

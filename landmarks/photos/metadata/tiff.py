@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import BinaryIO, Literal
+from typing import IO, Literal
 
 from landmarks.photos.metadata.facts import RefusedError
 
@@ -63,7 +63,7 @@ class Value:
 class Tiff:
     """A TIFF in a file, from the file's place `start` on."""
 
-    def __init__(self, file: BinaryIO, start: int = 0) -> None:
+    def __init__(self, file: IO[bytes], start: int = 0) -> None:
         self._file = file
         self._start = start
         head = self._read(0, 16)

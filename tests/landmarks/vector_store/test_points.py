@@ -70,7 +70,8 @@ def test_a_column_may_be_called_almost_anything():
 
 
 @pytest.mark.parametrize(
-    "change", [{"uri": 1}, {"width": "3"}, {"width": True}, {"indexed_at": "soon"}, {"extra": [1]}]
+    "change",
+    [{"uri": 1}, {"width": "3"}, {"width": True}, {"indexed_at": "soon"}, {"extra": [[1]]}],
 )
 def test_a_payload_of_another_program_is_refused(change: dict):
     with pytest.raises(InvalidInputError):
