@@ -35,14 +35,14 @@ class IndexStack:
     redis_url: str
     qdrant_port: int
 
-    def index(self, gallery: str) -> tuple[Job, float]:
+    def index(self, gallery: str, folder: Path | None = None) -> tuple[Job, float]:
         """Index all photos into a gallery; return the job, and the seconds from asking to the end.
 
-        Raises CannotMeasureError where it does not end, or not well.
+        `folder`: only those below it.         Raises CannotMeasureError where it does not end, or not well.
         """
         jobs = JobStore(connect_redis(self.redis_url), self.redis_url)
         begun = time.monotonic()
-        job = jobs.create(IndexSpec(gallery, str(self.photos), (self.model,)))
+        job = jobs.create(IndexSpec(gallery, str(folder or self.photos), (self.model,)))
         with TaskSender(celery_app(self.redis_url)) as sender:
             sender.send(job_message(job.id))
         while not (job := jobs.get(job.id)).ended:
