@@ -38,7 +38,9 @@ class IndexStack:
     def index(self, gallery: str, folder: Path | None = None) -> tuple[Job, float]:
         """Index all photos into a gallery; return the job, and the seconds from asking to the end.
 
-        `folder`: only those below it.         Raises CannotMeasureError where it does not end, or not well.
+        `folder`: only those below it.
+
+        Raises CannotMeasureError where it does not end, or not well.
         """
         jobs = JobStore(connect_redis(self.redis_url), self.redis_url)
         begun = time.monotonic()
