@@ -12,14 +12,14 @@ from io import BytesIO
 from typing import IO
 
 from landmarks.photos.metadata.boxes import is_boxes, read_boxes
-from landmarks.photos.metadata.exif import MOST_BLOCK_BYTES, read_exif
+from landmarks.photos.metadata.exif import EXIF_START, MOST_BLOCK_BYTES, read_exif
 from landmarks.photos.metadata.facts import RefusedError
 from landmarks.photos.metadata.found import Blocks
 from landmarks.photos.metadata.iptc import iptc_in_photoshop
 from landmarks.photos.metadata.tiff import is_tiff
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-_EXIF_START, _XMP_START = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
+_XMP_START = b"http://ns.adobe.com/xap/1.0/\0"
 _PHOTOSHOP_START = b"Photoshop 3.0\0"
 _FUJI, _FUJI_JPEG = b"FUJIFILMCCD-RAW ", 84
 _PNG_XMP = b"XML:com.adobe.xmp\0"
@@ -80,8 +80,8 @@ def _jpeg(found: Blocks, file: IO[bytes], place: int) -> None:
 
 
 def _application(found: Blocks, data: bytes) -> None:
-    if data.startswith(_EXIF_START):
-        found.take_exif(lambda: read_exif(BytesIO(data), len(_EXIF_START)))
+    if data.startswith(EXIF_START):
+        found.take_exif(lambda: read_exif(BytesIO(data), len(EXIF_START)))
     elif data.startswith(_XMP_START):
         found.xmp.append(data[len(_XMP_START) :])
     elif data.startswith(_PHOTOSHOP_START):
@@ -134,7 +134,7 @@ def _webp(found: Blocks, file: IO[bytes]) -> None:
             return
         if kind == b"EXIF":
             data = _read(file, size)
-            start = len(_EXIF_START) if data.startswith(_EXIF_START) else 0
+            start = len(EXIF_START) if data.startswith(EXIF_START) else 0
             found.take_exif(partial(read_exif, BytesIO(data), start))
         elif kind == b"XMP ":
             found.xmp.append(_read(file, size))

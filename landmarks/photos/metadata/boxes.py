@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import IO
 from uuid import UUID
 
-from landmarks.photos.metadata.exif import MOST_BLOCK_BYTES, Exif, read_exif, read_parts
+from landmarks.photos.metadata.exif import EXIF_START, MOST_BLOCK_BYTES, Exif, read_exif, read_parts
 from landmarks.photos.metadata.facts import RefusedError
 from landmarks.photos.metadata.found import Blocks
 from landmarks.photos.metadata.heif_items import MetaItems
@@ -87,7 +87,10 @@ def _canon(found: Blocks, file: IO[bytes], place: int, size: int) -> None:
 
 def _with_offset(data: bytes) -> Exif:
     """Read EXIF after a number that says how far off it is."""
-    return read_exif(BytesIO(data), 4 + int.from_bytes(data[:4], "big"))
+    start = 4 + int.from_bytes(data[:4], "big")
+    if data.startswith(EXIF_START, start):  # some phones do not count it
+        start += len(EXIF_START)
+    return read_exif(BytesIO(data), start)
 
 
 def _block(file: IO[bytes], place: int, size: int) -> bytes:

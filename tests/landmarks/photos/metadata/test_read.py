@@ -64,6 +64,9 @@ FILES = {
     "JPEG XL": lambda: metadata.jxl(
         box(b"Exif", b"\0\0\0\0" + tiff_of(exif())), box(b"xml ", PACKET)
     ),
+    "JPEG XL of a phone": lambda: metadata.jxl(
+        box(b"Exif", b"\0\0\0\0" + exif()), box(b"xml ", PACKET)
+    ),
     "RAF": lambda: metadata.raf(jpeg(exif(), PACKET)),
 }
 
