@@ -92,6 +92,44 @@ def jxl(*boxes_: bytes) -> bytes:
     return start + box(b"jxlc", b"\xff\x0a") + b"".join(boxes_)
 
 
+def heif(
+    tags: bytes, packet: bytes, *, base: int = 0, version: int = 1, inside: bool = False
+) -> bytes:
+    """Return a HEIC with EXIF and XMP as items, without a picture.
+
+    `base` is part of where they are, in the version 0 to 2 of `iloc`; `inside` the `meta` box.
+    """
+    tags = struct.pack(">I", 6) + tags
+    wide = ">I" if version == 2 else ">H"
+
+    def described(number: int, kind: bytes) -> bytes:
+        return box(b"infe", b"\2\0\0\0" + struct.pack(">HH", number, 0) + kind)
+
+    def placed(number: int, place: int, size: int) -> bytes:
+        method = struct.pack(">H", int(inside)) if version else b""
+        extent = (struct.pack(">I", 0) if version else b"") + struct.pack(">II", place - base, size)
+        return struct.pack(wide, number) + method + struct.pack(">HIH", 0, base, 1) + extent
+
+    start = box(b"ftyp", b"heic\0\0\0\0mif1heic")
+    items = b"\0\0\0\0\0\3" + described(1, b"hvc1\0") + described(2, b"Exif\0")
+    items += described(3, b"mime\0application/rdf+xml\0")
+    place = 0
+
+    def meta() -> bytes:
+        sizes = b"\x44\x44" if version else b"\x44\x40"
+        places = bytes([version, 0, 0, 0]) + sizes + struct.pack(wide, 2)
+        places += placed(3, place + len(tags), len(packet)) + placed(2, place, len(tags))
+        parts = box(b"hdlr", b"\0" * 24) + box(b"iloc", places) + box(b"iinf", items)
+        if inside:
+            parts += box(b"idat", tags + packet)
+        return box(b"meta", b"\0\0\0\0" + parts)
+
+    if not inside:
+        place = base  # any that can be written: it changes no size
+        place = len(start) + len(meta()) + 8
+    return start + meta() + (b"" if inside else box(b"mdat", tags + packet))
+
+
 def cr3(image: bytes, shot: bytes, place: bytes, packet: bytes) -> bytes:
     """Return the metadata of a CR3, of TIFFs with one directory each."""
     canon = UUID("85c0b687-820f-11e0-8111-f4ce462b6a48").bytes

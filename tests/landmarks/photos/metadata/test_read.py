@@ -67,6 +67,10 @@ FILES = {
     "JPEG XL of a phone": lambda: metadata.jxl(
         box(b"Exif", b"\0\0\0\0" + exif()), box(b"xml ", PACKET)
     ),
+    "HEIC": lambda: metadata.heif(exif(), PACKET),
+    "HEIC of libheif": lambda: metadata.heif(exif(), PACKET, base=100, version=0),
+    "HEIC of many items": lambda: metadata.heif(exif(), PACKET, version=2),
+    "HEIC with items inside": lambda: metadata.heif(exif(), PACKET, inside=True),
     "RAF": lambda: metadata.raf(jpeg(exif(), PACKET)),
 }
 
