@@ -110,6 +110,7 @@ def test_a_manifests_column_comes_before_what_is_inside_and_gives_way_again(rig,
 
 
 @pytest.mark.integration
+@pytest.mark.slow  # two encoders and a promotion: ten seconds
 def test_a_rebuilt_collection_has_it_whether_the_live_one_does_or_not(own_rig, gallery):
     rig = own_rig
     photograph(rig.photos / gallery / "atomium/1.jpg", 1, exif())

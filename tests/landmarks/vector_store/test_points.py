@@ -6,7 +6,13 @@ from uuid import UUID
 import pytest
 
 from landmarks.errors import InvalidInputError
-from landmarks.vector_store.points import RESERVED_COLUMNS, PhotoPayload, check_column, point_id
+from landmarks.vector_store.points import (
+    RESERVED_COLUMNS,
+    PhotoPayload,
+    check_column,
+    facts_in,
+    point_id,
+)
 from tests.support.processes import ROOT
 from tests.support.stores import photo
 
@@ -36,6 +42,30 @@ def test_a_payload_survives_being_stored():
         assert PhotoPayload.from_payload(photo(number).to_payload()) == photo(number)
     stale = photo(1, stale=True)
     assert PhotoPayload.from_payload(stale.to_payload()) == stale
+
+
+def test_facts_of_a_photo_are_kept_apart_from_columns_of_the_same_names():
+    made = photo(
+        1,
+        columns={"camera": "a box", "year": 1958},
+        facts={"camera": "Canon", "place": {"lat": 50.9, "lon": 4.3}, "keywords": ["a", "b"]},
+        payload_version="1",
+        sidecars=("a/1.xmp",),
+    )
+    payload = made.to_payload()
+    assert (payload["camera"], payload["facts_stated"]) == ("a box", ["camera"])
+    assert facts_in(payload) == {"place", "keywords"}
+    read = PhotoPayload.from_payload(payload)
+    assert read.facts == {"place": {"lat": 50.9, "lon": 4.3}, "keywords": ["a", "b"]}
+    assert read.columns == made.columns
+    assert read.sidecars == made.sidecars
+    assert read.to_payload() == payload
+
+
+def test_a_payload_of_an_earlier_release_has_columns_only():
+    payload = photo(1, columns={"camera": "a box"}).to_payload()
+    assert facts_in(payload) == set()
+    assert PhotoPayload.from_payload(payload).columns == {"camera": "a box"}
 
 
 def test_what_is_unknown_is_left_out_of_the_payload():
