@@ -21,6 +21,7 @@ from landmarks.errors import InvalidInputError
 from landmarks.job_store.records import Job, Listed
 from landmarks.job_store.task_messages import PRUNING
 from landmarks.photos.entry import Entry
+from landmarks.photos.listing_counts import LabelTally
 from landmarks.photos.sources import Source
 from landmarks.vector_store.points import RESERVED_COLUMNS, check_column
 from landmarks.vector_store.source_points import uri_of_source
@@ -32,7 +33,7 @@ _SHOWN = 1000  # characters of the path of a photo whose texts are too long
 def list_source(context: WorkerContext, job: Job, held: HeldLease) -> None:
     """List the source into chunks, and enqueue each for each model."""
     spec = job.spec
-    source = context.sources.open(spec.source, spec.splits)
+    source = context.sources.open(spec.source, spec.splits, spec.rules)
     _retried(context, held, source.check)  # before a collection is created for nothing
     _retried(context, held, partial(_check_name, context, job, source))
     _open_targets(context, job, source, held)
@@ -43,13 +44,17 @@ def list_source(context: WorkerContext, job: Job, held: HeldLease) -> None:
     before: Counter[str] = Counter()
     for earlier in context.jobs.chunks(job.id):  # of an attempt that died
         before.update(one.entry.path for one in earlier)
-    new = without(before, source.entries(), seen)
+    labels = LabelTally()
+    new = without(before, labels.of(source.entries()), seen)
     for chunk in batched(marked(checked(new), seen), context.settings.chunk_size):
         held.check()
         number = context.jobs.add_chunk(held.lease, chunk, spec.models)
         for model in spec.models:
             context.send_work(job.id, f"{model}/{number}")
-    context.jobs.set_outcome(job.id, "; ".join(source.notes))
+    held.check()
+    context.jobs.set_seen(job.id, source.skipped, labels.counts())
+    notes = filter(None, (*source.notes, labels.doubt()))
+    context.jobs.set_outcome(job.id, "; ".join(notes))
     pruning: list[str] = []
     if spec.prune:  # only a complete listing shows what is gone
         why_not = why_not_prune(context, job, held, source.doubt, before_it)

@@ -37,7 +37,8 @@ _NAME = "indexer_worker"
 _telemetry = ExitStack()
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _ARGUMENTS = frozenset(
-    {"gallery", "source", "models", "splits", "source_name", "request_id", *FLAGS}
+    {"gallery", "source", "models", "splits", "source_name", "request_id"}
+    | {"label", "ignore", *FLAGS}
 )
 
 

@@ -30,6 +30,10 @@ class IndexOptions(TypedDict, total=False):
     prune_confirmed: even if they are more than a third of the source's.
     dry_run: nothing is changed; the job's counts report what would be.
     verify: photos are read even if their size and time say that they have not changed.
+    label: with a folder, which of a photo's folders is its label: "first" (if absent), "last",
+        "level:2", "none", or a pattern such as "{year}/{country}/{landmark}".
+    ignore: with a folder, names of folders that are not looked into, as "private" or "export*".
+    raw_too: with a folder, a raw file beside a photo of its name is a photo of its own.
     request_id: calling again with the same one returns the first call's job. Without one, the call
         gets its own, so that the channel's retries start no second job.
     """
@@ -41,6 +45,9 @@ class IndexOptions(TypedDict, total=False):
     prune_confirmed: bool
     dry_run: bool
     verify: bool
+    label: str
+    ignore: Sequence[str]
+    raw_too: bool
     request_id: str
 
 
@@ -144,6 +151,9 @@ def index(source: str, gallery: str, asked: IndexOptions) -> RpcCall[ipb.CreateI
             prune_confirmed=asked.get("prune_confirmed", False),
             dry_run=asked.get("dry_run", False),
             verify=asked.get("verify", False),
+            label=asked.get("label", ""),
+            ignore=asked.get("ignore", ()),
+            raw_too=asked.get("raw_too", False),
         ),
         request_id=_own_or_new(asked.get("request_id", "")),
     )

@@ -12,6 +12,7 @@ from typing import Self
 
 from landmarks.job_store.spec import IndexSpec
 from landmarks.photos.entry import Entry
+from landmarks.photos.listing_counts import LabelCounts, Skipped
 
 
 class JobState(StrEnum):
@@ -84,7 +85,8 @@ class Job:
 
     `listing` is the generation of its listing, 0 before. `outcome` says in words what counts do
     not. `replaced` is the collection that was live before the one that the job built and promoted.
-    `not_pruned` is None unless the job was to prune and must not.
+    `not_pruned` is None unless the job was to prune and must not. Once the listing is complete,
+    `skipped` counts files that are no photos, and `labels` photos by label; None before.
     """
 
     id: str
@@ -101,6 +103,8 @@ class Job:
     progress: tuple[ModelProgress, ...]
     not_pruned: NotPruned | None = None
     photos: PhotoCounts = PhotoCounts(0, 0, 0)
+    skipped: tuple[Skipped, ...] = ()
+    labels: LabelCounts | None = None
 
     @property
     def ended(self) -> bool:
@@ -136,6 +140,10 @@ class Job:
             not_pruned=NotPruned(reason, int(fields.get("not_pruned_points", 0)))
             if (reason := fields.get("not_pruned"))
             else None,
+            skipped=tuple(map(Skipped.from_values, json.loads(fields.get("skipped") or "[]"))),
+            labels=LabelCounts.from_values(json.loads(fields["labels"]))
+            if fields.get("labels")
+            else None,
         )
 
 
@@ -158,9 +166,7 @@ class DeadLetter:
     def from_json(cls, text: str | bytes) -> Self:
         """Read what `to_json` returned."""
         values = json.loads(text)
-        of_entry = values["entry"]
-        entry = Entry(**of_entry | {"sidecars": tuple(of_entry.get("sidecars", ()))})
-        time = datetime.fromisoformat(values["time"])
+        entry, time = Entry.from_values(values["entry"]), datetime.fromisoformat(values["time"])
         return cls(**values | {"entry": entry, "time": time})
 
 
@@ -246,8 +252,7 @@ def unpack_chunk(packed: bytes) -> list[Listed]:
     found = []
     for row in rows:
         duplicate, source = row.pop("listed")
-        row["sidecars"] = tuple(row.get("sidecars", ()))
-        found.append(Listed(Entry(**row), duplicate, source))
+        found.append(Listed(Entry.from_values(row), duplicate, source))
     return found
 
 

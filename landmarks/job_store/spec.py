@@ -10,8 +10,9 @@ from typing import Self
 
 from landmarks.errors import InvalidInputError
 from landmarks.naming import check_gallery, check_model
+from landmarks.photos.labels import ListingRules
 
-FLAGS = ("prune", "prune_confirmed", "dry_run", "verify")
+FLAGS = ("prune", "prune_confirmed", "dry_run", "verify", "raw_too")
 _MAX_SOURCE_LENGTH = 4096
 _MAX_NAME_LENGTH = 128
 
@@ -60,7 +61,8 @@ class IndexSpec:
     collection for a newer encoder. Jobs of the kinds CALIBRATE and MAP index nothing: they read the
     live collections of the models; the source of a CALIBRATE job, if it has one, holds photos of
     landmarks that the gallery lacks. The source of a CHECK or REPAIR job is the collection whose
-    copies are compared; `delete_unclear` is for a REPAIR job, see `CopyRepair`.
+    copies are compared; `delete_unclear` is for a REPAIR job, see `CopyRepair`. `label`, `ignore`
+    and `raw_too` say how a folder is listed, see `ListingRules`.
     """
 
     gallery: str
@@ -75,6 +77,14 @@ class IndexSpec:
     reindex: ReindexOptions | None = None
     kind: JobKind = JobKind.INDEX
     delete_unclear: bool = False
+    label: str = ""
+    ignore: tuple[str, ...] = ()
+    raw_too: bool = False
+
+    @property
+    def rules(self) -> ListingRules:
+        """How a folder is listed."""
+        return ListingRules(self.label, self.ignore, self.raw_too)
 
     def to_json(self) -> str:
         """Return the spec as JSON."""
@@ -100,6 +110,8 @@ class IndexSpec:
             reindex=ReindexOptions.from_values(again) if isinstance(again, Mapping) else None,
             kind=JobKind(_text(values, "kind") or kind),
             delete_unclear=_flag(values, "delete_unclear"),
+            label=_text(values, "label"),
+            ignore=_texts(values, "ignore"),
         )
 
 
@@ -122,6 +134,7 @@ def checked_spec(spec: IndexSpec, known_models: Collection[str]) -> IndexSpec:
             f" {_MAX_NAME_LENGTH} characters",
             field="source_name",
         )
+    spec.rules.check()
     models = tuple(dict.fromkeys(spec.models)) or tuple(known_models)
     for model in models:
         check_model(model)
@@ -136,7 +149,8 @@ def checked_spec(spec: IndexSpec, known_models: Collection[str]) -> IndexSpec:
             field="models",
         )
     splits = tuple(dict.fromkeys(spec.splits))
-    return replace(spec, models=models, splits=splits)
+    ignore = tuple(dict.fromkeys(spec.ignore))
+    return replace(spec, models=models, splits=splits, ignore=ignore)
 
 
 def _text(values: Mapping[str, object], name: str) -> str:

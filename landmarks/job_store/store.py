@@ -26,7 +26,7 @@ import json
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import redis
@@ -54,6 +54,7 @@ from landmarks.job_store.records import (
 from landmarks.job_store.redis_client import TIMEOUT_SECONDS, redis_address, redis_failures
 from landmarks.job_store.spec import IndexSpec
 from landmarks.job_store.task_messages import LISTING, PROMOTION
+from landmarks.photos.listing_counts import LabelCounts, Skipped
 
 CHANGES_CHANNEL = "landmarks:changes"
 # A generation is at least the time in milliseconds.
@@ -374,6 +375,13 @@ class JobStore:
         """Record why a job must not prune; None: it may."""
         fields = ["not_pruned", why.reason if why else ""]
         fields += ["not_pruned_points", str(why.points if why else 0)]
+        with redis_failures(self._address):
+            self._redis.hset(f"landmarks:job:{job_id}", items=fields)
+
+    def set_seen(self, job_id: str, skipped: Sequence[Skipped], labels: LabelCounts) -> None:
+        """Record what a complete listing saw besides photos, and the labels, instead of before."""
+        fields = ["skipped", json.dumps([asdict(one) for one in skipped])]
+        fields += ["labels", json.dumps(asdict(labels))]
         with redis_failures(self._address):
             self._redis.hset(f"landmarks:job:{job_id}", items=fields)
 

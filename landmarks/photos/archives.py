@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import IO
 
+from landmarks.photos.zip_names import readable_name
+
 _MOST_OPEN = 4
 # Of all that are open. A file in the directory of one takes about half a kilobyte.
 _MOST_MEMBERS = 500_000
@@ -25,11 +27,17 @@ class Archive:
         except BaseException:
             file.close()
             raise
-        self.names = self._zip.namelist()  # those of folders end with a slash
+        self.members = len(self._zip.namelist())
         weakref.finalize(self, file.close)  # where it is still open when nobody has it any more
         self._lock = threading.Lock()
         self._users = 0
         self._unwanted = False
+
+    def files(self) -> list[tuple[str, str]]:
+        """Return the name of each file, and that name as its maker meant it, for people."""
+        return [
+            (one.filename, readable_name(one)) for one in self._zip.infolist() if not one.is_dir()
+        ]
 
     @contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
@@ -78,7 +86,7 @@ class _Place:
     def members(self) -> int:
         """How many members the archive has."""
         archive = self.archive
-        return len(archive.names) if archive else 0
+        return archive.members if archive else 0
 
     def empty(self) -> None:
         """Close the archive; call it with the lock held."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 from landmarks.errors import ForbiddenError
 from landmarks.photos.column_types import PayloadValue
@@ -27,6 +28,11 @@ class Entry:
     columns: Mapping[str, PayloadValue] = field(default_factory=dict)
     problem: str = ""
     sidecars: tuple[str, ...] = ()
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `asdict` returned, once it was JSON."""
+        return cls(**{**values, "sidecars": tuple(values.get("sidecars", ()))})
 
 
 def entry_below(
@@ -51,7 +57,7 @@ def path_problem(path: str) -> str:
         return "its path has a NUL in it"
     if path.startswith("/"):
         return "its path is absolute; paths are relative to the manifest's folder"
-    if "://" in path or "::" in path:
+    if "://" in path:
         return "its path is a URI; paths are relative to the manifest's folder"
     if posixpath.normpath(path).split("/")[0] == "..":
         return "its path climbs out of the source's folder"

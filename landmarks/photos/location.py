@@ -1,7 +1,7 @@
 """Places that photos can be read from: a local path, or an fsspec URI.
 
 `/photos/a.jpg`, `file:///photos/a.jpg`, `https://host/photos/a.jpg`, and for a file inside a zip
-file `zip://inside/a.jpg::file:///photos.zip`.
+file `zip://inside/a.jpg::file:///photos.zip`. `::` in a name is written `%3A%3A`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from landmarks.errors import ForbiddenError, InvalidInputError
 
 WEB = ("http", "https")
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+# What separates a chain's parts: the last two of several colons, as a name may end with one.
+_CHAIN = re.compile(r"::(?!:)")
+# How `::` in a name is written, and what a name that has just that in it becomes.
+_ESCAPED = re.compile(r"%(25)*3A%(25)*3A")
 
 
 @dataclass(frozen=True)
@@ -33,8 +37,9 @@ class Location:
     @property
     def uri(self) -> str:
         """The location as a URI that `parse_location` reads back."""
-        outer = f"file://{self.path}" if self.protocol == "file" else self.path
-        return outer if self.inside is None else f"zip://{self.inside}::{outer}"
+        path = self.path if self.protocol in WEB else _escaped(self.path)
+        outer = f"file://{path}" if self.protocol == "file" else path
+        return outer if self.inside is None else f"zip://{_escaped(self.inside)}::{outer}"
 
     @property
     def name(self) -> str:
@@ -77,16 +82,17 @@ def parse_location(text: str) -> Location:
     """
     if not text or "\0" in text:
         raise InvalidInputError("the source is empty, or has a NUL in it", field="source")
-    outer, chained, base = text.partition("::")
+    outer, *chained = [text] if text.startswith("/") else _CHAIN.split(text, maxsplit=1)
     if chained:
+        base = chained[0]
         scheme = _SCHEME.match(outer)
-        if scheme is None or scheme[1].lower() != "zip" or "::" in base:
+        if scheme is None or scheme[1].lower() != "zip" or base.lower().startswith("zip:"):
             raise ForbiddenError(
                 f"the source {text!r} is a chain that is not allowed; the only one is"
                 " zip://<path inside>::<where the zip file is>"
             )
         location = parse_location(base)
-        inside = posixpath.normpath(outer[len("zip://") :].strip("/") or ".")
+        inside = posixpath.normpath(_unescaped(outer[len("zip://") :].strip("/")) or ".")
         if inside == ".." or inside.startswith("../"):
             raise ForbiddenError(f"the source {text!r} climbs out of its zip file")
         return Location(location.protocol, location.path, "" if inside == "." else inside)
@@ -101,8 +107,10 @@ def parse_location(text: str) -> Location:
             field="source",
         )
     if protocol in ("file", "local"):
-        return _local(_as_named(text[scheme.end() :].removeprefix("localhost")), text)
-    return Location(protocol, _checked_uri(text, protocol))
+        path = text[scheme.end() :].removeprefix("localhost")
+        return _local(_as_named(_unescaped(path)), text)
+    checked = _checked_uri(text, protocol)
+    return Location(protocol, checked if protocol in WEB else _unescaped(checked))
 
 
 def climbs(path: str) -> bool:
@@ -114,6 +122,22 @@ def climbs(path: str) -> bool:
         path = decoded
     parts = path.replace("\\", "/").split("/")
     return any(part.partition(";")[0] in (".", "..") for part in parts)
+
+
+def _escaped(path: str) -> str:
+    """Return a path with its `::` written so that `_unescaped` reads it back.
+
+    Nearly all paths stay as they are; so do the URIs of points that are stored.
+    """
+    if "::" not in path and not _ESCAPED.search(path):
+        return path
+    return path.replace("%", "%25").replace("::", "%3A%3A")
+
+
+def _unescaped(path: str) -> str:
+    if not _ESCAPED.search(path):
+        return path
+    return path.replace("%3A%3A", "::").replace("%25", "%")
 
 
 def _local(path: str, text: str) -> Location:

@@ -1,26 +1,32 @@
 """A source that is a manifest: a CSV file with a photo in each row.
 
-It has the columns `path`, relative to the manifest's folder, and `landmark`, and any others.
+It has the columns `path`, relative to the manifest's folder, and `landmark`, and any others. They
+are separated by commas, semicolons or tabs, as the first line is.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import os
 import posixpath
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, zip_longest
 
 from landmarks.errors import InvalidInputError
 from landmarks.photos.entry import Entry, entry_below, path_problem
-from landmarks.photos.folder import is_photo
+from landmarks.photos.file_types import is_photo
+from landmarks.photos.labels import normal
 from landmarks.photos.location import Location
 from landmarks.photos.source_roots import SourceRoots
 from landmarks.photos.text_lines import short_lines
 
 SPLIT = "split"
 _COLUMNS = ("path", "landmark")
+_SEPARATORS = (",", ";", "\t")
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
 _MOST_NAMED = 20
 
 
@@ -44,6 +50,7 @@ class Manifest:
     Once it is listed, `notes` says what was left out, and `doubt` why rows may be missing.
     """
 
+    kind = "manifest"
     emptiness = "the manifest has no rows"
 
     def __init__(self, roots: SourceRoots, location: Location, splits: Sequence[str]) -> None:
@@ -51,6 +58,7 @@ class Manifest:
         self._location = location
         self._folder = location.parent()
         self._splits = frozenset(splits)
+        self._separator = ","
         self.notes: tuple[str, ...] = ()
         self.doubt = ""
 
@@ -75,8 +83,12 @@ class Manifest:
         with self._roots.open(self._location) as file:
             lines = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
             try:
-                rows = self._numbered(short_lines(lines, uri))
+                texts = short_lines(lines, uri)
+                first = next(texts, "")
+                self._separator = _separator(first)
+                rows = self._numbered(chain([first], texts))
                 _, names = next(rows, (1, []))
+                names = [name.strip() for name in names]
                 self._check_header(names)
                 yield from self._chosen(names, rows)
             except UnicodeDecodeError as error:
@@ -85,7 +97,7 @@ class Manifest:
     def _numbered(self, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
         """Yield each row that is not blank, with the number of the line on which it begins."""
         # Strict: else a quote that is not closed takes the rows after it into its cell.
-        reader = csv.reader(lines, strict=True)
+        reader = csv.reader(lines, strict=True, delimiter=self._separator)
         while True:
             begins = reader.line_num + 1
             try:
@@ -99,7 +111,7 @@ class Manifest:
                 ) from error
             if row is None:
                 return
-            if row:
+            if any(cell.strip() for cell in row):
                 yield begins, row
 
     def _open_quote(self, line: int) -> InvalidInputError:
@@ -115,8 +127,8 @@ class Manifest:
             if column not in names:
                 raise InvalidInputError(
                     f"the manifest {uri} has no column {column!r}; its first line must name"
-                    f" {' and '.join(_COLUMNS)}, separated by commas, and it names:"
-                    f" {', '.join(names)[:200] or 'nothing'}",
+                    f" {' and '.join(_COLUMNS)}, separated by commas, semicolons or"
+                    f" tabs, and it names: {', '.join(names)[:200] or 'nothing'}",
                     field="source",
                 )
         named = [name for name in names if name.strip()]
@@ -138,7 +150,8 @@ class Manifest:
     ) -> Iterator[_Row]:
         present: set[str] = set()
         chosen = 0
-        for line, row in rows:
+        for line, cells_of_row in rows:
+            row = _without_empty_end(cells_of_row, len(names))
             if any("\n" in cell or "\r" in cell for cell in row):
                 self._check_breaks(names, line, row)
             if len(row) < len(names):
@@ -162,14 +175,14 @@ class Manifest:
         """Raise InvalidInputError if line breaks in cells come from a quote closed by another."""
         place = list(names).index("path")
         for name, cell in zip(names, row, strict=False):
-            further = [one.split(",") for one in cell.strip().splitlines()[1:]]
+            further = [one.split(self._separator) for one in cell.strip().splitlines()[1:]]
             paths = [cells[place].strip('" ') for cells in further if len(cells) > place]
             if (name in _COLUMNS and further) or any(map(is_photo, paths)):
                 raise self._open_quote(line)
 
     def _entry(self, row: _Row) -> Entry:
-        given = row.cells["path"].strip()
-        landmark = row.cells["landmark"].strip() or None
+        given = self._with_slashes(row.cells["path"].strip())
+        landmark = normal(row.cells["landmark"])
         columns = {
             name: cell for name, cell in row.cells.items() if name not in _COLUMNS and name.strip()
         }
@@ -177,8 +190,33 @@ class Manifest:
             problem = f"line {row.line} of the manifest has more cells than the first line"
         elif not given:
             problem = f"line {row.line} of the manifest has no path"
+        elif _DRIVE.match(given):
+            problem = "its path begins with a drive; paths are relative to the manifest's folder"
         else:
             problem = path_problem(given)
         if problem:
             return Entry(given or f"line {row.line}", "", landmark, columns, problem)
         return entry_below(self._roots, self._folder, posixpath.normpath(given), landmark, columns)
+
+    def _with_slashes(self, path: str) -> str:
+        """Return a path as Windows writes it with `/`, unless a file has just that name."""
+        if "\\" not in path or "/" in path or "\0" in path:
+            return path
+        local = not self._folder.is_remote and self._folder.inside is None
+        if local and os.path.lexists(self._folder.below(path).path):
+            return path
+        return path.replace("\\", "/")
+
+
+def _separator(header: str) -> str:
+    """Return what separates the columns that a first line names."""
+    for separator in _SEPARATORS:
+        names = [name.strip(' "\r\n') for name in header.split(separator)]
+        if set(_COLUMNS) <= set(names):
+            return separator
+    return _SEPARATORS[0]
+
+
+def _without_empty_end(row: list[str], length: int) -> list[str]:
+    """Return a row without empty cells after the last column, as spreadsheets write."""
+    return row if any(cell.strip() for cell in row[length:]) else row[:length]

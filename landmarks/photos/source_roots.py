@@ -120,9 +120,12 @@ class SourceRoots:
             yield stack.enter_context(self._archives.open(location.path, version, open_zip))
 
     @contextmanager
-    def folder(self, location: Location) -> Iterator[tuple[str, int]]:
-        """Open a local folder; yield its path without links, and a descriptor to list it by."""
-        root, path = self._resolved(location)
+    def folder(self, location: Location, resolved: str = "") -> Iterator[tuple[str, int]]:
+        """Open a local folder; yield its path without links, and a descriptor to list it by.
+
+        `resolved` is that path, if it is known: one that has a link in it by now is not followed.
+        """
+        root, path = self._below_root(location, resolved) if resolved else self._resolved(location)
         descriptor = open_folder(root, path)
         try:
             yield path, descriptor
@@ -140,6 +143,9 @@ class SourceRoots:
         """Return the root that a local location is below, and its path without links."""
         with read_errors(location):  # a link may be gone while it is followed
             resolved = os.path.realpath(location.path)
+        return self._below_root(location, resolved)
+
+    def _below_root(self, location: Location, resolved: str) -> tuple[str, str]:
         for root in self._local:
             if _is_below(resolved, root):
                 return root, resolved

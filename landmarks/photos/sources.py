@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from io import BytesIO
 
 from landmarks.errors import InvalidInputError, NotFoundError
@@ -14,6 +14,8 @@ from landmarks.photos.column_types import PayloadValue
 from landmarks.photos.entry import Entry
 from landmarks.photos.folder import Folder
 from landmarks.photos.identity import SourceIdentity, without_links
+from landmarks.photos.labels import ListingRules
+from landmarks.photos.listing_counts import Skipped
 from landmarks.photos.location import Location, parse_location
 from landmarks.photos.manifest import SPLIT, Manifest, is_manifest
 from landmarks.photos.metadata.read import FactsWanted, Sidecar, facts_of
@@ -25,17 +27,23 @@ class Source:
     """A source that exists.
 
     `name` stands for it in points' ids by default; `identity` is what it is, whatever its name.
-    Once all entries were listed, `doubt` says why photos may be missing from them, and `notes` what
-    was left out besides.
+    Once all entries were listed, `doubt` says why photos may be missing from them, `skipped` counts
+    the files that are no photos, and `notes` says what was left out besides.
     """
 
-    def __init__(self, roots: SourceRoots, location: Location, splits: Sequence[str]) -> None:
+    def __init__(
+        self, roots: SourceRoots, location: Location, splits: Sequence[str], rules: ListingRules
+    ) -> None:
         self._location = location
         self._splits = splits
+        self._rules = rules
         self._listing: Folder | Manifest | AddressList
         root = without_links(location).uri
         self.identity = SourceIdentity(root, root)
-        if is_manifest(location):
+        if _is_local_folder(location):
+            self._listing = Folder(roots, location, rules)
+            name = location.name
+        elif is_manifest(location):
             self._listing = Manifest(roots, location, splits)
             name = location.parent().name
             self.identity = SourceIdentity(root, without_links(location.parent()).uri)
@@ -44,15 +52,20 @@ class Source:
             name = location.name.removesuffix(LIST_SUFFIX)
             self.identity = SourceIdentity(root, "")
         else:
-            self._listing = Folder(roots, location)
+            self._listing = Folder(roots, location, rules)
             name = location.name
         self.name = name or "source"
         self.doubt = ""
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What was left out of a manifest, in words."""
-        return self._listing.notes if isinstance(self._listing, Manifest) else ()
+        """What was left out, or what else matters, in words."""
+        return () if isinstance(self._listing, AddressList) else self._listing.notes
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """The files of a folder that are no photos, and folders that were not looked into."""
+        return self._listing.skipped.counts() if isinstance(self._listing, Folder) else ()
 
     def entries(self) -> Iterator[Entry]:
         """List the photos, in a constant order, as they are found.
@@ -64,6 +77,13 @@ class Source:
                 f"splits were requested, but {self._location.uri} is a {self._listing.kind}; only a"
                 f" manifest with a column {SPLIT!r} has splits",
                 field="splits",
+            )
+        if self._rules != ListingRules() and not isinstance(self._listing, Folder):
+            given = next(name for name, value in asdict(self._rules).items() if value)
+            raise InvalidInputError(
+                f"{given} was given, but {self._location.uri} is a {self._listing.kind}; leave it"
+                " out, as it is for folders and zip files",
+                field=given,
             )
         found = False
         self.doubt = ""
@@ -92,19 +112,25 @@ class Sources:
     def __init__(self, roots: SourceRoots) -> None:
         self._roots = roots
 
-    def open(self, source: str, splits: Sequence[str] = ()) -> Source:
+    def open(
+        self,
+        source: str,
+        splits: Sequence[str] = (),
+        rules: ListingRules = ListingRules(),  # noqa: B008 - it is frozen
+    ) -> Source:
         """Return the source that a path or URI names.
 
         Raises ForbiddenError outside the roots, NotFoundError if it does not exist,
-        InvalidInputError if it is neither a folder, a manifest nor a list.
+        InvalidInputError if it is neither a folder, a manifest nor a list, or for unfit rules.
         """
         location = parse_location(source)
         self._roots.check(location)
-        if location.inside is None and location.path.lower().endswith(".zip"):
+        is_zip = location.inside is None and location.path.lower().endswith(".zip")
+        if is_zip and not _is_local_folder(location):
             location = Location(location.protocol, location.path, "")
         if location.protocol == "file":
             _check_local(location)
-        return Source(self._roots, location, splits)
+        return Source(self._roots, location, splits, rules)
 
     def read(self, entry: Entry, max_bytes: int) -> bytes:
         """Return the bytes of a photo; raises as `SourceRoots.read`."""
@@ -136,6 +162,12 @@ def sidecar_entry(entry: Entry, path: str) -> Entry:
     return replace(entry, path=path, uri=beside.uri, sidecars=())
 
 
+def _is_local_folder(location: Location) -> bool:
+    """Say whether it is a folder of this machine, whatever it is called."""
+    is_local = location.inside is None and not location.is_remote
+    return is_local and os.path.isdir(location.path)  # noqa: PTH112
+
+
 def _check_local(location: Location) -> None:
     path = location.path
     if not os.path.exists(path):  # noqa: PTH110 - a path, not a Path
@@ -144,7 +176,7 @@ def _check_local(location: Location) -> None:
             " where the service runs"
         )
     is_file = is_manifest(location) or is_list(location)
-    if location.inside is None and os.path.isdir(path) is is_file:  # noqa: PTH112
+    if location.inside is None and not is_file and not _is_local_folder(location):
         raise InvalidInputError(
             f"the source {location.uri} is neither a folder, a manifest (a .csv file) nor a list of"
             f" addresses (a {LIST_SUFFIX} file)",

@@ -13,6 +13,7 @@ from landmarkapi.indexing.v1 import indexing_pb2 as pb
 from landmarks.client import DEFAULT_TARGET, Landmarks
 from landmarks.client.calls import IndexOptions
 from landmarks.errors import LandmarksError
+from landmarks.photos.listing_counts import Skipped, in_words
 from landmarks_tools.cli.connection import connect
 from landmarks_tools.cli.output import (
     DEFAULT_GALLERY,
@@ -35,8 +36,8 @@ def index(
     source: Annotated[
         str,
         typer.Argument(
-            help="A folder (each sub-folder is named after its landmark), a manifest (CSV with the"
-            " columns path and landmark), or an fsspec URI of either."
+            help="A folder or zip file (each sub-folder is named after its landmark; see --label),"
+            " a manifest (CSV with the columns path and landmark), or an fsspec URI of one."
         ),
     ],
     gallery: GalleryOption = DEFAULT_GALLERY,
@@ -52,6 +53,29 @@ def index(
             " the source's own name."
         ),
     ] = "",
+    label: Annotated[
+        str,
+        typer.Option(
+            help="With a folder: which of a photo's folders is its landmark. 'first' (the default),"
+            " 'last', 'level:2', 'none', or a pattern such as '{year}/{country}/{landmark}'."
+            " --dry-run shows what that gives."
+        ),
+    ] = "",
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--ignore",
+            help="With a folder: a name of folders that are not looked into, as 'private' or"
+            " 'export*'. Repeatable.",
+        ),
+    ] = None,
+    raw_too: Annotated[
+        bool,
+        typer.Option(
+            "--raw-too",
+            help="With a folder: a raw file beside a photo of its name is a photo of its own.",
+        ),
+    ] = False,
     prune: Annotated[
         bool,
         typer.Option(
@@ -64,7 +88,10 @@ def index(
         bool, typer.Option("--yes", "-y", help="Confirm --prune, whatever share of points goes.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Change nothing; report what would be done.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Change nothing; report what would be done, and the labels."
+        ),
     ] = False,
     verify: Annotated[
         bool,
@@ -90,6 +117,9 @@ def index(
         prune_confirmed=yes,
         dry_run=dry_run,
         verify=verify,
+        label=label,
+        ignore=ignore or [],
+        raw_too=raw_too,
         request_id=request_id,
     )
     with connect(server) as client:
@@ -163,6 +193,7 @@ def print_totals(job: pb.IndexJob) -> None:
     left = [item.time_left.ToTimedelta() for item in job.progress if item.HasField("time_left")]
     if left:
         console.print(f"about {timedelta(seconds=round(max(left).total_seconds()))} left")
+    _print_seen(job)
     for said in filter(None, (job.outcome, job.not_pruned)):
         console.print(said)
     if job.photos.dead:
@@ -171,6 +202,27 @@ def print_totals(job: pb.IndexJob) -> None:
             f"{photos} cannot be indexed; `landmarks jobs {job.id} --dead-letters` shows why, and"
             " --retry tries them again"
         )
+
+
+def _print_seen(job: pb.IndexJob) -> None:
+    """Print what the source has besides photos, and how its photos are labelled."""
+    if skipped := in_words(Skipped.from_values(_values(one)) for one in job.skipped):
+        console.print(f"skipped: {skipped}")
+    if not job.HasField("labels"):
+        return
+    labels = job.labels
+    words = "1 label" if labels.distinct == 1 else f"{labels.distinct:,} labels"
+    console.print(f"{words}, {labels.unlabelled:,} photos without one")
+    if job.spec.dry_run and labels.most:
+        rows = [(one.label, f"{one.photos:,}") for one in labels.most]
+        print_table(("label", ">photos"), rows)
+        if labels.distinct > len(rows):
+            console.print(f"and {labels.distinct - len(rows):,} more labels with fewer photos")
+
+
+def _values(one: pb.SkippedFiles) -> dict[str, object]:
+    names = ("reason", "files", "folders", "example")
+    return {name: getattr(one, name) for name in names}
 
 
 def finish(job: pb.IndexJob) -> None:
@@ -192,4 +244,4 @@ def finish(job: pb.IndexJob) -> None:
 
 def absolute(source: str) -> str:
     """Return a local path as an absolute one, as workers have another working directory."""
-    return source if "://" in source or "::" in source else str(Path(source).expanduser().resolve())
+    return source if "://" in source else str(Path(source).expanduser().resolve())

@@ -13,6 +13,7 @@ from landmarks.job_store.copy_checks import CopyCheck
 from landmarks.job_store.maps import GalleryMap
 from landmarks.job_store.records import DeadLetter, Job, JobState, ModelProgress
 from landmarks.job_store.spec import IndexSpec, JobKind
+from landmarks.photos.listing_counts import LabelCounts
 from landmarks.rpc.status import duration
 from landmarks.vector_store.collection_info import CollectionState
 from search_service.search.recall_monitor import Recall
@@ -52,6 +53,9 @@ def parse_spec(message: pb.IndexSpec) -> IndexSpec:
         prune_confirmed=message.prune_confirmed,
         dry_run=message.dry_run,
         verify=message.verify,
+        label=message.label,
+        ignore=tuple(message.ignore),
+        raw_too=message.raw_too,
     )
 
 
@@ -69,6 +73,9 @@ def job_message(job: Job) -> pb.IndexJob:
             prune_confirmed=job.spec.prune_confirmed,
             dry_run=job.spec.dry_run,
             verify=job.spec.verify,
+            label=job.spec.label,
+            ignore=job.spec.ignore,
+            raw_too=job.spec.raw_too,
             reindexing=pb.Reindexing(**asdict(job.spec.reindex)) if job.spec.reindex else None,
         ),
         state=_STATES[job.state],
@@ -85,6 +92,16 @@ def job_message(job: Job) -> pb.IndexJob:
         update_time=_timestamp(job.updated),
         not_pruned=job.not_pruned.reason if job.not_pruned else "",
         not_pruned_points=job.not_pruned.points if job.not_pruned else 0,
+        skipped=[pb.SkippedFiles(**asdict(one)) for one in job.skipped],
+        labels=_labels_message(job.labels) if job.labels else None,
+    )
+
+
+def _labels_message(labels: LabelCounts) -> pb.LabelCounts:
+    return pb.LabelCounts(
+        distinct=labels.distinct,
+        unlabelled=labels.unlabelled,
+        most=[pb.LabelCount(label=label, photos=photos) for label, photos in labels.most],
     )
 
 

@@ -62,7 +62,7 @@ class JobSubmitter:
 
         def check() -> None:
             try:
-                source = self._sources.open(spec.source, spec.splits)
+                source = self._sources.open(spec.source, spec.splits, spec.rules)
                 source.check()
             except NotFoundError as error:
                 raise InvalidInputError(str(error), field="source") from error

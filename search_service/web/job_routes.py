@@ -39,6 +39,9 @@ class IndexBody(RequestBody):
     source_name: str = ""
     dry_run: bool = False
     verify: bool = False
+    label: str = ""
+    ignore: tuple[str, ...] = ()
+    raw_too: bool = False
     request_id: str = ""
 
 
@@ -119,6 +122,9 @@ async def start(request: web.Request) -> web.Response:
         prune_confirmed=body.prune_confirmed,
         dry_run=body.dry_run,
         verify=body.verify,
+        label=body.label,
+        ignore=body.ignore,
+        raw_too=body.raw_too,
         request_id=body.request_id,
     )
     return message_response(job)

@@ -22,6 +22,8 @@ from landmarks.job_store.spec import IndexSpec, JobKind
 from landmarks.job_store.store import JobStore
 from landmarks.job_store.task_messages import LISTING
 from landmarks.photos.entry import Entry
+from landmarks.photos.file_types import SkipReason
+from landmarks.photos.listing_counts import LabelCounts, Skipped
 from landmarks.vector_store.client import connect
 from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.point_store import PointStore
@@ -159,6 +161,38 @@ async def test_a_photo_that_fails_with_two_models_is_one_photo(served: Served) -
     assert "3 photos cannot be indexed" in shown
     [line] = [one for one in (await served.command("jobs")).stdout.splitlines() if job in one]
     assert line.split()[3:5] == ["7/7", "3"]
+
+
+async def test_a_job_says_what_it_skipped_and_a_dry_run_its_labels(served: Served) -> None:
+    rules = {"label": "last", "ignore": ("private", "export*"), "raw_too": True}
+    job = served.jobs.create(
+        IndexSpec(served.gallery, "/photos", TWO_MODELS, dry_run=True, **rules)
+    )
+    skipped = (
+        Skipped(SkipReason.VIDEO, 1200, 0, "a.mov"),
+        Skipped(SkipReason.SYSTEM, 0, 2, f"x/{HOSTILE}"),
+    )
+    served.jobs.set_seen(job.id, skipped, LabelCounts(203, 4, (("Taj", 7), (HOSTILE, 1))))
+    shown = (await served.command("jobs", job.id)).stdout
+    assert not controls(shown)
+    assert "skipped: 1,200 videos, 2 system folders" in shown
+    assert "203 labels, 4 photos without one" in shown
+    assert ["Taj", "7"] in [line.split() for line in shown.splitlines()]
+    assert "and 201 more labels" in shown
+    answer = json.loads((await served.command("jobs", job.id, "--json")).stdout)
+    assert answer["skipped"][0] == {
+        "reason": "video",
+        "files": "1200",
+        "folders": "0",
+        "example": "a.mov",
+    }
+    assert answer["labels"]["most"][0] == {"label": "Taj", "photos": "7"}
+    spec = answer["spec"]
+    assert (spec["label"], spec["ignore"], spec["raw_too"]) == (
+        "last",
+        ["private", "export*"],
+        True,
+    )
 
 
 async def test_points_are_counted_before_anybody_is_asked_to_delete_them(

@@ -45,9 +45,11 @@ function form() {
       h("p", { class: "wide dim" }, "A folder whose sub-folders are named after landmarks, a manifest (.csv), a list of URLs (.txt), a zip file, or a URI of one; paths are those of the server. Indexing again encodes only what has changed."),
       field("job-source", "Source", { placeholder: "/home/me/photos" }),
       field("job-name", "Name of the source (by default that of its folder)", { required: false, title: "Needed where another source of the gallery has this one's name, or where this one has moved" }),
+      field("job-label", "Labels", { required: false, placeholder: "first", title: "Which of a photo's folders is its landmark: first, last, level:2, none, or a pattern such as {year}/{country}/{landmark}; a dry run shows what that gives" }),
+      field("job-ignore", "Folders to ignore, separated by commas", { required: false, title: "Names such as private, export*" }),
       field("job-gallery", "Gallery", { pattern: "[a-z0-9]+([_\\-][a-z0-9]+)*", title: "a–z, 0–9 and single _ or -" }),
       h("fieldset", { class: "wide" }, h("legend", {}, "Models"), h("div", { class: "checks", id: "job-models" })),
-      h("div", { class: "checks wide" }, tick("job-prune", "Prune: delete points whose photos are gone"), tick("job-dry", "Dry run: count only"), tick("job-verify", "Read every photo again")),
+      h("div", { class: "checks wide" }, tick("job-prune", "Prune: delete points whose photos are gone"), tick("job-dry", "Dry run: count only"), tick("job-verify", "Read every photo again"), tick("job-raw", "Raw files beside their photos too")),
       h("div", { class: "wide actions" }, h("button", { class: "button primary" }, "Start"))));
 }
 
@@ -73,6 +75,7 @@ async function submit(event) {
     source: byId("job-source").value.trim(), source_name: byId("job-name").value.trim(), gallery: byId("job-gallery").value.trim(),
     models: chosen.length === boxes.length ? [] : chosen, request_id: requestId,
     prune: byId("job-prune").checked, dry_run: byId("job-dry").checked, verify: byId("job-verify").checked,
+    label: byId("job-label").value.trim(), ignore: byId("job-ignore").value.split(",").map((one) => one.trim()).filter(Boolean), raw_too: byId("job-raw").checked,
   };
   if (body.prune && !body.dry_run && !(await confirm({ title: "Delete points of missing photos?", action: "Start and prune",
     text: "When the source has been listed completely, its points whose photos are gone are deleted; more than a third of them only after another question." }))) return;
@@ -88,10 +91,10 @@ async function submit(event) {
 
 /** Index a job's source again, and delete the points that it left for a confirmation. */
 async function pruneAll(button, job) {
-  const { gallery, source, models, splits, source_name, verify } = job.spec;
+  const { gallery, source, models, splits, source_name, verify, label, ignore, raw_too } = job.spec;
   if (!(await confirm({ title: `Delete ${plural(Number(job.not_pruned_points), "point", "points")}?`, action: "Index again and prune", text: job.not_pruned }))) return;
   await whileBusy(button, async () => {
-    await api.startJob({ gallery, source, models, splits, source_name, verify, prune: true, prune_confirmed: true });
+    await api.startJob({ gallery, source, models, splits, source_name, verify, label, ignore, raw_too, prune: true, prune_confirmed: true });
     await read();
   });
 }
@@ -162,6 +165,8 @@ function card(job) {
     job.kind === "JOB_KIND_INDEX" ? h("p", { class: "source" }, job.spec.source) : null,
     ...job.progress.map((one) => progress(job, one)),
     job.error ? h("div", { class: "notice bad" }, h("div", {}, job.error)) : null,
+    job.skipped?.length ? h("p", { class: "counts", title: job.skipped.map((one) => one.example).join("\n") }, `skipped: ${job.skipped.map(skipped).join(" · ")}`) : null,
+    job.labels ? labels(job) : null,
     job.outcome ? h("p", {}, job.outcome) : null,
     job.not_pruned ? h("div", { class: "notice warn" }, h("div", {}, job.not_pruned)) : null,
     changes.length ? h("div", { class: "actions" }, ...changes) : null,
@@ -180,6 +185,23 @@ function progress(job, one) {
       h("span", {}, listed ? `${number(done)} of ${number(listed)}${job.listing_complete ? "" : "+"}${rate}${one.time_left ? ` · ${timeLeft(one.time_left)}` : ""}` : "")),
     bar,
     counts.length ? h("p", { class: "counts" }, counts.join(" · ")) : null);
+}
+
+const SKIPPED = { live_photo_video: "videos of live photos", raw_beside_photo: "raw files beside their photos", sidecar: "sidecars", video: "videos", document: "documents", archive: "archives", outside: "with paths that lead out", ignored: "to ignore" };
+function skipped(one) {
+  const files = Number(one.files) ? `${number(one.files)} ${SKIPPED[one.reason] ?? one.reason}` : "";
+  const folders = Number(one.folders) ? `${plural(Number(one.folders), "folder", "folders")} (${SKIPPED[one.reason] ?? one.reason})` : "";
+  return [files, folders].filter(Boolean).join(" and ");
+}
+
+/** How many photos have which label; open in a dry run, which is the preview. */
+function labels(job) {
+  const { distinct, unlabelled, most } = job.labels;
+  const summary = `${plural(Number(distinct), "label", "labels")}, ${number(unlabelled)} without one`;
+  if (!most.length) return h("p", { class: "counts" }, summary);
+  return h("details", { class: "labels", open: job.spec.dry_run },
+    h("summary", {}, summary),
+    h("p", { class: "counts" }, most.map((one) => `${one.label} ${number(one.photos)}`).join(" · ")));
 }
 
 function deadLetters(job, dead) {

@@ -155,7 +155,7 @@ def test_splits_select_rows(root):
     ("text", "splits", "said"),
     [
         ("file,landmark\na,b\n", (), "no column 'path'.*names: file, landmark"),
-        ("path;landmark\na;b\n", (), "no column 'path'.*separated by commas"),
+        ("path|landmark\na|b\n", (), "no column 'path'.*separated by commas"),
         ("path,label\na,b\n", (), "no column 'landmark'"),
         ("", (), "no column 'path'.*nothing"),
         ("path,landmark,path\na,b,c\n", (), "names a column twice"),
@@ -440,18 +440,18 @@ def test_a_folder_of_an_object_store_that_cannot_be_listed_is_not_empty():
 
 
 def test_a_folder_that_cannot_be_listed_is_reported_and_the_rest_is_listed(root, monkeypatch):
-    (root / "lost+found").mkdir()
+    (root / "closed").mkdir()
     scandir = os.scandir
 
     def refusing(path):
-        if Path(f"/proc/self/fd/{path}").readlink().name == "lost+found":
+        if Path(f"/proc/self/fd/{path}").readlink().name == "closed":
             raise PermissionError(errno.EACCES, "Permission denied")
         return scandir(path)
 
     before = [entry.path for entry in entries(root, root)]
     monkeypatch.setattr(os, "scandir", refusing)
     found = {entry.path: entry.problem for entry in entries(root, root)}
-    assert found.pop("lost+found") == "it cannot be read: Permission denied"
+    assert found.pop("closed") == "it cannot be read: Permission denied"
     assert list(found) == before
 
 
@@ -674,8 +674,19 @@ def test_a_folder_that_becomes_a_link_out_tells_no_version(swapping, root):
         swapping.version(Entry("taj/a.png", f"file://{root}/taj/a.png"))
 
 
-def test_a_folder_that_becomes_a_link_out_is_not_listed(swapping, root):
-    found = {entry.path: entry.problem for entry in swapping.open(str(root)).entries()}
+def test_a_folder_that_becomes_a_link_out_is_not_listed(root, tmp_path, monkeypatch):
+    put(tmp_path / "outside/other.png")
+    scandir = os.scandir
+
+    def then_swapped(path):
+        found = scandir(path)
+        if not (root / "taj").is_symlink():
+            (root / "taj").rename(tmp_path / "moved")
+            (root / "taj").symlink_to(tmp_path / "outside")
+        return found
+
+    monkeypatch.setattr(os, "scandir", then_swapped)
+    found = {entry.path: entry.problem for entry in entries(root, root)}
     assert found["taj"]
     assert "taj/other.png" not in found
 

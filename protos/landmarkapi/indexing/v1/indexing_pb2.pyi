@@ -114,6 +114,9 @@ class IndexSpec(_message.Message):
     VERIFY_FIELD_NUMBER: _builtins.int
     REINDEXING_FIELD_NUMBER: _builtins.int
     PRUNE_CONFIRMED_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    IGNORE_FIELD_NUMBER: _builtins.int
+    RAW_TOO_FIELD_NUMBER: _builtins.int
     gallery: _builtins.str
     """The gallery to fill: 1 to 64 of a-z, 0-9 and single _ or -."""
     source: _builtins.str
@@ -134,6 +137,13 @@ class IndexSpec(_message.Message):
     """Read every photo, even if its size and time, or its ETag, say that it has not changed."""
     prune_confirmed: _builtins.bool
     """Prune even if more than a third of the source's points would be deleted."""
+    label: _builtins.str
+    """Of a folder or a zip file: which of the folders that a photo is in is its label. "first" (as if
+    empty), "last", "level:2", "none", or a pattern of the first levels, such as
+    "{year}/{country}/{landmark}".
+    """
+    raw_too: _builtins.bool
+    """Of a folder or a zip file: a raw file beside a photo of the same name is a photo of its own."""
     @_builtins.property
     def models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The models to index with; all, if empty."""
@@ -146,6 +156,12 @@ class IndexSpec(_message.Message):
     def reindexing(self) -> Global___Reindexing:
         """Set in jobs of `ReindexCollection`, whose source is the live collection; not accepted from
         callers of `CreateIndexJob`.
+        """
+
+    @_builtins.property
+    def ignore(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of a folder or a zip file: names of folders that are not looked into, at any level; `*`, `?` and
+        `[…]` as in a shell.
         """
 
     def __init__(
@@ -161,10 +177,13 @@ class IndexSpec(_message.Message):
         verify: _builtins.bool = ...,
         reindexing: Global___Reindexing | None = ...,
         prune_confirmed: _builtins.bool = ...,
+        label: _builtins.str = ...,
+        ignore: _abc.Iterable[_builtins.str] | None = ...,
+        raw_too: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reindexing", b"reindexing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "gallery", b"gallery", "models", b"models", "prune", b"prune", "prune_confirmed", b"prune_confirmed", "reindexing", b"reindexing", "source", b"source", "source_name", b"source_name", "splits", b"splits", "verify", b"verify"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "gallery", b"gallery", "ignore", b"ignore", "label", b"label", "models", b"models", "prune", b"prune", "prune_confirmed", b"prune_confirmed", "raw_too", b"raw_too", "reindexing", b"reindexing", "source", b"source", "source_name", b"source_name", "splits", b"splits", "verify", b"verify"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -297,6 +316,8 @@ class IndexJob(_message.Message):
     NOT_PRUNED_FIELD_NUMBER: _builtins.int
     NOT_PRUNED_POINTS_FIELD_NUMBER: _builtins.int
     PHOTOS_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Its id."""
     state: Global___JobState.ValueType
@@ -337,6 +358,14 @@ class IndexJob(_message.Message):
     def photos(self) -> Global___PhotoCounts:
         """Its photos, each counted once for all models."""
 
+    @_builtins.property
+    def skipped(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkippedFiles]:
+        """What its source has besides photos, by reason, once it was listed to its end."""
+
+    @_builtins.property
+    def labels(self) -> Global___LabelCounts:
+        """Its photos by label, once its source was listed to its end."""
+
     def __init__(
         self,
         *,
@@ -353,14 +382,112 @@ class IndexJob(_message.Message):
         not_pruned: _builtins.str = ...,
         not_pruned_points: _builtins.int = ...,
         photos: Global___PhotoCounts | None = ...,
+        skipped: _abc.Iterable[Global___SkippedFiles] | None = ...,
+        labels: Global___LabelCounts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "photos", b"photos", "spec", b"spec", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "labels", b"labels", "photos", b"photos", "spec", b"spec", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "error", b"error", "id", b"id", "kind", b"kind", "listing_complete", b"listing_complete", "not_pruned", b"not_pruned", "not_pruned_points", b"not_pruned_points", "outcome", b"outcome", "photos", b"photos", "progress", b"progress", "spec", b"spec", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "error", b"error", "id", b"id", "kind", b"kind", "labels", b"labels", "listing_complete", b"listing_complete", "not_pruned", b"not_pruned", "not_pruned_points", b"not_pruned_points", "outcome", b"outcome", "photos", b"photos", "progress", b"progress", "skipped", b"skipped", "spec", b"spec", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___IndexJob: _TypeAlias = IndexJob  # noqa: Y015
+
+@_typing.final
+class SkippedFiles(_message.Message):
+    """Files and folders of a source that were skipped for one reason."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    FOLDERS_FIELD_NUMBER: _builtins.int
+    EXAMPLE_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """"sidecar" (it describes a photo beside it), "video", "live_photo_video" (the moving part of a
+    photo beside it), "raw_beside_photo" (the raw form of a photo beside it), "document", "archive",
+    "hidden", "system" (of a desktop, a file system or a network storage), "ignored" (by `ignore`),
+    "outside" (its path leads out of the source), or "other".
+    """
+    files: _builtins.int
+    """How many files."""
+    folders: _builtins.int
+    """How many folders, which were not looked into."""
+    example: _builtins.str
+    """The path of one of them."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        files: _builtins.int = ...,
+        folders: _builtins.int = ...,
+        example: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["example", b"example", "files", b"files", "folders", b"folders", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkippedFiles: _TypeAlias = SkippedFiles  # noqa: Y015
+
+@_typing.final
+class LabelCounts(_message.Message):
+    """Photos by label. A photo that is listed twice counts twice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISTINCT_FIELD_NUMBER: _builtins.int
+    UNLABELLED_FIELD_NUMBER: _builtins.int
+    MOST_FIELD_NUMBER: _builtins.int
+    distinct: _builtins.int
+    """How many different labels there are; at least so many, from 100,000."""
+    unlabelled: _builtins.int
+    """Photos without a label."""
+    @_builtins.property
+    def most(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelCount]:
+        """The labels of the most photos; 200 at most."""
+
+    def __init__(
+        self,
+        *,
+        distinct: _builtins.int = ...,
+        unlabelled: _builtins.int = ...,
+        most: _abc.Iterable[Global___LabelCount] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distinct", b"distinct", "most", b"most", "unlabelled", b"unlabelled"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LabelCounts: _TypeAlias = LabelCounts  # noqa: Y015
+
+@_typing.final
+class LabelCount(_message.Message):
+    """A label and how many photos have it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    PHOTOS_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """The label."""
+    photos: _builtins.int
+    """How many photos have it."""
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        photos: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "photos", b"photos"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LabelCount: _TypeAlias = LabelCount  # noqa: Y015
 
 @_typing.final
 class PhotoCounts(_message.Message):
