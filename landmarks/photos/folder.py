@@ -25,6 +25,7 @@ from landmarks.photos.source_roots import SourceRoots, read_up_to
 from landmarks.photos.web_pages import links_below
 
 _WEB_DEPTH = 16
+_TAKEOUT = "Takeout"
 # Of a web server's page: room for hundreds of thousands of links.
 _PAGE_BYTES = 64 * 1024 * 1024
 
@@ -283,4 +284,9 @@ def _top(folders: Iterable[str]) -> str:
     """Return the folder that has all others with photos in it; "" if there is none."""
     present = set(folders)
     tops = {folder.partition("/")[0] for folder in present}
-    return tops.pop() if len(tops) == 1 and present != tops else ""
+    if len(tops) != 1 or present == tops:
+        return ""
+    top = tops.pop()
+    # Google's exports have "Google Photos" in it, in the user's language, and the albums in that.
+    further = _top(one.partition("/")[2] for one in present) if top == _TAKEOUT else ""
+    return posixpath.join(top, further) if further else top

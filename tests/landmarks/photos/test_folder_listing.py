@@ -222,6 +222,19 @@ def test_a_zip_file_of_one_landmark_keeps_its_folder_as_the_label(tmp_path):
     assert set(labels(two).values()) == {"a", "b"}
 
 
+def test_labels_of_googles_export_are_its_albums_and_a_note_says_which_are_years(tmp_path):
+    inner = ("Taj/a.jpg", "Taj/a.jpg.supplemental-metadata.json", "Photos from 2019/b.jpg")
+    names = [f"Takeout/Google Fotos/{name}" for name in inner]
+    source, found = listed(tmp_path, zipped(tmp_path / "takeout.zip", *names, "Takeout/x.html"))
+    tally = LabelTally()
+    list(tally.of(found))
+    assert dict(tally.counts().most) == {"Taj": 1, "Photos from 2019": 1}
+    assert "the labels 'Photos from 2019' look like times" in tally.doubt()
+    assert counts(source) == {"sidecar": (1, 0), "document": (1, 0)}
+    (album,) = [one for one in found if one.landmark == "Taj"]
+    assert album.sidecars == ("Takeout/Google Fotos/Taj/a.jpg.supplemental-metadata.json",)
+
+
 @pytest.mark.parametrize(
     ("stored", "system"),
     [
