@@ -246,7 +246,7 @@ class ChunkRun:
         columns = {column for photo in photos for column in photo.entry.columns}
         columns.update(*(point.payload for point in self._points), *payloads.values())
         self._held.check()
-        self._context.collections.index_words_of(self._collection, columns)
+        self._context.collections.index_columns_of(self._collection, columns)
         self._fenced.store(self._seen, self._points, payloads)
         written = {point.id for point in self._points} | payloads.keys()
         self._fenced.let_be(self._seen, (one.point for one in photos if one.point not in written))

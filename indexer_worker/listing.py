@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from indexer_worker.change_detection import MOST_TEXT_BYTES, text_bytes
 from indexer_worker.check_copies import known_to_agree
+from indexer_worker.column_types import settle_columns
 from indexer_worker.context import WorkerContext
 from indexer_worker.leases import HeldLease
 from indexer_worker.prune_guard import points_before, why_not_prune
@@ -37,6 +38,14 @@ def list_source(context: WorkerContext, job: Job, held: HeldLease) -> None:
     _retried(context, held, source.check)  # before a collection is created for nothing
     _retried(context, held, partial(_check_name, context, job, source))
     _open_targets(context, job, source, held)
+    columns = source.columns
+    if columns is not None:
+        name = spec.source_name or source.name
+        _retried(
+            context,
+            held,
+            partial(settle_columns, context, spec.gallery, name, columns, write=not spec.dry_run),
+        )
     context.jobs.set_outcome(job.id, "")  # it no longer waits
     job = context.jobs.get(job.id)  # which has its targets now
     before_it = points_before(context, job) if spec.prune else {}

@@ -91,6 +91,7 @@ def _collections(context: WorkerContext, job: Job, model: str) -> tuple[Lineage,
     beside = context.collections.create_beside(
         gallery, model, served.digest, served.dimension, unindexed=True
     )
+    context.collections.index_alike(beside.name, live.name)
     context.jobs.set_targets(job.id, "", [CollectionTarget(model, served.digest, beside.name)])
     return live, beside
 

@@ -50,7 +50,11 @@ COLLECTIONS = (
     Collections.to_write,
     Collections.create_beside,
     Collections.note,
-    Collections.index_words_of,
+    Collections.index_columns_of,
+    Collections.index_alike,
+    Collections.ensure_indexes,
+    Collections.kinds,
+    Collections.live_of,
 )
 POINTS = (
     PointStore.payloads,

@@ -48,6 +48,9 @@ def opened(context: WorkerContext, job: Job, progress: ModelProgress) -> ModelPr
     if progress.digest:
         return progress
     target = _open(context, job, progress)
+    for one in once(context.collections).live_of(job.spec.gallery):
+        if target.collection and one != target.collection:
+            once(context.collections).index_alike(target.collection, one)
     context.jobs.set_targets(job.id, job.source_name, [target])
     return replace(progress, collection=target.collection, digest=target.digest)
 

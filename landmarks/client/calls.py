@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Literal, TypedDict
 from uuid import uuid4
 
 from landmarkapi.indexing.v1 import indexing_pb2 as ipb
@@ -16,6 +16,12 @@ from landmarks.rpc.status import error_from_status
 
 _SEARCH = f"/{spb.DESCRIPTOR.services_by_name['SearchService'].full_name}/"
 _INDEXING = f"/{ipb.DESCRIPTOR.services_by_name['IndexingService'].full_name}/"
+
+_PERIODS: dict[str | None, spb.Period.ValueType] = {
+    None: spb.PERIOD_UNSPECIFIED,
+    "year": spb.PERIOD_YEAR,
+    "month": spb.PERIOD_MONTH,
+}
 
 ENDED = (ipb.JOB_STATE_SUCCEEDED, ipb.JOB_STATE_FAILED, ipb.JOB_STATE_CANCELLED)
 
@@ -57,12 +63,14 @@ class CountOptions(TypedDict, total=False):
     model: whose collection to count in; the first that the gallery was indexed with, if absent.
     where, filter: which points count, as for a search.
     limit: most values to return; 100 if absent.
+    period: of a field of times, count by years (integers) or months (texts such as "2024-05").
     """
 
     model: str
     where: Where | None
     filter: spb.Filter | None
     limit: int
+    period: Literal["year", "month"] | None
 
 
 class DeletionOptions(TypedDict, total=False):
@@ -122,8 +130,17 @@ def count_values(gallery: str, field: str, asked: CountOptions) -> RpcCall[spb.C
         model=asked.get("model", ""),
         filter=all_of(asked.get("where"), asked.get("filter")),
         limit=asked.get("limit", 0),
+        period=_period(asked.get("period")),
     )
     return RpcCall(_SEARCH + "CountValues", request, spb.CountValuesResponse)
+
+
+def _period(asked: str | None) -> spb.Period.ValueType:
+    if asked not in _PERIODS:
+        raise InvalidInputError(
+            f"there is no period {asked!r}; there are year and month", field="period"
+        )
+    return _PERIODS[asked]
 
 
 def point(gallery: str, point_id: str) -> RpcCall[spb.GetPointResponse]:

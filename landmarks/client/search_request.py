@@ -10,8 +10,8 @@ from landmarks.client.options import check_options
 from landmarks.errors import InvalidInputError
 from landmarks.photos.box import Box
 
-Value: TypeAlias = str | int | bool
-Where: TypeAlias = Mapping[str, Value | Sequence[Value]]
+Value: TypeAlias = str | int | float | bool
+Where: TypeAlias = Mapping[str, Value | Sequence[Value] | None]
 # A part of a photo; a tuple is left, top, right and bottom, as fractions of its width and height.
 Part: TypeAlias = Box | tuple[float, float, float, float]
 # A photo's bytes, a point's id, or a message, which can also mark a part of its photo.
@@ -33,7 +33,8 @@ class Search(TypedDict, total=False):
     vector: a model's name and a vector of it.
     positive, negative: several photos' bytes or points' ids that hits should be like, or unlike.
     models: those to search with; all that the gallery was indexed with, if absent.
-    where: payload fields, and the value, or one of the values, that hits must have.
+    where: payload fields, and the value, or one of the values, that hits must have; None is no
+        value.
     filter: can say more than `where`; hits pass both.
     limit, offset: how many hits, and how many to skip; 10 and 0.
     score_threshold: the lowest cosine similarity of a model's hits.
@@ -149,8 +150,10 @@ def _method(fusion: Fusion | None) -> pb.FusionMethod.ValueType:
     return _METHODS[fusion]
 
 
-def _condition(field: str, value: Value | Sequence[Value]) -> pb.Condition:
-    if isinstance(value, (str, int)):
+def _condition(field: str, value: Value | Sequence[Value] | None) -> pb.Condition:
+    if value is None:
+        return pb.Condition(field=field, empty=True)
+    if isinstance(value, (str, int, float)):
         return pb.Condition(field=field, equals=_value(value))
     values = pb.FieldValues(values=[_value(one) for one in value])
     return pb.Condition(field=field, any_of=values)
@@ -161,4 +164,6 @@ def _value(value: Value) -> pb.FieldValue:
         return pb.FieldValue(boolean=value)
     if isinstance(value, int):
         return pb.FieldValue(integer=value)
+    if isinstance(value, float):
+        return pb.FieldValue(number=value)
     return pb.FieldValue(text=value)

@@ -208,9 +208,25 @@ def _field_condition(message: q.FieldCondition) -> edge.FieldCondition:
         message.key,
         match=match_,
         range=range_,
+        geo_bounding_box=_box(message.geo_bounding_box)
+        if message.HasField("geo_bounding_box")
+        else None,
+        geo_radius=_circle(message.geo_radius) if message.HasField("geo_radius") else None,
         is_empty=message.is_empty if message.HasField("is_empty") else None,
         is_null=message.is_null if message.HasField("is_null") else None,
     )
+
+
+def _box(message: q.GeoBoundingBox) -> edge.GeoBoundingBox:
+    return edge.GeoBoundingBox(_place(message.top_left), _place(message.bottom_right))
+
+
+def _circle(message: q.GeoRadius) -> edge.GeoRadius:
+    return edge.GeoRadius(_place(message.center), message.radius)
+
+
+def _place(message: q.GeoPoint) -> edge.GeoPoint:
+    return edge.GeoPoint(message.lon, message.lat)
 
 
 def _time(message: Timestamp) -> str:

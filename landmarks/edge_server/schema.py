@@ -23,6 +23,7 @@ _FIELD_TYPES = {
     q.FieldType.FieldTypeBool: (edge.PayloadSchemaType.Bool, q.PayloadSchemaType.Bool),
     q.FieldType.FieldTypeDatetime: (edge.PayloadSchemaType.Datetime, q.PayloadSchemaType.Datetime),
     q.FieldType.FieldTypeUuid: (edge.PayloadSchemaType.Uuid, q.PayloadSchemaType.Uuid),
+    q.FieldType.FieldTypeGeo: (edge.PayloadSchemaType.Geo, q.PayloadSchemaType.Geo),
     q.FieldType.FieldTypeText: (edge.PayloadSchemaType.Text, q.PayloadSchemaType.Text),
 }
 _TOKENIZERS = {
@@ -157,7 +158,7 @@ def index(
 ):
     """Return the payload index of a request.
 
-    Raises UnsupportedError for geo indexes, and for an unknown tokenizer.
+    Raises UnsupportedError for an unknown kind and an unknown tokenizer.
     """
     if request.field_type not in _FIELD_TYPES:
         raise UnsupportedError(

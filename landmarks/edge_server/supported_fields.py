@@ -87,7 +87,12 @@ _ALLOWED: Mapping[str, Mapping[str, _Check]] = {
     "IsNullCondition": _fields("key"),
     "HasIdCondition": _fields("has_id"),
     "NestedCondition": _fields("key filter"),
-    "FieldCondition": _fields("key match range datetime_range is_empty is_null"),
+    "FieldCondition": _fields(
+        "key match range datetime_range geo_bounding_box geo_radius is_empty is_null"
+    ),
+    "GeoBoundingBox": _fields("top_left bottom_right"),
+    "GeoRadius": _fields("center radius"),
+    "GeoPoint": _fields("lon lat"),
     "Match": _fields(
         "keyword integer boolean text keywords integers except_integers except_keywords"
     ),
@@ -97,7 +102,7 @@ _ALLOWED: Mapping[str, Mapping[str, _Check]] = {
     "DatetimeRange": _fields("lt gt gte lte"),
     "PayloadIndexParams": _fields(
         "keyword_index_params integer_index_params float_index_params bool_index_params"
-        " datetime_index_params uuid_index_params text_index_params"
+        " datetime_index_params uuid_index_params text_index_params geo_index_params"
     ),
     "KeywordIndexParams": _fields("is_tenant on_disk"),
     "IntegerIndexParams": _fields("lookup range"),
@@ -105,6 +110,7 @@ _ALLOWED: Mapping[str, Mapping[str, _Check]] = {
     "BoolIndexParams": {},
     "DatetimeIndexParams": {},
     "UuidIndexParams": {},
+    "GeoIndexParams": {},
     "TextIndexParams": _fields(
         "tokenizer lowercase min_token_len max_token_len phrase_matching ascii_folding on_disk"
     ),

@@ -1,7 +1,8 @@
 """A source that is a manifest: a CSV file with a photo in each row.
 
-It has the columns `path`, relative to the manifest's folder, and `landmark`, and any others. They
-are separated by commas, semicolons or tabs, as the first line is.
+It has the columns `path`, relative to the manifest's folder, and `landmark`, and any others, each
+of one type: see `column_types`. They are separated by commas, semicolons or tabs, as the first line
+is.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ import io
 import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
+from typing import cast
 
 from landmarks.errors import InvalidInputError
+from landmarks.photos.column_types import Columns
 from landmarks.photos.entry import Entry, entry_below, path_problem
 from landmarks.photos.file_types import is_photo
 from landmarks.photos.labels import normal
@@ -59,26 +62,41 @@ class Manifest:
         self._folder = location.parent()
         self._splits = frozenset(splits)
         self._separator = ","
-        self.notes: tuple[str, ...] = ()
+        self._left_out: tuple[str, ...] = ()
+        self._columns: Columns | None = None
         self.doubt = ""
 
     def entries(self) -> Iterator[Entry]:
         """List the photos in the order of the rows.
 
         Raises InvalidInputError if it is not a CSV file with these columns, a quote in it is not
-        closed, or no row has a split.
+        closed, no row has a split, or a cell is not of its column's stated type.
         """
-        return map(self._entry, self._rows())
+        for row in self._rows(self.columns):
+            yield self._entry(row, self.columns)
+
+    @property
+    def columns(self) -> Columns:
+        """Its columns, with the types that the whole file shows; raises as `entries`."""
+        if self._columns is None:
+            self.check()
+        return cast("Columns", self._columns)  # which the check has set
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was left out, and what was decided, in words."""
+        return (*self._left_out, *(self._columns.notes if self._columns else ()))
 
     def check(self) -> None:
         """Read it to its end; raises as `entries`.
 
         So a manifest with a fault is refused before a photo of it is indexed.
         """
-        for _ in self._rows():
+        for _ in self._rows(None):
             pass
 
-    def _rows(self) -> Iterator[_Row]:
+    def _rows(self, columns: Columns | None) -> Iterator[_Row]:
+        """Yield the rows; without `columns`, find their types, which takes all rows."""
         uri = self._location.uri
         with self._roots.open(self._location) as file:
             lines = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
@@ -90,7 +108,11 @@ class Manifest:
                 _, names = next(rows, (1, []))
                 names = [name.strip() for name in names]
                 self._check_header(names)
-                yield from self._chosen(names, rows)
+                found = None if columns else self._untyped(names)
+                yield from self._chosen(names, rows, found)
+                if found is not None:
+                    found.settle()
+                    self._columns = found
             except UnicodeDecodeError as error:
                 raise InvalidInputError(f"{uri} is not UTF-8: {error}", field="source") from error
 
@@ -140,13 +162,25 @@ class Manifest:
                 field="splits",
             )
         if nameless := [str(place) for place, name in enumerate(names, 1) if not name.strip()]:
-            self.notes = (
+            self._left_out = (
                 f"left out: column {', '.join(nameless)} of the manifest, which its first line"
                 " does not name",
             )
 
+    def _untyped(self, names: Sequence[str]) -> Columns:
+        headings = [name for name in names if name not in _COLUMNS and name.strip()]
+        try:
+            return Columns(headings, always_text=(SPLIT, *_COLUMNS))
+        except ValueError as error:
+            raise InvalidInputError(
+                f"the manifest {self._location.uri} cannot be used: {error}", field="source"
+            ) from error
+
     def _chosen(
-        self, names: Sequence[str], rows: Iterable[tuple[int, list[str]]]
+        self,
+        names: Sequence[str],
+        rows: Iterable[tuple[int, list[str]]],
+        untyped: Columns | None,
     ) -> Iterator[_Row]:
         present: set[str] = set()
         chosen = 0
@@ -157,6 +191,8 @@ class Manifest:
             if len(row) < len(names):
                 self.doubt = f"line {line} of the manifest has fewer cells than the first line"
             cells = dict(zip_longest(names, row[: len(names)], fillvalue=""))
+            if untyped is not None:
+                self._observe(untyped, line, cells)
             split = cells.get(SPLIT) or ""
             if self._splits and split not in self._splits:
                 if len(present) < _MOST_NAMED:
@@ -171,6 +207,13 @@ class Manifest:
                 field="splits",
             )
 
+    def _observe(self, untyped: Columns, line: int, cells: Mapping[str, str]) -> None:
+        # Rows of other splits too: each split alone must not have types of its own.
+        try:
+            untyped.observe(line, cells)
+        except ValueError as error:
+            raise InvalidInputError(f"{self._location.uri}, {error}", field="source") from error
+
     def _check_breaks(self, names: Sequence[str], line: int, row: Sequence[str]) -> None:
         """Raise InvalidInputError if line breaks in cells come from a quote closed by another."""
         place = list(names).index("path")
@@ -180,12 +223,10 @@ class Manifest:
             if (name in _COLUMNS and further) or any(map(is_photo, paths)):
                 raise self._open_quote(line)
 
-    def _entry(self, row: _Row) -> Entry:
+    def _entry(self, row: _Row, typed: Columns) -> Entry:
         given = self._with_slashes(row.cells["path"].strip())
         landmark = normal(row.cells["landmark"])
-        columns = {
-            name: cell for name, cell in row.cells.items() if name not in _COLUMNS and name.strip()
-        }
+        columns, odd = typed.values(row.cells)
         if row.too_long:
             problem = f"line {row.line} of the manifest has more cells than the first line"
         elif not given:
@@ -193,7 +234,7 @@ class Manifest:
         elif _DRIVE.match(given):
             problem = "its path begins with a drive; paths are relative to the manifest's folder"
         else:
-            problem = path_problem(given)
+            problem = path_problem(given) or odd
         if problem:
             return Entry(given or f"line {row.line}", "", landmark, columns, problem)
         return entry_below(self._roots, self._folder, posixpath.normpath(given), landmark, columns)

@@ -10,7 +10,7 @@ from io import BytesIO
 
 from landmarks.errors import InvalidInputError, NotFoundError
 from landmarks.photos.address_list import LIST_SUFFIX, AddressList, is_list
-from landmarks.photos.column_types import PayloadValue
+from landmarks.photos.column_types import Columns, PayloadValue
 from landmarks.photos.entry import Entry
 from landmarks.photos.folder import Folder
 from landmarks.photos.identity import SourceIdentity, without_links
@@ -66,6 +66,11 @@ class Source:
     def skipped(self) -> tuple[Skipped, ...]:
         """The files of a folder that are no photos, and folders that were not looked into."""
         return self._listing.skipped.counts() if isinstance(self._listing, Folder) else ()
+
+    @property
+    def columns(self) -> Columns | None:
+        """The columns of a manifest with their types; raises as `entries`. None: it is none."""
+        return self._listing.columns if isinstance(self._listing, Manifest) else None
 
     def entries(self) -> Iterator[Entry]:
         """List the photos, in a constant order, as they are found.

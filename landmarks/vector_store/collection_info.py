@@ -30,6 +30,9 @@ IMPORT_BEGUN, IMPORT_STORED, IMPORT_COMPLETE = "writing", "stored", "complete"
 Status = Literal["green", "yellow", "grey", "red"]
 
 
+_COUNTED = frozenset({"keyword", "integer", "bool", "uuid"})
+
+
 @dataclass(frozen=True)
 class Lineage:
     """A collection, and the encoder that its vectors came from. `digest` is the full one."""
@@ -43,15 +46,19 @@ class Lineage:
 
 @dataclass(frozen=True)
 class LiveCollection:
-    """A live collection, its metadata (as JSON), and its indexed fields.
+    """A live collection, its metadata (as JSON), and the kind of index of each indexed field.
 
-    Words can be searched for in `text_fields`, values counted in `value_fields`.
+    Values can be counted in `value_fields`, and points by time in fields of the kind `datetime`.
     """
 
     lineage: Lineage
     metadata: Mapping[str, object] = field(default_factory=dict, compare=False)
-    text_fields: frozenset[str] = frozenset()
-    value_fields: frozenset[str] = frozenset()
+    kinds: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def value_fields(self) -> frozenset[str]:
+        """The fields whose values can be counted."""
+        return frozenset(one for one, kind in self.kinds.items() if kind in _COUNTED)
 
 
 @dataclass(frozen=True)
@@ -113,18 +120,16 @@ def lineage_of(name: str, info: models.CollectionInfo) -> Lineage:
 
 def live_collection_of(name: str, info: models.CollectionInfo) -> LiveCollection:
     """Read a live collection; raises InvalidInputError if it is not one of ours."""
-    kinds = {
-        field: index.data_type
+    return LiveCollection(lineage_of(name, info), info.config.metadata or {}, index_kinds(info))
+
+
+def index_kinds(info: models.CollectionInfo) -> dict[str, str]:
+    """Return Qdrant's name for the kind of each payload index by its field, but for bookkeeping."""
+    return {
+        field: index.data_type.value
         for path, index in info.payload_schema.items()
         if (field := field_name(path)).partition(".")[0] not in BOOKKEEPING
     }
-    texts = frozenset(one for one, kind in kinds.items() if kind == models.PayloadSchemaType.TEXT)
-    return LiveCollection(
-        lineage_of(name, info),
-        info.config.metadata or {},
-        texts,
-        frozenset(kinds) - texts,
-    )
 
 
 def state_of(

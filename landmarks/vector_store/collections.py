@@ -19,6 +19,7 @@ from landmarks.errors import (
 from landmarks.naming import (
     alias_name,
     collection_name,
+    parse_alias_name,
     parse_collection_name,
 )
 from landmarks.vector_store.client import address_of
@@ -35,12 +36,12 @@ from landmarks.vector_store.collection_info import (
     copies_of,
     is_of_gallery,
     lineage_of,
-    live_collection_of,
     not_indexed,
     state_of,
     unreadable_state,
 )
 from landmarks.vector_store.errors import qdrant_failures
+from landmarks.vector_store.filters import field_path
 from landmarks.vector_store.layout import acknowledgements_for, diverges, refused_collection
 from landmarks.vector_store.marks import MARK, only_marks
 from landmarks.vector_store.payload_indexes import PayloadIndexes
@@ -333,11 +334,17 @@ class Collections:
             ) from error
         return lineage_of(name, info)
 
-    def text_fields(self, name: str) -> frozenset[str]:
-        """Return a collection's fields that words can be searched for in."""
-        with qdrant_failures(self._address):
-            info = self._client.get_collection(name)
-        return live_collection_of(name, info).text_fields
+    def kinds(self, name: str) -> Mapping[str, str]:
+        """Return the kind of index of each of a collection's indexed fields."""
+        return self._indexes.kinds(name)
+
+    def live_of(self, gallery: str) -> list[str]:
+        """Return the names of a gallery's live collections."""
+        return sorted(
+            name
+            for alias, name in self._aliases().items()
+            if (parsed := parse_alias_name(alias)) is not None and parsed[0] == gallery
+        )
 
     def names(self) -> list[str]:
         """Return the names of all collections of ours."""
@@ -373,9 +380,18 @@ class Collections:
         self._indexes.ensure_usual(name)  # not there if an import was interrupted early
         self._indexes.ensure(name, kinds)
 
-    def index_words_of(self, name: str, fields: Collection[str]) -> None:
-        """Create text indexes; see `PayloadIndexes.ensure_words`."""
-        self._indexes.ensure_words(name, fields)
+    def index_columns_of(self, name: str, fields: Collection[str]) -> None:
+        """Create the indexes of what photos have in them; see `PayloadIndexes.ensure_columns`."""
+        self._indexes.ensure_columns(name, fields)
+
+    def index_alike(self, name: str, other: str) -> None:
+        """Create the indexes that another collection of the gallery has."""
+        kinds = self._indexes.kinds(other)
+        self._indexes.ensure(name, {field_path(one): kind for one, kind in kinds.items()})
+
+    def replace_index(self, name: str, column: str, kind: str) -> None:
+        """Give a field an index of another kind; see `PayloadIndexes.replace`."""
+        self._indexes.replace(name, column, kind)
 
     def _aliases(self) -> dict[str, str]:
         with qdrant_failures(self._address):

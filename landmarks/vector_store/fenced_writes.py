@@ -313,7 +313,10 @@ class FencedWrites:
         planned = to_qdrant(conditions, under=PLANNED) or models.Filter()
         reserved = models.FieldCondition(key=MARK, match=models.MatchValue(value=Mark.RESERVED))
         planned.must = [reserved, *(planned.must or [])]
-        for chosen in (to_qdrant(conditions), planned):
+        stored = to_qdrant(conditions)
+        if conditions.passes_absent():  # as a mark does, whatever its photo has
+            stored = models.Filter(must=[stored] if stored else None, must_not=[only_marks()])
+        for chosen in (stored, planned):
             found = self._scroll(collection, chosen, path_prefix)
             for some in batched(found, _PAGE):
                 delete([one for one, _ in some])

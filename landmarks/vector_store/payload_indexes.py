@@ -7,7 +7,9 @@ from collections.abc import Collection, Mapping
 from qdrant_client import QdrantClient, models
 
 from landmarks.errors import InvalidInputError
+from landmarks.photos.column_types import PHOTO_FIELDS, ColumnType
 from landmarks.vector_store.client import address_of
+from landmarks.vector_store.collection_info import index_kinds
 from landmarks.vector_store.errors import qdrant_failures
 from landmarks.vector_store.filters import field_name, field_path
 from landmarks.vector_store.marks import GENERATION, MARK, PLANNED
@@ -26,6 +28,23 @@ _WORDS = models.TextIndexParams(
     ascii_folding=True,
 )
 _VALUES = models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD)
+
+
+# The index of a field by the type of its column; without one, it is compared value by value.
+COLUMN_INDEXES = {
+    ColumnType.INTEGER: "integer",
+    ColumnType.NUMBER: "float",
+    ColumnType.DATE: "datetime",
+    ColumnType.BOOLEAN: "bool",
+    ColumnType.PLACE: "geo",
+    ColumnType.LIST: "keyword",
+}
+# Of the fields that are read from photos themselves; the words of a caption are in the settings.
+PHOTO_INDEXES = {
+    name: "keyword" if kind is ColumnType.TEXT else COLUMN_INDEXES[kind]
+    for name, kind in PHOTO_FIELDS.items()
+    if name != "caption"
+}
 
 
 class PayloadIndexes:
@@ -51,6 +70,26 @@ class PayloadIndexes:
         if paths:
             planned = [f"{PLANNED}.{path}" for path in paths]
             self.ensure(name, dict.fromkeys([*paths, *planned], "text"))
+
+    def ensure_columns(self, name: str, fields: Collection[str]) -> None:
+        """Create the indexes of those fields that photos have themselves, and of words."""
+        kinds = {one: PHOTO_INDEXES[one] for one in fields if one in PHOTO_INDEXES}
+        if kinds:
+            self.ensure(name, kinds)
+        self.ensure_words(name, fields)
+
+    def replace(self, name: str, column: str, kind: str) -> None:
+        """Give a field an index of another kind; "" is none."""
+        path = field_path(column)
+        with qdrant_failures(self._address):
+            self._client.delete_payload_index(name, path, wait=True)
+        if kind:
+            self.ensure(name, {path: kind})
+
+    def kinds(self, name: str) -> Mapping[str, str]:
+        """Return the kind of each index by its field."""
+        with qdrant_failures(self._address):
+            return index_kinds(self._client.get_collection(name))
 
     def ensure(self, name: str, kinds: Mapping[str, str]) -> None:
         """Create the payload indexes that do not exist, by the path of their field.

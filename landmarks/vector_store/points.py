@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -79,7 +80,7 @@ def check_column(name: str) -> str:
     return name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PhotoPayload:
     """The payload of a photo's point.
 
@@ -115,6 +116,13 @@ class PhotoPayload:
             check_column(name)
         if self.indexed_at.tzinfo is None:
             raise InvalidInputError("indexed_at has no time zone", field="indexed_at")
+
+    def __eq__(self, other: object) -> bool:
+        """Compare with types, as a field holds numbers of one: 1889 is not 1889.0, nor 1 true."""
+        return isinstance(other, PhotoPayload) and self._typed() == other._typed()
+
+    def _typed(self) -> str:
+        return json.dumps(self.to_payload(), sort_keys=True)
 
     def to_payload(self) -> Payload:
         """Return the payload as it is stored; absent and false fields are left out."""

@@ -109,11 +109,11 @@ def counted(conditions: Filter) -> list[models.Filter | None]:
     """Return the filters to count by: the first count less the others is that of photos' points."""
     chosen = to_qdrant(conditions)
     # A mark has none of the fields that a condition could ask for.
-    if conditions.must:
+    if not conditions.passes_absent():
         return [chosen]
     marks = only_marks()
     if chosen is not None:
-        marks.must_not = chosen.must_not
+        marks.must = [*(marks.must or []), chosen]
     return [chosen, marks]
 
 

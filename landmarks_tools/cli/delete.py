@@ -22,7 +22,15 @@ from landmarks_tools.cli.output import (
     print_json,
     print_table,
 )
-from landmarks_tools.cli.search import parse_where
+from landmarks_tools.cli.where import (
+    AfterOption,
+    AnyOption,
+    BeforeOption,
+    InsideOption,
+    NearOption,
+    UnlabelledOption,
+    filter_of,
+)
 
 
 def delete(
@@ -35,6 +43,12 @@ def delete(
         list[str] | None,
         typer.Option(metavar="FIELD=VALUE", help="As in `landmarks search`. Repeatable."),
     ] = None,
+    after: AfterOption = "",
+    before: BeforeOption = "",
+    near: NearOption = "",
+    inside: InsideOption = "",
+    unlabelled: UnlabelledOption = False,
+    any_of: AnyOption = False,
     source: Annotated[str, typer.Option(metavar="NAME", help="All points of this source.")] = "",
     path: Annotated[
         str,
@@ -54,8 +68,21 @@ def delete(
 
     Counts them first and asks, unless --yes is given.
     """
-    if sum(map(bool, (ids, where, source, whole))) != 1:
-        raise typer.BadParameter("give one of --id, --where, --source and --all")
+    chosen = filter_of(
+        where or [],
+        after=after,
+        before=before,
+        near=near,
+        inside=inside,
+        unlabelled=unlabelled,
+        any_of=any_of,
+    )
+    filtered = bool(chosen.must or chosen.must_not or chosen.should)
+    if sum(map(bool, (ids, filtered, source, whole))) != 1:
+        raise typer.BadParameter(
+            "give one of --id, --source, --all and a filter (--where, --after, --before, --near,"
+            " --inside, --unlabelled)"
+        )
     if path and not source:
         raise typer.BadParameter("--path needs --source")
     if models and whole:
@@ -65,7 +92,7 @@ def delete(
     selection = DeletionOptions(
         models=comma_separated(models),
         ids=ids or [],
-        filter=parse_where(where) if where else None,
+        filter=chosen if filtered else None,
         source=source,
         path_prefix=path,
     )

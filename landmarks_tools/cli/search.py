@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -27,9 +26,16 @@ from landmarks_tools.cli.output import (
     print_json,
     print_table,
 )
-
-_CLAUSE = re.compile(r"([^=!<>~]+)(!=|<=|>=|=|<|>|~)(.*)", re.DOTALL)
-_BOUNDS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
+from landmarks_tools.cli.where import (
+    AfterOption,
+    AnyOption,
+    BeforeOption,
+    InsideOption,
+    NearOption,
+    UnlabelledOption,
+    WhereOption,
+    filter_of,
+)
 
 
 class Fusion(StrEnum):
@@ -50,15 +56,13 @@ def search(
     models: ModelsOption = "",
     limit: Annotated[int, typer.Option("--limit", "-n", help="Hits per ranking.")] = 10,
     offset: Annotated[int, typer.Option(help="Hits to skip.")] = 0,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FIELD=VALUE",
-            help="Only photos whose field has this value; != excludes a value, < <= > >= compare"
-            " numbers, ~ matches words of an indexed text. Repeatable: = on the same field matches"
-            " any of its values; all other conditions must hold.",
-        ),
-    ] = None,
+    where: WhereOption = None,
+    after: AfterOption = "",
+    before: BeforeOption = "",
+    near: NearOption = "",
+    inside: InsideOption = "",
+    unlabelled: UnlabelledOption = False,
+    any_of: AnyOption = False,
     box: Annotated[
         str,
         typer.Option(
@@ -123,7 +127,15 @@ def search(
     asked = Search(
         gallery=gallery,
         models=comma_separated(models),
-        filter=parse_where(where or []),
+        filter=filter_of(
+            where or [],
+            after=after,
+            before=before,
+            near=near,
+            inside=inside,
+            unlabelled=unlabelled,
+            any_of=any_of,
+        ),
         limit=limit,
         offset=offset,
         exact=exact,
@@ -160,35 +172,6 @@ def search(
         draw_search_sheet(data, photo.name, answer).save(sheet)
         if not as_json:
             console.print(f"\nsheet: {sheet}")
-
-
-def parse_where(clauses: list[str]) -> pb.Filter:
-    """Return the filter for clauses of a field, an operator and a value, such as `year>=1900`."""
-    wanted: dict[str, list[str]] = {}
-    ranges: dict[str, pb.NumberRange] = {}
-    passing = pb.Filter()
-    for clause in clauses:
-        parts = _CLAUSE.fullmatch(clause)
-        if parts is None:
-            raise InvalidInputError(
-                f"--where {clause!r} is not a field, one of = != < <= > >= ~ and a value, as in"
-                " landmark=Atomium",
-                field="filter",
-            )
-        field, operator, value = (part.strip() for part in parts.groups())
-        match operator:
-            case "=":
-                wanted.setdefault(field, []).append(value)
-            case "!=":
-                passing.must_not.append(_equal(field, [value]))
-            case "~":
-                passing.must.add(field=field, words=value)
-            case _:
-                bound = ranges.setdefault(field, pb.NumberRange())
-                setattr(bound, _BOUNDS[operator], _number(value, clause))
-    passing.must.extend(_equal(*item) for item in wanted.items())
-    passing.must.extend(pb.Condition(field=field, range=ends) for field, ends in ranges.items())
-    return passing
 
 
 def print_answer(answer: pb.SearchResponse) -> None:
@@ -251,22 +234,6 @@ def _path(point: pb.Point) -> str:
 def _ranks(hit: pb.FusedHit, models: list[str]) -> list[str]:
     found = {standing.model: str(standing.rank) for standing in hit.standings}
     return [found.get(model, "–") for model in models]
-
-
-def _equal(field: str, values: list[str]) -> pb.Condition:
-    texts = [pb.FieldValue(text=value) for value in values]
-    if len(texts) == 1:
-        return pb.Condition(field=field, equals=texts[0])
-    return pb.Condition(field=field, any_of=pb.FieldValues(values=texts))
-
-
-def _number(value: str, clause: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        raise InvalidInputError(
-            f"--where {clause!r}: {value!r} is not a number", field="filter"
-        ) from None
 
 
 def _weights(given: list[str]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from landmarks.job_store.open_writes import OpenWrites
 from landmarks.job_store.store import JobStore
 from landmarks.naming import check_gallery, check_model, parse_alias_name
 from landmarks.vector_store.collection_info import Lineage
-from landmarks.vector_store.filters import words_in
+from landmarks.vector_store.filters import Filter, fitted
 from landmarks.vector_store.source_points import uri_of_source
 from landmarks.vector_store.store import VectorStore
 from search_service.indexing.messages import collection_message
@@ -99,11 +99,12 @@ class CollectionAdmin:
         _check_selection(request)
         names = self._collection_names(request.gallery, request.models)
         if request.WhichOneof("points") == "filter":
-            chosen = parse_filter(request.filter)
             for name in names:
-                if error := words_in(chosen, self._collections.text_fields(name), name):
-                    raise error
+                self._filter(name, request)
         return names
+
+    def _filter(self, name: str, request: pb.DeletePointsRequest) -> Filter:
+        return fitted(parse_filter(request.filter), self._collections.kinds(name), name)
 
     def promote(self, name: str) -> pb.PromoteCollectionResponse:
         """Make a collection live."""
@@ -160,7 +161,7 @@ class CollectionAdmin:
                 count = self._count(name, request)
                 deletion.delete(_uuids(request.ids.ids))
             case "filter":
-                chosen = parse_filter(request.filter)
+                chosen = self._filter(name, request)
                 count = self._writes.delete_where(name, generation, chosen, deletion.delete)
             case _:
                 source = request.source
@@ -175,7 +176,7 @@ class CollectionAdmin:
             case "ids":
                 return len(self._points.payloads(name, _uuids(request.ids.ids)))
             case "filter":
-                return self._points.count(name, parse_filter(request.filter))
+                return self._points.count(name, self._filter(name, request))
             case _:
                 source = request.source
                 return self._points.count_source(name, source.name, source.path_prefix)

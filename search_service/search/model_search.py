@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import structlog
@@ -13,6 +13,7 @@ import structlog
 from landmarks.encoders.directory_aio import AsyncEncoderDirectory
 from landmarks.errors import (
     DeadlineError,
+    InvalidInputError,
     LandmarksError,
     LineageError,
     NotFoundError,
@@ -22,7 +23,7 @@ from landmarks.retrieval.calibration import Calibration
 from landmarks.retrieval.fusion import DEPTHS, depth_for
 from landmarks.vector_store.async_store import SearchStore
 from landmarks.vector_store.collection_info import CALIBRATION, LiveCollection
-from landmarks.vector_store.filters import words_in
+from landmarks.vector_store.filters import fitted
 from landmarks.vector_store.queries import Hit, Query
 from search_service.search.live_collections import LiveCollections
 from search_service.search.query import FloatVector, SearchQuery
@@ -162,12 +163,17 @@ class ModelSearcher:
         found = await self._vectorizer.vectorize(queries, collection.lineage, deadline)
         outcomes: list[ModelAnswer | Exception | None] = [None] * len(queries)
         ready: dict[int, FloatVector] = {}
+        queries = list(queries)
         for place, (query, vector) in enumerate(zip(queries, found.vectors, strict=True)):
             if isinstance(vector, Exception):
                 outcomes[place] = vector
-            elif error := words_in(query.filter, collection.text_fields, collection.lineage.name):
+                continue
+            try:
+                chosen = fitted(query.filter, collection.kinds, collection.lineage.name)
+            except InvalidInputError as error:
                 outcomes[place] = error
             else:
+                queries[place] = replace(query, filter=chosen)
                 ready[place] = vector
         started = time.monotonic()
         await self._expand(queries, ready, collection, deadline)

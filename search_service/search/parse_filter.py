@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from landmarkapi.search.v1 import search_pb2 as pb
 from landmarks.errors import InvalidInputError
-from landmarks.vector_store.filters import AnyOf, Condition, Equals, Filter, Range, Words
+from landmarks.vector_store.filters import (
+    AnyOf,
+    Condition,
+    Empty,
+    Equals,
+    Filter,
+    Range,
+    TimeRange,
+    Words,
+)
+from landmarks.vector_store.geo_filters import Inside, Near
 
 MAX_CONDITIONS = 100
+MAX_DEPTH = 8
 MAX_VALUES = 10_000
 
 
 def parse_filter(message: pb.Filter) -> Filter:
     """Return the filter; raises InvalidInputError that names the invalid condition."""
-    if len(message.must) + len(message.must_not) > MAX_CONDITIONS:
+    count, depth = _size(message)
+    if count > MAX_CONDITIONS:
         raise InvalidInputError(
-            f"the filter has {len(message.must) + len(message.must_not)} conditions; at most"
-            f" {MAX_CONDITIONS} are allowed",
+            f"the filter has {count} conditions; at most {MAX_CONDITIONS} are allowed",
             field="filter",
         )
-    return Filter(
-        must=_conditions(message.must, "filter.must"),
-        must_not=_conditions(message.must_not, "filter.must_not"),
-    )
+    if depth > MAX_DEPTH:
+        raise InvalidInputError(
+            f"{depth} filters are inside one another; at most {MAX_DEPTH} are allowed",
+            field="filter",
+        )
+    return _filter(message, "filter")
 
 
 def value_message(value: str | int | bool) -> pb.FieldValue:
@@ -34,12 +48,33 @@ def value_message(value: str | int | bool) -> pb.FieldValue:
     return pb.FieldValue(integer=value) if isinstance(value, int) else pb.FieldValue(text=value)
 
 
+def _size(message: pb.Filter) -> tuple[int, int]:
+    """Return how many conditions a filter has, and how deep its filters are."""
+    count, depth = 0, 0
+    for one in (*message.must, *message.must_not, *message.should):
+        count += 1
+        if one.WhichOneof("test") == "filter":
+            inside, below = _size(one.filter)
+            count, depth = count + inside, max(depth, below + 1)
+    return count, depth
+
+
+def _filter(message: pb.Filter, where: str) -> Filter:
+    return Filter(
+        must=_conditions(message.must, f"{where}.must"),
+        must_not=_conditions(message.must_not, f"{where}.must_not"),
+        should=_conditions(message.should, f"{where}.should"),
+    )
+
+
 def _conditions(message: Sequence[pb.Condition], where: str) -> tuple[Condition, ...]:
     return tuple(_condition(one, f"{where}[{index}]") for index, one in enumerate(message))
 
 
 def _condition(message: pb.Condition, where: str) -> Condition:
     key = message.field
+    if message.WhichOneof("test") == "filter":
+        return _nested(key, message.filter, where)
     if not key or set('"[].').intersection(key) or not key.isprintable():
         raise InvalidInputError(
             f"{key!r} is not a valid payload field name, such as 'landmark'",
@@ -58,14 +93,52 @@ def _condition(message: pb.Condition, where: str) -> Condition:
             raise InvalidInputError(
                 f"the condition on {key!r} has no words", field=f"{where}.words"
             )
+        case "time_range":
+            return _time_range(key, message.time_range, f"{where}.time_range")
+        case "near":
+            center = message.near.center
+            return Near(key, center.latitude, center.longitude, message.near.radius_meters)
+        case "inside":
+            box = message.inside
+            return Inside(key, box.south, box.west, box.north, box.east)
+        case "empty":
+            return Empty(key) if message.empty else Filter(must_not=(Empty(key),))
         case _:
             raise InvalidInputError(
-                f"the condition on {key!r} has no test: set equals, any_of, range or words",
+                f"the condition on {key!r} has no test: set equals, any_of, range, words,"
+                " time_range, near, inside or empty",
                 field=where,
             )
 
 
-def _value(message: pb.FieldValue, where: str) -> str | int | bool:
+def _nested(key: str, message: pb.Filter, where: str) -> Filter:
+    found = _filter(message, f"{where}.filter")
+    if key or not found:
+        wrong = f"it has a field, {key!r}, of its own" if key else "it has no condition"
+        raise InvalidInputError(
+            f"a filter inside the filter cannot be used: {wrong}", field=f"{where}.filter"
+        )
+    return found
+
+
+def _time_range(key: str, message: pb.TimeRange, where: str) -> TimeRange:
+    bounds: dict[str, datetime] = {}
+    for name in ("gt", "gte", "lt", "lte"):
+        if message.HasField(name):
+            try:
+                bounds[name] = getattr(message, name).ToDatetime(tzinfo=UTC)
+            except (ValueError, OverflowError) as error:
+                raise InvalidInputError(
+                    f"a bound of {key!r} is not a time: {error}", field=f"{where}.{name}"
+                ) from error
+    if not bounds:
+        raise InvalidInputError(
+            f"the range of {key!r} has no bound: set gt, gte, lt or lte", field=where
+        )
+    return TimeRange(key, **bounds)
+
+
+def _value(message: pb.FieldValue, where: str) -> str | int | float | bool:
     match message.WhichOneof("kind"):
         case "text":
             return message.text
@@ -73,9 +146,13 @@ def _value(message: pb.FieldValue, where: str) -> str | int | bool:
             return message.integer
         case "boolean":
             return message.boolean
+        case "number":
+            if math.isnan(message.number):
+                raise InvalidInputError("the number is NaN", field=where)
+            return message.number
         case _:
             raise InvalidInputError(
-                "the value is missing: set text, integer or boolean", field=where
+                "the value is missing: set text, integer, boolean or number", field=where
             )
 
 
@@ -94,10 +171,13 @@ def _any_of(key: str, message: pb.FieldValues, where: str) -> Condition:
         numbers = tuple(value for value in values if isinstance(value, int))
         if len(numbers) == len(values):
             return AnyOf(key, numbers)
+        if not texts and len(values) <= MAX_CONDITIONS:
+            return AnyOf(key, tuple(float(value) for value in values))
     elif len(booleans) == 1 and all(isinstance(value, bool) for value in values):
         return Equals(key, booleans.pop())
     raise InvalidInputError(
-        f"the values for {key!r} must be all texts, all integers, or all the same boolean",
+        f"the values for {key!r} must be all texts, all integers, all the same boolean, or"
+        f" at most {MAX_CONDITIONS} numbers",
         field=where,
     )
 

@@ -29,8 +29,8 @@ from landmarks.rpc.status import duration, status_of
 from landmarks.settings import DEFAULT_MAX_PHOTO_BYTES
 from landmarks.vector_store.async_store import SearchStore
 from landmarks.vector_store.collection_info import Lineage, LiveCollection
-from landmarks.vector_store.filters import words_in
 from landmarks.vector_store.queries import StoredPoint
+from search_service.search.count_values import count_values
 from search_service.search.error_selection import select_error
 from search_service.search.live_collections import LiveCollections
 from search_service.search.model_search import ModelAnswer, ModelFailure, ModelSearcher
@@ -162,23 +162,16 @@ class SearchServicer(SearchServiceServicer):
                     if request.model
                     else next(iter(live.values()))
                 )
-                if name not in chosen.value_fields:
-                    raise InvalidInputError(
-                        f"values of {name!r} cannot be counted: it is not indexed; indexed fields"
-                        f" are: {', '.join(sorted(chosen.value_fields))}",
-                        field="field",
-                    )
-                lineage = chosen.lineage
-                if error := words_in(conditions, chosen.text_fields, lineage.name):
-                    raise error
-                counts = await self._store.facet(lineage.name, name, conditions, limit)
+                counts = await count_values(
+                    self._store, chosen, name, request.period, conditions, limit
+                )
         except TimeoutError:
             raise DeadlineError("Qdrant did not answer in time") from None
         return pb.CountValuesResponse(
             values=[
                 pb.ValueCount(value=value_message(one.value), points=one.count) for one in counts
             ],
-            collection=lineage.name,
+            collection=chosen.lineage.name,
         )
 
     async def GetPoint(  # noqa: N802

@@ -173,16 +173,16 @@ def test_words_of_a_column_are_found_once_a_photo_has_it(rig, gallery):
         settings = VectorStoreSettings(qdrant_port=rig.qdrant_port)
         collections, points = Collections(client, settings), PointStore(client, settings)
         name = collections.live(gallery, MODEL).name
-        assert not collections.text_fields(name)
+        assert "caption" not in collections.kinds(name)
 
         write_manifest(manifest, [row | {"caption": f"gate {row['path']}"} for row in rows])
         assert counts(rig.index(gallery, manifest)) == {"listed": 6, "stored": 6}
-        assert collections.text_fields(name) == {"caption"}
+        assert collections.kinds(name)["caption"] == "text"
         assert points.count(name, gates) == 6
 
         client.delete_payload_index(name, "caption")
         assert counts(rig.index(gallery, manifest)) == {"listed": 6, "unchanged": 6}
-        assert collections.text_fields(name) == {"caption"}
+        assert collections.kinds(name)["caption"] == "text"
         assert points.count(name, gates) == 6
 
 

@@ -92,7 +92,7 @@ def filled(request: pytest.FixtureRequest) -> Iterator[Filled]:
 
 def _store(engine: StoreUnderTest, count: int) -> tuple[str, FloatVector]:
     name = engine.collection().name
-    engine.collections.index_words_of(name, ["caption"])
+    engine.collections.index_columns_of(name, ["caption"])
     rows = unit_rows(count)
     engine.points.upsert(
         name, [Point(photo_id(n), rows[n], photo(n).to_payload()) for n in range(count)]

@@ -25,7 +25,7 @@ from landmarks.rpc.status import error_from_rpc
 from landmarks.vector_store.client import connect
 from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.point_store import PointStore
-from landmarks.vector_store.points import PhotoPayload, Point, point_id
+from landmarks.vector_store.points import Payload, PhotoPayload, Point, point_id
 from landmarks.vector_store.settings import VectorStoreSettings
 from search_service.server import running
 from search_service.settings import SearchSettings
@@ -125,11 +125,12 @@ def fill(
                 for photo in photos(each)
             ],
         )
+        collections.ensure_indexes(collection.name, {"taken": "datetime"})
         collections.promote(collection.name)
     client.close()
 
 
-def _payload(photo: Photo) -> dict[str, str | int | float | bool | None]:
+def _payload(photo: Photo) -> Payload:
     return PhotoPayload(
         uri=f"file:///test/{photo.path}",
         source="test",
@@ -140,7 +141,11 @@ def _payload(photo: Photo) -> dict[str, str | int | float | bool | None]:
         indexed_at=datetime(2026, 1, 1, tzinfo=UTC),
         job_id="job",
         landmark=photo.landmark,
-        columns={"number": photo.number, "even": photo.number % 2 == 0},
+        columns={
+            "number": photo.number,
+            "even": photo.number % 2 == 0,
+            "taken": f"{2020 + photo.number % 3}-{6 + photo.number % 2:02}-15T12:00:00Z",
+        },
     ).to_payload()
 
 

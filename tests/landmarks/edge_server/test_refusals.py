@@ -55,9 +55,9 @@ REFUSED = {
     "QueryPoints.using": q.QueryPoints(query=NEAREST, using="other"),
     "QueryPoints.query.fusion": q.QueryPoints(query=q.Query(fusion=q.Fusion.RRF)),
     "QueryPoints.params.acorn": q.QueryPoints(params=q.SearchParams(acorn=q.AcornSearchParams())),
-    "QueryPoints.filter.must.field.geo_radius": q.QueryPoints(
+    "QueryPoints.filter.must.field.geo_polygon": q.QueryPoints(
         filter=q.Filter(
-            must=[q.Condition(field=q.FieldCondition(key="a", geo_radius=q.GeoRadius()))]
+            must=[q.Condition(field=q.FieldCondition(key="a", geo_polygon=q.GeoPolygon()))]
         )
     ),
     "QueryBatchPoints.query_points.shard_key_selector": q.QueryBatchPoints(

@@ -225,7 +225,7 @@ async def test_the_search_service_finds_what_the_indexer_stored(
 
     [live] = await search.live_of(wire_engine.gallery)
     assert live.lineage == lineage
-    assert not live.text_fields
+    assert set(live.kinds.values()) == {"keyword"}
     assert live.value_fields == set(INDEXED_FIELDS)
     assert wire_engine.gallery in await search.galleries()
     (state,) = await search.states(wire_engine.gallery)

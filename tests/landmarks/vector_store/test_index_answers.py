@@ -11,13 +11,13 @@ from qdrant_client import models
 from landmarks.vector_store.filters import AnyOf, Condition, Equals, Filter, Range, Words, to_qdrant
 from landmarks.vector_store.marks import GENERATION, MARK, PLANNED
 from landmarks.vector_store.payload_indexes import INDEXED_FIELDS
-from landmarks.vector_store.points import Scalar, point_id
+from landmarks.vector_store.points import PayloadValue, point_id
 from tests.support.stores import DIMENSION, StoreUnderTest, unit_rows
 
 pytestmark = pytest.mark.integration
 
 # What a column can hold: a manifest gives texts, an import the rest too.
-VALUES: Sequence[Scalar] = (
+VALUES: Sequence[PayloadValue] = (
     "Atomium",
     "atomium",
     "a golden dome",
@@ -95,7 +95,7 @@ def test_a_filter_means_the_same_with_and_without_our_index(
     wire_engine: StoreUnderTest, field: str
 ) -> None:
     with_index, without = wire_engine.collection().name, bare(wire_engine)
-    wire_engine.collections.index_words_of(with_index, ["caption"])
+    wire_engine.collections.index_columns_of(with_index, ["caption"])
     assert field in wire_engine.client.get_collection(with_index).payload_schema
     for name in (with_index, without):
         stored(wire_engine, name, field)
@@ -130,7 +130,7 @@ def test_words_of_a_photo_and_of_its_reservation_are_the_same(
 ) -> None:
     """A deletion by words finds a photo that is just being written, and no other."""
     name = wire_engine.collection().name
-    wire_engine.collections.index_words_of(name, ["caption"])
+    wire_engine.collections.index_columns_of(name, ["caption"])
     chosen = Filter(must=(Words("caption", text),))
     stored(wire_engine, name, "caption")
     of_photos = found(wire_engine, name, chosen)

@@ -18,7 +18,7 @@ from landmarks.errors import (
 )
 from landmarks.naming import alias_name
 from landmarks.vector_store.collections import Collections
-from landmarks.vector_store.filters import AnyOf, Condition, Equals, Filter, Range, Words, words_in
+from landmarks.vector_store.filters import AnyOf, Condition, Equals, Filter, Range, Words, fitted
 from landmarks.vector_store.marks import GENERATION, MARK, Claim
 from landmarks.vector_store.payload_indexes import INDEXED_FIELDS
 from landmarks.vector_store.points import PhotoPayload, Point
@@ -527,16 +527,17 @@ def test_words_are_found_in_fields_of_any_name(wire_engine: StoreUnderTest) -> N
     name = collections.create_beside(wire_engine.gallery, "vgg16", "9d" * 32, DIMENSION).name
     payload = {**photo(1).to_payload(), **dict.fromkeys(names, "the golden dome")}
     wire_engine.points.upsert(name, [Point(photo_id(1), unit_rows(2)[1], payload)])
-    assert not collections.text_fields(name)
+    assert not set(names) & collections.kinds(name).keys()
     for _ in range(2):  # of points that are there already; and again
-        collections.index_words_of(name, payload)
-    fields = collections.text_fields(name)
-    assert fields == set(names)
+        collections.index_columns_of(name, payload)
+    kinds = collections.kinds(name)
+    assert {field for field, kind in kinds.items() if kind == "text"} == set(names)
     for field in names:
         golden = Filter(must=(Words(field, "golden"),))
-        assert words_in(golden, fields, name) is None
+        assert fitted(golden, kinds, name) == golden
         assert wire_engine.points.count(name, golden) == 1
-    assert words_in(Filter(must=(Words("caption", "golden"),)), fields, name)
+    with pytest.raises(InvalidInputError, match="photo title"):
+        fitted(Filter(must=(Words("caption", "golden"),)), kinds, name)
     collections.drop(name)
 
 

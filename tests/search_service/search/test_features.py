@@ -8,6 +8,7 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.code_pb2 import Code
 
 from landmarkapi.encoder.v1.encoder_pb2 import Box as BoxMessage
@@ -309,9 +310,53 @@ async def test_the_points_of_each_landmark_are_counted(stack: Stack) -> None:
     assert some.collection.startswith(f"{GALLERY}__{MODEL}__")
 
 
+async def test_the_points_of_each_year_and_month_are_counted(stack: Stack) -> None:
+    async def count(period: pb.Period.ValueType, **more: object) -> list[tuple[object, int]]:
+        request = pb.CountValuesRequest(gallery=GALLERY, field="taken", period=period, **more)  # type: ignore[arg-type]
+        answer = await stack.search.CountValues(request, timeout=20)
+        return [(one.value.text or one.value.integer, one.points) for one in answer.values]
+
+    third = len(LANDMARKS) * PHOTOS_EACH // 3
+    assert await count(pb.PERIOD_YEAR) == [(2022, third), (2021, third), (2020, third)]
+    assert await count(pb.PERIOD_YEAR, limit=2) == [(2022, third), (2021, third)]
+    assert await count(pb.PERIOD_MONTH, limit=3) == [
+        ("2022-07", third // 2),
+        ("2022-06", third // 2),
+        ("2021-07", third // 2),
+    ]
+    even = pb.Filter(must=[pb.Condition(field="even", equals=pb.FieldValue(boolean=True))])
+    june = ["2022-06", "2021-06", "2020-06"]
+    assert await count(pb.PERIOD_MONTH, filter=even) == [(one, third // 2) for one in june]
+
+
+async def test_times_places_and_alternatives_are_conditions_of_a_search(stack: Stack) -> None:
+    async def found(filter_: pb.Filter) -> set[tuple[object, ...]]:
+        answer = await search(stack, models=[MODEL], limit=100, filter=filter_)
+        payloads = [hit.point.payload for hit in answer.rankings[0].hits]
+        return {(one["taken"][:4], one["even"]) for one in payloads}
+
+    since = Timestamp()
+    since.FromJsonString("2022-01-01T00:00:00Z")
+    late = pb.Condition(field="taken", time_range=pb.TimeRange(gte=since))
+    even = pb.Condition(field="even", equals=pb.FieldValue(boolean=True))
+    assert await found(pb.Filter(must=[late])) == {("2022", True), ("2022", False)}
+    assert await found(
+        pb.Filter(must_not=[pb.Condition(filter=pb.Filter(should=[late, even]))])
+    ) == {
+        ("2020", False),
+        ("2021", False),
+    }
+    # No date is a number, although the index compares them as if they were.
+    number = pb.Condition(field="taken", range=pb.NumberRange(gte=0))
+    assert await found(pb.Filter(must=[number])) == set()
+    assert await found(pb.Filter(must=[pb.Condition(field="landmark", empty=True)])) == set()
+
+
 @pytest.mark.parametrize(
     ("fields", "kind", "said"),
     [
+        ({"field": "number", "period": pb.PERIOD_YEAR}, InvalidInputError, "of times are: taken"),
+        ({"field": "taken"}, InvalidInputError, "it is indexed as datetime"),
         ({"field": "number"}, InvalidInputError, "landmark, path, sha256, source"),
         ({"limit": -1}, InvalidInputError, "1 to 10000"),
         ({"model": "vgg16"}, NotFoundError, "histogram, thumbnail"),

@@ -11,7 +11,8 @@ from landmarkapi.encoder.v1.encoder_pb2 import Box as BoxMessage
 from landmarkapi.search.v1 import search_pb2 as pb
 from landmarks.errors import InvalidInputError, InvalidPhotoError
 from landmarks.photos.box import Box
-from landmarks.vector_store.filters import AnyOf, Equals, Filter, Range, Words
+from landmarks.vector_store.filters import AnyOf, Empty, Equals, Filter, Range, Words
+from landmarks.vector_store.geo_filters import Inside, Near
 from search_service.search.parse_request import parse_search
 from search_service.search.query import (
     ExamplesQuery,
@@ -249,6 +250,24 @@ def any_of(*values: pb.FieldValue) -> pb.Condition:
             "filter.must[0].any_of",
         ),
         (lambda: pb.Condition(field="f", range=pb.NumberRange()), "filter.must[0].range"),
+        (lambda: pb.Condition(field="f", time_range=pb.TimeRange()), "filter.must[0].time_range"),
+        (
+            lambda: pb.Condition(field="f", equals=pb.FieldValue(number=math.nan)),
+            "filter.must[0].equals",
+        ),
+        (lambda: pb.Condition(filter=pb.Filter()), "filter.must[0].filter"),
+        (
+            lambda: pb.Condition(
+                field="f", filter=pb.Filter(must=[pb.Condition(field="f", empty=True)])
+            ),
+            "filter.must[0].filter",
+        ),
+        (
+            lambda: pb.Condition(filter=pb.Filter(should=[pb.Condition(field="f")])),
+            "filter.must[0].filter.should[0]",
+        ),
+        (lambda: pb.Condition(field="f", near=pb.Circle()), "filter"),
+        (lambda: pb.Condition(field="f", inside=pb.PlaceBox(south=2, north=1)), "filter"),
         (
             lambda: pb.Condition(field="f", range=pb.NumberRange(gt=math.nan)),
             "filter.must[0].range.gt",
@@ -260,6 +279,42 @@ def test_an_invalid_condition_is_refused(make: Callable[[], pb.Condition], field
         filtered(make())
 
     assert caught.value.field == field
+
+
+def test_a_filter_in_a_filter_is_kept() -> None:
+    circle = pb.Circle(center=pb.Place(latitude=50, longitude=4), radius_meters=10)
+    box = pb.PlaceBox(south=-1, west=170, north=1, east=-170)
+    inner = pb.Filter(
+        should=[
+            pb.Condition(field="f", near=circle),
+            pb.Condition(field="f", inside=box),
+            pb.Condition(field="f", empty=False),
+            pb.Condition(field="f", equals=pb.FieldValue(number=2.5)),
+        ]
+    )
+
+    assert filtered(pb.Condition(filter=inner)).filter.must == (
+        Filter(
+            should=(
+                Near("f", 50, 4, 10),
+                Inside("f", -1, 170, 1, -170),
+                Filter(must_not=(Empty("f"),)),
+                Equals("f", 2.5),
+            )
+        ),
+    )
+
+
+def test_conditions_of_inner_filters_count_too_and_their_depth_is_bounded() -> None:
+    some = [pb.Condition(field="f", empty=True)] * 60
+    halves = [pb.Condition(filter=pb.Filter(must=some))] * 2
+    with pytest.raises(InvalidInputError, match="122 conditions"):
+        filtered(*halves)
+    deep = some[0]
+    for _ in range(9):
+        deep = pb.Condition(filter=pb.Filter(must=[deep]))
+    with pytest.raises(InvalidInputError, match="9 filters are inside one another"):
+        filtered(deep)
 
 
 def test_too_many_conditions_are_refused() -> None:

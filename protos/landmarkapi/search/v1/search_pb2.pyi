@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
@@ -51,6 +52,30 @@ FUSION_METHOD_CALIBRATED_SCORE: FusionMethod.ValueType  # 2
 """The mean of the scores, each made comparable by its collection's calibration."""
 Global___FusionMethod: _TypeAlias = FusionMethod  # noqa: Y015
 
+class _Period:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PeriodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Period.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PERIOD_UNSPECIFIED: _Period.ValueType  # 0
+    """None."""
+    PERIOD_YEAR: _Period.ValueType  # 1
+    """Years: each value is an integer, such as 2024."""
+    PERIOD_MONTH: _Period.ValueType  # 2
+    """Months: each value is a text, such as "2024-05"."""
+
+class Period(_Period, metaclass=_PeriodEnumTypeWrapper):
+    """A part of the time, in UTC."""
+
+PERIOD_UNSPECIFIED: Period.ValueType  # 0
+"""None."""
+PERIOD_YEAR: Period.ValueType  # 1
+"""Years: each value is an integer, such as 2024."""
+PERIOD_MONTH: Period.ValueType  # 2
+"""Months: each value is a text, such as "2024-05"."""
+Global___Period: _TypeAlias = Period  # noqa: Y015
+
 @_typing.final
 class ModelVector(_message.Message):
     """A vector of a model."""
@@ -88,24 +113,30 @@ class FieldValue(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     INTEGER_FIELD_NUMBER: _builtins.int
     BOOLEAN_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """A text."""
     integer: _builtins.int
     """A whole number."""
     boolean: _builtins.bool
     """True or false."""
+    number: _builtins.float
+    """A number; fields of whole numbers are compared with it too. Values that are counted are never
+    of this kind.
+    """
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
         integer: _builtins.int = ...,
         boolean: _builtins.bool = ...,
+        number: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["boolean", b"boolean", "integer", b"integer", "kind", b"kind", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["boolean", b"boolean", "integer", b"integer", "kind", b"kind", "number", b"number", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boolean", b"boolean", "integer", b"integer", "kind", b"kind", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boolean", b"boolean", "integer", b"integer", "kind", b"kind", "number", b"number", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text", "integer", "boolean"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["text", "integer", "boolean", "number"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -185,8 +216,138 @@ class NumberRange(_message.Message):
 Global___NumberRange: _TypeAlias = NumberRange  # noqa: Y015
 
 @_typing.final
+class TimeRange(_message.Message):
+    """A range of times; an unset end is open."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GT_FIELD_NUMBER: _builtins.int
+    GTE_FIELD_NUMBER: _builtins.int
+    LT_FIELD_NUMBER: _builtins.int
+    LTE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def gt(self) -> _timestamp_pb2.Timestamp:
+        """After."""
+
+    @_builtins.property
+    def gte(self) -> _timestamp_pb2.Timestamp:
+        """After or at."""
+
+    @_builtins.property
+    def lt(self) -> _timestamp_pb2.Timestamp:
+        """Before."""
+
+    @_builtins.property
+    def lte(self) -> _timestamp_pb2.Timestamp:
+        """Before or at."""
+
+    def __init__(
+        self,
+        *,
+        gt: _timestamp_pb2.Timestamp | None = ...,
+        gte: _timestamp_pb2.Timestamp | None = ...,
+        lt: _timestamp_pb2.Timestamp | None = ...,
+        lte: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gt", b"gt", "gte", b"gte", "lt", b"lt", "lte", b"lte"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gt", b"gt", "gte", b"gte", "lt", b"lt", "lte", b"lte"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TimeRange: _TypeAlias = TimeRange  # noqa: Y015
+
+@_typing.final
+class Place(_message.Message):
+    """A place on Earth."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LATITUDE_FIELD_NUMBER: _builtins.int
+    LONGITUDE_FIELD_NUMBER: _builtins.int
+    latitude: _builtins.float
+    """Degrees north, -90 to 90."""
+    longitude: _builtins.float
+    """Degrees east, -180 to 180."""
+    def __init__(
+        self,
+        *,
+        latitude: _builtins.float = ...,
+        longitude: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["latitude", b"latitude", "longitude", b"longitude"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Place: _TypeAlias = Place  # noqa: Y015
+
+@_typing.final
+class Circle(_message.Message):
+    """What is near a place."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CENTER_FIELD_NUMBER: _builtins.int
+    RADIUS_METERS_FIELD_NUMBER: _builtins.int
+    radius_meters: _builtins.float
+    """The greatest distance from it in metres, more than 0."""
+    @_builtins.property
+    def center(self) -> Global___Place:
+        """The place."""
+
+    def __init__(
+        self,
+        *,
+        center: Global___Place | None = ...,
+        radius_meters: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["center", b"center"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["center", b"center", "radius_meters", b"radius_meters"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Circle: _TypeAlias = Circle  # noqa: Y015
+
+@_typing.final
+class PlaceBox(_message.Message):
+    """A box on the map, edges included; it lies across the date line if its west is more than its east."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOUTH_FIELD_NUMBER: _builtins.int
+    WEST_FIELD_NUMBER: _builtins.int
+    NORTH_FIELD_NUMBER: _builtins.int
+    EAST_FIELD_NUMBER: _builtins.int
+    south: _builtins.float
+    """The lowest latitude in degrees."""
+    west: _builtins.float
+    """The longitude in degrees where it begins."""
+    north: _builtins.float
+    """The highest latitude in degrees."""
+    east: _builtins.float
+    """The longitude in degrees where it ends."""
+    def __init__(
+        self,
+        *,
+        south: _builtins.float = ...,
+        west: _builtins.float = ...,
+        north: _builtins.float = ...,
+        east: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["east", b"east", "north", b"north", "south", b"south", "west", b"west"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlaceBox: _TypeAlias = PlaceBox  # noqa: Y015
+
+@_typing.final
 class Condition(_message.Message):
-    """A test of one payload field."""
+    """A test of one payload field, or a filter with tests of its own."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -195,10 +356,21 @@ class Condition(_message.Message):
     ANY_OF_FIELD_NUMBER: _builtins.int
     RANGE_FIELD_NUMBER: _builtins.int
     WORDS_FIELD_NUMBER: _builtins.int
+    TIME_RANGE_FIELD_NUMBER: _builtins.int
+    NEAR_FIELD_NUMBER: _builtins.int
+    INSIDE_FIELD_NUMBER: _builtins.int
+    EMPTY_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
     field: _builtins.str
-    """The field's name, such as `landmark`."""
+    """The field's name, such as `landmark`; empty with `filter`. Of a field that is a list, one value
+    has to pass.
+    """
     words: _builtins.str
     """The field holds all of these words, in any order."""
+    empty: _builtins.bool
+    """True: the field is absent, null or an empty list, as `landmark` of an unlabelled photo is.
+    False: it is not.
+    """
     @_builtins.property
     def equals(self) -> Global___FieldValue:
         """The field equals this value."""
@@ -211,6 +383,22 @@ class Condition(_message.Message):
     def range(self) -> Global___NumberRange:
         """The field lies in this range."""
 
+    @_builtins.property
+    def time_range(self) -> Global___TimeRange:
+        """The field is a time in this range."""
+
+    @_builtins.property
+    def near(self) -> Global___Circle:
+        """The field is a place in this circle."""
+
+    @_builtins.property
+    def inside(self) -> Global___PlaceBox:
+        """The field is a place in this box."""
+
+    @_builtins.property
+    def filter(self) -> Global___Filter:
+        """This filter passes; at most 8 are inside one another."""
+
     def __init__(
         self,
         *,
@@ -219,12 +407,17 @@ class Condition(_message.Message):
         any_of: Global___FieldValues | None = ...,
         range: Global___NumberRange | None = ...,
         words: _builtins.str = ...,
+        time_range: Global___TimeRange | None = ...,
+        near: Global___Circle | None = ...,
+        inside: Global___PlaceBox | None = ...,
+        empty: _builtins.bool = ...,
+        filter: Global___Filter | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["any_of", b"any_of", "equals", b"equals", "range", b"range", "test", b"test", "words", b"words"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["any_of", b"any_of", "empty", b"empty", "equals", b"equals", "filter", b"filter", "inside", b"inside", "near", b"near", "range", b"range", "test", b"test", "time_range", b"time_range", "words", b"words"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_of", b"any_of", "equals", b"equals", "field", b"field", "range", b"range", "test", b"test", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["any_of", b"any_of", "empty", b"empty", "equals", b"equals", "field", b"field", "filter", b"filter", "inside", b"inside", "near", b"near", "range", b"range", "test", b"test", "time_range", b"time_range", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_test: _TypeAlias = _typing.Literal["equals", "any_of", "range", "words"]  # noqa: Y015
+    _WhichOneofReturnType_test: _TypeAlias = _typing.Literal["equals", "any_of", "range", "words", "time_range", "near", "inside", "empty", "filter"]  # noqa: Y015
     _WhichOneofArgType_test: _TypeAlias = _typing.Literal["test", b"test"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_test) -> _WhichOneofReturnType_test | None: ...
 
@@ -238,6 +431,7 @@ class Filter(_message.Message):
 
     MUST_FIELD_NUMBER: _builtins.int
     MUST_NOT_FIELD_NUMBER: _builtins.int
+    SHOULD_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def must(self) -> _containers.RepeatedCompositeFieldContainer[Global___Condition]:
         """All of these hold."""
@@ -246,15 +440,20 @@ class Filter(_message.Message):
     def must_not(self) -> _containers.RepeatedCompositeFieldContainer[Global___Condition]:
         """None of these holds."""
 
+    @_builtins.property
+    def should(self) -> _containers.RepeatedCompositeFieldContainer[Global___Condition]:
+        """If there are any, at least one of these holds."""
+
     def __init__(
         self,
         *,
         must: _abc.Iterable[Global___Condition] | None = ...,
         must_not: _abc.Iterable[Global___Condition] | None = ...,
+        should: _abc.Iterable[Global___Condition] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["must", b"must", "must_not", b"must_not"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["must", b"must", "must_not", b"must_not", "should", b"should"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -996,6 +1195,7 @@ class CountValuesRequest(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     FILTER_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    PERIOD_FIELD_NUMBER: _builtins.int
     gallery: _builtins.str
     """The gallery's name."""
     field: _builtins.str
@@ -1004,6 +1204,8 @@ class CountValuesRequest(_message.Message):
     """The model whose collection to count in; the first that the gallery was indexed with, if empty."""
     limit: _builtins.int
     """Maximum number of values to return, 1 to 10000; 100 if 0."""
+    period: Global___Period.ValueType
+    """How to count a field of times, which has to be indexed; unset for every other field."""
     @_builtins.property
     def filter(self) -> Global___Filter:
         """Which points count."""
@@ -1016,10 +1218,11 @@ class CountValuesRequest(_message.Message):
         model: _builtins.str = ...,
         filter: Global___Filter | None = ...,
         limit: _builtins.int = ...,
+        period: Global___Period.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "filter", b"filter", "gallery", b"gallery", "limit", b"limit", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "filter", b"filter", "gallery", b"gallery", "limit", b"limit", "model", b"model", "period", b"period"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1065,7 +1268,7 @@ class CountValuesResponse(_message.Message):
     """The collection that was counted in."""
     @_builtins.property
     def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValueCount]:
-        """The values, the most frequent first."""
+        """The values, the most frequent first; years and months, the latest first."""
 
     def __init__(
         self,
