@@ -35,7 +35,7 @@ def test_a_manifest_says_by_its_first_line_what_separates_its_columns(
     text = mark + end.join([*(separator.join(row) for row in ROWS), ""])
     found = listed(tmp_path, text)
     assert [(one.path, one.landmark, one.columns, one.problem) for one in found] == [
-        (path, landmark, {"year": year}, "") for path, landmark, year in ROWS[1:]
+        (path, landmark, {"year": int(year)}, "") for path, landmark, year in ROWS[1:]
     ]
 
 
