@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from landmarks.photos.limits import DEFAULT_MAX_DECODING_BYTES
+
 # Photos below it are bounded by the number of threads, and never wait.
 _SMALL_BYTES = 64_000_000
 
@@ -38,4 +40,4 @@ class DecodingRoom:
 
 
 # Of the whole process, whichever service it is.
-DECODING_ROOM = DecodingRoom(1_000_000_000)
+DECODING_ROOM = DecodingRoom(DEFAULT_MAX_DECODING_BYTES)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 # YUV of up to 4:4:4 and 10 bits, and RGB, for a moment both.
 _BYTES_PER_PIXEL = 5
+# Pillow's picture, and its RGB copy.
+_COPIES_BYTES = 8
 
 
 class HeifPhoto:
@@ -33,8 +35,8 @@ class HeifPhoto:
 
     def decoding_bytes(self, least: int | None) -> int:
         """Return about how many bytes of memory `load` takes."""
-        rows = 0 if reduction(self.width, self.height, least) > 1 else 4
-        return self.width * self.height * (_BYTES_PER_PIXEL + rows)
+        copies = 0 if reduction(self.width, self.height, least) > 1 else _COPIES_BYTES
+        return self.width * self.height * (_BYTES_PER_PIXEL + copies)
 
     def load(self, least: int | None) -> LoadedPhoto:
         """Decode it, upright; raises nearly anything on damaged files."""

@@ -11,8 +11,8 @@ from landmarks.photos.limits import PhotoLimits
 from landmarks.photos.opened_photo import LoadedPhoto, from_rows, reduction
 from landmarks.photos.pillow_photo import PillowPhoto
 
-# libjxl works in floats of three or four channels, and gives whole rows.
-_BYTES_PER_PIXEL = 24
+# libjxl's floats, its rows of bytes, Pillow's picture and its RGB copy.
+_BYTES_PER_PIXEL = 16
 # Ratios of width to height that a header may name in place of the width.
 _RATIOS = ((1, 1), (6, 5), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _MOST_BOXES = 100

@@ -10,7 +10,7 @@ MAX_PHOTO_BYTES_SETTING = "LANDMARKS_MAX_PHOTO_BYTES"
 # A phone of 200 megapixels, and panoramas of 20,000 × 3,000.
 DEFAULT_MAX_PHOTO_PIXELS = 250_000_000
 # What decoding one photo may take at a time, in bytes; an encoder's container has 2 GiB.
-DEFAULT_MAX_DECODING_BYTES = 1_000_000_000
+DEFAULT_MAX_DECODING_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)

@@ -34,12 +34,14 @@ _TILES_SHARE = 2
 # GIF's description in blocks of 255 bytes, and for a PNG's pixels in chunks of a kilobyte.
 _HEADER_READS = 10_000
 _PIXEL_READS = 100_000
-# While decoding, as far as the format knows no smaller size: the decoder's own picture, where it
-# has one, and Pillow's, of four bytes a pixel for any but greys.
-_BYTES_PER_PIXEL = {"WEBP": 8, "AVIF": 10, "GIF": 5}
+# While decoding, as measured: the decoder's own picture, where it has one, and Pillow's, of four
+# bytes a pixel for any but greys.
+_BYTES_PER_PIXEL = {"WEBP": 12, "AVIF": 8, "GIF": 5}
 _USUAL_BYTES = 4
+# The RGB copy, of pictures that are not scaled down.
+_COPY_BYTES = 4
 # A grey of 16 or 32 bits is worked on as floats.
-_DEEP_BYTES = 12
+_DEEP_BYTES = 16
 # libjpeg keeps the coefficients of all of a progressive photo: two bytes each, of three channels.
 _PROGRESSIVE_BYTES = 6
 # OpenJPEG's integers, of up to four channels, and Pillow's picture.
@@ -94,12 +96,13 @@ class PillowPhoto:
         if self.format == "JPEG":
             scaled = pixels // self._jpeg_scale(least) ** 2
             kept = pixels if "progressive" in self._image.info else 0
-            return _USUAL_BYTES * scaled + _PROGRESSIVE_BYTES * kept
+            return (_USUAL_BYTES + _COPY_BYTES) * scaled + _PROGRESSIVE_BYTES * kept
         if self.format == "JPEG2000":
             return _JPEG2000_BYTES * (pixels >> 2 * self._halvings(least))
         if self._image.mode.startswith(("I", "F")):
             return _DEEP_BYTES * pixels
-        return _BYTES_PER_PIXEL.get(self.format, _USUAL_BYTES) * pixels
+        copied = _COPY_BYTES if reduction(self.width, self.height, least) == 1 else 0
+        return (_BYTES_PER_PIXEL.get(self.format, _USUAL_BYTES) + copied) * pixels
 
     def load(self, least: int | None) -> LoadedPhoto:
         """Decode the pixels; raises nearly anything on damaged files."""

@@ -215,7 +215,7 @@ def test_a_video_is_refused_as_a_video(name):
 
 
 def test_a_photo_that_takes_too_much_memory_is_refused_by_the_setting_that_allows_it():
-    scarce = PhotoLimits(20_000_000, 20_000_000, max_decoding_bytes=200_000)
+    scarce = PhotoLimits(20_000_000, 20_000_000, max_decoding_bytes=300_000)
     for kind in OPTIONS:
         data = written(kind)
         declared_pixels(data, scarce)
