@@ -115,7 +115,7 @@ def payload_of(
 ) -> PhotoPayload:
     """Return the payload of a photo's point.
 
-    A manifest's column is stored instead of a fact of its name.
+    A manifest's column is stored instead of a fact of its name, unless its cell is empty.
     A manifest's column whose name indexing reserves (`source`, `width`, …) is stored as
     `manifest_source`, `manifest_width`, ….
     """
@@ -132,7 +132,7 @@ def payload_of(
         file_version=version,
         columns={
             f"manifest_{name}" if name in RESERVED_COLUMNS else name: value
-            for name, value in photo.entry.columns.items()
+            for name, value in _stated(photo.entry).items()
         },
         facts=_fitting(photo.entry, inside.facts),
         payload_version=inside.version,
@@ -149,7 +149,7 @@ def payload_version(entry: Entry, sidecars: Sequence[str], wanted: FactsWanted) 
     parts = [str(_PAYLOAD_VERSION)]
     parts += [] if wanted.places else ["without places"]
     parts += ["with serials"] if wanted.serials else []
-    stated = sorted(FACT_NAMES & entry.columns.keys())
+    stated = sorted(FACT_NAMES & _stated(entry).keys())
     if stated or sidecars:
         values = json.dumps([stated, entry.sidecars, sidecars]).encode()
         parts.append(blake2b(values, digest_size=8).hexdigest())
@@ -175,9 +175,18 @@ def text_bytes(entry: Entry) -> int:
     return sum(len(text.encode(errors="replace")) for text in texts)
 
 
+def _stated(entry: Entry) -> dict[str, PayloadValue]:
+    """Return the columns, without those that are named like a fact and have no value."""
+    return {
+        name: value
+        for name, value in entry.columns.items()
+        if name not in FACT_NAMES or value not in ("", None)
+    }
+
+
 def _fitting(entry: Entry, facts: Mapping[str, PayloadValue]) -> dict[str, PayloadValue]:
     """Return the facts that no column states, as far as the payload has room, shortest first."""
-    stated = set(entry.columns)
+    stated = set(_stated(entry))
     if "taken" in stated:
         stated.add("taken_zone")
     room = MOST_TEXT_BYTES - text_bytes(entry)

@@ -204,11 +204,11 @@ def test_a_payload_of_an_earlier_release_is_completed_without_encoding_and_once(
 
 
 def test_a_column_is_stored_instead_of_the_fact_of_its_name_and_makes_way_for_it_again():
-    entry = replace(ENTRY, columns={"taken": "1958", "lens": ""})
+    entry = replace(ENTRY, columns={"taken": "1958", "lens": "none", "camera": ""})
     decision = decide(described(entry), "aa", "1-2", stored(), "new", NOW, INSIDE)
     assert decision.payload is not None
     payload = decision.payload.to_payload()
-    assert (payload["taken"], payload["lens"], payload["camera"]) == ("1958", "", "Canon")
+    assert (payload["taken"], payload["lens"], payload["camera"]) == ("1958", "none", "Canon")
     assert "taken_zone" not in payload, "of a time that is not stored"
     same = decide(described(entry), "aa", "1-2", payload, "newer", NOW)
     assert same.action is Action.NOTHING
