@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from landmarks.photos.file_types import RAW_EXTENSIONS, SkipReason, extension_of, file_reason
 
@@ -23,6 +23,8 @@ _TAKEOUT_SUFFIX = ".supplemental-metadata"
 _TAKEOUT_LENGTH = 46
 # The second `a.jpg` of a folder is `a(1).jpg` there, and its description `a.jpg….(1).json`.
 _NUMBERED = re.compile(r"(.+)(\(\d{1,9}\))", re.DOTALL)
+# Few, whatever a folder has: of a photo, and of photos whose names begin like a cut one.
+_MOST_SIDECARS, _MOST_ALIKE = 8, 100
 _EDITED = "-edited"  # such a photo shares the description of the one before it was edited
 
 
@@ -57,7 +59,11 @@ def sort_files(names: Iterable[str], *, raw_too: bool = False) -> FolderFiles:
             skipped[raw] = SkipReason.RAW_BESIDE_PHOTO
             beside.setdefault(picture, set()).update(beside.get(raw, ()))
     return FolderFiles(
-        {name: tuple(sorted(beside.get(name, ()))) for name in photos if name not in skipped},
+        {
+            name: tuple(sorted(beside.get(name, ()))[:_MOST_SIDECARS])
+            for name in photos
+            if name not in skipped
+        },
         skipped,
     )
 
@@ -124,7 +130,8 @@ class _TakeoutNames:
     def _beginning_with(self, base: str, number: str) -> list[str]:
         first = bisect_left(self._sorted, (base, ""))
         after = takewhile(lambda key: key[0].startswith(base), self._sorted[first:])
-        return [name for key in after if key[1] == number for name in self._photos[key]]
+        keys = islice(after, _MOST_ALIKE)
+        return [name for key in keys if key[1] == number for name in self._photos[key]]
 
 
 def _stem(name: str) -> str:

@@ -14,6 +14,10 @@ from landmarks.photos.labels import is_time
 # Distinct labels that are counted one by one; of further ones it is only known that there are some.
 _MOST_LABELS = 100_000
 _SHOWN_LABELS = 200
+# So that a list of jobs fits a message, whatever labels and paths are.
+_SHOWN_CHARACTERS = 8_000
+_LABEL_CHARACTERS = 200
+_EXAMPLE_CHARACTERS = 500
 _EXAMPLES = 3
 
 
@@ -76,7 +80,9 @@ class SkipCounts:
 
     def add(self, reason: SkipReason, path: str, *, is_folder: bool = False) -> None:
         """Count a file, or a folder."""
-        one = self._by_reason.setdefault(reason, Skipped(reason, example=path))
+        one = self._by_reason.setdefault(
+            reason, Skipped(reason, example=path[:_EXAMPLE_CHARACTERS])
+        )
         if is_folder:
             one.folders += 1
         else:
@@ -91,7 +97,8 @@ class SkipCounts:
 class LabelCounts:
     """How many photos have which label: `distinct` labels, and those of the most photos.
 
-    A photo that is listed twice counts twice. `distinct` is a lower bound above 100,000.
+    A photo that is listed twice counts twice. `distinct` is a lower bound above 100,000. Of a long
+    label, the first 200 characters are told.
     """
 
     distinct: int
@@ -120,6 +127,7 @@ class LabelTally:
             yield entry
 
     def _add(self, label: str | None) -> None:
+        label = (label or "")[:_LABEL_CHARACTERS]
         if not label:
             self._unlabelled += 1
         elif label in self._photos or len(self._photos) < _MOST_LABELS:
@@ -127,8 +135,14 @@ class LabelTally:
 
     def counts(self) -> LabelCounts:
         """Return the counts; of labels with as many photos, the first listed comes first."""
-        most = tuple(self._photos.most_common(_SHOWN_LABELS))
-        return LabelCounts(len(self._photos), self._unlabelled, most)
+        most: list[tuple[str, int]] = []
+        left = _SHOWN_CHARACTERS
+        for label, photos in self._photos.most_common(_SHOWN_LABELS):
+            left -= len(label)
+            if left < 0:
+                break
+            most.append((label, photos))
+        return LabelCounts(len(self._photos), self._unlabelled, tuple(most))
 
     def doubt(self) -> str:
         """Return why labels may not be landmarks; "" if nothing speaks for it."""

@@ -31,6 +31,7 @@ def _guessed(member: ZipInfo) -> str:
     stored = member.orig_filename.encode("cp437", "replace")
     if (stated := _unicode_path(member.extra, stored)) is not None:
         return stated
+    stored = stored.partition(b"\0")[0]  # as `zipfile` has it
     try:
         return stored.decode()  # text of another encoding is hardly ever valid UTF-8
     except UnicodeDecodeError:

@@ -187,11 +187,16 @@ function progress(job, one) {
     counts.length ? h("p", { class: "counts" }, counts.join(" · ")) : null);
 }
 
-const SKIPPED = { live_photo_video: "videos of live photos", raw_beside_photo: "raw files beside their photos", sidecar: "sidecars", video: "videos", document: "documents", archive: "archives", outside: "with paths that lead out", ignored: "to ignore" };
+const SKIPPED = {
+  sidecar: ["sidecar", "sidecars"], video: ["video", "videos"], document: ["document", "documents"], archive: ["archive", "archives"],
+  live_photo_video: ["video of a live photo", "videos of live photos"], raw_beside_photo: ["raw file beside its photo", "raw files beside their photos"],
+  outside: ["file whose path leads out", "files whose paths lead out"], ignored: ["file to ignore", "files to ignore"],
+};
 function skipped(one) {
-  const files = Number(one.files) ? `${number(one.files)} ${SKIPPED[one.reason] ?? one.reason}` : "";
-  const folders = Number(one.folders) ? `${plural(Number(one.folders), "folder", "folders")} (${SKIPPED[one.reason] ?? one.reason})` : "";
-  return [files, folders].filter(Boolean).join(" and ");
+  const { reason } = one;
+  const files = Number(one.files) ? plural(one.files, ...(SKIPPED[reason] ?? [`${reason} file`, `${reason} files`])) : null;
+  const folders = Number(one.folders) ? plural(one.folders, `${reason} folder`, `${reason} folders`) : null;
+  return [files, folders].filter(Boolean).join(" · ");
 }
 
 /** How many photos have which label; open in a dry run, which is the preview. */

@@ -154,6 +154,19 @@ def test_labels_are_counted_and_doubted_where_they_are_times(phone):
     assert named.doubt() == ""
 
 
+def test_counts_of_labels_fit_a_message_whatever_labels_are():
+    tally = LabelTally()
+    list(tally.of(Entry(f"{n}", "x", landmark=f"{n} " * 9000) for n in range(300)))
+    found = tally.counts()
+    assert found.distinct == 300
+    assert sum(len(label) for label, _ in found.most) <= 8000
+
+
+def test_a_name_with_a_nul_in_a_zip_file_ends_there(tmp_path):
+    archive = unflagged(tmp_path / "a.zip", {b"Taj/a.jpg\0.txt": 3})
+    assert labels(listed(tmp_path, archive)[1]) == {"Taj/a.jpg": "Taj"}
+
+
 def test_rules_are_refused_where_they_would_do_nothing(tmp_path):
     put(tmp_path / "m.csv", b"path,landmark\na.jpg,x\n")
     for rules in ({"label": "last"}, {"ignore": ("x",)}, {"raw_too": True}):

@@ -30,6 +30,8 @@ def test_a_job_is_followed_from_its_start_to_its_dead_letters(
     for seed in range(12):
         draw_photo(folder / f"{seed}.png", seed)
     (folder / "broken.jpg").write_bytes(b"this is not a photo")
+    (folder / "0.mov").write_bytes(b"moving")
+    (folder / ".thumbnails").mkdir()
     page = opened("jobs")
     page.locator("#job-start summary").click()
     page.locator("#job-source").fill("/etc")
@@ -43,6 +45,8 @@ def test_a_job_is_followed_from_its_start_to_its_dead_letters(
     expect(job).to_have_attribute("data-state", "JOB_STATE_SUCCEEDED")
     expect(job).to_contain_text("13 of 13")
     expect(job).to_contain_text("12 stored · 1 dead")
+    expect(job).to_contain_text("skipped: 1 video of a live photo · 1 system folder")
+    expect(job).to_contain_text("1 label, 0 without one")
     job.get_by_text("could not be indexed").click()
     expect(job).to_contain_text("Atomium/broken.jpg")
 

@@ -446,7 +446,7 @@ class LabelCounts(_message.Message):
     """Photos without a label."""
     @_builtins.property
     def most(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelCount]:
-        """The labels of the most photos; 200 at most."""
+        """The labels of the most photos; 200 at most, and each up to 200 characters."""
 
     def __init__(
         self,
