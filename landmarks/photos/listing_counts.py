@@ -98,7 +98,7 @@ class LabelCounts:
     """How many photos have which label: `distinct` labels, and those of the most photos.
 
     A photo that is listed twice counts twice. `distinct` is a lower bound above 100,000. Of a long
-    label, the first 200 characters are told.
+    label, the first 200 characters are given.
     """
 
     distinct: int

@@ -1,4 +1,4 @@
-"""What is in a folder of this machine: folders, files, and what cannot be told."""
+"""What is in a folder of this machine: folders, files, and what may be either."""
 
 from __future__ import annotations
 

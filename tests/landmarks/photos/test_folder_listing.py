@@ -91,7 +91,7 @@ def test_every_file_is_listed_or_counted_with_a_reason(phone):
     ]
     assert counts(source) == COUNTED
     list(source.entries())
-    assert counts(source) == COUNTED  # a listing that begins again counts anew
+    assert counts(source) == COUNTED  # a listing that begins again counts from zero
     assert in_words(source.skipped).startswith("2 sidecars, 1 video, 1 video of a live photo")
     assert "1 system file, 2 system folders, 1 folder to ignore" in in_words(source.skipped)
 

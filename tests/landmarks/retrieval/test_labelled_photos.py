@@ -116,6 +116,6 @@ def test_what_is_no_source_is_refused(folder: Path) -> None:
         read_photos(folder / "absent.csv", [])
     with pytest.raises(InvalidInputError, match="neither a folder"):
         read_photos(folder / "Atomium/1.jpg", [])
-    (folder / "odd.csv").mkdir()
-    with pytest.raises(InvalidInputError, match="neither a folder"):
+    (folder / "odd.csv").mkdir()  # a folder, whatever it is called
+    with pytest.raises(InvalidInputError, match="has no photos"):
         read_photos(folder / "odd.csv", [])
