@@ -11,7 +11,8 @@ from itertools import islice
 
 from indexer_worker.context import WorkerContext
 from landmarks.errors import InvalidInputError
-from landmarks.photos.column_types import Columns, ColumnType, described, value_of
+from landmarks.photos.column_types import ColumnType, described, value_of
+from landmarks.photos.columns import Columns
 from landmarks.vector_store.filters import Empty, Equals, Filter, field_path
 from landmarks.vector_store.payload_indexes import COLUMN_INDEXES
 from landmarks.vector_store.points import RESERVED_COLUMNS

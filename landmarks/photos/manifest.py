@@ -1,8 +1,7 @@
 """A source that is a manifest: a CSV file with a photo in each row.
 
 It has the columns `path`, relative to the manifest's folder, and `landmark`, and any others, each
-of one type: see `column_types`. They are separated by commas, semicolons or tabs, as the first line
-is.
+of one type: see `columns`. They are separated by commas, semicolons or tabs, as the first line is.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from itertools import chain, zip_longest
 from typing import cast
 
 from landmarks.errors import InvalidInputError
-from landmarks.photos.column_types import Columns
+from landmarks.photos.columns import Columns
 from landmarks.photos.entry import Entry, entry_below, path_problem
 from landmarks.photos.file_types import is_photo
 from landmarks.photos.labels import normal

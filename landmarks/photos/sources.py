@@ -10,7 +10,8 @@ from io import BytesIO
 
 from landmarks.errors import InvalidInputError, NotFoundError
 from landmarks.photos.address_list import LIST_SUFFIX, AddressList, is_list
-from landmarks.photos.column_types import Columns, PayloadValue
+from landmarks.photos.column_types import PayloadValue
+from landmarks.photos.columns import Columns
 from landmarks.photos.entry import Entry
 from landmarks.photos.folder import Folder
 from landmarks.photos.identity import SourceIdentity, without_links
