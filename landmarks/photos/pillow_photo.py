@@ -118,7 +118,7 @@ class PillowPhoto:
         width, height = self.width, self.height
         if self.format == "TIFF":  # Pillow has applied the orientation to these
             width, height = image.size
-            image = tiff_pixels.right_way_round(image)
+            image = tiff_pixels.in_range(image)
         orientation = _orientation(image)
         factor = reduction(*image.size, least)
         if factor > 1 and image.mode in _AVERAGED_MODES and "transparency" not in image.info:

@@ -48,15 +48,20 @@ def prepare(image: Image.Image) -> None:
         image.use_load_libtiff = True
 
 
-def right_way_round(image: Image.Image) -> Image.Image:
-    """After loading: turn 16-bit greys over in which 0 is white, as Pillow does for 8 bits."""
-    white_is_zero = (
-        isinstance(image, TiffImageFile)
-        and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-        and image.mode.startswith("I;16")
-    )
-    if not white_is_zero:
+def in_range(image: Image.Image) -> Image.Image:
+    """After loading: return greys of more than 8 bits with 0 as black and 65,535 as white.
+
+    Pillow leaves those in which 0 is white as they are stored, and those of 12 bits below 4,096.
+    """
+    if not isinstance(image, TiffImageFile) or not image.mode.startswith("I;16"):
         return image
-    turned = Image.fromarray(np.uint16(65535) - np.asarray(image).astype(np.uint16))
+    twelve = image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE) == (12,)
+    inverted = image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    if not (twelve or inverted):
+        return image
+    values = np.asarray(image).astype(np.uint16)
+    if twelve:
+        values = values << 4 | values >> 8
+    turned = Image.fromarray(np.uint16(65535) - values if inverted else values)
     turned.info = image.info
     return turned

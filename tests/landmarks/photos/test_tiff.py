@@ -10,7 +10,7 @@ from landmarks.errors import InvalidPhotoError
 from landmarks.photos.decode import decode
 from landmarks.photos.limits import PhotoLimits
 from tests.support.photos import drawn_photo, saved
-from tests.support.raw_files import LONG, page, planes, tiff
+from tests.support.raw_files import LONG, SHORT, page, planes, tiff
 
 LIMITS = PhotoLimits(max_bytes=10_000_000, max_pixels=10_000_000)
 PHOTO = drawn_photo()
@@ -44,6 +44,17 @@ def test_a_16_bit_grey_is_read_the_right_way_round(order, white_is_zero):
     place = struct.pack(f"{order}I", 8 + len(data))
     table = struct.pack(f"{order}H", len(tags)) + entries + bytes(4)
     photo = decode(start + place + data + table, LIMITS)
+    assert difference(photo.image, PHOTO.convert("L").convert("RGB")) <= 1
+
+
+def test_a_12_bit_grey_is_as_bright_as_its_8_bit_copy():
+    grey = np.asarray(PHOTO.convert("L"), np.uint16)
+    values = (grey * 4095.0 / 255).round().astype(np.uint16).reshape(-1, 2)
+    first, second = values[:, 0], values[:, 1]
+    packed = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], -1)
+    entries = page(320, 240, packed.astype(np.uint8).tobytes())
+    entries |= {258: (SHORT, [12]), 262: (SHORT, [1]), 277: (SHORT, [1])}
+    photo = decode(tiff(entries), LIMITS)
     assert difference(photo.image, PHOTO.convert("L").convert("RGB")) <= 1
 
 
