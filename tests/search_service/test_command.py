@@ -195,6 +195,20 @@ async def test_a_job_says_what_it_skipped_and_a_dry_run_its_labels(served: Serve
     )
 
 
+async def test_a_rule_for_labels_that_says_nothing_is_refused_with_what_would(
+    served: Served,
+) -> None:
+    index = ("index", "/photos", "-g", served.gallery)
+    for rule, said in (
+        (("--label", "second"), "'second' cannot be the rule for labels"),
+        (("--label", "{year}"), "a pattern has {landmark} once"),
+        (("--ignore", "a/b"), "'a/b' cannot be the name of folders to ignore"),
+    ):
+        refused = await served.command(*index, *rule)
+        assert refused.exit_code != 0
+        assert said in " ".join(refused.output.split())
+
+
 async def test_points_are_counted_before_anybody_is_asked_to_delete_them(
     served: Served, qdrant: Qdrant
 ) -> None:
