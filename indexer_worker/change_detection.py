@@ -16,6 +16,7 @@ from landmarks.photos.entry import Entry
 from landmarks.photos.metadata.facts import FACT_NAMES
 from landmarks.photos.metadata.read import FactsWanted
 from landmarks.vector_store.points import RESERVED_COLUMNS, PhotoPayload
+from landmarks.vector_store.said import NOTHING_SAID, Said
 
 # Stored with a photo. A page of a thousand payloads must fit one message, twice over.
 MOST_TEXT_BYTES = 32 * 1024
@@ -72,12 +73,14 @@ def decide(
     job_id: str,
     now: datetime,
     inside: Inside | None = None,
+    said: Said = NOTHING_SAID,
 ) -> Decision:
     """Compare a photo with the payload of its point, if it has one.
 
     The same bytes need no encoding. Of the payload, all that comes from the source is compared,
-    not when or by which job it was written. A payload that cannot be read is replaced. `inside` is
-    None if the point has what is inside the photo.
+    not when or by which job it was written. `inside` is None if the point has what is inside the
+    photo. What a person said stays; `said` is what another collection of the gallery has of that. A
+    payload that cannot be read is replaced.
     """
     if existing is None:
         return Decision(Action.ENCODE)
@@ -96,6 +99,7 @@ def decide(
         indexed_at=before.indexed_at,
         job_id=before.job_id,
         inside=inside or Inside(before.facts, before.payload_version),
+        said=max(before.said, said, key=lambda one: one.at),
     )
     if after == before:
         return Decision(Action.NOTHING)
@@ -112,8 +116,9 @@ def payload_of(
     indexed_at: datetime,
     job_id: str,
     inside: Inside,
+    said: Said = NOTHING_SAID,
 ) -> PhotoPayload:
-    """Return the payload of a photo's point.
+    """Return the payload of a photo's point; `said` is what a person says of it.
 
     A manifest's column is stored instead of a fact of its name, unless its cell is empty.
     A manifest's column whose name indexing reserves (`source`, `width`, …) is stored as
@@ -137,6 +142,7 @@ def payload_of(
         facts=_fitting(photo.entry, inside.facts),
         payload_version=inside.version,
         sidecars=photo.entry.sidecars,
+        said=said,
     )
 
 

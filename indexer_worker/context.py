@@ -39,6 +39,7 @@ from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.copies import CopyComparer
 from landmarks.vector_store.copy_repair import CopyRepair
 from landmarks.vector_store.fenced_writes import FencedWrites
+from landmarks.vector_store.held_photos import HeldPhotos
 from landmarks.vector_store.point_store import PointStore
 
 _log = structlog.get_logger(__name__)
@@ -85,6 +86,8 @@ class WorkerContext:
         self.collections = retry.retrying(Collections(client, settings), retried_calls.COLLECTIONS)
         points, writes = PointStore(client, settings), FencedWrites(client, settings)
         self.points = retry.retrying(points, retried_calls.POINTS)
+        held = HeldPhotos(client, settings)
+        self.held_photos = retry.retrying(held, retried_calls.HELD_PHOTOS)
         self.writes = retry.retrying(writes, retried_calls.WRITES)
         self.open_writes = retry.retrying(open_writes, retried_calls.OPEN_WRITES)
         seconds = settings.lease_seconds

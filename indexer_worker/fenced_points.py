@@ -13,6 +13,7 @@ from indexer_worker.context import WorkerContext
 from indexer_worker.leases import HeldLease
 from landmarks.errors import UnavailableError
 from landmarks.job_store.open_writes import new_name
+from landmarks.vector_store.held_photos import HeldPhoto
 from landmarks.vector_store.marks import Claim, Mark, Seen
 from landmarks.vector_store.points import PayloadValue, Point
 
@@ -54,18 +55,24 @@ class FencedPoints:
         seen: Mapping[UUID, Seen],
         points: Sequence[Point],
         payloads: Mapping[UUID, Mapping[str, PayloadValue]],
+        kept: Mapping[UUID, HeldPhoto] | None = None,
     ) -> None:
-        """Store points, and other payloads of points whose vectors stay.
+        """Store points, other payloads of points whose vectors stay, and photos not to be shown.
 
         Raises LeaseLostError; UnavailableError if somebody else changed one of them since it was
         seen, so that it must be looked at again.
         """
-        planned = {**{point.id: point.payload for point in points}, **payloads}
+        marks = {one: photo.mark() for one, photo in (kept or {}).items()}
+        planned = {
+            **{point.id: point.payload for point in points},
+            **payloads,
+            **{one: {} for one in marks},
+        }
         if not planned:
             return
         writes = self._context.writes
         with self._claimed({one: seen[one] for one in planned if one in seen}, planned) as claim:
-            writes.write(self._collection, claim, points, payloads)
+            writes.write(self._collection, claim, points, payloads, marks)
         if writes.refused(self._collection, claim, list(planned)):
             raise self._changed()
 
@@ -79,7 +86,7 @@ class FencedPoints:
     def delete(self, seen: Mapping[UUID, Seen], allow: Callable[[], bool]) -> bool:
         """Delete photos if that is still allowed once they are claimed; return whether it was.
 
-        Raises as `store`.
+        Those of which a person has said something are kept, and no longer shown. Raises as `store`.
         """
         photos = {one: state for one, state in seen.items() if not state.mark}
         if not photos:
@@ -87,10 +94,21 @@ class FencedPoints:
         with self._claimed(photos, {}) as claim:
             allowed = allow()
             if allowed:
-                self._context.writes.delete_claimed(self._collection, claim, list(photos))
+                kept = self._said_of(photos)
+                writes = self._context.writes
+                writes.write(self._collection, claim, [], {}, kept)
+                gone = [one for one in photos if one not in kept]
+                writes.delete_claimed(self._collection, claim, gone)
             else:
                 self._context.writes.release(self._collection, dict.fromkeys(photos, claim))
         return allowed
+
+    def _said_of(self, ids: Collection[UUID]) -> dict[UUID, Mapping[str, object]]:
+        """Return the marks that keep those of the photos of which something was said."""
+        held = self._context.held_photos.read(self._collection, ids)
+        said = [one for one, photo in held.items() if photo.shown and photo.said.at]
+        whole = self._context.held_photos.read(self._collection, said, with_vectors=True)
+        return {one: photo.mark() for one, photo in whole.items()}
 
     @contextmanager
     def _claimed(

@@ -22,14 +22,17 @@ from indexer_worker.change_detection import (
 )
 from indexer_worker.context import WorkerContext
 from indexer_worker.fenced_points import FencedPoints
+from indexer_worker.known_photos import KnownPhoto, KnownPhotos
 from indexer_worker.leased_work import Attempt, leased_attempt
 from indexer_worker.photo_reader import ReadPhoto, UnchangedPhoto, UnreadablePhoto
 from indexer_worker.retry import TRANSIENT_ERRORS
 from landmarks.batched import batched
 from landmarks.errors import LandmarksError
 from landmarks.job_store.records import ChunkOutcome, DeadLetter, Listed
-from landmarks.vector_store.marks import Seen
-from landmarks.vector_store.points import PayloadValue, PhotoPayload, Point, point_id
+from landmarks.vector_store.held_photos import HeldPhoto
+from landmarks.vector_store.marks import Mark, Seen
+from landmarks.vector_store.points import Payload, PayloadValue, PhotoPayload, Point, point_id
+from landmarks.vector_store.said import Said
 
 _log = structlog.get_logger(__name__)
 
@@ -83,7 +86,11 @@ class ChunkRun:
         self._payloads: dict[UUID, PhotoPayload] = {}
         self._seen: dict[UUID, Seen] = {}
         self._fenced = FencedPoints(context, self._held, self._collection)
+        self._known = KnownPhotos(context, self._job.spec.gallery, self._collection)
+        self._kept: dict[UUID, HeldPhoto] = {}
+        self._newly_encoded = 0
         self._would_encode = 0
+        self._reused = 0  # photos whose vector was known
         self._dead: list[tuple[SourcePhoto, str]] = []
         self._unchanged = 0
 
@@ -91,10 +98,10 @@ class ChunkRun:
         """Index the entries; Qdrant has confirmed every write when this returns."""
         photos = [self._source_photo(one) for one in listed if not one.duplicate]
         existing = self._existing(photos)
-        self._read_and_encode(photos, existing)
+        self._read_and_encode(self._not_taken_out(photos, existing), existing)
         self._store(photos, existing)
         return ChunkOutcome(
-            stored=self._encoded + len(self._payloads),
+            stored=self._encoded + self._reused + len(self._payloads),
             unchanged=self._unchanged,
             duplicate=len(listed) - len(photos),
             dead=tuple(self._letter(photo, reason) for photo, reason in self._dead),
@@ -103,7 +110,7 @@ class ChunkRun:
 
     @property
     def _encoded(self) -> int:
-        return len(self._points) + self._would_encode
+        return self._newly_encoded + self._would_encode
 
     def give_up(self, listed: Sequence[Listed], attempts: int) -> ChunkOutcome:
         """Make dead letters of the entries that no attempt of this job has stored."""
@@ -112,14 +119,17 @@ class ChunkRun:
         existing: dict[UUID, Mapping[str, object]] = {}
         try:
             existing = self._existing(photos)
+            self._look_up(photos, existing)
         except TRANSIENT_ERRORS:
             raise
         except LandmarksError as error:  # what else would end this?
             reason = f"{reason}; its point cannot be read: {error}"
+        taken_out = self._known.taken_out([one.point for one in photos])
         self._dead = [
             (photo, reason)
             for photo in photos
             if existing.get(photo.point, {}).get("job_id") != self._job.id
+            and photo.point not in taken_out
         ]
         self._store(photos, existing)
         stored = len(photos) - len(self._dead)
@@ -148,6 +158,28 @@ class ChunkRun:
             if not self._context.unacknowledged.end_those_of(self._collection, ids, holder):
                 break
         return {one: payload for one, (seen, payload) in states.items() if not seen.mark}
+
+    def _look_up(
+        self, photos: Sequence[SourcePhoto], existing: Mapping[UUID, Mapping[str, object]]
+    ) -> None:
+        # The collection that a reindex builds catches up with what was said meanwhile.
+        again = self._job.spec.reindex is not None
+        self._known.look_up([one.point for one in photos if again or one.point not in existing])
+
+    def _not_taken_out(
+        self, photos: Sequence[SourcePhoto], existing: Mapping[UUID, Mapping[str, object]]
+    ) -> list[SourcePhoto]:
+        """Leave out the photos that a person has taken out of the gallery; they are unchanged."""
+        self._look_up(photos, existing)
+        out = self._known.taken_out([one.point for one in photos])
+        self._unchanged += len(out)
+        # Not yet so in this collection, as it is of another model.
+        self._kept.update(
+            (one, held)
+            for one, held in out.items()
+            if one not in self._seen or self._seen[one].mark != Mark.KEPT
+        )
+        return [one for one in photos if one.point not in out]
 
     def _source_photo(self, one: Listed) -> SourcePhoto:
         source = one.source or self._job.source_name
@@ -182,18 +214,25 @@ class ChunkRun:
                 self._needs_encoding(read, sha256, before)
             elif self._needs_encoding(read, read.sha256, before):
                 if batch and not limits.holds(len(batch) + 1, batch_bytes + len(read.data)):
-                    self._encode(batch)
+                    self._encode(batch, existing)
                     batch, batch_bytes = [], 0
                 batch.append(read)
                 batch_bytes += len(read.data)
         if batch:
-            self._encode(batch)
+            self._encode(batch, existing)
 
     def _needs_encoding(
         self, read: ReadPhoto | UnchangedPhoto, sha256: str, existing: Mapping[str, object] | None
     ) -> bool:
         decision = decide(
-            read.photo, sha256, read.version, existing, self._job.id, self._now, read.inside
+            read.photo,
+            sha256,
+            read.version,
+            existing,
+            self._job.id,
+            self._now,
+            read.inside,
+            self._known.said_of(read.photo.point),
         )
         if decision.action is Action.ENCODE:
             return True
@@ -203,30 +242,58 @@ class ChunkRun:
             self._payloads[read.photo.point] = decision.payload
         return False
 
-    def _encode(self, batch: Sequence[ReadPhoto]) -> None:
+    def _encode(
+        self, batch: Sequence[ReadPhoto], existing: Mapping[UUID, Mapping[str, object]]
+    ) -> None:
+        """Encode the photos whose vector is not known by their bytes."""
         self._held.check()
+        known = self._known.of(batch, existing)
+        unknown: list[ReadPhoto] = []
+        for read in batch:
+            one = known[read.photo.point]
+            if one.said.taken_out:
+                self._leave_out(read, one)
+            elif one.vector is None:
+                unknown.append(read)
+            else:
+                self._reused += 1
+                encoded = EncodedPhoto(one.vector, one.width, one.height)
+                self._points.append(self._point(read, encoded, one.said))
         if self._job.spec.dry_run:
-            self._would_encode += len(batch)
+            self._would_encode += len(unknown)
             return
-        outcomes = self._encoder.encode([read.data for read in batch])
-        for read, outcome in zip(batch, outcomes, strict=True):
+        outcomes = self._encoder.encode([read.data for read in unknown]) if unknown else []
+        for read, outcome in zip(unknown, outcomes, strict=True):
             if isinstance(outcome, LandmarksError):
                 self._dead.append((read.photo, str(outcome)))
             else:
-                self._points.append(self._point(read, outcome))
+                self._newly_encoded += 1
+                said = known[read.photo.point].said
+                self._points.append(self._point(read, outcome, said))
 
-    def _point(self, read: ReadPhoto, encoded: EncodedPhoto) -> Point:
-        payload = payload_of(
+    def _leave_out(self, read: ReadPhoto, known: KnownPhoto) -> None:
+        """Keep a photo without showing it: a person took it out where it was before."""
+        self._unchanged += 1
+        payload = self._payload(read, known.width, known.height, known.said)
+        point = read.photo.point
+        self._kept[point] = HeldPhoto(point, payload, known.vector, shown=False, seen=Seen())
+
+    def _point(self, read: ReadPhoto, encoded: EncodedPhoto, said: Said) -> Point:
+        payload = self._payload(read, encoded.width, encoded.height, said)
+        return Point(read.photo.point, encoded.vector, payload)
+
+    def _payload(self, read: ReadPhoto, width: int, height: int, said: Said) -> Payload:
+        return payload_of(
             read.photo,
             sha256=read.sha256,
             version=read.version,
-            width=encoded.width,
-            height=encoded.height,
+            width=width,
+            height=height,
             indexed_at=self._now,
             job_id=self._job.id,
             inside=read.inside,
-        )
-        return Point(read.photo.point, encoded.vector, payload.to_payload())
+            said=said,
+        ).to_payload()
 
     def _store(
         self, photos: Sequence[SourcePhoto], existing: Mapping[UUID, Mapping[str, object]]
@@ -247,8 +314,8 @@ class ChunkRun:
         columns.update(*(point.payload for point in self._points), *payloads.values())
         self._held.check()
         self._context.collections.index_columns_of(self._collection, columns)
-        self._fenced.store(self._seen, self._points, payloads)
-        written = {point.id for point in self._points} | payloads.keys()
+        self._fenced.store(self._seen, self._points, payloads, self._kept)
+        written = {point.id for point in self._points} | payloads.keys() | self._kept.keys()
         self._fenced.let_be(self._seen, (one.point for one in photos if one.point not in written))
 
     def _letter(self, photo: SourcePhoto, reason: str) -> DeadLetter:

@@ -36,11 +36,10 @@ def list_source(context: WorkerContext, job: Job, held: HeldLease) -> None:
     spec = job.spec
     source = context.sources.open(spec.source, spec.splits, spec.rules)
     _retried(context, held, source.check)  # before a collection is created for nothing
-    _retried(context, held, partial(_check_name, context, job, source))
-    _open_targets(context, job, source, held)
+    name = _retried(context, held, partial(_name_of, context, job, source))
+    _open_targets(context, job, name, held)
     columns = source.columns
     if columns is not None:
-        name = spec.source_name or source.name
         _retried(
             context,
             held,
@@ -62,7 +61,7 @@ def list_source(context: WorkerContext, job: Job, held: HeldLease) -> None:
             context.send_work(job.id, f"{model}/{number}")
     held.check()
     context.jobs.set_seen(job.id, source.skipped, labels.counts())
-    notes = filter(None, (*source.notes, labels.doubt()))
+    notes = filter(None, (*_renamed(job, name, source.name), *source.notes, labels.doubt()))
     context.jobs.set_outcome(job.id, "; ".join(notes))
     pruning: list[str] = []
     if spec.prune:  # only a complete listing shows what is gone
@@ -93,22 +92,27 @@ def _retried(context: WorkerContext, held: HeldLease, call: Callable[[], _Result
     return context.retry.call(attempt)
 
 
-def _check_name(context: WorkerContext, job: Job, source: Source) -> None:
-    """Keep the source's name for it; raises InvalidInputError if another source has it."""
-    gallery, name = job.spec.gallery, job.spec.source_name or source.name
+def _name_of(context: WorkerContext, job: Job, source: Source) -> str:
+    """Return the source's name, which is kept for it; raises InvalidInputError if it has none."""
     collections, points = once(context.collections), once(context.points)
-    context.source_names.check(
+    return context.source_names.choose(
         job.spec,
-        name,
+        source.name,
         source.identity,
-        partial(uri_of_source, collections, points, gallery, name),
+        partial(uri_of_source, collections, points, job.spec.gallery),
+        once(context.sources).is_there,
         job_id=job.id,
     )
 
 
-def _open_targets(context: WorkerContext, job: Job, source: Source, held: HeldLease) -> None:
+def _renamed(job: Job, name: str, usual: str) -> tuple[str, ...]:
+    if job.spec.source_name or name == usual:
+        return ()
+    return (f"this source is called {name!r}, as the gallery has another one called {usual!r}",)
+
+
+def _open_targets(context: WorkerContext, job: Job, name: str, held: HeldLease) -> None:
     targets = _retried(context, held, partial(open_targets, context, job))
-    name = job.spec.source_name or source.name
     context.jobs.set_targets(job.id, name, targets)
     listing = context.jobs.begin_listing(job, name)
     if not job.spec.dry_run:

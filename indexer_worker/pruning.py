@@ -9,6 +9,7 @@ from indexer_worker.context import WorkerContext
 from indexer_worker.fenced_points import FencedPoints
 from indexer_worker.leased_work import Attempt, leased_attempt
 from landmarks.batched import batched
+from landmarks.errors import UnavailableError
 from landmarks.job_store.records import ChunkOutcome, Job, NotPruned
 from landmarks.job_store.task_messages import PRUNING
 from landmarks.vector_store.filters import AnyOf, Equals, Filter
@@ -16,6 +17,8 @@ from landmarks.vector_store.points import point_id
 from landmarks.vector_store.queries import StoredPoint
 
 _AT_ONCE = 1000
+# Seconds to wait for the last photos, before a thread has better to do.
+_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 def run_pruning(context: WorkerContext, job_id: str, model: str) -> None:
@@ -32,6 +35,7 @@ def _prune(attempt: Attempt) -> ChunkOutcome:
     context, job, collection = attempt.context, attempt.job, attempt.progress.collection
     fenced = FencedPoints(context, attempt.held, collection)
     pruned = 0
+    _await_photos(attempt)
     problem = _problem(context, job)
     if collection and not job.spec.dry_run:
         context.unacknowledged.end_all(collection, attempt.held.lease.holder)
@@ -59,6 +63,21 @@ def _prune(attempt: Attempt) -> ChunkOutcome:
         reason = f"{what}: {problem}; index again with --prune"
         context.jobs.set_not_pruned(job.id, NotPruned(reason))
     return ChunkOutcome(stored=0, unchanged=0, duplicate=0, dead=(), encoded=0, pruned=pruned)
+
+
+def _await_photos(attempt: Attempt) -> None:
+    """Wait until the model's photos are done; raises UnavailableError if that takes long.
+
+    One that has moved takes its vector, and what was said of it, from the point that is pruned.
+    """
+    context, model = attempt.context, attempt.progress.model
+    for pause in _PAUSES:
+        ours = (one.partition("/") for one in context.jobs.open_work(attempt.job.id))
+        if not any(of == model and what.isdigit() for of, _, what in ours):
+            return
+        attempt.held.check()
+        context.stopping.wait(pause)
+    raise UnavailableError("what is gone is pruned once the photos that are there are indexed")
 
 
 def _problem(context: WorkerContext, job: Job) -> str:

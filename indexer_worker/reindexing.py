@@ -8,6 +8,7 @@ promoted.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from uuid import UUID
 
@@ -30,6 +31,7 @@ from landmarks.photos.entry import Entry
 from landmarks.retrieval.metrics import DEPTH, average_precision
 from landmarks.vector_store.collection_info import Lineage
 from landmarks.vector_store.filters import Equals, Filter
+from landmarks.vector_store.held_photos import HeldPhoto
 from landmarks.vector_store.points import PhotoPayload, facts_in, point_id
 from landmarks.vector_store.queries import Query
 
@@ -153,6 +155,7 @@ def _promote(attempt: Attempt) -> None:
     if live.name != beside.name:  # else an earlier attempt has promoted it
         if _catch_up(attempt, live.name, beside.name, promoted=False):
             return
+        _carry_kept(context, live, beside, held)
         pruned = _prune(context, live, beside, held)
         context.collections.build_index(beside.name)
         if (status := context.collections.status(beside.name)) != "green":
@@ -240,6 +243,24 @@ def _dead(context: WorkerContext, job: Job) -> set[UUID]:
         found.update(point_id(job.spec.gallery, one.source, one.entry.path) for one in letters)
         if not token:
             return found
+
+
+def _carry_kept(context: WorkerContext, live: Lineage, beside: Lineage, held: HeldLease) -> None:
+    """Keep in the new collection, and do not show, what the live one keeps so.
+
+    Nothing is encoded for it: where it was not stored yet, it has no vector.
+    """
+    fenced = FencedPoints(context, held, beside.name)
+    for page in batched(context.held_photos.kept(live.name), _SCAN):
+        have = context.held_photos.read(beside.name, [one.id for one in page], with_vectors=True)
+        kept: dict[UUID, HeldPhoto] = {}
+        for one in page:
+            ours = have.get(one.id)
+            if ours is None or one.said.at > ours.said.at or (ours.shown and one.said == ours.said):
+                kept[one.id] = replace(one, vector=ours.vector if ours else None)
+        seen = context.writes.seen(beside.name, list(kept))
+        fenced.await_others(seen)
+        fenced.store(seen, [], {}, kept)
 
 
 def _prune(context: WorkerContext, live: Lineage, beside: Lineage, held: HeldLease) -> int:

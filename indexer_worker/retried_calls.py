@@ -16,6 +16,7 @@ from landmarks.job_store.store import JobStore
 from landmarks.photos.sources import Sources
 from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.fenced_writes import FencedWrites
+from landmarks.vector_store.held_photos import HeldPhotos
 from landmarks.vector_store.point_store import PointStore
 
 JOBS = (
@@ -47,6 +48,7 @@ COLLECTIONS = (
     Collections.live,
     Collections.find_live,
     Collections.exists,
+    Collections.names,
     Collections.to_write,
     Collections.create_beside,
     Collections.note,
@@ -63,6 +65,7 @@ POINTS = (
     PointStore.count,
     PointStore.query,
 )
+HELD_PHOTOS = (HeldPhotos.read, HeldPhotos.of_bytes, HeldPhotos.kept)
 WRITES = (
     FencedWrites.claim,
     FencedWrites.write,

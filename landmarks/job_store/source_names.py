@@ -37,35 +37,34 @@ class SourceNames:
         self._redis = client
         self._address = redis_address(url)
 
-    def check(
+    def choose(
         self,
         spec: IndexSpec,
-        name: str,
+        usual: str,
         identity: SourceIdentity,
-        stored_uri: Callable[[], str | None],
+        stored_uri: Callable[[str], str | None],
+        is_there: Callable[[str], bool],
         *,
         job_id: str = "",
-    ) -> None:
-        """Raise InvalidInputError if a spec's source would replace or delete another's points.
+    ) -> str:
+        """Return the name of a spec's source in points' ids, by which it replaces no other's.
 
-        `name` is the source's in points' ids. `stored_uri` returns the uri of some point of that
-        name in the gallery, or None. With `job_id`, the job that is about to index it, the source
-        has the name from now on.
+        That is the name that the spec gives, or the `usual` one, or if that is another's, the one
+        that this source got before, or a new one. `stored_uri` returns the uri of some point of a
+        source's name in the gallery, or None; `is_there` says whether what has a uri can be read
+        now. With `job_id`, the job that is about to index it, the source has the name from now on.
 
-        Where points of that name come from elsewhere, a name that the spec itself gives means that
-        the source has moved. Where they were listed elsewhere too, only `prune` could harm them.
+        Raises InvalidInputError if photos of the usual name are no longer where they were: the
+        source may be the same, and have moved. Where they come from elsewhere, a name that the spec
+        itself gives means that it has. Where they were listed elsewhere too, only `prune` could
+        harm them, and is refused.
         """
         key = f"landmarks:sources:{spec.gallery}"
+        chosen: list[str] = []
 
         def update(pipe: Pipeline) -> None:
-            packed = pipe.hget(key, name)
-            stored = stored_uri()
-            known = _unpacked(packed) if packed else None
-            if known is not None and stored is None and not self._is_running(pipe, known.job):
-                known = None  # its points were deleted
-            if known is None and stored is not None and identity.covers(stored):
-                known = _Known(identity.root, (), "")  # of a time before names were kept
-            _check(spec, name, identity, known, stored)
+            name, known = self._chosen(pipe, key, spec, usual, identity, stored_uri, is_there)
+            _check_listings(spec, name, identity, known)
             pipe.multi()
             if job_id and not spec.dry_run:
                 same = known is not None and known.root == identity.root
@@ -73,9 +72,53 @@ class SourceNames:
                 listings = tuple(dict.fromkeys((*before, identity.listing)))
                 now = _Known(identity.root, listings, job_id)
                 pipe.hset(key, name, json.dumps(asdict(now)))
+            chosen[:] = [name]
 
         with redis_failures(self._address):
             self._redis.transaction(update, key)
+        return chosen[0]
+
+    def _chosen(
+        self,
+        pipe: Pipeline,
+        key: str,
+        spec: IndexSpec,
+        usual: str,
+        identity: SourceIdentity,
+        stored_uri: Callable[[str], str | None],
+        is_there: Callable[[str], bool],
+    ) -> tuple[str, _Known | None]:
+        """Return the name, and what is known of the source that has it."""
+        if spec.source_name:
+            known, _ = self._known(pipe, key, spec.source_name, identity, stored_uri)
+            return spec.source_name, known
+        for name in identity.names(usual):
+            known, stored = self._known(pipe, key, name, identity, stored_uri)
+            if known is not None and known.root == identity.root:
+                return name, known
+            if known is None and stored is None:
+                return name, None
+            if not is_there(stored or (known.root if known else "")):
+                raise _may_have_moved(spec, name, known.root if known else stored)
+        raise _may_have_moved(spec, usual, "")  # no name is left
+
+    def _known(
+        self,
+        pipe: Pipeline,
+        key: str,
+        name: str,
+        identity: SourceIdentity,
+        stored_uri: Callable[[str], str | None],
+    ) -> tuple[_Known | None, str | None]:
+        """Return what is known of the source of a name, and the uri of one of its points."""
+        packed = pipe.hget(key, name)
+        stored = stored_uri(name)
+        known = _unpacked(packed) if packed else None
+        if known is not None and stored is None and not self._is_running(pipe, known.job):
+            known = None  # its points were deleted
+        if known is None and stored is not None and identity.covers(stored):
+            known = _Known(identity.root, (), "")  # of a time before names were kept
+        return known, stored
 
     def close(self) -> None:
         """Close the connections."""
@@ -86,25 +129,21 @@ class SourceNames:
         return state is not None and _text(state) not in _ENDED
 
 
-def _check(
-    spec: IndexSpec,
-    name: str,
-    identity: SourceIdentity,
-    known: _Known | None,
-    stored: str | None,
+def _may_have_moved(spec: IndexSpec, name: str, root: str | None) -> InvalidInputError:
+    return InvalidInputError(
+        f"the gallery {spec.gallery!r} has photos of another source called {name!r}, from"
+        f" {root or 'a list of addresses'}, which cannot be read now. If it is the same source and"
+        f" has moved, index it by that name: --source-name {name} (`source_name`). If it is"
+        " another, give it another name: photos of the same path would replace each other",
+        field="source_name",
+    )
+
+
+def _check_listings(
+    spec: IndexSpec, name: str, identity: SourceIdentity, known: _Known | None
 ) -> None:
-    root = known.root if known else stored
-    if root is None:
-        return
-    if known is None or root != identity.root:
-        if not spec.source_name:
-            raise InvalidInputError(
-                f"the gallery {spec.gallery!r} has photos of another source called {name!r}, from"
-                f" {root or 'a list of addresses'}; photos of the same path would replace each"
-                f" other. Give this one another name with --source-name (`source_name`), or, if it"
-                f" is the same source and has moved, that name: --source-name {name}",
-                field="source_name",
-            )
+    """Raise InvalidInputError if a prune would delete what another list names."""
+    if known is None or known.root != identity.root:
         return
     others = [listing for listing in known.listings if listing != identity.listing]
     if others and spec.prune and not spec.prune_confirmed:

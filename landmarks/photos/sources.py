@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from io import BytesIO
 
-from landmarks.errors import InvalidInputError, NotFoundError
+from landmarks.errors import InvalidInputError, LandmarksError, NotFoundError
 from landmarks.photos.address_list import LIST_SUFFIX, AddressList, is_list
 from landmarks.photos.column_types import PayloadValue
 from landmarks.photos.columns import Columns
@@ -143,6 +143,18 @@ class Sources:
         if entry.problem:
             raise InvalidInputError(entry.problem)
         return self._roots.read(entry.uri, max_bytes)
+
+    def is_there(self, uri: str) -> bool:
+        """Say whether a photo, or a source, can be read now; "" cannot."""
+        try:
+            location = parse_location(uri)
+            self._roots.version(Location(location.protocol, location.path).uri)
+        except LandmarksError:  # a folder on a server may have none
+            try:
+                self.open(uri).check()
+            except LandmarksError:
+                return False
+        return True
 
     def version(self, entry: Entry) -> str:
         """Return a string that changes with the photo; see `SourceRoots.version`."""

@@ -61,7 +61,7 @@ def in_range(image: Image.Image) -> Image.Image:
         return image
     values = np.asarray(image).astype(np.uint16)
     if twelve:
-        values = values << 4 | values >> 8
+        values = (values << 4 | values >> 8).astype(np.uint16)
     turned = Image.fromarray(np.uint16(65535) - values if inverted else values)
     turned.info = image.info
     return turned

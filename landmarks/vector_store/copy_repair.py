@@ -109,9 +109,13 @@ class CopyRepair:
             right = right_copy(copies)
             if right is None or right.seen.mark == Mark.RESERVED:
                 continue  # its job goes on, or the next job of its photo does
-            if not right.is_photo:
+            if not right.is_photo and right.seen.mark != Mark.KEPT:
                 found[one] = _mark(one, right.seen.mark, right.seen.generation)
-            elif self._deletion is not None and Difference.UNCLEAR in differences(copies):
+            elif (
+                right.is_photo
+                and self._deletion is not None
+                and Difference.UNCLEAR in differences(copies)
+            ):
                 found[one] = _mark(one, Mark.DELETED, self._deletion)
             else:
                 wanted.append((copies.index(right), one))

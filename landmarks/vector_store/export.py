@@ -36,13 +36,14 @@ from landmarks.vector_store.collection_info import (
 from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.errors import qdrant_failures
 from landmarks.vector_store.export_format import (
+    NO_VECTOR,
     ExportedPoint,
     ExportHeader,
     check_export,
     read_points,
     write_export,
 )
-from landmarks.vector_store.marks import is_mark, of_photo
+from landmarks.vector_store.marks import KEPT, MARK, Mark, held_mark, is_mark, of_photo, only_marks
 from landmarks.vector_store.paging import in_parts, scroll_pages
 from landmarks.vector_store.point_store import PointStore
 from landmarks.vector_store.queries import point_struct, vector_of
@@ -100,9 +101,9 @@ class CollectionTransfer:
         Raises NotFoundError; AlreadyExistsError if there is a file of that name.
         """
         lineage = self._named(name)
-        count = self._points.count(lineage.name)
+        count = self._count(lineage.name)
         written = write_export(path, self._header(lineage), self._read(lineage, count))
-        same = count == written == self._points.count(lineage.name)
+        same = count == written == self._count(lineage.name)
         return ExportResult(lineage.name, written, changed=not same)
 
     def import_(self, path: Path, *, beside: bool = False) -> ImportResult:
@@ -179,8 +180,12 @@ class CollectionTransfer:
             _page(lineage.dimension),
             with_vectors=True,
         ):
-            photos = [one for one in page if not is_mark(one.payload or {})]
+            photos = [one for one in page if not is_mark(one.payload or {}) or _is_kept(one)]
             for record in photos:
+                if _is_kept(record):
+                    mark = {key: (record.payload or {})[key] for key in (MARK, KEPT)}
+                    yield ExportedPoint(str(record.id), NO_VECTOR, mark)
+                    continue
                 vector = vector_of(record.vector)
                 if vector is None:
                     raise LandmarksError(f"the point {record.id} has no vector")
@@ -247,7 +252,7 @@ class CollectionTransfer:
         self._collections.ensure_indexes(name, header.indexes)
         done = 0
         for some in _pages(read_points(path, header), _page(header.dimension)):
-            structs = [point_struct(one.id, one.vector, one.payload) for one in some]
+            structs = [_struct(one) for one in some]
 
             def upsert(part: Sequence[models.PointStruct]) -> int:
                 with qdrant_failures(self._address):
@@ -257,12 +262,18 @@ class CollectionTransfer:
             for stored in in_parts(structs, upsert):
                 done += stored
                 self._report("points", done, count)
-        if (stored := self._points.count(name)) != count:
+        if (stored := self._count(name)) != count:
             raise LandmarksError(
                 f"{name} has {stored} points, and the file {count}: something else writes to it."
                 " It was not made live; stop indexing into this gallery, drop the collection and"
                 " import again"
             )
+
+    def _count(self, name: str) -> int:
+        """Return how many photos a collection has, with those that are kept and not shown."""
+        with qdrant_failures(self._address):
+            kept = self._client.count(name, only_marks([Mark.KEPT]), exact=True).count
+        return self._points.count(name) + kept
 
     def _await_index(self, name: str) -> None:
         waited = 0
@@ -272,6 +283,16 @@ class CollectionTransfer:
             self._report(f"index, {status}", waited, None)
             waited += 1
             time.sleep(_LOOK_SECONDS)
+
+
+def _is_kept(record: models.Record) -> bool:
+    return held_mark(record.payload or {})
+
+
+def _struct(point: ExportedPoint) -> models.PointStruct:
+    if point.is_kept:
+        return models.PointStruct(id=point.id, vector={}, payload=dict(point.payload))
+    return point_struct(point.id, point.vector, point.payload)
 
 
 def _pages(points: Iterable[ExportedPoint], most: int) -> Iterator[list[ExportedPoint]]:

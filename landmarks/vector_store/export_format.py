@@ -4,6 +4,8 @@
               and payload indexes
     line …    one point each: id, vector (base64 of little-endian float32, so every bit survives),
               payload
+    or        a photo that is kept and not shown, as a person took it out: its mark, and no vector;
+              releases that do not know of them refuse such a file
     last      the number of points, and the SHA-256 of all lines before this one
 
 So a file that was cut off or damaged anywhere is detected. The checksum guards against accidents,
@@ -25,6 +27,7 @@ import numpy as np
 
 from landmarks.errors import AlreadyExistsError, InvalidInputError, NotFoundError
 from landmarks.files import replace_file
+from landmarks.vector_store.marks import held_mark
 from landmarks.vector_store.points import FloatVector, check_vector
 
 FORMAT = "landmarks-collection"
@@ -34,6 +37,7 @@ VERSION = 1
 _MOST_LINE_BYTES = 8 * 1024 * 1024
 # Vectors hardly compress at any level; the rest does at the quickest.
 _LEVEL = 1
+NO_VECTOR: FloatVector = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,11 @@ class ExportedPoint:
     vector: FloatVector
     payload: Mapping[str, object]
     size: int = 0
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it is the mark of a photo that is kept and not shown; it has no vector."""
+        return not self.vector.size and held_mark(self.payload)
 
 
 def write_export(path: Path, header: ExportHeader, points: Iterable[ExportedPoint]) -> int:
@@ -147,6 +156,8 @@ def _point(line: bytes, number: int, path: Path, header: ExportHeader) -> Export
 
 
 def _check_vector_of(point: ExportedPoint) -> None:
+    if point.is_kept:
+        return
     try:
         check_vector(point.vector, f"the vector of point {point.id}")
     except InvalidInputError as error:
@@ -218,7 +229,8 @@ def _encoded(point: ExportedPoint) -> dict[str, object]:
 def _decoded(line: bytes, dimension: int) -> ExportedPoint:
     found = json.loads(line)
     vector = np.frombuffer(base64.b64decode(found["vector"], validate=True), dtype="<f4")
-    if vector.shape != (dimension,):
+    kept = not vector.size and held_mark(found["payload"])
+    if vector.shape != (dimension,) and not kept:
         raise ValueError(
             f"the vector of point {found['id']} has {vector.size} numbers instead of {dimension}"
         )

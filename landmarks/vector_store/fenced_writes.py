@@ -40,7 +40,9 @@ from landmarks.vector_store.marks import (
     Mark,
     Seen,
     claimed,
+    held_mark,
     is_mark,
+    old_marks,
     older_than,
     only_marks,
     unchanged,
@@ -106,8 +108,11 @@ class FencedWrites:
         claim: Claim,
         points: Sequence[Point],
         payloads: Mapping[UUID, _Payload],
+        kept: Mapping[UUID, Mapping[str, object]] | None = None,
     ) -> None:
         """Store points, and other payloads of points whose vectors stay; both only if claimed.
+
+        `kept` are photos that no search shows, as `HeldPhoto.mark` returns them.
 
         Raises InvalidInputError, and stores none, if a vector cannot be searched for.
         """
@@ -123,6 +128,9 @@ class FencedWrites:
             chosen = models.Filter(must=[_with_ids([one]), still_claimed])
             change = models.SetPayload(payload={**payload, **generation}, filter=chosen)
             operations.append(models.OverwritePayloadOperation(overwrite_payload=change))
+        marks = [_vectorless(one, {**mark, **generation}) for one, mark in (kept or {}).items()]
+        condition = models.Filter(must=[still_claimed])
+        operations += [_update(some, condition) for some in batched(marks, _POINTS)]
         self._batch(collection, operations)
 
     def give_up_payloads(self, collection: str, generation: int, ids: Sequence[UUID]) -> None:
@@ -176,7 +184,7 @@ class FencedWrites:
             payload = dict(record.payload or {})
             if Seen.of(payload).claim != claim:
                 continue  # it is newer than what was in doubt
-            if is_mark(payload):
+            if is_mark(payload) and payload[MARK] != Mark.KEPT:
                 found += _deleted([uuid_of(record.id)], claim.generation)
                 continue
             del payload[CLAIM]
@@ -296,7 +304,7 @@ class FencedWrites:
 
     def sweep(self, collection: str, before: int) -> None:
         """Remove marks that are older than a generation."""
-        old = models.Filter(must=only_marks().must, must_not=older_than(before).must_not)
+        old = models.Filter(must=old_marks().must, must_not=older_than(before).must_not)
         with qdrant_failures(self._address):
             self._client.delete(collection, models.FilterSelector(filter=old), wait=True)
 
@@ -342,8 +350,8 @@ class FencedWrites:
             for record in page:
                 payload = record.payload or {}
                 path = payload.get("path") or (payload.get(PLANNED) or {}).get("path")
-                # Qdrant matches no prefixes.
-                if str(path or "").startswith(path_prefix):
+                # Qdrant matches no prefixes. A filter of what points have not passes what is kept.
+                if str(path or "").startswith(path_prefix) and not held_mark(payload):
                     yield uuid_of(record.id), is_mark(payload)
             if following is None:
                 return
@@ -397,7 +405,7 @@ def _claim_old_marks(
     """Claim marks that a sweep which was not acknowledged has left on some copies."""
     if absent and swept_before > 0:
         condition = older_than(swept_before)
-        condition.must = [_with_ids(absent), *(only_marks().must or [])]
+        condition.must = [_with_ids(absent), *(old_marks().must or [])]
         change = models.SetPayload(payload={CLAIM: claim.to_payload()}, filter=condition)
         yield models.SetPayloadOperation(set_payload=change)
 

@@ -3,13 +3,13 @@
 `generation` numbers a point's writes: each takes a higher number, from one counter in Redis; a
 point of an earlier release has none, which counts as 0. `write_claim` is the right to the next
 write, and names its holder. `point_mark` is on points that are no photos: one that is reserved for
-a photo, or whose photo was deleted. Marks have no vector, so that no search finds them; every read
-leaves them out.
+a photo, whose photo was deleted, or whose photo is not shown but kept, as a person said something
+of it. Marks have no vector, so that no search finds them; every read leaves them out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
@@ -23,7 +23,10 @@ MARK = "point_mark"
 # They are apart, so that no other filter and no facet does.
 PLANNED = "planned"
 
-BOOKKEEPING = frozenset({GENERATION, CLAIM, MARK, PLANNED})
+# Of a photo that is kept: its payload and its vector, apart for the same reason.
+KEPT = "kept"
+
+BOOKKEEPING = frozenset({GENERATION, CLAIM, MARK, PLANNED, KEPT})
 # The part of them that every read needs.
 ALWAYS_READ = (GENERATION, MARK)
 
@@ -36,6 +39,8 @@ class Mark(StrEnum):
     RESERVED = "reserved"
     DELETED = "deleted"
     DAMAGED = "damaged"  # its payload could not be read; indexing its photo again replaces it
+    # A person took it out of the gallery, or said something of it before its file was gone.
+    KEPT = "kept"
 
 
 @dataclass(frozen=True)
@@ -85,10 +90,20 @@ def is_mark(payload: Mapping[str, object]) -> bool:
     return bool(payload.get(MARK))
 
 
-def only_marks() -> models.Filter:
-    """Return the filter that points are marks."""
-    match = models.MatchAny(any=[one.value for one in Mark])
+def held_mark(payload: Mapping[str, object]) -> bool:
+    """Say whether a point keeps a photo without showing it."""
+    return payload.get(MARK) == Mark.KEPT
+
+
+def only_marks(kinds: Collection[Mark] = tuple(Mark)) -> models.Filter:
+    """Return the filter that points are marks, of these kinds."""
+    match = models.MatchAny(any=[one.value for one in kinds])
     return models.Filter(must=[models.FieldCondition(key=MARK, match=match)])
+
+
+def old_marks() -> models.Filter:
+    """Return the filter that points are marks that are of no use after a time."""
+    return only_marks([one for one in Mark if one is not Mark.KEPT])
 
 
 def unchanged(seen: Seen) -> models.Filter:
@@ -106,6 +121,23 @@ def unchanged(seen: Seen) -> models.Filter:
     if seen.mark:
         must.append(models.FieldCondition(key=MARK, match=models.MatchValue(value=seen.mark)))
     return models.Filter(must=must, must_not=must_not or None)
+
+
+def as_seen(seen: Seen, generation: int) -> models.Filter:
+    """Return the filter that a point was not written since, and no claim of it is as new as this.
+
+    Unlike `unchanged`, it passes if somebody else has claimed the point.
+    """
+    must_not = [
+        _at_least(CLAIM_GENERATION, generation),
+        *([] if seen.generation else [_at_least(GENERATION, 1)]),
+    ]
+    must: list[models.Condition] = []
+    if seen.generation:
+        must.append(_equals(GENERATION, seen.generation))
+    if seen.mark:
+        must.append(models.FieldCondition(key=MARK, match=models.MatchValue(value=seen.mark)))
+    return models.Filter(must=must or None, must_not=must_not)
 
 
 def claimed(generation: int) -> models.Condition:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Self, TypeAlias
+from typing import Self, TypeAlias, cast
 from uuid import UUID, uuid5
 
 import numpy as np
@@ -16,6 +16,7 @@ from landmarks.errors import InvalidInputError
 from landmarks.photos.column_types import PayloadValue as PayloadValue  # what payloads hold
 from landmarks.photos.metadata.facts import FACT_NAMES
 from landmarks.vector_store.marks import BOOKKEEPING
+from landmarks.vector_store.said import NOTHING_SAID, SAID_FIELDS, Said, source_label
 
 FloatVector: TypeAlias = NDArray[np.float32]
 Payload: TypeAlias = dict[str, PayloadValue]
@@ -39,6 +40,7 @@ RESERVED_COLUMNS = frozenset(
         "facts_stated",
         "sidecars",
         "stale",
+        *SAID_FIELDS,
         *BOOKKEEPING,
     }
 )
@@ -84,8 +86,10 @@ def check_column(name: str) -> str:
 class PhotoPayload:
     """The payload of a photo's point.
 
-    `landmark` is None if unknown. `file_version` is the source's version of the file, such as size
-    and time, from before it was read; while it is the same, the file need not be read again.
+    `landmark` is the source's label, None if unknown. The field of that name which is stored is
+    `said.shown(landmark)`, as a person's word counts more. `file_version` is the source's version
+    of the file, such as size and time, from before it was read; while it is the same, the file need
+    not be read again.
     `stale` marks a point whose photo could not be read when it was last indexed, so that the vector
     is of an older version. `columns` are the manifest's other columns.
 
@@ -110,6 +114,7 @@ class PhotoPayload:
     facts: Mapping[str, PayloadValue] = field(default_factory=dict)
     payload_version: str = ""
     sidecars: tuple[str, ...] = ()
+    said: Said = NOTHING_SAID
 
     def __post_init__(self) -> None:
         for name in self.columns:
@@ -138,8 +143,9 @@ class PhotoPayload:
             "indexed_at": self.indexed_at.astimezone(UTC).isoformat(timespec="seconds"),
             "job_id": self.job_id,
         }
-        if self.landmark is not None:
-            payload["landmark"] = self.landmark
+        if (shown := self.said.shown(self.landmark)) is not None:
+            payload["landmark"] = shown
+        payload.update(cast("Payload", self.said.to_payload(self.landmark)))
         if self.file_version:
             payload["file_version"] = self.file_version
         if self.stale:
@@ -159,7 +165,6 @@ class PhotoPayload:
         Raises InvalidInputError if it is not one that this program wrote.
         """
         try:
-            landmark = payload.get("landmark")
             facts = facts_in(payload)
             return cls(
                 uri=_text(payload["uri"]),
@@ -170,7 +175,7 @@ class PhotoPayload:
                 height=_whole(payload["height"]),
                 indexed_at=datetime.fromisoformat(_text(payload["indexed_at"])),
                 job_id=_text(payload["job_id"]),
-                landmark=None if landmark is None else _text(landmark),
+                landmark=source_label(payload),
                 file_version=_text(payload.get("file_version", "")),
                 stale=payload.get("stale") is True,
                 columns={
@@ -181,6 +186,7 @@ class PhotoPayload:
                 facts={name: _value(payload[name]) for name in facts},
                 payload_version=_text(payload.get("payload_version", "")),
                 sidecars=_texts(payload.get("sidecars", [])),
+                said=Said.of(payload),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidInputError(

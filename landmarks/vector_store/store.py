@@ -5,6 +5,7 @@ from __future__ import annotations
 from landmarks.vector_store.client import connect
 from landmarks.vector_store.collections import Collections
 from landmarks.vector_store.fenced_writes import FencedWrites
+from landmarks.vector_store.held_photos import HeldPhotos
 from landmarks.vector_store.point_store import PointStore
 from landmarks.vector_store.settings import VectorStoreSettings
 
@@ -19,6 +20,7 @@ class VectorStore:
         self._client = connect(settings)
         self.collections = Collections(self._client, settings)
         self.points = PointStore(self._client, settings)
+        self.held_photos = HeldPhotos(self._client, settings)
         self.writes = FencedWrites(self._client, settings)
 
     def close(self) -> None:

@@ -66,10 +66,11 @@ class JobSubmitter:
                 source.check()
             except NotFoundError as error:
                 raise InvalidInputError(str(error), field="source") from error
-            name = spec.source_name or source.name
-            stored_uri = partial(self._admin.uri_of_source, spec.gallery, name)
+            stored_uri = partial(self._admin.uri_of_source, spec.gallery)
             with suppress(UnavailableError):  # the worker checks it again, and waits
-                self._source_names.check(spec, name, source.identity, stored_uri)
+                self._source_names.choose(
+                    spec, source.name, source.identity, stored_uri, self._sources.is_there
+                )
 
         return self._start(spec, request_id, check)
 

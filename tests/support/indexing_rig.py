@@ -161,12 +161,16 @@ class Rig:
 
     def payloads(self, gallery: str) -> dict[str, dict[str, object]]:
         """Return the payloads of a gallery's points, by path."""
+        return {str(payload["path"]): payload for payload in self.points(gallery)}
+
+    def points(self, gallery: str) -> list[dict[str, object]]:
+        """Return the payloads of a gallery's points."""
         settings = VectorStoreSettings(qdrant_port=self.qdrant_port)
         client = connect(settings)
         try:
             live = Collections(client, settings).live(gallery, MODEL)
             points = PointStore(client, settings).scan(live.name)
-            return {str(point.payload["path"]): dict(point.payload) for point in points}
+            return [dict(point.payload) for point in points]
         finally:
             client.close()
 

@@ -31,16 +31,27 @@ class Names:
         self.jobs = JobStore(connect_redis(valkey.url), valkey.url)
         self.names = SourceNames(connect_redis(valkey.url), valkey.url)
         self.stored: str | None = None
+        self.others: dict[str, str] = {}  # uris of points of sources with other names
+        self.there: set[str] = set()
+        self.named = ""
 
-    def check(self, identity: SourceIdentity, spec: IndexSpec = SPEC) -> None:
-        self.names.check(spec, "photos", identity, lambda: self.stored)
+    def check(self, identity: SourceIdentity, spec: IndexSpec = SPEC) -> str:
+        return self._choose(identity, spec, "")
 
     def index(self, identity: SourceIdentity, spec: IndexSpec = SPEC, *, end: bool = True) -> str:
         job = self.jobs.create(spec).id
-        self.names.check(spec, "photos", identity, lambda: self.stored, job_id=job)
+        self.named = self._choose(identity, spec, job)
         if end:
             self.jobs.cancel(job)
         return job
+
+    def _choose(self, identity: SourceIdentity, spec: IndexSpec, job: str) -> str:
+        return self.names.choose(
+            spec, "photos", identity, self._uri_of, self.there.__contains__, job_id=job
+        )
+
+    def _uri_of(self, name: str) -> str | None:
+        return self.stored if name == "photos" else self.others.get(name)
 
 
 @pytest.fixture
@@ -74,10 +85,58 @@ def test_another_source_is_refused_while_the_first_job_runs(names):
     names.index(B)
 
 
+def test_two_sources_of_one_name_that_are_both_there_get_names_of_their_own(names):
+    names.index(A)
+    names.stored = OF_A
+    names.there = {OF_A, A.root}
+    names.index(B)
+    assert names.named == "b-photos"
+    names.others["b-photos"] = OF_B
+    for source, name in ((A, "photos"), (B, "b-photos"), (A, "photos")):
+        names.index(source)
+        assert names.named == name
+    names.there.add(OF_B)
+    deep = "file:///c/b/photos"
+    names.index(SourceIdentity(deep, deep))
+    assert names.named == "c-b-photos"
+
+
+def test_names_are_found_again_by_the_points_once_redis_has_lost_them(names):
+    names.stored, names.others["b-photos"] = OF_A, OF_B
+    names.there = {OF_A, OF_B}
+    names.index(B)
+    assert names.named == "b-photos"
+    names.index(A)
+    assert names.named == "photos"
+
+
+def test_two_sources_that_are_indexed_at_once_get_two_names(names):
+    names.there = {A.root}
+    names.index(A, end=False)
+    names.index(B, end=False)
+    assert names.named == "b-photos"
+
+
+def test_names_go_on_with_numbers_where_folders_do_not_tell_sources_apart():
+    of_zip = SourceIdentity("", "zip://x/DCIM::file:///media/card.zip")
+    found = list(of_zip.names("DCIM"))
+    assert found[:5] == [
+        "DCIM",
+        "x-DCIM",
+        "card-x-DCIM",
+        "card-x-DCIM-2",
+        "card-x-DCIM-3",
+    ]
+    assert list(SourceIdentity("file:///l.txt", "").names("l"))[:2] == ["l", "l-2"]
+    assert next(iter(SourceIdentity("", "https://h/a/DCIM").names("DCIM"))) == "DCIM"
+
+
 def test_a_source_that_moved_keeps_its_points_if_it_is_named(names):
     names.index(A)
     names.stored = OF_A
+    names.there = {OF_A}
     names.index(B, replace(SPEC, source_name="photos"))
+    names.there = set()
     names.index(B)
     with pytest.raises(InvalidInputError, match="from file:///b/photos"):
         names.index(A)

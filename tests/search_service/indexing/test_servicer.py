@@ -323,12 +323,13 @@ async def test_a_job_says_what_it_did_not_prune_without_confirmation(stub, rig, 
     assert job.spec.prune_confirmed
 
 
-async def test_a_source_that_has_the_name_of_another_is_refused_at_once(stub, rig, gallery, folder):
+async def test_a_source_that_may_have_moved_is_refused_at_once(stub, rig, gallery, folder):
     created = (await stub.CreateIndexJob(creating(gallery, folder))).job
     watched = stub.WatchIndexJob(pb.WatchIndexJobRequest(id=created.id), timeout=60)
     assert [answer.job.state async for answer in watched][-1] == pb.JOB_STATE_SUCCEEDED
     other = rig.photos / f"{gallery}-elsewhere" / folder.name
-    draw_photo(other / "atomium" / "0.png", 77)
+    other.parent.mkdir()
+    folder.rename(other)
     error = await failure(stub.CreateIndexJob(creating(gallery, other)))
     assert isinstance(error, InvalidInputError)
     assert error.field == "spec.source_name"
