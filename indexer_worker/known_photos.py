@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from uuid import UUID
 
 from indexer_worker.context import WorkerContext
@@ -45,12 +44,13 @@ class KnownPhotos:
         self._gallery = gallery
         self._collection = collection
         self._by_id: dict[UUID, HeldPhoto] = {}
+        self._names: list[str] | None = None
 
     def look_up(self, ids: Collection[UUID]) -> None:
         """Look for photos without a point in the collection: kept there, or in another one."""
         if not ids:
             return
-        for name in self._collections:
+        for name in self._collections():
             for one, photo in self._read(name, ids).items():
                 before = self._by_id.get(one)
                 if before is None or photo.said.at > before.said.at:
@@ -76,7 +76,7 @@ class KnownPhotos:
         that the gallery shows anywhere are not taken out.
         """
         alike: dict[str, list[tuple[str, HeldPhoto]]] = {one.sha256: [] for one in photos}
-        for name in self._collections if photos else ():
+        for name in self._collections() if photos else ():
             for held in self._of_bytes(name, alike):
                 alike[held.sha256].append((name, held))
         vectors = self._vectors(alike)
@@ -139,12 +139,16 @@ class KnownPhotos:
                 raise
             return ()
 
-    @cached_property
     def _collections(self) -> list[str]:
-        """The gallery's collections."""
-        names = self._context.collections.names()
-        parsed = {one: parse_collection_name(one) for one in names}
-        return [name for name, one in parsed.items() if one and one.gallery == self._gallery]
+        """Return the names of the gallery's collections."""
+        # Before Python 3.12, a cached_property of all chunks would wait while one of them reads.
+        if self._names is None:
+            names = self._context.collections.names()
+            parsed = {one: parse_collection_name(one) for one in names}
+            self._names = [
+                name for name, one in parsed.items() if one and one.gallery == self._gallery
+            ]
+        return self._names
 
 
 def _said(before: tuple[str, Said], sha256: str, alike: Sequence[HeldPhoto]) -> Said:
