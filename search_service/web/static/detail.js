@@ -47,4 +47,11 @@ async function explain(gallery, id, place) {
 }
 
 const place = (field) => (FIRST.includes(field) ? FIRST.indexOf(field) : FIRST.length);
-const words = (value) => (typeof value === "number" ? number(value) : typeof value === "boolean" ? (value ? "yes" : "no") : String(value ?? ""));
+/** Return a field's value as text; a number of four digits may be a year, and has no separator. */
+function words(value) {
+  if (Array.isArray(value)) return value.map(words).join(", ");
+  if (value !== null && typeof value === "object") return `${value.lat}, ${value.lon}`;
+  if (typeof value === "number") return Math.abs(value) < 10_000 ? String(value) : number(value);
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return String(value ?? "");
+}
