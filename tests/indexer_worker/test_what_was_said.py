@@ -18,7 +18,7 @@ from landmarks.vector_store.store import VectorStore
 from search_service.indexing.corrections import Corrected, Corrections
 from tests.indexer_worker.test_whole_path import counts, write_manifest
 from tests.support.indexing_rig import MODEL, Rig, draw_photo
-from tests.support.processes import free_port
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.integration
 
