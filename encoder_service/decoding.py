@@ -13,15 +13,20 @@ from encoder_service.models.base import Encoder, FloatArray
 from landmarks.errors import InvalidPhotoError
 from landmarks.photos.box import Box
 from landmarks.photos.decode import declared_pixels, decode, pixels_declared_early
+from landmarks.photos.decoding_rules import NEWEST, DecodingRules
 from landmarks.photos.limits import PhotoLimits
 
 
 @dataclass(frozen=True)
 class UndecodedPhoto:
-    """The bytes of a photo's file, and the part of the photo to encode; None: all of it."""
+    """The bytes of a photo's file, and the part of the photo to encode; None: all of it.
+
+    `rules` are those of the revision that is requested: photos of several share batches.
+    """
 
     data: bytes
     box: Box | None = None
+    rules: DecodingRules = NEWEST
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,8 @@ class PhotoDecoder:
         Raises InvalidPhotoError where the bytes are no photo, damaged, or over a limit.
         """
         started = time.monotonic()
-        decoded = decode(photo.data, self._limits, self._encoder.spec.decode_size, photo.box)
+        size = self._encoder.spec.decode_size
+        decoded = decode(photo.data, self._limits, size, photo.box, photo.rules)
         pixels = self._encoder.preprocess(decoded.image)
         seconds = time.monotonic() - started
         self._metrics.decoded(seconds)

@@ -16,8 +16,9 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from encoder_service.models.base import EncoderSpec, ModelDefinition, Preprocessing
+from encoder_service.models.base import EncoderSpec, ModelDefinition, Preprocessing, Revision
 from encoder_service.models.preprocessing import Resized
 from encoder_service.models.registry import MODULES, definition_of
 from encoder_service.runtimes.onnx import INPUT, OUTPUT
@@ -25,8 +26,9 @@ from encoder_service.settings import WeightsSettings
 from encoder_service.weights.fetch import sha256_of
 from landmarks.errors import LandmarksError
 from landmarks.files import replace_file
+from landmarks.photos import decoding_rules
 
-_FORMAT = 2
+_FORMAT = 3
 _MODELS = Path(__file__).parent / "models"
 
 
@@ -54,7 +56,7 @@ def read_prepared_model(model: str, settings: WeightsSettings) -> PreparedModel 
             return None
         onnx = folder / recorded["onnx"]
         return PreparedModel(
-            spec=EncoderSpec(**recorded["spec"]),
+            spec=_spec(recorded["spec"]),
             preprocessing=_preprocessing(recorded["preprocessing"], model, settings),
             supports_bfloat16=recorded["supports_bfloat16"],
             onnx=onnx,
@@ -131,14 +133,23 @@ def _settings_used(model: str, settings: WeightsSettings) -> Mapping[str, object
 
 
 def _code(model: str) -> list[Path]:
-    """Return the source files that define what a model computes, without importing them."""
+    """Return the source files that define a model and its digests, without importing them."""
     own = importlib.util.find_spec(MODULES[model]) if model in MODULES else None
-    files = {*_MODELS.glob("*.py"), *([Path(own.origin)] if own and own.origin else [])}
+    rules = Path(decoding_rules.__file__)
+    files = {rules, *_MODELS.glob("*.py"), *([Path(own.origin)] if own and own.origin else [])}
     return sorted(files)
 
 
 def _hashes(files: Iterable[Path]) -> dict[str, str]:
     return {str(path): sha256_of(path) for path in files}
+
+
+def _spec(recorded: Mapping[str, Any]) -> EncoderSpec:
+    revisions = tuple(
+        Revision(one["digest"], decoding_rules.DecodingRules(**one["decoding"]))
+        for one in recorded["revisions"]
+    )
+    return EncoderSpec(**{**recorded, "revisions": revisions})
 
 
 def _preprocessing(

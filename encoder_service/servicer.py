@@ -10,6 +10,7 @@ from encoder_service.batcher import BatchedResult
 from encoder_service.decoding import DecodedPhoto, UndecodedPhoto
 from encoder_service.inference import EmbeddedPhoto
 from encoder_service.model_host import ModelHost
+from encoder_service.models.base import Revision
 from encoder_service.pipeline import PhotoResult, Pipeline
 from encoder_service.settings import EncoderSettings
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
@@ -33,15 +34,15 @@ class EncoderServicer(EncoderServiceServicer):
         context: grpc.aio.ServicerContext[pb.EncodeRequest, pb.EncodeResponse],
     ) -> pb.EncodeResponse:
         """Encode one photo."""
-        pipeline = self._pipeline(request.model, request.expected_digest)
-        photo = UndecodedPhoto(request.photo, Box.of(request.box))
+        pipeline, revision = self._requested(request.model, request.expected_digest)
+        photo = UndecodedPhoto(request.photo, Box.of(request.box), revision.decoding)
         [result] = await pipeline.encode([photo], context.time_remaining())
         if isinstance(result.outcome, Exception):
             raise result.outcome
         return pb.EncodeResponse(
             embedding=_embedding(result.outcome.result),
             model=pipeline.spec.name,
-            digest=pipeline.spec.digest,
+            digest=revision.digest,
             photo=_photo_info(result.decoded),
             timings=_timings([result]),
         )
@@ -52,7 +53,7 @@ class EncoderServicer(EncoderServiceServicer):
         context: grpc.aio.ServicerContext[pb.BatchEncodeRequest, pb.BatchEncodeResponse],
     ) -> pb.BatchEncodeResponse:
         """Encode several photos; each gets a vector or an error of its own."""
-        pipeline = self._pipeline(request.model, request.expected_digest)
+        pipeline, revision = self._requested(request.model, request.expected_digest)
         if len(request.photos) > self._settings.max_batch_photos:
             raise InvalidInputError(
                 f"the batch has {len(request.photos)} photos, and at most"
@@ -66,12 +67,15 @@ class EncoderServicer(EncoderServiceServicer):
                 field="boxes",
             )
         boxes = [Box.of(box) for box in request.boxes] or [None] * len(request.photos)
-        photos = [UndecodedPhoto(*one) for one in zip(request.photos, boxes, strict=True)]
+        photos = [
+            UndecodedPhoto(*one, revision.decoding)
+            for one in zip(request.photos, boxes, strict=True)
+        ]
         results = await pipeline.encode(photos, context.time_remaining())
         return pb.BatchEncodeResponse(
             results=map(_batch_result, results),
             model=pipeline.spec.name,
-            digest=pipeline.spec.digest,
+            digest=revision.digest,
             timings=_timings(results),
         )
 
@@ -82,17 +86,20 @@ class EncoderServicer(EncoderServiceServicer):
     ) -> pb.GetModelResponse:
         """Describe one model."""
         del context
-        return pb.GetModelResponse(model=self._described(self._host(request.model)))
+        newest, *earlier = self._described(self._host(request.model))
+        return pb.GetModelResponse(model=newest, earlier=earlier)
 
     async def ListModels(  # noqa: N802
         self,
         request: pb.ListModelsRequest,
         context: grpc.aio.ServicerContext[pb.ListModelsRequest, pb.ListModelsResponse],
     ) -> pb.ListModelsResponse:
-        """Describe all models."""
+        """Describe all models, each with its revisions, newest first."""
         del request, context
         hosts = [self._hosts[name] for name in sorted(self._hosts)]
-        return pb.ListModelsResponse(models=map(self._described, hosts))
+        return pb.ListModelsResponse(
+            models=[model for host in hosts for model in self._described(host)]
+        )
 
     def _host(self, name: str) -> ModelHost:
         serving = ", ".join(sorted(self._hosts))
@@ -107,17 +114,20 @@ class EncoderServicer(EncoderServiceServicer):
             raise NotFoundError(f"this process does not serve model {name!r}; it serves: {serving}")
         return self._hosts[name]
 
-    def _pipeline(self, name: str, expected_digest: str) -> Pipeline:
+    def _requested(self, name: str, expected_digest: str) -> tuple[Pipeline, Revision]:
         pipeline = self._host(name).pipeline()
-        if expected_digest not in ("", pipeline.spec.digest):
-            raise LineageError(
-                f"model {pipeline.spec.name!r} has digest {pipeline.spec.digest} here, and"
-                f" {expected_digest} was expected: their vectors must not be mixed; use an encoder"
-                " of the expected digest, or index the photos again with this one"
-            )
-        return pipeline
+        for revision in pipeline.spec.revisions:
+            if expected_digest in ("", revision.digest):
+                return pipeline, revision
+        have = " and ".join(one.digest for one in pipeline.spec.revisions)
+        raise LineageError(
+            f"model {pipeline.spec.name!r} has digest {have} here, and {expected_digest} was"
+            " expected: their vectors must not be mixed; use an encoder of the expected digest, or"
+            " index the photos again with this one"
+        )
 
-    def _described(self, host: ModelHost) -> pb.Model:
+    def _described(self, host: ModelHost) -> list[pb.Model]:
+        """Return a message for each revision of a model, newest first; one while it loads."""
         settings = self._settings
         model = pb.Model(
             name=host.name,
@@ -130,15 +140,22 @@ class EncoderServicer(EncoderServiceServicer):
             ready=host.ready,
             failure=host.failure,
         )
-        if host.loaded is not None:
-            spec = host.loaded.spec
-            model.description = spec.description
-            model.layer = spec.layer
-            model.dimension = spec.dimension
-            model.digest = spec.digest
-            model.input_size = spec.input_size
-            model.runtime = str(host.loaded.plan)
-        return model
+        if host.loaded is None:
+            return [model]
+        spec = host.loaded.spec
+        model.description = spec.description
+        model.layer = spec.layer
+        model.dimension = spec.dimension
+        model.input_size = spec.input_size
+        model.runtime = str(host.loaded.plan)
+        described: list[pb.Model] = []
+        for revision in spec.revisions:
+            one = pb.Model(digest=revision.digest)
+            one.MergeFrom(model)
+            if described:
+                one.superseded_by = spec.digest
+            described.append(one)
+        return described
 
 
 def _embedding(embedded: EmbeddedPhoto) -> pb.Embedding:

@@ -132,7 +132,7 @@ class HealthWatch:
 
     async def _not_ready(self, model: str, target: str) -> str:
         try:
-            description = await self._encoders.describe(model, target, _CHECK_SECONDS)
+            description = (await self._encoders.describe(model, target, _CHECK_SECONDS)).model
         except LandmarksError as error:
             return str(error)
         if description.ready:

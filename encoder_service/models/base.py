@@ -15,6 +15,7 @@ from PIL import Image
 
 from encoder_service.execution_plan import ExecutionPlan
 from encoder_service.models.weight_sources import WeightsRecipe
+from landmarks.photos.decoding_rules import NEWEST, PREVIOUS, DecodingRules
 
 if TYPE_CHECKING:  # serving a prepared model needs no torch, which takes seconds to import
     from torch import nn
@@ -27,9 +28,18 @@ Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
 
 @dataclass(frozen=True)
+class Revision:
+    """What photos are decoded by, and the digest of the vectors that result."""
+
+    digest: str
+    decoding: DecodingRules
+
+
+@dataclass(frozen=True)
 class EncoderSpec:
     """The exact identity of an encoder.
 
+    `revisions`, newest first, share the network, and differ in how photos are decoded for it.
     `input_size` is the height and width of the network's input in pixels. A decoder may scale
     photos down as long as neither side gets below `decode_size`; None forbids that.
     """
@@ -38,9 +48,19 @@ class EncoderSpec:
     description: str
     layer: str
     dimension: int
-    digest: str
+    revisions: tuple[Revision, ...]
     input_size: int
     decode_size: int | None = None
+
+    @property
+    def newest(self) -> Revision:
+        """The revision that is used where none is requested."""
+        return self.revisions[0]
+
+    @property
+    def digest(self) -> str:
+        """The digest of the newest revision."""
+        return self.newest.digest
 
 
 class Encoder(Protocol):
@@ -94,7 +114,7 @@ class ModelDefinition:
     as a change of code in `build` or in the preprocessing. `split` cuts the network in two for
     transfer learning: the frozen part (photos to activations) and the trained part (activations to
     vectors). `bfloat16`: in that precision, each vector's cosine to its single-precision vector
-    stays above 0.9999.
+    stays above 0.9999. `decodings`: the rules of each revision that is served, newest first.
     """
 
     name: str
@@ -109,6 +129,7 @@ class ModelDefinition:
     overlay: Path | None = None
     split: Callable[[nn.Module], tuple[nn.Module, nn.Module]] | None = None
     bfloat16: bool = False
+    decodings: tuple[DecodingRules, ...] = (NEWEST, PREVIOUS)
 
     def spec(self, tensors: Tensors) -> EncoderSpec:
         """Return the spec of this model with these weights."""
@@ -117,18 +138,25 @@ class ModelDefinition:
             description=self.description,
             layer=self.layer,
             dimension=self.dimension,
-            digest=self.digest(tensors),
+            revisions=self._revisions(tensors),
             input_size=self.preprocessing.input_size,
             decode_size=self.preprocessing.decode_size,
         )
 
     def digest(self, tensors: Tensors) -> str:
         """Return the hash of weights, preprocessing, pooling and revision, as 64 hex digits."""
+        return self._revisions(tensors)[0].digest
+
+    def _revisions(self, tensors: Tensors) -> tuple[Revision, ...]:
         from encoder_service.tensors import tensors_digest
 
+        weights = tensors_digest(tensors)
+        return tuple(Revision(self._digest(weights, one), one) for one in self.decodings)
+
+    def _digest(self, weights: str, decoding: DecodingRules) -> str:
         described = {
-            "weights": tensors_digest(tensors),
-            "preprocessing": self.preprocessing.settings(),
+            "weights": weights,
+            "preprocessing": {**self.preprocessing.settings(), **decoding.settings()},
             "decode_size": self.preprocessing.decode_size,
             "layer": self.layer,
             "pooling": self.pooling,

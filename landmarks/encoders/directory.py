@@ -23,13 +23,14 @@ _DESCRIBE_TIMEOUT_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model as one target serves it."""
+    """A revision of a model as one target serves it; `superseded_by` is the digest of a newer."""
 
     name: str
     dimension: int
     digest: str
     target: str
     limits: pb.InputLimits
+    superseded_by: str = ""
 
 
 def served_model(model: pb.Model, target: str) -> ServedModel:
@@ -41,7 +42,20 @@ def served_model(model: pb.Model, target: str) -> ServedModel:
     if not model.ready:
         reason = model.failure or "it is still loading"
         raise UnavailableError(f"encoder {target} cannot serve {model.name!r}: {reason}")
-    return ServedModel(model.name, model.dimension, model.digest, target, model.limits)
+    return ServedModel(
+        model.name, model.dimension, model.digest, target, model.limits, model.superseded_by
+    )
+
+
+def served_revisions(answer: pb.GetModelResponse, target: str) -> list[ServedModel]:
+    """Return a model's revisions as `target` describes them, newest first; raises as above."""
+    return [served_model(one, target) for one in (answer.model, *answer.earlier)]
+
+
+def newer_than(digest: str, served: Sequence[ServedModel]) -> Sequence[ServedModel]:
+    """Return those of another digest that no target has replaced by a newer one."""
+    replaced = {one.digest for one in served if one.superseded_by}
+    return [one for one in served if one.digest != digest and one.digest not in replaced]
 
 
 def choose_target(
@@ -93,14 +107,16 @@ class EncoderDirectory:
     def find_another(self, model: str, digest: str) -> ServedModel:
         """Return the first target that serves `model` with another digest than this.
 
-        Raises LineageError if all targets answered and all have this digest, else as `find`.
+        None of a revision that a target has replaced. Raises LineageError if all targets answered
+        and none has such a digest, else as `find`.
         """
         served, failures = self._served(model)
-        others = [candidate for candidate in served if candidate.digest != digest]
+        others = newer_than(digest, served)
         if not others and not failures:
             raise LineageError(
-                f"every encoder of {model!r} has the digest {digest[:8]}; start one of another"
-                " digest, and name it in LANDMARKS_ENCODERS beside the one that serves searches"
+                f"no encoder of {model!r} has a newer digest than {digest[:8]}; start one of"
+                " another digest, and name it in LANDMARKS_ENCODERS beside the one that serves"
+                " searches"
             )
         return choose_target(model, None, others, failures)
 
@@ -118,16 +134,16 @@ class EncoderDirectory:
         failures: list[str] = []
         for target in targets:
             try:
-                served.append(self._describe(model, target))
+                served += self._describe(model, target)
             except LandmarksError as error:
                 failures.append(str(error))
         return served, failures
 
-    def _describe(self, model: str, target: str) -> ServedModel:
+    def _describe(self, model: str, target: str) -> list[ServedModel]:
         try:
             answer = self.stub(target).GetModel(
                 pb.GetModelRequest(model=model), timeout=_DESCRIBE_TIMEOUT_SECONDS
             )
         except grpc.RpcError as error:
             raise error_from_rpc(error, f"encoder {target}") from error
-        return served_model(answer.model, target)
+        return served_revisions(answer, target)

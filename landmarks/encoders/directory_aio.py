@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarkapi.encoder.v1.encoder_pb2_grpc import EncoderServiceStub
-from landmarks.encoders.directory import ServedModel, choose_target, served_model
+from landmarks.encoders.directory import ServedModel, choose_target, served_revisions
 from landmarks.encoders.limits import request_limits
 from landmarks.errors import (
     DeadlineError,
@@ -73,15 +73,14 @@ class AsyncEncoderDirectory:
         model: str,
         target: str,
         timeout: float = _DESCRIBE_TIMEOUT_SECONDS,  # noqa: ASYNC109 - it is the call's deadline
-    ) -> pb.Model:
+    ) -> pb.GetModelResponse:
         """Return how `target` describes `model` now; raises its error, or UnavailableError."""
         try:
-            answer = await EncoderServiceStub(self.channel(target)).GetModel(
+            return await EncoderServiceStub(self.channel(target)).GetModel(
                 pb.GetModelRequest(model=model), timeout=timeout
             )
         except grpc.aio.AioRpcError as error:
             raise error_from_rpc(error, f"encoder {target}") from error
-        return answer.model
 
     async def find(
         self,
@@ -105,7 +104,7 @@ class AsyncEncoderDirectory:
         answers = await asyncio.gather(
             *(self._describe(model, target, timeout) for target in targets)
         )
-        served = [answer for answer in answers if isinstance(answer, ServedModel)]
+        served = [one for answer in answers if isinstance(answer, list) for one in answer]
         failures = [str(answer) for answer in answers if isinstance(answer, LandmarksError)]
         found = choose_target(model, digest, served, failures)
         self._remembered[model, digest] = (time.monotonic(), found)
@@ -219,9 +218,9 @@ class AsyncEncoderDirectory:
         model: str,
         target: str,
         timeout: float,  # noqa: ASYNC109
-    ) -> ServedModel | LandmarksError:
+    ) -> list[ServedModel] | LandmarksError:
         try:
-            return served_model(await self.describe(model, target, timeout), target)
+            return served_revisions(await self.describe(model, target, timeout), target)
         except LandmarksError as error:
             return error
 

@@ -5,13 +5,21 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageCms
 
+from landmarks.photos.colour_profiles import in_srgb
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Return any mode as RGB. Transparent pixels become white, as on a page."""
+
+def to_rgb(image: Image.Image, *, colour_profiles: bool) -> Image.Image:
+    """Return any mode as RGB. Transparent pixels become white, as on a page.
+
+    `colour_profiles`: where the file holds a profile of its colours, these are converted to sRGB.
+    """
+    if colour_profiles and (profile := image.info.get("icc_profile")):
+        deep = image.mode.startswith("I") or image.mode == "F"
+        image = in_srgb(_grey(image) if deep else image, profile)
     if image.mode == "RGB" and "transparency" not in image.info:
         return image.copy()
     if image.mode.startswith("I") or image.mode == "F":
-        return _grey(image)
+        return _grey(image).convert("RGB")
     if image.mode == "LAB":
         lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
         converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
@@ -26,7 +34,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _grey(image: Image.Image) -> Image.Image:
-    """Return 16-bit, 32-bit and float greys as RGB; Pillow would clip them at 255.
+    """Return 16-bit, 32-bit and float greys in 8 bits; Pillow would clip them at 255.
 
     Floats are read as 0–1 if none is above 1, else as 0–255 if none is above 255, else, like
     integers, as 0–65,535.
@@ -36,4 +44,4 @@ def _grey(image: Image.Image) -> Image.Image:
     if image.mode == "F" and values.max(initial=0) <= 255:
         white = 1.0 if values.max(initial=0) <= 1 else 255.0
     shades = np.clip(np.rint(values * (255 / white)), 0, 255).astype(np.uint8)
-    return Image.fromarray(shades).convert("RGB")
+    return Image.fromarray(shades)

@@ -2,7 +2,8 @@
 
 What phones, cameras and scanners write: JPEG, PNG, WebP, GIF (first frame), BMP, TIFF (first page),
 HEIC, AVIF, JPEG XL, JPEG 2000 and RAW. Each format's reader is a file of its own, and is an
-`OpenedPhoto`. The limits are checked against the file's header, before anything is decoded.
+`OpenedPhoto`. The limits are checked against the file's header, before anything is decoded. Colour
+profiles are applied as the rules say.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from landmarks.errors import InvalidPhotoError
 from landmarks.photos.box import Box
 from landmarks.photos.colours import to_rgb
 from landmarks.photos.decoding_room import DECODING_ROOM
+from landmarks.photos.decoding_rules import NEWEST, DecodingRules
 from landmarks.photos.file_headers import JPEG_START
 from landmarks.photos.file_kinds import JXL_CONTAINER, JXL_STREAM, isobmff_kind, refuse_video
 from landmarks.photos.heif_photo import HeifPhoto
@@ -97,9 +99,13 @@ def format_of(data: bytes, limits: PhotoLimits) -> str:
 
 
 def decode(
-    data: bytes, limits: PhotoLimits, decode_size: int | None = None, box: Box | None = None
+    data: bytes,
+    limits: PhotoLimits,
+    decode_size: int | None = None,
+    box: Box | None = None,
+    rules: DecodingRules = NEWEST,
 ) -> RgbPhoto:
-    """Return the photo in `data`, or the part of it in `box`.
+    """Return the photo in `data`, or the part of it in `box`, decoded by `rules`.
 
     With `decode_size` a photo may be scaled down while decoding, but not below it: JPEG, JPEG 2000
     and RAW wherever that saves work, others where they have more than 64 million pixels.
@@ -115,7 +121,7 @@ def decode(
         size = photo.decoding_bytes(least)
         limits.check_decoding(photo.format, size)
         with DECODING_ROOM.held(size):
-            loaded, upright = _upright(photo, least)
+            loaded, upright = _upright(photo, least, rules)
     finally:
         photo.close()
     width, height = loaded.width, loaded.height
@@ -126,11 +132,14 @@ def decode(
     return RgbPhoto(upright, width, height, photo.format, loaded.marks)
 
 
-def _upright(photo: OpenedPhoto, least: int | None) -> tuple[LoadedPhoto, Image.Image]:
+def _upright(
+    photo: OpenedPhoto, least: int | None, rules: DecodingRules
+) -> tuple[LoadedPhoto, Image.Image]:
     try:
         loaded = photo.load(least)
         turn = _UPRIGHT.get(loaded.orientation)
-        return loaded, to_rgb(loaded.image if turn is None else loaded.image.transpose(turn))
+        turned = loaded.image if turn is None else loaded.image.transpose(turn)
+        return loaded, to_rgb(turned, colour_profiles=rules.colour_profiles)
     except (MemoryError, InvalidPhotoError):
         raise
     except Exception as error:  # decoders raise nearly anything on damaged files

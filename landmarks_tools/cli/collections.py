@@ -21,6 +21,7 @@ from landmarks_tools.cli.output import (
     print_json,
     print_table,
 )
+from landmarks_tools.cli.reembedding import offers
 
 
 def collections(
@@ -104,7 +105,11 @@ def collections(
         elif repair:
             repair_copies(client, repair, delete_unclear=delete_unclear, yes=yes, as_json=as_json)
         else:
-            print_collections(list(client.collections(gallery)), as_json=as_json)
+            found = list(client.collections(gallery))
+            print_collections(found, as_json=as_json)
+            if found and not as_json:
+                for offer in offers(found, client.models()):
+                    console.print(offer, soft_wrap=True)
 
 
 def _drop(client: Landmarks, name: str, *, yes: bool) -> None:

@@ -12,9 +12,11 @@ from typing import Annotated
 import typer
 
 from landmarks.client import DEFAULT_TARGET
-from landmarks.errors import InvalidInputError
+from landmarks.errors import InvalidInputError, LandmarksError
+from landmarks_tools.cli.connection import connect
 from landmarks_tools.cli.extras import requires_extra
 from landmarks_tools.cli.output import ModelsOption, comma_separated, console
+from landmarks_tools.cli.reembedding import offers
 from landmarks_tools.cli.weights import models_with_weights
 from landmarks_tools.local_stack.broker import broker_binary
 from landmarks_tools.local_stack.manager import StackManager
@@ -95,9 +97,17 @@ def up(
                 f"Data in {plan.data_dir}, logs in {manager.log_dir}. Ctrl-C stops everything.",
                 soft_wrap=True,
             )
+            _offer_reembedding(plan.server)
             _keep(manager)
     except KeyboardInterrupt:
         console.print("stopped; indexed photos are kept")
+
+
+def _offer_reembedding(server: str) -> None:
+    # An advice: where the stack wants a key that is not in this environment, it is not given.
+    with contextlib.suppress(LandmarksError), connect(server) as client:
+        for offer in offers(list(client.collections()), client.models()):
+            console.print(offer, soft_wrap=True)
 
 
 def _say_whose_vectors(plan: StackPlan, *, given: bool) -> None:

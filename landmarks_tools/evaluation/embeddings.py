@@ -142,7 +142,8 @@ def _prepared(
     if hashlib.sha256(data).digest() != key:
         raise InvalidInputError(f"{photo.path} changed while it was being read")
     try:
-        return encoder.preprocess(decode(data, limits, encoder.spec.decode_size).image)
+        size, rules = encoder.spec.decode_size, encoder.spec.newest.decoding
+        return encoder.preprocess(decode(data, limits, size, rules=rules).image)
     except InvalidInputError as error:
         raise InvalidInputError(f"{photo.path}: {error}") from error
 

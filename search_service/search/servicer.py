@@ -199,16 +199,15 @@ class SearchServicer(SearchServiceServicer):
         request: pb.ListModelsRequest,  # noqa: ARG002 - it has no fields
         context: _ModelsContext,
     ) -> pb.ListModelsResponse:
-        """Describe every configured model, at each of its targets."""
+        """Describe every configured model, at each of its targets, in each revision."""
         seconds = min(5.0, self._seconds(context.time_remaining()))
-        return pb.ListModelsResponse(
-            models=await asyncio.gather(
-                *(
-                    self._describe(model, target, seconds)
-                    for model, target in sorted(self._encoders.targets)
-                )
+        answers = await asyncio.gather(
+            *(
+                self._describe(model, target, seconds)
+                for model, target in sorted(self._encoders.targets)
             )
         )
+        return pb.ListModelsResponse(models=[one for answer in answers for one in answer])
 
     def _seconds(self, remaining: float | None) -> float:
         """Return how long to work, given the caller's remaining time or None."""
@@ -299,22 +298,26 @@ class SearchServicer(SearchServiceServicer):
         except NotFoundError:
             return None
 
-    async def _describe(self, model: str, target: str, seconds: float) -> pb.ServedModel:
+    async def _describe(self, model: str, target: str, seconds: float) -> list[pb.ServedModel]:
         try:
-            description = await self._encoders.describe(model, target, seconds)
+            answer = await self._encoders.describe(model, target, seconds)
         except LandmarksError as error:
-            return pb.ServedModel(name=model, target=target, reason=str(error))
-        return pb.ServedModel(
-            name=model,
-            target=target,
-            ready=description.ready,
-            reason="" if description.ready else description.failure or "it is still loading",
-            description=description.description,
-            layer=description.layer,
-            dimension=description.dimension,
-            digest=description.digest,
-            runtime=description.runtime,
-        )
+            return [pb.ServedModel(name=model, target=target, reason=str(error))]
+        return [
+            pb.ServedModel(
+                name=model,
+                target=target,
+                ready=one.ready,
+                reason="" if one.ready else one.failure or "it is still loading",
+                description=one.description,
+                layer=one.layer,
+                dimension=one.dimension,
+                digest=one.digest,
+                runtime=one.runtime,
+                superseded_by=one.superseded_by,
+            )
+            for one in (answer.model, *answer.earlier)
+        ]
 
 
 def _small_enough(answer: _AnswerT) -> _AnswerT:

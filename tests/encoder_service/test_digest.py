@@ -13,6 +13,7 @@ from encoder_service.runtimes.base import unit_rows
 from encoder_service.settings import EncoderSettings
 from encoder_service.tensors import read_tensors, tensors_digest, write_tensors
 from landmarks.errors import ConfigurationError, NotFoundError
+from landmarks.photos.decoding_rules import PREVIOUS
 from tests.support.photos import drawn_photo
 from tests.support.toy_encoder import MODEL
 
@@ -51,6 +52,7 @@ def test_the_digest_changes_with_the_weights(changed):
         {"preprocessing": replace(MODEL.preprocessing, mean=(128.0, 128.0, 127.0))},
         {"preprocessing": replace(MODEL.preprocessing, scale=(64.0, 64.0, 63.0))},
         {"preprocessing": replace(MODEL.preprocessing, decode_size=64)},
+        {"decodings": (PREVIOUS,)},
     ],
     ids=str,
 )

@@ -36,7 +36,7 @@ NEEDING_WEIGHTS = [
 
 
 def encoded(name):
-    """Return the digest and the vector. A PNG: decoders of JPEG may differ in the last bit."""
+    """Return the spec and the vector. A PNG: decoders of JPEG may differ in the last bit."""
     encoder = load_encoder(name, EncoderSettings.load({"precision": "float32"}))
     limits = PhotoLimits(10_000_000, 10_000_000)
     photo = decode(saved(drawn_photo(480, 360)), limits, encoder.spec.decode_size)
@@ -44,7 +44,7 @@ def encoded(name):
     assert rows.dtype == np.float32
     assert rows.shape == (2, encoder.spec.dimension)
     assert np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
-    return encoder.spec.digest, rows[0]
+    return encoder.spec, rows[0]
 
 
 def test_every_model_has_golden_vectors():
@@ -54,8 +54,10 @@ def test_every_model_has_golden_vectors():
 @pytest.mark.parametrize("name", NEEDING_WEIGHTS)
 def test_the_vectors_are_those_of_the_revision(name):
     golden = json.loads(GOLDEN.read_text())[name]
-    digest, vector = encoded(name)
-    assert digest == golden["digest"], "the model has changed: write its golden vectors again"
+    spec, vector = encoded(name)
+    assert spec.digest == golden["digest"], "the model has changed: write its golden vectors again"
+    earlier = [one.digest for one in spec.revisions[1:]]
+    assert earlier == golden["earlier"], "galleries of the release before lose their encoder"
     expected = np.array(golden["vector"])
     assert vector @ expected > 0.9999 * np.linalg.norm(expected), "raise the model's revision"
     assert np.abs(vector - expected).max() < 1e-3, "raise the model's revision"
@@ -64,7 +66,11 @@ def test_the_vectors_are_those_of_the_revision(name):
 if __name__ == "__main__":
     written = {}
     for model in NAMES:
-        model_digest, model_vector = encoded(model)
+        model_spec, model_vector = encoded(model)
         rounded = [round(float(value), 5) for value in model_vector]
-        written[model] = {"digest": model_digest, "vector": rounded}
+        written[model] = {
+            "digest": model_spec.digest,
+            "earlier": [one.digest for one in model_spec.revisions[1:]],
+            "vector": rounded,
+        }
     GOLDEN.write_text(json.dumps(written) + "\n")

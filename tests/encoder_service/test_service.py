@@ -17,6 +17,7 @@ from landmarkapi.encoder.v1 import encoder_pb2 as pb
 from landmarks.errors import ConfigurationError, InvalidInputError, UnavailableError
 from landmarks.rpc.channel import open_aio_channel
 from landmarks.rpc.status import error_from_rpc
+from tests.support.colour_profiles import ADOBE_RGB, in_space, rgb_profile
 from tests.support.encoder_server import running_encoder, toy_settings
 from tests.support.photos import drawn_photo, saved
 
@@ -42,7 +43,7 @@ async def serving(server, service):
 
 async def test_a_new_encoder_is_served_after_a_file_and_a_registry_line():
     async with running_encoder(toy_settings()) as (_, stub):
-        [model] = (await stub.ListModels(pb.ListModelsRequest())).models
+        model, _ = (await stub.ListModels(pb.ListModelsRequest())).models
         answer = await stub.Encode(pb.EncodeRequest(model="toy", photo=PHOTOS[0]))
     assert (model.name, model.dimension, model.input_size, model.ready) == ("toy", 48, 32, True)
     assert len(model.digest) == 64
@@ -230,7 +231,7 @@ async def test_a_model_that_cannot_be_loaded_does_not_take_the_others_down(monke
         assert await health_of(server, "broken") == HEALTH.NOT_SERVING
         for service in ("", SERVICE_NAME, "toy"):
             assert await health_of(server, service) == HEALTH.SERVING
-        broken, toy = (await stub.ListModels(pb.ListModelsRequest())).models
+        broken, toy, _ = (await stub.ListModels(pb.ListModelsRequest())).models
         assert "no_such_module" in broken.failure
         assert not broken.ready
         assert toy.ready
@@ -384,3 +385,29 @@ async def test_a_port_in_use_is_a_configuration_error():
 async def test_an_unknown_model_in_the_settings_is_a_configuration_error():
     with pytest.raises(ConfigurationError, match="vgg99"):
         await start(toy_settings(models="vgg99"))
+
+
+async def test_the_revision_before_is_served_by_its_digest_from_the_same_network():
+    wide = in_space(drawn_photo(), profile := rgb_profile(ADOBE_RGB, 2.2))
+    photo, plain = saved(wide, icc_profile=profile), saved(wide)
+    async with running_encoder(toy_settings()) as (_, stub):
+        answer = await stub.GetModel(pb.GetModelRequest())
+        listed = (await stub.ListModels(pb.ListModelsRequest())).models
+        digests = [answer.model.digest, answer.earlier[0].digest]
+        newest, earlier = [
+            await stub.Encode(pb.EncodeRequest(photo=photo, expected_digest=digest))
+            for digest in digests
+        ]
+        batch = await stub.BatchEncode(
+            pb.BatchEncodeRequest(photos=[photo, plain], expected_digest=digests[1])
+        )
+        silent = await stub.Encode(pb.EncodeRequest(photo=photo))
+    assert [one.digest for one in listed] == digests
+    assert [one.superseded_by for one in listed] == ["", digests[0]]
+    assert [newest.digest, earlier.digest] == digests
+    assert batch.digest == digests[1]
+    assert silent.digest == digests[0]
+    assert silent.embedding == newest.embedding
+    assert newest.embedding != earlier.embedding
+    # As it was: the profile is not looked at.
+    assert [one.embedding for one in batch.results] == [earlier.embedding] * 2

@@ -392,6 +392,7 @@ class Model(_message.Message):
     RUNTIME_FIELD_NUMBER: _builtins.int
     READY_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    SUPERSEDED_BY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The registry's name for it."""
     description: _builtins.str
@@ -410,6 +411,10 @@ class Model(_message.Message):
     """True once it is loaded and warm."""
     failure: _builtins.str
     """Why it cannot be served; empty unless loading has failed."""
+    superseded_by: _builtins.str
+    """Digest of the revision that has replaced this one; empty: it is the newest. A later release
+    will not serve it, so that its collections should be made again.
+    """
     @_builtins.property
     def limits(self) -> Global___InputLimits:
         """What it accepts."""
@@ -427,10 +432,11 @@ class Model(_message.Message):
         runtime: _builtins.str = ...,
         ready: _builtins.bool = ...,
         failure: _builtins.str = ...,
+        superseded_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "digest", b"digest", "dimension", b"dimension", "failure", b"failure", "input_size", b"input_size", "layer", b"layer", "limits", b"limits", "name", b"name", "ready", b"ready", "runtime", b"runtime"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "digest", b"digest", "dimension", b"dimension", "failure", b"failure", "input_size", b"input_size", "layer", b"layer", "limits", b"limits", "name", b"name", "ready", b"ready", "runtime", b"runtime", "superseded_by", b"superseded_by"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -465,18 +471,24 @@ class GetModelResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_FIELD_NUMBER: _builtins.int
+    EARLIER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def model(self) -> Global___Model:
-        """The model."""
+        """The model, in its newest revision."""
+
+    @_builtins.property
+    def earlier(self) -> _containers.RepeatedCompositeFieldContainer[Global___Model]:
+        """Its earlier revisions that are served too, newest first; requested by `expected_digest`."""
 
     def __init__(
         self,
         *,
         model: Global___Model | None = ...,
+        earlier: _abc.Iterable[Global___Model] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["earlier", b"earlier", "model", b"model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -508,7 +520,7 @@ class ListModelsResponse(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___Model]:
-        """The models, by name."""
+        """The models, by name, each with its revisions, newest first."""
 
     def __init__(
         self,

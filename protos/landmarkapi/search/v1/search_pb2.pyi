@@ -1372,6 +1372,7 @@ class ServedModel(_message.Message):
     DIMENSION_FIELD_NUMBER: _builtins.int
     DIGEST_FIELD_NUMBER: _builtins.int
     RUNTIME_FIELD_NUMBER: _builtins.int
+    SUPERSEDED_BY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     target: _builtins.str
@@ -1390,6 +1391,10 @@ class ServedModel(_message.Message):
     """Hash of the encoder: weights, preprocessing, pooling and revision."""
     runtime: _builtins.str
     """What runs it, for people: runtime, device, threads."""
+    superseded_by: _builtins.str
+    """Digest of the revision that has replaced this one; empty: it is the newest. A later release
+    will not serve it, so that its collections should be made again.
+    """
     def __init__(
         self,
         *,
@@ -1402,10 +1407,11 @@ class ServedModel(_message.Message):
         dimension: _builtins.int = ...,
         digest: _builtins.str = ...,
         runtime: _builtins.str = ...,
+        superseded_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "digest", b"digest", "dimension", b"dimension", "layer", b"layer", "name", b"name", "ready", b"ready", "reason", b"reason", "runtime", b"runtime", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "digest", b"digest", "dimension", b"dimension", "layer", b"layer", "name", b"name", "ready", b"ready", "reason", b"reason", "runtime", b"runtime", "superseded_by", b"superseded_by", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1420,7 +1426,7 @@ class ListModelsResponse(_message.Message):
     MODELS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServedModel]:
-        """The models, by name, then by target."""
+        """The models, by name, then by target, then by revision, newest first."""
 
     def __init__(
         self,
