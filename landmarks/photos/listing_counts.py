@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from landmarks.photos.entry import Entry
 from landmarks.photos.file_types import SkipReason
 from landmarks.photos.labels import is_time
+
+if TYPE_CHECKING:  # it reads sources, and a client that shows counts needs nothing for that
+    from landmarks.photos.entry import Entry
 
 # Distinct labels that are counted one by one; of further ones it is only known that there are some.
 _MOST_LABELS = 100_000

@@ -238,8 +238,9 @@ def test_lists_of_jobs_models_and_collections_say_what_there_is(stack: Stack) ->
     jobs = stack.json("jobs")
     assert {job["state"] for job in jobs} == {"JOB_STATE_SUCCEEDED"}
     assert stack.json("jobs", jobs[0]["id"])["id"] == jobs[0]["id"]
-    (model,) = stack.json("models")
-    assert (model["name"], model["ready"]) == ("scratch", True)
+    model, earlier = stack.json("models")
+    assert (model["name"], model["ready"], model["superseded_by"]) == ("scratch", True, "")
+    assert (earlier["name"], earlier["superseded_by"]) == ("scratch", model["digest"])
     (collection,) = stack.json("collections", "--gallery", "colours")
     assert (collection["gallery"], collection["points"]) == ("colours", "40")
 
