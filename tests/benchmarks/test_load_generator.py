@@ -47,6 +47,7 @@ async def test_a_batch_counts_as_many_photos_as_came_back_as_vectors(photos):
     assert {call.code for call in whole.calls} == {"OK"}
 
 
+@pytest.mark.slow
 async def test_a_rate_is_offered_whether_or_not_it_is_answered(photos):
     async with running_encoder(toy_settings()) as (server, _):
         load = Load(f"127.0.0.1:{server.port}", "toy", photos, [Phase(1.0, rate=40)])
@@ -54,6 +55,7 @@ async def test_a_rate_is_offered_whether_or_not_it_is_answered(photos):
     assert len(traffic.calls) == 40
 
 
+@pytest.mark.slow
 async def test_calls_that_fail_are_reported_and_not_measured(photos, tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"no photo")
     async with running_encoder(toy_settings()) as (server, _):
@@ -66,6 +68,7 @@ async def test_calls_that_fail_are_reported_and_not_measured(photos, tmp_path):
             await asyncio.to_thread(traffic_of, partly)
 
 
+@pytest.mark.slow
 async def test_a_client_that_is_stopped_begins_no_more_calls(photos):
     async with running_encoder(toy_settings()) as (server, _):
         load = Load(f"127.0.0.1:{server.port}", "toy", photos, [Phase(600, clients=2)])

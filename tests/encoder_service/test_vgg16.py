@@ -45,6 +45,7 @@ def with_classifier() -> torch.nn.Module:
     return vgg16(weights=None).eval()
 
 
+@pytest.mark.slow
 def test_fc7_is_the_input_of_torchvisions_last_layer(with_classifier, tmp_path) -> None:
     torch.save(with_classifier.state_dict(), tmp_path / "vgg16.pth")
     network = vgg16_fc7.build(vgg16_fc7.read_torchvision(tmp_path / "vgg16.pth"))

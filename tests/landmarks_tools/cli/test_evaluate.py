@@ -219,6 +219,7 @@ def test_the_command_prints_nothing_but_json_and_its_status_reports_an_error(
     assert "Traceback" not in bad.stderr
 
 
+@pytest.mark.slow
 def test_a_model_of_the_users_own_is_evaluated_under_its_name(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,6 +125,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_weights(kind, manifest, tmp_p
     ]
 
 
+@pytest.mark.slow
 def test_a_folder_with_another_run_or_with_something_else_in_it_is_left_alone(manifest, tmp_path):
     photos = read_training_photos(manifest, "train", "val")
     plan = replace(scratch.PLAN, epochs=1, batch=4)
@@ -146,6 +147,7 @@ def test_however_few_steps_there_are_they_are_taken(epochs, manifest, tmp_path):
     assert len(card.curve) == epochs
 
 
+@pytest.mark.slow
 def test_training_stops_when_validation_gets_no_better(manifest, tmp_path):
     photos = read_training_photos(manifest, "train", "val")
     plan = replace(scratch.PLAN, epochs=40, batch=4, evaluate_every=1, patience=2)
@@ -194,6 +196,7 @@ def test_a_transferred_model_is_served_under_its_name(transferred, manifest):
     assert path.stat().st_size < 6_500_000
 
 
+@pytest.mark.slow
 def test_untrained_weights_are_averaged_in_and_the_vectors_centred_anew(transferred, tmp_path):
     _, _, photos = transferred
     plan = replace(PLAN, epochs=1, batch=4)
