@@ -78,6 +78,7 @@ def test_both_workers_take_part(secured: Secured) -> None:
     raise AssertionError("one of the workers never did anything")
 
 
+@pytest.mark.slow
 def test_no_encoder_answers_in_plaintext_or_to_who_has_no_certificate(secured: Secured) -> None:
     for target in secured.encoders:
         assert model_by(target, NO_TLS) == "UNAVAILABLE"
@@ -219,6 +220,7 @@ def test_a_probe_by_hand_needs_the_settings_of_the_service_that_it_asks(secured:
     assert subprocess.run(probe, env=os.environ).returncode == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "given", "advice"),
     [
@@ -244,6 +246,7 @@ def test_no_part_listens_to_the_network_without_a_lock_unless_it_is_told_to(
         assert process.poll() is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["search_service", "indexer_worker", "encoder_service"])
 def test_a_certificate_that_cannot_be_used_is_told_at_the_start_in_words(
     module: str, tmp_path: Path

@@ -20,7 +20,7 @@ from tests.support.ports import free_port
 from tests.support.processes import eventually, running_module
 from tests.support.valkey import running_valkey
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "clients.md").read_text()

@@ -71,6 +71,7 @@ async def test_the_certificates_that_it_makes_let_parts_talk_and_nobody_else(
         assert stat.S_IMODE(key.stat().st_mode) == 0o600
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_the_commands_about_keys_work_as_they_are_written(tmp_path: Path) -> None:
     commands = KEYS.replace("/etc/landmarks", str(tmp_path))

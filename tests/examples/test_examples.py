@@ -19,7 +19,7 @@ from tests.support.ports import free_port
 from tests.support.processes import eventually, running_module
 from tests.support.valkey import running_valkey
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PER_LANDMARK = 4

@@ -10,7 +10,7 @@ from tests.support.ports import free_port
 from tests.support.processes import eventually, running_module
 from tests.support.scrape import is_healthy, scrape
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def test_photos_are_counted_by_outcome_and_failures_by_kind(own_rig: Rig) -> None:

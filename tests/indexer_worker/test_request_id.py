@@ -11,7 +11,7 @@ from tests.support.indexing_rig import MODEL, Rig, draw_photo
 from tests.support.ports import free_port
 from tests.support.processes import eventually, running_module
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def test_one_request_id_leads_from_the_caller_through_celery_and_the_worker_to_the_encoder(

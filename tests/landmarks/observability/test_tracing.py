@@ -18,7 +18,11 @@ from tests.support.processes import ROOT, eventually, running_module
 from tests.support.valkey import running_valkey
 
 # A Qdrant server sends no spans.
-pytestmark = [pytest.mark.integration, pytest.mark.needs(engine="embedded")]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,
+    pytest.mark.needs(engine="embedded"),
+]
 
 GALLERY = "traced"
 SEARCH = "/landmarkapi.search.v1.SearchService/Search"
