@@ -60,7 +60,7 @@ def test_valkey_is_killed(stack: Stack):
 @pytest.mark.slow
 @pytest.mark.needs(mount="tmpfs")
 def test_the_disk_of_the_vectors_is_full_for_long(stack: Stack):
-    with small_disk(stack.directory / "qdrant", 256) as disk, stack.up():
+    with small_disk(stack.directory / "qdrant", 512) as disk, stack.up():
         job_id = stack.start()
         eventually(lambda: stack.progress(job_id) > 0, "the job has begun")
         disk.fill()

@@ -178,6 +178,7 @@ def test_a_search_can_be_for_a_part_for_points_and_for_what_is_like_and_unlike(
 def test_a_map_is_drawn_once_and_a_calibrated_gallery_says_how_sure_it_is(
     stack: Stack, folder: Path
 ) -> None:
+    stack.json("index", folder, "--gallery", "colours", "--wait")
     drawn = stack.json("map", "scratch", "--gallery", "colours")
     assert len(drawn["points"]) == int(drawn["collection_points"])
     assert stack.json("map", "scratch", "--gallery", "colours") == drawn
